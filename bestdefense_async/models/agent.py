@@ -1,0 +1,31 @@
+"""The device agent's files."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class AgentFile:
+    """One file of the agent. (inferred: only the file names are published)"""
+
+    filename: str
+    platform: str | None = None
+    version: str | None = None
+    size: int | None = None
+    """Bytes, or None when the manifest does not say."""
+    sha256: str | None = None
+    """Hexadecimal digest, or None when the manifest does not say."""
+    url: str | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Members of the answer that this class does not name."""
+
+
+@frozen(kw_only=True)
+class AgentManifest:
+    """What can be downloaded. (inferred)"""
+
+    files: tuple[AgentFile, ...]
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Members of the answer that this class does not name."""

@@ -1,0 +1,54 @@
+"""What to scan, and how hard."""
+
+import re
+from typing import Final
+
+from attrs import field, frozen
+
+from bestdefense_async.errors import ConfigError
+
+TYPES: Final = ("security", "seo", "dns", "whois")
+INTENSITIES: Final = ("quick", "standard", "thorough")
+MODES: Final = ("analog", "ai")
+
+_WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CALLBACK_SECRET: Final = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def _as_types(types: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return (types,) if isinstance(types, str) else tuple(types)
+
+
+@frozen(kw_only=True)
+class ScanOptions:
+    """Options of a report creation. None leaves the choice to the server.
+
+    The words are the API's and the enumerations are open: an unknown word is sent as it is.
+
+    Raises:
+        ConfigError: No type is given, or a value could not be such a word at all.
+
+    Source: api-facts, "Scan options". (documented)
+    """
+
+    types: tuple[str, ...] = field(default=("security",), converter=_as_types)
+    """Any of security, seo, dns, whois; at least one."""
+    intensity: str | None = None
+    """quick (on every plan), standard or thorough."""
+    mode: str | None = None
+    """The engine: analog or ai."""
+    testing_type: str | None = None
+    """What is tested: web (api is plausible)."""
+    callback_secret: str | None = field(default=None, repr=False)
+    """64 hexadecimal characters that sign the server's callback."""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.types:
+            raise ConfigError("A scan needs at least one type, such as security.")
+        for word in (*self.types, self.intensity, self.mode, self.testing_type):
+            if word is not None and not _WORD.fullmatch(word):
+                raise ConfigError(f"{word!r} is not a word the API could know as a scan option.")
+        if self.callback_secret is not None and not _CALLBACK_SECRET.fullmatch(
+            self.callback_secret
+        ):
+            raise ConfigError("The callback secret must be 64 hexadecimal characters.")

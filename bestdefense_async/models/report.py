@@ -1,0 +1,51 @@
+"""A report: one scan of one site, and what can be asked about it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class Report:
+    """The answer to a creation: the scan has been started.
+
+    Source: api-facts, "create a report". (documented)
+    """
+
+    id: str
+    """The report's id, kept as text: a UUID, or a number in the vendor's own action."""
+    message: str | None = None
+    """What the API says about it, or None."""
+    status: int | None = None
+    """The `status` member of the answer, or None."""
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Members of the answer that this class does not name."""
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a scan is.
+
+    Source: api-facts, "progress". (documented; the percentage is inferred)
+    """
+
+    is_completed: bool
+    """Whether the report is complete. A failed scan may never become complete."""
+    percentage: float | None = None
+    """0 to 100 where the server says so, else None."""
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Members of the answer that this class does not name."""
+
+
+@frozen(kw_only=True)
+class Overview:
+    """What a report consists of.
+
+    Source: api-facts, "overview". (documented; that it may be null early on is inferred)
+    """
+
+    security_id: int | None
+    """Id of the security report, an id space of its own; None before the scan is far enough."""
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Members of the answer that this class does not name."""
