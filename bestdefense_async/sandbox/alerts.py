@@ -1,0 +1,146 @@
+"""The answer that holds a scan's findings, in the three hands it can be written in.
+
+A finding's keys (`id title severity url evidence guidance cwe weakness`) and the two keys that hold
+summary and list (`riskSummary`, `alerts`) are inferred; only the path of the answer is documented.
+
+The texts are made into JSON once per weakness and path; answering fills in host and id, so that
+thousands of scans cost little.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from functools import cache
+
+from attrs import define, field, frozen
+
+from bestdefense_async.sandbox.findings import Finding, findings_of
+from bestdefense_async.sandbox.hostile import PAYLOADS
+from bestdefense_async.sandbox.replies import Reply, encoded, wrapped
+from bestdefense_async.sandbox.weaknesses import SEVERITIES, Weakness
+
+_CACHED_ANSWERS = 256
+
+
+@cache
+def _template(weakness: Weakness, path: str) -> str:
+    """Return a finding's JSON with marks for host and id."""
+    return encoded(
+        {
+            "id": "@ID@",
+            "title": weakness.title,
+            "severity": weakness.severity,
+            "url": f"https://@HOST@{path}",
+            "evidence": weakness.evidence,
+            "guidance": weakness.guidance,
+            "cwe": f"CWE-{weakness.cwe}",
+            "weakness": weakness.name,
+        }
+    ).decode()
+
+
+def _documented(finding: Finding, host: str) -> str:
+    """Return a finding as JSON, host names being safe inside JSON text as they are."""
+    text = _template(finding.weakness, finding.path)
+    return text.replace("@HOST@", host).replace("@ID@", finding.id)
+
+
+def _hostile(finding: Finding, host: str) -> str:
+    """Return a finding whose texts attack whoever shows them."""
+    start = int(finding.id[:4], 16)
+    texts = [PAYLOADS[(start + step) % len(PAYLOADS)] for step in range(5)]
+    return encoded(
+        {
+            "id": finding.id,
+            "title": texts[0],
+            "severity": finding.weakness.severity,
+            "url": f"https://{host}{finding.path}?q={texts[1]}",
+            "evidence": texts[2],
+            "guidance": texts[3],
+            "cwe": f"CWE-{finding.weakness.cwe}",
+            "weakness": texts[4],
+        }
+    ).decode()
+
+
+_RENAMED = {"critical": "CATASTROPHIC", "high": "High", "informational": "info"}
+"""One severity nobody knows, one in another letter case, one in its short form."""
+
+
+def _drifted(finding: Finding, host: str) -> str:
+    """Return a finding as a later release of the API might send it."""
+    weakness = finding.weakness
+    return encoded(
+        {
+            "id": int(finding.id[:12], 16),
+            "title": weakness.title,
+            "severity": _RENAMED.get(weakness.severity, weakness.severity),
+            "url": f"https://{host}{finding.path}",
+            "evidence": weakness.evidence.replace("@HOST@", host),
+            "remediation": {"text": weakness.guidance, "effort": "unknown"},
+            "cwe": f"CWE-{weakness.cwe}",
+            "weakness": weakness.name,
+            "cvss": {"version": "4.0", "score": None},
+            "status": "RESURFACED",
+        }
+    ).decode()
+
+
+@frozen
+class Hand:
+    """How the answer is written."""
+
+    alert: Callable[[Finding, str], str]
+    """From finding and host to JSON."""
+
+    summary: str = "riskSummary"
+    listing: str = "alerts"
+    severity: Callable[[str], str] = str
+    """From our name of a severity to the summary's key."""
+
+
+DOCUMENTED = Hand(_documented)
+HOSTILE = Hand(_hostile)
+DRIFTED = Hand(
+    _drifted,
+    summary="risk_summary",
+    listing="findings",
+    severity=lambda name: _RENAMED.get(name, name.upper()),
+)
+
+
+@define
+class Alerts:
+    """Writes answers and keeps the latest."""
+
+    seed: int
+    hand: Hand = DOCUMENTED
+    _kept: OrderedDict[tuple[str, int], Reply] = field(factory=OrderedDict, repr=False)
+
+    def payload(self, findings: Iterable[Finding], host: str) -> bytes:
+        """Return summary and list as JSON, without the envelope."""
+        findings = list(findings)
+        counts = Counter(finding.weakness.severity for finding in findings)
+        summary = {self.hand.severity(name): counts[name] for name in SEVERITIES}
+        rows = ",".join(self.hand.alert(finding, host) for finding in findings)
+        text = f'{{"{self.hand.summary}":%b,"{self.hand.listing}":[%b]}}'
+        return text.encode() % (encoded(summary), rows.encode())
+
+    def answer(self, host: str, percentage: int) -> Reply:
+        """Return the answer for a scan of `host` that has come so far (0 to 100).
+
+        A scan under way shows the share of its findings that it has come to. (inferred)
+        """
+        key = (host, percentage)
+        reply = self._kept.get(key)
+        if reply is None:
+            found = list(findings_of(self.seed, host))
+            # The worst are found last: a report read too early looks better than it is.
+            shown = found[len(found) - len(found) * percentage // 100 :]
+            reply = self._kept[key] = Reply(200, wrapped(self.payload(shown, host)))
+            if len(self._kept) > _CACHED_ANSWERS:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        return reply

@@ -1,0 +1,49 @@
+"""The sandbox's time: the running loop's clock, sped up, and the calendar that belongs to it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from attrs import define
+
+_EPOCH = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+
+
+@define
+class Clock:
+    """Scan seconds since the sandbox was opened.
+
+    Two sandboxes on one loop have a clock each. Under a loop with virtual time this is virtual
+    too: nothing here reads the wall clock.
+    """
+
+    speed: float
+    """Scan seconds that pass in one second of the loop."""
+
+    _loop: asyncio.AbstractEventLoop
+    _origin: float
+
+    @classmethod
+    def started(cls, *, speed: float) -> Clock:
+        """Return a clock of the running loop that shows zero now."""
+        loop = asyncio.get_running_loop()
+        return cls(speed=speed, loop=loop, origin=loop.time())
+
+    def now(self) -> float:
+        """Return the scan seconds since the start."""
+        return (self._loop.time() - self._origin) * self.speed
+
+    def loop_time(self) -> float:
+        """Return the loop's own time, in which limits, delays and the ledger are kept."""
+        return self._loop.time()
+
+    def after(self, seconds: float) -> float:
+        """Return the clock's reading `seconds` of the loop from now."""
+        return self.now() + seconds * self.speed
+
+
+def calendar(scan_seconds: float) -> str:
+    """Return the moment as ISO 8601 in UTC; the sandbox's calendar is fixed, so runs compare."""
+    moment = _EPOCH + timedelta(seconds=scan_seconds)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

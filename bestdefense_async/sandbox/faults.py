@@ -1,0 +1,176 @@
+"""Faults: what goes wrong, for which operation, on which of its calls.
+
+| kind | what the client sees |
+|---|---|
+| `status` | an answer with the given status, body and headers |
+| `delay` | the right answer, late |
+| `reset` | the connection is reset |
+| `drop` | the connection is closed without an answer |
+| `hang` | nothing, for as long as it waits |
+| `garbage` | a 200 whose body is not what its type says |
+| `truncated` | the right headers, a part of the body, then the end of the connection |
+
+A fault strikes before the effect, so that nothing has happened, or after it: then the scan exists
+and its answer is lost. A truncated answer is the right one, so its effect has happened either way.
+`delay` goes with every kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from random import Random
+from typing import Any, Literal
+
+import attrs
+from attrs import define, field, frozen
+
+EVERYWHERE = "*"
+"""Stands for every operation."""
+
+Kind = Literal["status", "delay", "reset", "drop", "hang", "garbage", "truncated"]
+KINDS: frozenset[str] = frozenset(
+    {"status", "delay", "reset", "drop", "hang", "garbage", "truncated"}
+)
+
+
+@frozen(kw_only=True)
+class FaultPlan:
+    """One thing to go wrong. Without nth, times and probability it always does."""
+
+    operation: str = field()
+    kind: Kind = field(default="status")
+    status: int | None = None
+    """Status of the answer, 200 to 599."""
+
+    body: str | bytes | None = None
+    """Body of the answer instead of the usual envelope."""
+
+    headers: Mapping[str, str] = field(factory=dict)
+    delay: float = field(default=0.0)
+    """Seconds of the loop to wait first."""
+
+    nth: int | None = field(default=None)
+    """The first call to strike, 1-based, counted from when the fault was set."""
+
+    times: int | None = field(default=None)
+    """How many calls in a row; 1 when only `nth` is given."""
+
+    probability: float | None = field(default=None)
+    """The chance of each call, 0 to 1, seeded."""
+
+    site: str | None = None
+    """Only calls about this site id or host name."""
+
+    after_effect: bool = False
+    """Let the call do its work first."""
+
+    cut: float = field(default=0.5)
+    """The share of the body that arrives before a truncation."""
+
+    @kind.validator
+    def _known_kind(self, _: object, value: str) -> None:
+        if value not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(sorted(KINDS))}, not {value!r}")
+
+    @delay.validator
+    def _no_negative_delay(self, _: object, value: float) -> None:
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"delay must be seconds, zero or more, not {value!r}")
+
+    @nth.validator
+    @times.validator
+    def _positive(self, _: object, value: int | None) -> None:
+        if value is not None and value < 1:
+            raise ValueError(f"nth and times count from 1, not {value!r}")
+
+    @probability.validator
+    @cut.validator
+    def _share(self, _: object, value: float | None) -> None:
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f"probability and cut lie between 0 and 1, not {value!r}")
+
+    @classmethod
+    def of(cls, operation: str, words: Mapping[str, Any], *, known: Container[str]) -> FaultPlan:
+        """Return the plan that keyword arguments describe.
+
+        Raises:
+            ValueError: there is no such operation or field, or the plan is impossible.
+        """
+        if operation != EVERYWHERE and operation not in known:
+            message = f"there is no operation {operation!r}"
+            raise ValueError(message)
+        fields = {attribute.name for attribute in attrs.fields(cls)} - {"operation"}
+        unknown = words.keys() - fields
+        if unknown:
+            message = f"a fault has no {', '.join(sorted(unknown))}"
+            raise ValueError(message)
+        if words.get("delay") and not words.keys() & {"kind", "status"}:
+            words = {**words, "kind": "delay"}
+        return cls(operation=operation, **words)
+
+    def __attrs_post_init__(self) -> None:
+        if self.kind == "status" and (self.status is None or not 200 <= self.status < 600):
+            raise ValueError(f"a fault of kind 'status' needs a status 200-599, not {self.status}")
+
+
+@define(eq=False)
+class Fault:
+    """A fault that has been set; `remove()` ends it."""
+
+    plan: FaultPlan
+    _chance: Random = field(repr=False)
+    _owner: list[Fault] = field(repr=False)
+    calls: int = 0
+    """Calls it has looked at."""
+
+    hits: int = 0
+    """Calls it has struck."""
+
+    def remove(self) -> None:
+        """Let nothing more go wrong by this fault; harmless when it is removed already."""
+        if self in self._owner:
+            self._owner.remove(self)
+
+    def strikes(self, operation: str, site: tuple[str, ...]) -> bool:
+        """Look at one call and return whether it is struck.
+
+        Args:
+            operation: the operation called.
+            site: id and host name of the site it is about; empty when it is about none.
+        """
+        plan = self.plan
+        if plan.operation not in (operation, EVERYWHERE):
+            return False
+        if plan.site is not None and plan.site not in site:
+            return False
+        self.calls += 1
+        first = 1 if plan.nth is None else plan.nth
+        times = plan.times if plan.times is not None or plan.nth is None else 1
+        if self.calls < first or (times is not None and self.calls >= first + times):
+            return False
+        if plan.probability is not None and self._chance.random() >= plan.probability:
+            return False
+        self.hits += 1
+        return True
+
+
+@define
+class Faults:
+    """All faults of one sandbox, in the order they were set."""
+
+    seed: int
+    active: list[Fault] = field(factory=list)
+
+    def add(self, plan: FaultPlan) -> Fault:
+        """Set a fault and return it."""
+        fault = Fault(plan, Random(f"{self.seed} {len(self.active)} {plan.operation}"), self.active)
+        self.active.append(fault)
+        return fault
+
+    def strike(self, operation: str, site: tuple[str, ...]) -> FaultPlan | None:
+        """Return what goes wrong with this call; the first fault that strikes wins."""
+        struck = None
+        for fault in self.active:
+            if fault.strikes(operation, site) and struck is None:
+                struck = fault.plan
+        return struck

@@ -1,0 +1,13 @@
+"""One handler per operation: from world and call to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from bestdefense_async.sandbox.handlers import scanning
+from bestdefense_async.sandbox.replies import Reply, Stream
+from bestdefense_async.sandbox.world import Call, World
+
+Handler = Callable[[World, Call], Reply | Stream | Awaitable[Reply | Stream]]
+
+HANDLERS: Mapping[str, Handler] = {**scanning.HANDLERS}

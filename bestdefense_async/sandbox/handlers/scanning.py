@@ -1,0 +1,125 @@
+"""Sites, reports, alerts and registrations: the documented operations.
+
+Source: "CI/CD automation" and the vendor's GitHub action (documented), to the letter. What is
+answered beyond the documented fields is marked where it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from html import escape
+
+from bestdefense_async.sandbox import options
+from bestdefense_async.sandbox.clock import calendar
+from bestdefense_async.sandbox.replies import NOT_FOUND, Reply, encoded, page, success
+from bestdefense_async.sandbox.scans import Full
+from bestdefense_async.sandbox.world import Call, World, absent, own_scan, own_site, refuse
+
+
+def list_sites(world: World, call: Call) -> Reply:
+    """Answer the sites of the token's organization."""
+    return world.fleet.listing(call.token.organization)
+
+
+def create_report(world: World, call: Call) -> Reply:
+    """Start a scan: the one answer whose fields stand at top level."""
+    site = own_site(world, call, call.key)
+    wanted = options.scan_options(options.read_json(call.body))
+    if not site.permitted:
+        refuse(403, "Your organization is not permitted to create reports for this site.")
+    if not site.verified:
+        refuse(422, "Ownership of the site has not been verified.")
+    if wanted.intensity != "quick" and world.plan == "starter":
+        refuse(403, "Your plan does not include this scan intensity.")
+    delay = world.visible_after if site.visible_after is None else site.visible_after
+    try:
+        scan = world.scans.create(
+            site, wanted, now=world.clock.now(), visible=world.clock.after(delay)
+        )
+    except Full:
+        refuse(503, "The sandbox is full.")
+    number = int(scan.id) if world.scenario.drift else scan.id
+    return Reply(
+        200,
+        encoded({"success": True, "message": "Report created.", "status": 200, "id": number}),
+    )
+
+
+@lru_cache(maxsize=512)
+def _progress(percentage: int, message: str, *, shown: bool, drift: bool) -> Reply:
+    data: dict[str, object] = {"isCompleted": percentage == 100}
+    if drift:
+        data |= {"progressPercent": percentage, "phase": "QUANTUM_REVIEW", "workers": [None, 3]}
+    elif shown:
+        data["percentage"] = percentage
+    return success(data, message)
+
+
+def report_progress(world: World, call: Call) -> Reply:
+    """Answer whether it is over; `percentage` is inferred and can be switched off."""
+    scan = own_scan(world, call, world.scans.by_id.get(call.key))
+    percentage = scan.percentage(world.clock.now())
+    day = world.scenario
+    return _progress(percentage, day.message, shown=world.percentage, drift=day.drift)
+
+
+def report_overview(world: World, call: Call) -> Reply:
+    """Answer the security report's id, null while there is none."""
+    scan = own_scan(world, call, world.scans.by_id.get(call.key))
+    security_id = scan.security(world.clock.now())
+    security: dict[str, object] | None = None if security_id is None else {"id": security_id}
+    data: dict[str, object] = {"security": security}
+    if world.scenario.drift:
+        data |= {"generation": 3, "seo": {"score": None}, "renderHints": {"layout": "tri-fold"}}
+        if security is not None:
+            security["state"] = "SUPERSEDED"
+    return success(data, world.scenario.message)
+
+
+def vortex_alerts(world: World, call: Call) -> Reply:
+    """Answer what the scan has found."""
+    scan = own_scan(world, call, world.scans.by_security_id(call.key))
+    now = world.clock.now()
+    if scan.security(now) is None:
+        absent("Security report")
+    return world.alerts.answer(scan.site.hostname, scan.percentage(now))
+
+
+def register_scan(world: World, call: Call) -> Reply:
+    """Tie a scan to a pull request."""
+    body = options.read_json(call.body)
+    for key in ("installationId", "repositoryFullName", "commitSha", "targetUrl", "failCheckOn"):
+        options.text(body, key)
+    if body["repositoryFullName"].count("/") != 1:
+        refuse(400, "repositoryFullName must be owner/name.")
+    options.texts(body, "scanTypes")
+    for key, optional in (("pullRequestNumber", False), ("checkRunId", True)):
+        value = body.get(key)
+        if not (optional and value is None) and type(value) is not int:
+            refuse(400, f"{key} must be a whole number.")
+    options.secret(body, "callbackSecret", "callbackSecret")
+    own_scan(world, call, world.scans.by_id.get(options.text(body, "reportId")))
+    return Reply(200, encoded({"success": True, "message": "Scan registered."}))
+
+
+def report_page(world: World, call: Call) -> Reply:
+    """Answer the page for people."""
+    scan = world.scans.by_id.get(call.key)
+    now = world.clock.now()
+    if scan is None or now < scan.visible:
+        return NOT_FOUND
+    host = escape(scan.site.hostname)
+    started = calendar(scan.started)
+    return page(200, f"Report of {host}", f"Started {started}, {scan.percentage(now)} % done.")
+
+
+HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
+    "sites.list": list_sites,
+    "reports.create": create_report,
+    "reports.progress": report_progress,
+    "reports.overview": report_overview,
+    "vortex.alerts": vortex_alerts,
+    "registrations.create": register_scan,
+    "reports.page": report_page,
+}

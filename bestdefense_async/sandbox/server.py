@@ -1,0 +1,251 @@
+"""The sandbox itself: opened on a loopback port, asked by any client, closed without a trace.
+
+async with Sandbox(sites=5) as sandbox:
+    ...  # sandbox.url, sandbox.token
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Self, Unpack
+
+from aiohttp import web
+
+from bestdefense_async.sandbox.alerts import Alerts
+from bestdefense_async.sandbox.clock import Clock
+from bestdefense_async.sandbox.connection import Listener
+from bestdefense_async.sandbox.engine import Engine
+from bestdefense_async.sandbox.faults import Fault, FaultPlan, Faults
+from bestdefense_async.sandbox.fleet import Fleet, Site
+from bestdefense_async.sandbox.handlers import HANDLERS
+from bestdefense_async.sandbox.ledger import Arrival, Ledger
+from bestdefense_async.sandbox.limits import Limits
+from bestdefense_async.sandbox.routes import NAMES, OPERATIONS, Routes
+from bestdefense_async.sandbox.scans import Scans
+from bestdefense_async.sandbox.settings import Settings, Words
+from bestdefense_async.sandbox.tokens import PERMISSIONS, Tokens
+from bestdefense_async.sandbox.world import World
+
+MAIN = "main"
+"""The organization that owns the fleet."""
+
+_STOP = 0.5
+"""Seconds that handlers under way are given when the sandbox closes; twice that at most."""
+
+
+class Sandbox:
+    """A stand-in for the API, on a loopback port of its own.
+
+    Everything after `async with` lives on the running loop and keeps that loop's time. Keyword
+    arguments are those of `Settings`.
+    """
+
+    def __init__(self, **words: Unpack[Words]) -> None:
+        self._settings = Settings(**words)
+        self._world: World | None = None
+        self._engine: Engine | None = None
+        self._listener: Listener | None = None
+        self._runner: web.ServerRunner | None = None
+        self.token = ""
+        """A token of the organization that owns the fleet, with every permission."""
+
+        self.control_token: str | None = None
+        """Opens the control routes; None without them."""
+
+    async def __aenter__(self) -> Self:
+        """Bind the port and start to serve.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        settings = self._settings
+        world = self._build()
+        engine = Engine(
+            world,
+            Routes(OPERATIONS),
+            HANDLERS,
+            read_deadline=settings.read_deadline,
+        )
+        listener = Listener(engine.answer, read_deadline=settings.read_deadline)
+        runner = web.ServerRunner(listener, shutdown_timeout=_STOP)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, settings.host, settings.port, backlog=4096)
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            message = f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+            raise OSError(error.errno, message) from None
+        listener.sweep()
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        world.url = f"http://{host}:{site.port}"
+        world.origins = frozenset({world.url, f"http://localhost:{site.port}"})
+        self._world, self._engine, self._listener, self._runner = world, engine, listener, runner
+        self.token = self.add_token()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close every connection, within about a second also when handlers hang."""
+        runner, self._runner = self._runner, None
+        if runner is None or self._engine is None or self._listener is None:
+            return
+        self._engine.close()
+        self._listener.stop_sweeping()
+        await runner.cleanup()
+
+    def _build(self) -> World:
+        settings = self._settings
+        scenario = settings.day
+        seed = settings.seed
+        fleet = Fleet(seed, drift=scenario.drift)
+        fleet.add(MAIN, settings.sites)
+        scenario.arrange(fleet.of(MAIN))
+        world = World(
+            seed=seed,
+            clock=Clock.started(speed=settings.speed),
+            fleet=fleet,
+            scans=Scans(seed, scale=scenario.scale, numeric_ids=scenario.drift),
+            alerts=Alerts(seed, scenario.hand),
+            tokens=Tokens(seed),
+            limits=Limits(
+                settings.rules, settings.policy, settings.retry_after, settings.rate_headers
+            ),
+            faults=Faults(seed),
+            ledger=Ledger(),
+            plan=settings.plan,
+            percentage=settings.percentage,
+            visible_after=settings.visible_after,
+            scenario=scenario,
+        )
+        for plan in scenario.faults:
+            world.faults.add(plan)
+        return world
+
+    @property
+    def _open(self) -> World:
+        if self._world is None:
+            message = "the sandbox is not open: use it as `async with Sandbox() as sandbox`"
+            raise RuntimeError(message)
+        return self._world
+
+    @property
+    def url(self) -> str:
+        """Where it is reached, without a slash at the end."""
+        return self._open.url
+
+    @property
+    def site_ids(self) -> list[str]:
+        """The ids of the fleet, in a fixed order."""
+        return [site.id for site in self._open.fleet.of(MAIN)]
+
+    @property
+    def hostnames(self) -> list[str]:
+        """The host names of the fleet, in the order of `site_ids`."""
+        return [site.hostname for site in self._open.fleet.of(MAIN)]
+
+    def sites_of(self, organization: str) -> list[Site]:
+        """Return an organization's sites; another one has three from its first token on."""
+        return list(self._open.fleet.of(organization))
+
+    def add_token(
+        self,
+        *,
+        organization: str = MAIN,
+        permissions: Iterable[str] | None = None,
+        expired: bool = False,
+        revoked: bool = False,
+    ) -> str:
+        """Make a token and return it.
+
+        Args:
+            organization: whose data it sees; a new name makes an organization with three sites.
+            permissions: some of `PERMISSIONS`; None for all.
+            expired: refuse it as expired.
+            revoked: refuse it as revoked.
+
+        Raises:
+            ValueError: a permission does not exist.
+        """
+        world = self._open
+        granted = PERMISSIONS if permissions is None else frozenset(permissions)
+        unknown = granted - PERMISSIONS
+        if unknown:
+            message = f"unknown permissions: {', '.join(sorted(unknown))}"
+            raise ValueError(message)
+        world.fleet.add(organization, 3)
+        token = world.tokens.add(organization=organization, permissions=granted, expired=expired)
+        if revoked:
+            world.tokens.revoke(token)
+        return token
+
+    def revoke(self, token: str) -> None:
+        """Refuse the token from now on.
+
+        Raises:
+            LookupError: this sandbox did not make it.
+        """
+        self._open.tokens.revoke(token)
+
+    def fault(self, operation: str, **plan: object) -> Fault:
+        """Let something go wrong; return it, with its hits and a way to end it.
+
+        Args:
+            operation: an operation's name, or "*" for every one.
+            **plan: the fields of `FaultPlan`: kind, status, body, headers, delay, nth, times,
+                probability, site, after_effect, cut. A fault with a delay alone only delays.
+
+        Raises:
+            ValueError: there is no such operation, or the plan is impossible.
+        """
+        return self._open.faults.add(FaultPlan.of(operation, plan, known=NAMES))
+
+    def script(
+        self,
+        site: str,
+        *,
+        duration: float | None = None,
+        visible_after: float | None = None,
+        backwards: bool = False,
+    ) -> None:
+        """Decide how scans of one site (id or host name) run from now on.
+
+        Args:
+            site: a site's id or host name.
+            duration: scan seconds; inf never ends; None takes the seeded time.
+            visible_after: seconds of the loop after creation in which its reports answer 404; None
+                takes the sandbox's own.
+            backwards: let progress, and once completion, take a step back.
+
+        Raises:
+            LookupError: there is no such site.
+        """
+        found = self._open.fleet.find(site)
+        found.duration = duration
+        found.visible_after = visible_after
+        found.backwards = backwards
+
+    def count(self, operation: str) -> int:
+        """Return how many requests have arrived for the operation, whatever became of them."""
+        return self._open.ledger.count(operation)
+
+    @property
+    def ledger(self) -> list[Arrival]:
+        """The last 100,000 arrivals, oldest first."""
+        return self._open.ledger.arrivals()
+
+    def scans_per_site(self) -> dict[str, int]:
+        """Return how many scans were really created, for the sites that have any."""
+        return self._open.scans.per_site()
+
+    def assert_no_duplicates(self) -> None:
+        """Raise AssertionError when two scans were created for one site."""
+        twice = {site: count for site, count in self.scans_per_site().items() if count > 1}
+        if twice:
+            message = f"{len(twice)} sites were scanned more than once: {twice}"
+            raise AssertionError(message)

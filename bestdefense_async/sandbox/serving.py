@@ -1,0 +1,48 @@
+"""The sandbox as a process of its own: one line of JSON, then service until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from typing import TextIO, Unpack
+
+from bestdefense_async.sandbox.server import Sandbox
+from bestdefense_async.sandbox.settings import Words
+
+
+async def _serve(out: TextIO, words: Words) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:
+            # Windows loops have no signal handlers; there KeyboardInterrupt ends asyncio.run.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    async with Sandbox(**words) as sandbox:
+        line = {"url": sandbox.url, "token": sandbox.token}
+        if sandbox.control_token is not None:
+            line["control_token"] = sandbox.control_token
+        out.write(json.dumps(line) + "\n")
+        out.flush()
+        await stop.wait()
+
+
+def serve(*, out: TextIO | None = None, **words: Unpack[Words]) -> int:
+    """Serve until SIGINT or SIGTERM and return 0.
+
+    The first and only line written is `{"url": ..., "token": ...}`, with `control_token` when the
+    control routes are on.
+
+    Args:
+        out: where the line goes; None for stdout.
+        **words: those of `Sandbox`.
+
+    Raises:
+        ValueError: a setting is impossible; nothing was opened.
+        OSError: the address cannot be bound.
+    """
+    asyncio.run(_serve(sys.stdout if out is None else out, words))
+    return 0

@@ -1,0 +1,147 @@
+"""What a sandbox can be told, checked before anything is opened."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from typing import TypedDict
+
+from attrs import Attribute, field, frozen
+
+from bestdefense_async.sandbox.limits import COUNTERS, DOCUMENTED, Policy, RetryAfter
+from bestdefense_async.sandbox.routes import NAMES
+from bestdefense_async.sandbox.scenarios import SCENARIOS, Scenario
+
+_HINTS = ("none", "seconds", "http-date", "epoch")
+_PLANS = ("starter", "growth")
+MAX_SITES = 200_000
+
+
+class Words(TypedDict, total=False):
+    """The keyword arguments of `Sandbox`: those of `Settings`."""
+
+    seed: int
+    sites: int
+    speed: float
+    scenario: str
+    host: str
+    port: int
+    allow_remote: bool
+    control: bool
+    limits: Mapping[str, tuple[int, float] | None]
+    policy: Policy
+    retry_after: RetryAfter
+    rate_headers: bool
+    percentage: bool
+    visible_after: float
+    plan: str
+    read_deadline: float
+
+
+def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        message = f"{name} must be one of {', '.join(known)}, not {value!r}"
+        raise ValueError(message)
+
+
+def _seconds(_: object, attribute: Attribute[float], value: float) -> None:
+    if not 0 <= value < math.inf:
+        message = f"{attribute.name} must be zero or more, not {value!r}"
+        raise ValueError(message)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@frozen(kw_only=True)
+class Settings:
+    """How one sandbox behaves. Times are seconds of the loop unless said otherwise."""
+
+    seed: int = 1
+    """Decides names, ids, findings, durations and chance."""
+
+    sites: int = 200
+    """Sites of the main organization, 0 to 200,000."""
+
+    speed: float = 60.0
+    """Scan seconds that pass in a second."""
+
+    scenario: str = "clean"
+    """A name of `SCENARIOS`."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 takes any free one."""
+
+    allow_remote: bool = False
+    """Permit a host that others can reach."""
+
+    control: bool = False
+    """Serve the control routes below `/_sandbox`, to whoever has the control token."""
+
+    limits: Mapping[str, tuple[int, float] | None] = field(factory=dict)
+    """Calls and seconds per token, by operation, beside the documented ones; None lifts one."""
+
+    policy: Policy = "fixed"
+    """How every limit counts."""
+
+    retry_after: RetryAfter = "seconds"
+    """How a 429 says when to come back."""
+
+    rate_headers: bool = False
+    """Send X-RateLimit-Limit and -Remaining on limited operations."""
+
+    percentage: bool = True
+    """Send the inferred key `percentage` with progress."""
+
+    visible_after: float = field(default=0.0, validator=_seconds)
+    """Time after its creation in which a report answers 404."""
+
+    plan: str = "growth"
+    """`starter` permits quick scans only."""
+
+    read_deadline: float = 10.0
+    """Longest time for the rest of a request head, and for a request body."""
+
+    def __attrs_post_init__(self) -> None:
+        _one_of("scenario", self.scenario, tuple(SCENARIOS))
+        _one_of("policy", self.policy, tuple(COUNTERS))
+        _one_of("retry_after", self.retry_after, _HINTS)
+        _one_of("plan", self.plan, _PLANS)
+        for name, value in (("speed", self.speed), ("read_deadline", self.read_deadline)):
+            if not 0 < value < math.inf:
+                message = f"{name} must be above zero, not {value!r}"
+                raise ValueError(message)
+        if not 0 <= self.sites <= MAX_SITES:
+            message = f"sites must be 0 to {MAX_SITES}, not {self.sites!r}"
+            raise ValueError(message)
+        if not 0 <= self.port <= 65_535:
+            message = f"port must be 0 to 65535, not {self.port!r}"
+            raise ValueError(message)
+        if not self.allow_remote and not _is_loopback(self.host):
+            message = (
+                f"{self.host} can be reached from other machines, and the sandbox is no server "
+                "for them: choose a loopback address, or allow it explicitly with allow_remote"
+            )
+            raise ValueError(message)
+        for name, rule in self.limits.items():
+            _one_of("an operation of limits", name, tuple(sorted(NAMES)))
+            if rule is not None and not (rule[0] >= 1 and 0 < rule[1] < math.inf):
+                message = f"the limit of {name} must be (calls >= 1, seconds > 0), not {rule!r}"
+                raise ValueError(message)
+
+    @property
+    def day(self) -> Scenario:
+        """The scenario."""
+        return SCENARIOS[self.scenario]
+
+    @property
+    def rules(self) -> dict[str, tuple[int, float]]:
+        """The limits in force: documented, then the scenario's, then those asked for."""
+        merged = {**DOCUMENTED, **self.day.limits, **self.limits}
+        return {name: rule for name, rule in merged.items() if rule is not None}

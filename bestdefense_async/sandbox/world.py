@@ -1,0 +1,105 @@
+"""Everything a sandbox knows, in one place, and the call a handler is given.
+
+Handlers are plain functions from world and call to reply. They never wait, so every change of
+state is whole, also when the client has gone away meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from attrs import define, field
+
+from bestdefense_async.sandbox.alerts import Alerts
+from bestdefense_async.sandbox.clock import Clock
+from bestdefense_async.sandbox.faults import Faults
+from bestdefense_async.sandbox.fleet import Fleet, Site
+from bestdefense_async.sandbox.ledger import Ledger
+from bestdefense_async.sandbox.limits import Limits
+from bestdefense_async.sandbox.scans import Scan, Scans
+from bestdefense_async.sandbox.scenarios import Scenario
+from bestdefense_async.sandbox.tokens import Token, Tokens
+
+
+@define(kw_only=True)
+class World:
+    """The state of one sandbox."""
+
+    seed: int
+    clock: Clock
+    fleet: Fleet
+    scans: Scans
+    alerts: Alerts
+    tokens: Tokens
+    limits: Limits
+    faults: Faults
+    ledger: Ledger
+    plan: str
+    """The plan of every organization: `starter` has quick scans only, `growth` has all."""
+
+    percentage: bool
+    """Whether progress answers carry the undocumented key `percentage`."""
+
+    visible_after: float
+    """Seconds of the loop after its creation in which a report answers 404."""
+
+    scenario: Scenario
+    url: str = ""
+    """Scheme, host and port it is reached at."""
+
+    origins: frozenset[str] = frozenset()
+    """Values of an Origin header that are the sandbox's own page."""
+
+
+@define
+class Call:
+    """One request, as handlers see it."""
+
+    token: Token
+    key: str
+    """The path's parameter, or empty."""
+
+    query: str
+    """The query as it came, undecoded."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+
+
+class Refused(Exception):
+    """Ends a handler with a failure answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def refuse(status: int, message: str) -> NoReturn:
+    """End the handler with a failure in the envelope."""
+    raise Refused(status, message)
+
+
+def absent(what: str) -> NoReturn:
+    """End the handler with the 404 that means absent or foreign. (documented)"""
+    refuse(404, f"{what} not found.")
+
+
+def own_site(world: World, call: Call, site_id: str) -> Site:
+    """Return the site if it exists and belongs to who asks."""
+    site = world.fleet.by_id.get(site_id)
+    if site is None or site.organization != call.token.organization:
+        absent("Site")
+    return site
+
+
+def own_scan(world: World, call: Call, scan: Scan | None) -> Scan:
+    """Return the scan if it exists, can be seen yet, and belongs to who asks."""
+    if (
+        scan is None
+        or scan.site.organization != call.token.organization
+        or world.clock.now() < scan.visible
+    ):
+        absent("Report")
+    return scan
