@@ -370,7 +370,7 @@ def why(failures):
             "neither uv nor pip was found for %s; install one (on Debian: apt install python3-pip)"
             " and run the same command again." % base_python()
         )
-    names = " or ".join(tool for tool, _ in failures)
+    names = " and ".join(tool for tool, _ in failures)
     if all(UNREACHABLE.search(output) for _, output in failures):
         return Stop(
             "%s reached no package index that has the requirements, so nothing was installed;"
