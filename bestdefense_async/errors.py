@@ -50,6 +50,7 @@ characters, capped, and built from fields we chose, never from an HTTP library's
 from __future__ import annotations
 
 import enum
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,37 +59,23 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 600
 """Characters of an error message; the rest is cut, marked with an ellipsis."""
 
-_BIDI_AND_INVISIBLE = {
-    *range(0x200B, 0x2010),
-    *range(0x2028, 0x202F),
-    *range(0x2060, 0x2070),
-    0xFEFF,
-}
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # controls
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # invisible, bidirectional, line breaks
+    "\ud800-\udfff]"  # lone surrogates
+)
 
 
 def clean_text(text: object, *, longest: int = LONGEST_MESSAGE) -> str:
-    """Return `text` on one line, safe for a terminal, of at most `longest` characters.
+    r"""Return `text` on one line, safe for a terminal, of at most `longest` characters.
 
     Control characters, bidirectional overrides, invisible characters and lone surrogates
-    become escapes like `\\x1b`, so text quoted from a server can neither steer a terminal
+    become escapes like `\x1b`, so text quoted from a server can neither steer a terminal
     nor disguise itself.
     """
     raw = text if isinstance(text, str) else repr(text)
-    cut = raw[: longest + 1]
-    safe = "".join(
-        character if _is_harmless(character) else ascii(character)[1:-1] for character in cut
-    )
+    safe = _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], raw[: longest + 1])
     return safe if len(safe) <= longest else safe[: longest - 1] + "…"
-
-
-def _is_harmless(character: str) -> bool:
-    code = ord(character)
-    return (
-        0x20 <= code < 0x7F
-        or code >= 0xA0
-        and code not in _BIDI_AND_INVISIBLE
-        and not 0xD800 <= code < 0xE000
-    )
 
 
 class Sent(enum.StrEnum):

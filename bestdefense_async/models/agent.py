@@ -8,7 +8,10 @@ from attrs import field, frozen
 
 @frozen(kw_only=True)
 class AgentFile:
-    """One file of the agent. (inferred: only the file names are published)"""
+    """One file of the agent.
+
+    Only the names of the files are published; everything else is inferred.
+    """
 
     filename: str
     platform: str | None = None
@@ -24,7 +27,10 @@ class AgentFile:
 
 @frozen(kw_only=True)
 class AgentManifest:
-    """What can be downloaded. (inferred)"""
+    """What can be downloaded.
+
+    That there is a manifest is described; what it contains is inferred.
+    """
 
     files: tuple[AgentFile, ...]
     extra: Mapping[str, Any] = field(factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 _WIRE_FORMS: Final = {"info": "informational"}
 _RANKS: Final = {"informational": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}
@@ -25,7 +25,7 @@ class Severity(str):
     LOW: ClassVar[Severity]
     INFORMATIONAL: ClassVar[Severity]
 
-    def __new__(cls, text: str) -> Severity:
+    def __new__(cls, text: str) -> Self:
         """Return the severity for `text` in any letter case; `info` means informational."""
         lowered = text.strip().lower()
         return super().__new__(cls, _WIRE_FORMS.get(lowered, lowered))

@@ -1,0 +1,125 @@
+"""Where to connect and as whom: argument or environment, checked before anything is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from bestdefense_async.core.secret import Secret
+from bestdefense_async.errors import ConfigError, clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_BASE_URL: Final = "https://app.bestdefense.io"
+"""The multi-tenant host. (documented)"""
+TOKEN_VARIABLES: Final = ("BD_API_TOKEN", "BESTDEFENSE_API_KEY")
+"""In order of precedence. (documented: the vendor's examples, the vendor's action)"""
+BASE_URL_VARIABLE: Final = "BD_BASE_URL"
+
+_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~.-]+)*")
+_LONGEST_HOST: Final = 253
+
+
+@frozen(kw_only=True)
+class BaseUrl:
+    """An origin and perhaps a path below which the API stands."""
+
+    origin: str
+    """Scheme, host and port, without a slash at the end."""
+    prefix: str = field(default="")
+    """Path in front of every route, without a slash at the end."""
+    is_loopback: bool = field(default=False)
+
+    def __str__(self) -> str:
+        return self.origin + self.prefix
+
+
+def parse_base_url(text: str) -> BaseUrl:
+    """Return the checked base URL; a slash at the end is dropped.
+
+    Raises:
+        ConfigError: It is no http(s) URL, holds user info, a query or a fragment (the text is
+            not repeated then), or is plain http to a host other than this machine.
+    """
+    if re.search(r"[\x00-\x20\x7f\\]", text):
+        raise ConfigError("The base URL contains a space, a backslash or a control character.")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigError("The base URL must look like https://app.bestdefense.io.")
+    if "@" in parts.netloc or parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ConfigError(
+            "The base URL must not hold a user name, a password, a query or a fragment."
+        )
+    shown = clean_text(host, longest=80)
+    is_loopback = _is_loopback(host)
+    if not _is_host(host):
+        raise ConfigError(f"{shown!r} is not a host name.")
+    if parts.scheme == "http" and not is_loopback:
+        raise ConfigError(
+            f"Plain http to {shown} would show the token to everybody on the way: use https."
+        )
+    prefix = parts.path.rstrip("/")
+    if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
+        raise ConfigError("The path of the base URL contains characters that a path here has not.")
+    netloc = f"[{host}]" if ":" in host else host
+    suffix = "" if port is None else f":{port}"
+    return BaseUrl(
+        origin=f"{parts.scheme}://{netloc}{suffix}", prefix=prefix, is_loopback=is_loopback
+    )
+
+
+def base_url_from(argument: str | None, environ: Mapping[str, str] = os.environ) -> BaseUrl:
+    """Return the base URL: the argument, else `BD_BASE_URL`, else the multi-tenant host.
+
+    Raises:
+        ConfigError: It is not a usable base URL.
+    """
+    if argument is not None:
+        return parse_base_url(argument)
+    return parse_base_url(environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
+
+
+def token_from_environment(environ: Mapping[str, str] = os.environ) -> tuple[Secret, str]:
+    """Return the token and the name of the variable it came from.
+
+    Raises:
+        ConfigError: There is none, or it cannot be a token.
+    """
+    for name in TOKEN_VARIABLES:
+        if environ.get(name):
+            return Secret(environ[name]), name
+    raise ConfigError(
+        f"There is no token: set {TOKEN_VARIABLES[0]} to an API token of your organization "
+        "(create one in the app under API access)."
+    )
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        return _address(host) is not None
+    return len(host) <= _LONGEST_HOST and all(
+        _LABEL.fullmatch(label) for label in host.removesuffix(".").split(".")
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

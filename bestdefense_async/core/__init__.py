@@ -1,0 +1,1 @@
+"""The pure part: values in, values out. No asyncio, no clock, no chance, no HTTP library."""

@@ -1,0 +1,243 @@
+"""JSON values into models, by cattrs: strict about types, open about unknown members.
+
+Names on the wire stand here and nowhere else. Each payload is structured by a fast converter;
+only when that fails, a second one that keeps books finds out where, and the error names the
+path, never a value.
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import cattrs
+from attrs import fields
+from cattrs.gen import make_dict_structure_fn, override
+
+from bestdefense_async.errors import EnvelopeError
+from bestdefense_async.models import (
+    AgentFile,
+    AgentManifest,
+    Alerts,
+    Finding,
+    Overview,
+    Progress,
+    Report,
+    RiskSummary,
+    Severity,
+    Site,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Model = TypeVar("Model")
+
+_EXTRA: Final = "\0extra"
+"""Where unknown members travel to the `extra` attribute; no JSON key of a server is taken away."""
+
+_WIRE_NAMES: Final[dict[tuple[type, str], str]] = {
+    (Progress, "is_completed"): "isCompleted",
+}
+_ON_WIRE: Final = {name: wire for (_, name), wire in _WIRE_NAMES.items()}
+_IDS: Final = {(Site, "id"), (Report, "id"), (Finding, "id")}
+_PLAIN: Final[tuple[type, ...]] = (Site, Report, Progress, Finding, AgentFile, AgentManifest)
+
+_SUMMARY_KEYS: Final = ("riskSummary", "risk_summary")
+_FINDINGS_KEYS: Final = ("alerts", "findings")
+
+
+class _ShapeError(Exception):
+    """A value has another type than the API's; `where` is a path below the value."""
+
+    def __init__(self, problem: str, where: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.where = where
+
+
+def structure(payload: object, model: type[Model], *, root: str = "data") -> Model:
+    """Return `payload` as a `model`.
+
+    Raises:
+        EnvelopeError: A member is missing or has another type. Names its path below `root`.
+    """
+    try:
+        return _FAST.structure(payload, model)
+    except Exception:  # noqa: BLE001, S110  # whatever it is, the second converter says where
+        pass
+    path, problem = root, "cannot be read"
+    try:
+        return _CAREFUL.structure(payload, model)
+    except Exception as error:  # noqa: BLE001  # cattrs lets through what hooks raise
+        path, problem = _locate(error, root)
+    raise EnvelopeError(f"The answer has another shape than the API's: {path} {problem}.")
+
+
+def _locate(error: BaseException, path: str) -> tuple[str, str]:
+    """Return the path of the first thing wrong below `error`, and what is wrong with it."""
+    if isinstance(error, cattrs.IterableValidationError | cattrs.ClassValidationError):
+        located, others = error.group_exceptions()
+        if located:
+            inner, note = located[0]
+            if isinstance(note, cattrs.IterableValidationNote):
+                return _locate(inner, f"{path}[{note.index}]")
+            return _locate(inner, f"{path}.{_ON_WIRE.get(note.name, note.name)}")
+        return _locate(others[0], path)
+    if isinstance(error, _ShapeError):
+        return path + error.where, error.problem
+    if isinstance(error, KeyError):
+        return path, "is missing"
+    return path, "cannot be read"
+
+
+def _strict(kind: type, problem: str) -> Callable[[Any, Any], Any]:
+    """Return a hook that takes exactly `kind`: no silent coercion, and True is no number."""
+
+    def hook(value: Any, _: Any) -> Any:  # noqa: ANN401  # a cattrs hook
+        if type(value) is not kind:
+            raise _ShapeError(problem)
+        return value
+
+    return hook
+
+
+def _number(value: Any, _: Any) -> float:  # noqa: ANN401  # a cattrs hook
+    if type(value) not in {int, float}:
+        raise _ShapeError("is not a number")
+    return float(value)
+
+
+def _identifier(value: Any, _: Any = None) -> str:  # noqa: ANN401  # a cattrs hook
+    """Keep an id as text: the API sends UUIDs, the vendor's action types some as numbers."""
+    if isinstance(value, str) and value:
+        return value
+    if type(value) is int:
+        return str(value)
+    raise _ShapeError("is not an id")
+
+
+def _mapping(value: Any, where: str = "") -> dict[str, Any]:  # noqa: ANN401  # any JSON value
+    if not isinstance(value, dict):
+        raise _ShapeError("is not an object", where)
+    return value
+
+
+def _severity(value: Any, _: Any) -> Severity:  # noqa: ANN401  # a cattrs hook
+    if not isinstance(value, str) or not value.strip():
+        raise _ShapeError("is not a severity")
+    return Severity(value)
+
+
+def _overview(value: Any, _: Any) -> Overview:  # noqa: ANN401  # a cattrs hook
+    payload = _mapping(value)
+    extra = {key: member for key, member in payload.items() if key != "security"}
+    security = payload.get("security")
+    if security is None:
+        return Overview(security_id=None, extra=extra)
+    number = _mapping(security, ".security").get("id")
+    if number is not None and type(number) is not int:
+        raise _ShapeError("is not a whole number", ".security.id")
+    return Overview(security_id=number, extra=extra)
+
+
+def _risk_summary(value: Any, _: Any) -> RiskSummary:  # noqa: ANN401  # a cattrs hook
+    counts: dict[str, int] = {}
+    for word, count in _mapping(value).items():
+        if type(count) is not int or count < 0:
+            raise _ShapeError("is not a count", f".{word[:40]}")
+        severity = str(Severity(word))
+        counts[severity] = counts.get(severity, 0) + count
+    known = {word: counts.pop(word) for word in list(counts) if Severity(word).is_known}
+    return RiskSummary(**known, other=counts)
+
+
+def _below(where: str, converter: cattrs.Converter, value: object, model: Any) -> Any:  # noqa: ANN401
+    """Structure a member that a hook took out by hand, keeping its path in the error."""
+    try:
+        return converter.structure(value, model)
+    except Exception as error:  # noqa: BLE001  # cattrs lets through what hooks raise
+        path, problem = _locate(error, where)
+    raise _ShapeError(problem, path)
+
+
+def _alerts(converter: cattrs.Converter) -> Callable[[Any, Any], Alerts]:
+    def hook(value: Any, _: Any) -> Alerts:  # noqa: ANN401  # a cattrs hook
+        payload = dict(_mapping(value))
+        summary = next((payload.pop(key) for key in _SUMMARY_KEYS if key in payload), None)
+        if summary is None:
+            # Zero findings and no summary are different things: a gate must not pass on this.
+            raise _ShapeError("is missing, so there is no verdict", f".{_SUMMARY_KEYS[0]}")
+        listed = next((payload.pop(key) for key in _FINDINGS_KEYS if key in payload), None)
+        if listed is None:
+            listed = []
+        return Alerts(
+            risk=_below(f".{_SUMMARY_KEYS[0]}", converter, summary, RiskSummary),
+            findings=_below(f".{_FINDINGS_KEYS[0]}", converter, listed, tuple[Finding, ...]),
+            extra=payload,
+        )
+
+    return hook
+
+
+def _with_extra(model: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    """Return a hook for an attrs class that keeps unknown members in its `extra`."""
+    names = {
+        attribute.name: _WIRE_NAMES.get((model, attribute.name), attribute.name)
+        for attribute in fields(model)
+    } | {"extra": _EXTRA}
+    rules = {
+        name: override(rename=wire, struct_hook=_identifier if (model, name) in _IDS else None)
+        for name, wire in names.items()
+        if wire != name or (model, name) in _IDS
+    }
+    build: Any = make_dict_structure_fn(model, converter, **rules)  # type: ignore[arg-type]
+    known = frozenset(names.values())
+
+    def hook(value: Any, kind: Any) -> Any:  # noqa: ANN401  # a cattrs hook
+        payload = _mapping(value)
+        rest = {key: member for key, member in payload.items() if key not in known}
+        return build({**payload, _EXTRA: rest}, kind)
+
+    return hook
+
+
+def _strict_sequence(converter: cattrs.Converter, item: type) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, _: Any) -> Any:  # noqa: ANN401  # a cattrs hook
+        if not isinstance(value, list):
+            raise _ShapeError("is not a list")
+        found: list[Any] = []
+        for index, member in enumerate(value):
+            try:
+                found.append(converter.structure(member, item))
+            except Exception as error:  # noqa: BLE001  # cattrs lets through what hooks raise
+                path, problem = _locate(error, f"[{index}]")
+                raise _ShapeError(problem, path) from None
+        return tuple(found)
+
+    return hook
+
+
+def _converter(*, careful: bool) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=careful)
+    converter.register_structure_hook(str, _strict(str, "is not text"))
+    converter.register_structure_hook(int, _strict(int, "is not a whole number"))
+    converter.register_structure_hook(bool, _strict(bool, "is not true or false"))
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(Severity, _severity)
+    converter.register_structure_hook(Overview, _overview)
+    converter.register_structure_hook(RiskSummary, _risk_summary)
+    converter.register_structure_hook(Alerts, _alerts(converter))
+    for model in _PLAIN:
+        converter.register_structure_hook(model, _with_extra(model, converter))
+    for item in (Finding, Site, AgentFile):
+        sequence = tuple[item, ...]  # type: ignore[valid-type]
+        converter.register_structure_hook_func(
+            partial(operator.eq, sequence), _strict_sequence(converter, item)
+        )
+    return converter
+
+
+_FAST: Final = _converter(careful=False)
+_CAREFUL: Final = _converter(careful=True)

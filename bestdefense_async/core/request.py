@@ -1,0 +1,89 @@
+"""What is wanted, as a value: nothing has happened yet."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
+from bestdefense_async.core.route import Body, Grade, Route, find_route
+from bestdefense_async.errors import ConfigError, clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PART: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
+_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~.-]+)+/?(?:\?[A-Za-z0-9_~.=&%+-]*)?")
+_METHODS: Final = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+
+
+@frozen(kw_only=True)
+class Request:
+    """One call of an operation."""
+
+    route: Route
+    path: str
+    """Path and query as they stand on the wire."""
+    json: Any = None
+    """The body as JSON values; None sends no body."""
+    subject: str = field(default="")
+    """What the call is about (a site's id, a report's id): for error messages."""
+
+
+def build_request(
+    route: Route,
+    parts: Mapping[str, str] | None = None,
+    json: Any = None,  # noqa: ANN401  # any JSON value
+) -> Request:
+    """Return the request of `route` with its path filled in.
+
+    Raises:
+        ConfigError: A part is empty, `.`, `..`, or has a character outside the allow-list
+            `A-Z a-z 0-9 _ ~ . -`: quoting would not keep it from reaching another resource.
+    """
+    checked = {name: check_part(name, value) for name, value in (parts or {}).items()}
+    return Request(
+        route=route,
+        path=route.template.format_map(checked),
+        json=json,
+        subject=next(iter(checked.values()), ""),
+    )
+
+
+def check_part(name: str, value: str) -> str:
+    """Return `value` when it may stand as one part of a path.
+
+    Raises:
+        ConfigError: It may not.
+    """
+    if not _PART.fullmatch(value) or value in {".", ".."}:
+        shown = clean_text(value, longest=80)
+        raise ConfigError(f"{name} {shown!r} cannot be part of a path.")
+    return value
+
+
+def raw_request(method: str, path: str, json: Any = None) -> Request:  # noqa: ANN401  # any JSON value
+    """Return a request for any path: by the table's row where one fits, else by caution.
+
+    Outside the table only GET may be repeated, and the answer is taken for an envelope.
+
+    Raises:
+        ConfigError: The method is unknown, or the path is not a plain absolute path.
+    """
+    verb = method.upper()
+    if verb not in _METHODS:
+        raise ConfigError(f"{clean_text(method, longest=40)!r} is not a method the API has.")
+    bare = path.partition("?")[0]
+    if not _PATH.fullmatch(path) or any(part in {".", ".."} for part in bare.split("/")):
+        shown = clean_text(path, longest=120)
+        raise ConfigError(f"{shown!r} is not a path of this API, such as /api/sites.")
+    route = find_route(verb, bare) or Route(
+        name="other",
+        method=verb,
+        template=bare,
+        grade=Grade.CALLER,
+        body=Body.ENVELOPE,
+        may_repeat=verb == "GET",
+    )
+    return Request(route=route, path=path, json=json, subject=bare)

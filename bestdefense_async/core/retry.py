@@ -1,0 +1,166 @@
+"""Whether to try again: decided from the error alone, without clock, chance or sleep.
+
+The rule that matters most: a request that may not arrive twice is repeated only when the server
+certainly did no work, which is when nothing was sent or when it answered 429.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, field, frozen
+
+from bestdefense_async.errors import (
+    AttemptTimeout,
+    BestDefenseError,
+    ClientError,
+    ConfigError,
+    ConnectError,
+    ConnectionLost,
+    IntegrityError,
+    ProtocolError,
+    ProxyError,
+    RateLimited,
+    RedirectRefused,
+    Sent,
+    ServerError,
+    TLSError,
+    Truncated,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PASSING_CLIENT_STATUSES: Final = {408, 425}
+_LASTING_SERVER_STATUSES: Final = {501, 505}
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How hard to try. All times are seconds."""
+
+    attempts: int = field(default=4)
+    """Most requests sent for one call, the first included."""
+    base: float = field(default=0.25)
+    """Ceiling of the first random wait; it doubles with each attempt."""
+    throttled_base: float = field(default=1.0)
+    """The same after a 429 that names no time."""
+    longest_backoff: float = field(default=20.0)
+    """No random wait is longer."""
+    longest_wait: float = field(default=120.0)
+    """A Retry-After above this ends the call instead of parking it."""
+
+    @attempts.validator
+    def _check_attempts(self, _: object, value: int) -> None:
+        if type(value) is not int or value < 1:
+            raise ConfigError("attempts must be a whole number, 1 or more.")
+
+    @base.validator
+    @throttled_base.validator
+    @longest_backoff.validator
+    @longest_wait.validator
+    def _check_time(self, _: object, value: float) -> None:
+        if not 0 <= value < float("inf"):
+            raise ConfigError("A time of the retry policy must be a finite number of seconds.")
+
+
+@frozen
+class Again:
+    """Try again."""
+
+    after: float
+    """Seconds to wait first."""
+
+
+@frozen
+class Stop:
+    """Give the error to the caller."""
+
+
+@define
+class RetryBudget:
+    """What all calls of a client may spend on retries together.
+
+    Each retry costs, each success earns a little back. In an outage the budget is empty after
+    some tens of retries and every further call is sent once: 10,000 calls make about 10,035
+    requests, not 30,000.
+    """
+
+    units: float = 500.0
+    full: float = 500.0
+
+    def spend(self, error: BestDefenseError) -> bool:
+        """Take the price of a retry; False when it cannot be paid."""
+        price = 5.0 if isinstance(error, RateLimited) else 14.0
+        if self.units < price:
+            return False
+        self.units -= price
+        return True
+
+    def earn(self) -> None:
+        """Note a success."""
+        self.units = min(self.full, self.units + 1.0)
+
+
+def decide(
+    error: BestDefenseError,
+    *,
+    attempt: int,
+    may_repeat: bool,
+    policy: RetryPolicy,
+    uniform: Callable[[float, float], float],
+) -> Again | Stop:
+    """Return what to do after `attempt` (1-based) failed with `error`.
+
+    A 429 is retried for every method: the server did no work. Other failures are retried only
+    when the request may arrive twice, or when it certainly was not sent.
+    """
+    if attempt >= policy.attempts or not _is_passing(error, attempt):
+        return Stop()
+    if not (may_repeat or error.sent is Sent.NO or isinstance(error, RateLimited)):
+        return Stop()
+    hint = error.retry_after if isinstance(error, RateLimited | ServerError) else None
+    if hint is not None and hint > policy.longest_wait:
+        return Stop()
+    base = policy.throttled_base if isinstance(error, RateLimited) else policy.base
+    ceiling = min(policy.longest_backoff, base * 2 ** (attempt - 1))
+    return Again((hint or 0.0) + uniform(0.0, ceiling))
+
+
+def _is_passing(error: BestDefenseError, attempt: int) -> bool:
+    """Whether the same request could fare better a moment later."""
+    match error:
+        case TLSError() | RedirectRefused():
+            return False
+        case ConnectError(is_unknown_host=True):
+            return attempt == 1
+        case ServerError(status=status):
+            return status not in _LASTING_SERVER_STATUSES
+        case ClientError(status=status):
+            return status in _PASSING_CLIENT_STATUSES
+        case ProtocolError():
+            return False
+    return isinstance(
+        error,
+        ConnectError
+        | ProxyError
+        | ConnectionLost
+        | AttemptTimeout
+        | Truncated
+        | IntegrityError
+        | RateLimited,
+    )
+
+
+def is_fate_unknown(error: BestDefenseError) -> bool:
+    """Whether a creation that ended with `error` may have been carried out.
+
+    It may when something was sent and the answer is not a plain refusal: a broken answer, a
+    5xx, a time-out, a redirect, or a success that cannot be read.
+    """
+    if error.sent is Sent.NO:
+        return False
+    status = getattr(error, "status", None)
+    if status is None:
+        return True
+    return isinstance(error, ServerError) or status in _PASSING_CLIENT_STATUSES

@@ -1,0 +1,1 @@
+"""What can be done, by API noun: arguments to request to model."""

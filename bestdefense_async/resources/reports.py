@@ -1,0 +1,188 @@
+"""Reports: start a scan, follow it, read what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+from bestdefense_async.core.codec import structure
+from bestdefense_async.core.polling import next_wait
+from bestdefense_async.core.request import build_request
+from bestdefense_async.core.route import ROUTES
+from bestdefense_async.errors import (
+    AuthError,
+    ConfigError,
+    EnvelopeError,
+    IntegrityError,
+    NotFound,
+    PollTimeout,
+    RateLimited,
+    ServerError,
+    TLSError,
+    TransportError,
+)
+from bestdefense_async.models import Overview, Progress, Report, ScanOptions, Site
+
+if TYPE_CHECKING:
+    from bestdefense_async.models import Alerts
+    from bestdefense_async.resources.protocol import Sender
+    from bestdefense_async.resources.vortex import Vortex
+
+GRACE = 10.0
+"""Seconds after the start of a wait in which a 404 means "not there yet"."""
+
+
+class Reports:
+    """Create reports, which is to start scans, and read them."""
+
+    def __init__(self, sender: Sender, vortex: Vortex) -> None:
+        self._sender = sender
+        self._vortex = vortex
+
+    async def create(self, site: Site | str, options: ScanOptions | None = None) -> Report:
+        """Start a scan of a site. Never sends a second creation unless the first did no work.
+
+        Args:
+            site: A site, or its id.
+            options: What to scan; None is a security scan with the server's defaults.
+
+        Raises:
+            OutcomeUnknown: The scan may have been started and its answer is lost.
+            PermissionDenied: The organization lacks `create reports`, or its plan the intensity.
+            NotFound: The site does not exist, or is another organization's.
+            InvalidRequest: The API does not accept the options, or the site is not verified.
+            BestDefenseError: Anything else that `errors` names; then nothing was started.
+
+        Source: api-facts, "create a report". (documented; the answer has no envelope)
+        """
+        site_id = site.id if isinstance(site, Site) else site
+        request = build_request(
+            ROUTES["reports.create"], {"site_id": site_id}, _creation_body(options or ScanOptions())
+        )
+        payload = await self._sender.send(request)
+        return structure(_without(payload, "success"), Report, root="answer")
+
+    async def progress(self, report_id: str) -> Progress:
+        """Return how far a report is.
+
+        Raises:
+            NotFound: The report does not exist, or is another organization's.
+            BestDefenseError: Anything else that `errors` names.
+
+        Source: api-facts, "progress". (documented)
+        """
+        request = build_request(ROUTES["reports.progress"], {"report_id": report_id})
+        progress = structure(await self._sender.send(request), Progress)
+        _check_identity(progress, report_id)
+        return progress
+
+    async def overview(self, report_id: str) -> Overview:
+        """Return what a report consists of; its security part may be missing early on.
+
+        Raises:
+            NotFound: The report does not exist, or is another organization's.
+            BestDefenseError: Anything else that `errors` names.
+
+        Source: api-facts, "overview". (documented)
+        """
+        request = build_request(ROUTES["reports.overview"], {"report_id": report_id})
+        return structure(await self._sender.send(request), Overview)
+
+    async def wait(self, report_id: str, *, timeout: float | None = None) -> Progress:
+        """Wait until a report is complete, asking at growing intervals of 6 to 40 s.
+
+        A poll that meets a 429, a 5xx, a lost connection, or a 404 in the first seconds does not
+        end the wait.
+
+        Args:
+            report_id: The report.
+            timeout: Seconds to wait at most. None waits for ever: a failed scan may never
+                become complete, so give a time unless somebody watches.
+
+        Raises:
+            PollTimeout: Time is up. The scan goes on at the server.
+            AuthError: The token stopped working; carries the report's id.
+            BestDefenseError: What the last poll met, when asking again cannot help.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        deadline = None if timeout is None else started + timeout
+        percentage = None
+        is_first = True
+        while True:
+            elapsed = loop.time() - started
+            pause = next_wait(
+                elapsed, percentage=percentage, is_first=is_first, uniform=random.uniform
+            )
+            if deadline is not None:
+                pause = min(pause, max(0.0, deadline - loop.time()))
+            await asyncio.sleep(pause)
+            progress = await self._poll(report_id, loop.time() - started)
+            if progress is not None:
+                if progress.is_completed:
+                    return progress
+                percentage = progress.percentage
+            is_first = False
+            if deadline is not None and loop.time() >= deadline:
+                raise PollTimeout(report_id, waited=loop.time() - started)
+
+    async def _poll(self, report_id: str, elapsed: float) -> Progress | None:
+        """Return the progress, None when this poll failed in a way that passes."""
+        try:
+            return await self.progress(report_id)
+        except AuthError as error:
+            error.report_id = report_id
+            raise
+        except NotFound:
+            if elapsed > GRACE:
+                raise
+        except TLSError:
+            raise
+        except (RateLimited, ServerError, TransportError):
+            pass
+        return None
+
+    async def findings(self, report_id: str) -> Alerts:
+        """Return what the security scan of a report found: overview, then alerts.
+
+        Raises:
+            EnvelopeError: The report has no security part (yet), so there is no verdict; that is
+                never read as zero findings.
+            BestDefenseError: Anything else that `errors` names.
+        """
+        overview = await self.overview(report_id)
+        if overview.security_id is None:
+            raise EnvelopeError(f"Report {report_id} has no security part, so there is no verdict.")
+        return await self._vortex.alerts(overview.security_id)
+
+
+def _creation_body(options: ScanOptions) -> dict[str, Any]:
+    """Return the body of a creation; what is left to the server is left out (documented)."""
+    wanted: dict[str, Any] = {kind: {"enabled": True} for kind in options.types}
+    security = {
+        "vortexType": options.mode,
+        "testingType": options.testing_type,
+        "scanIntensity": options.intensity,
+    }
+    chosen = {name: word for name, word in security.items() if word is not None}
+    if chosen:
+        if "security" not in wanted:
+            raise ConfigError("Mode, intensity and testing type belong to a security scan.")
+        wanted["security"]["options"] = chosen
+    if options.callback_secret is not None:
+        wanted["callback"] = {"secret": options.callback_secret}
+    return {"options": wanted}
+
+
+def _without(payload: object, name: str) -> object:
+    if not isinstance(payload, dict):
+        return payload
+    return {key: member for key, member in payload.items() if key != name}
+
+
+def _check_identity(progress: Progress, report_id: str) -> None:
+    """Refuse another report's progress, where the answer names the report it is about."""
+    answered = progress.extra.get("id")
+    if isinstance(answered, str) and len(answered) == len(report_id) and answered != report_id:
+        raise IntegrityError(f"The progress of report {report_id} was answered with another's.")

@@ -1,0 +1,58 @@
+"""The organization's sites."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bestdefense_async.core.codec import structure
+from bestdefense_async.core.request import build_request
+from bestdefense_async.core.route import ROUTES
+from bestdefense_async.errors import EnvelopeError, UnknownSite, clean_text
+from bestdefense_async.models import Site
+
+if TYPE_CHECKING:
+    from bestdefense_async.resources.protocol import Sender
+
+
+class Sites:
+    """List and find sites."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    async def list(self) -> tuple[Site, ...]:
+        """Return all sites of the organization, in the API's order, in one request.
+
+        Raises:
+            AuthError: The token is missing, expired or revoked.
+            PermissionDenied: The organization may not list sites.
+            BestDefenseError: Anything else that `errors` names.
+
+        Source: api-facts, "list sites". (documented; no pagination is documented)
+        """
+        payload = await self._sender.send(build_request(ROUTES["sites.list"]))
+        if not isinstance(payload, dict) or "sites" not in payload:
+            raise EnvelopeError(
+                "The answer has another shape than the API's: data.sites is missing."
+            )
+        return structure(payload["sites"], tuple[Site, ...], root="data.sites")
+
+    async def find(self, hostname: str) -> Site:
+        """Return the site with this host name, compared without regard to case.
+
+        Raises:
+            UnknownSite: The organization has none, or more than one, with this name.
+            BestDefenseError: As for `list`, which this calls.
+        """
+        wanted = _comparable(hostname)
+        found = [site for site in await self.list() if _comparable(site.hostname) == wanted]
+        if len(found) == 1:
+            return found[0]
+        shown = clean_text(hostname, longest=120)
+        if found:
+            raise UnknownSite(f"{len(found)} sites are named {shown}: use the id.", target=hostname)
+        raise UnknownSite(f"The organization has no site named {shown}.", target=hostname)
+
+
+def _comparable(hostname: str) -> str:
+    return hostname.strip().rstrip(".").lower()
