@@ -229,13 +229,13 @@ def _converter(*, careful: bool) -> cattrs.Converter:
     converter.register_structure_hook(Overview, _overview)
     converter.register_structure_hook(RiskSummary, _risk_summary)
     converter.register_structure_hook(Alerts, _alerts(converter))
-    for model in _PLAIN:
-        converter.register_structure_hook(model, _with_extra(model, converter))
     for item in (Finding, Site, AgentFile):
         sequence = tuple[item, ...]  # type: ignore[valid-type]
         converter.register_structure_hook_func(
             partial(operator.eq, sequence), _strict_sequence(converter, item)
         )
+    for model in _PLAIN:
+        converter.register_structure_hook(model, _with_extra(model, converter))
     return converter
 
 

@@ -90,7 +90,7 @@ _DECODER: Final = json.JSONDecoder(
 
 def _is_too_deep(value: Any) -> bool:  # noqa: ANN401  # JSON has no narrower type
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         level = [
             child
             for container in level

@@ -1,0 +1,153 @@
+"""Whether to try again, as a table."""
+
+import pytest
+
+from bestdefense_async import errors
+from bestdefense_async.core.retry import (
+    Again,
+    RetryBudget,
+    RetryPolicy,
+    Stop,
+    decide,
+    is_fate_unknown,
+)
+from bestdefense_async.errors import BestDefenseError, ConfigError
+
+
+def api(kind: type[errors.ApiError], status: int) -> errors.ApiError:
+    """Return an API error of a status."""
+    return kind("no", status=status)
+
+
+def throttled(retry_after: float | None) -> errors.RateLimited:
+    """Return a 429 with a hint."""
+    error = errors.RateLimited("no", status=429)
+    error.retry_after = retry_after
+    return error
+
+
+def asked(error: BestDefenseError, *, attempt: int = 1, may_repeat: bool = True) -> Again | Stop:
+    """Decide with the longest random wait, so that ceilings show."""
+    return decide(
+        error,
+        attempt=attempt,
+        may_repeat=may_repeat,
+        policy=RetryPolicy(),
+        uniform=lambda _, ceiling: ceiling,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "idempotent", "creation"),
+    [
+        pytest.param(errors.ConnectError("x"), True, True, id="refused: nothing was sent"),
+        pytest.param(errors.ProxyError("x"), True, True, id="the proxy failed"),
+        pytest.param(errors.TLSError("x"), False, False, id="wrong certificate"),
+        pytest.param(errors.ConnectionLost("x"), True, False, id="lost on the way"),
+        pytest.param(errors.ConnectionLost("x", sent=errors.Sent.NO), True, True, id="lost unsent"),
+        pytest.param(errors.AttemptTimeout("x"), True, False, id="no answer in time"),
+        pytest.param(errors.Truncated("x"), True, False, id="cut answer"),
+        pytest.param(errors.RedirectRefused("x"), False, False, id="redirect"),
+        pytest.param(errors.ProtocolError("x"), False, False, id="not HTTP"),
+        pytest.param(errors.DecodeError("x"), False, False, id="a page instead of JSON"),
+        pytest.param(errors.EnvelopeError("x"), False, False, id="another shape"),
+        pytest.param(errors.ResponseTooLarge("x"), False, False, id="too large"),
+        pytest.param(throttled(None), True, True, id="429: the server did no work"),
+        pytest.param(throttled(121.0), False, False, id="429 with too long a wait"),
+        pytest.param(api(errors.ServerError, 500), True, False, id="500"),
+        pytest.param(api(errors.ServerError, 503), True, False, id="503"),
+        pytest.param(api(errors.ServerError, 501), False, False, id="501"),
+        pytest.param(api(errors.ClientError, 408), True, False, id="408"),
+        pytest.param(api(errors.ClientError, 421), False, False, id="421"),
+        pytest.param(api(errors.ClientError, 431), False, False, id="431"),
+        pytest.param(api(errors.AuthError, 401), False, False, id="401"),
+        pytest.param(api(errors.PermissionDenied, 403), False, False, id="403"),
+        pytest.param(api(errors.NotFound, 404), False, False, id="404"),
+        pytest.param(api(errors.QuotaExceeded, 429), False, False, id="a spent quota"),
+        pytest.param(api(errors.ApiError, 200), False, False, id="200 that says no"),
+        pytest.param(
+            errors.LimitWaitTooLong(limit_class="x", wait=9, allowed=1), False, False, id="deadline"
+        ),
+    ],
+)
+def test_what_is_tried_again(error: BestDefenseError, *, idempotent: bool, creation: bool) -> None:
+    """A creation is repeated only when the server certainly did no work."""
+    assert isinstance(asked(error), Again) is idempotent
+    assert isinstance(asked(error, may_repeat=False), Again) is creation
+
+
+def test_attempts_are_bounded() -> None:
+    """The fourth failure is the last."""
+    error = errors.ConnectionLost("x")
+    assert [isinstance(asked(error, attempt=n), Again) for n in range(1, 6)] == [True] * 3 + [
+        False
+    ] * 2
+
+
+def test_an_unknown_host_is_tried_once_more() -> None:
+    """A name that does not resolve rarely comes back."""
+    error = errors.ConnectError("x", is_unknown_host=True)
+    assert isinstance(asked(error, attempt=1), Again)
+    assert isinstance(asked(error, attempt=2), Stop)
+
+
+def test_waits_double_below_a_ceiling_and_a_hint_is_a_floor() -> None:
+    """Jitter comes on top of what the server asks for, never instead of it."""
+    lost = errors.ConnectionLost("x")
+    policy = RetryPolicy(attempts=20)
+    waits = [
+        decide(lost, attempt=n, may_repeat=True, policy=policy, uniform=lambda _, top: top)
+        for n in range(1, 10)
+    ]
+    assert waits == [Again(min(20.0, 0.25 * 2**n)) for n in range(9)]
+    assert asked(throttled(5.0)) == Again(6.0)
+    assert decide(
+        throttled(5.0), attempt=1, may_repeat=True, policy=policy, uniform=lambda low, _: low
+    ) == Again(5.0)
+
+
+def test_the_budget_bounds_the_retries_of_an_outage() -> None:
+    """10,000 calls that all fail make at most 36 retries together."""
+    budget = RetryBudget()
+    lost = errors.ConnectionLost("x")
+    assert sum(budget.spend(lost) for _ in range(10_000)) == 35
+    for _ in range(14):
+        budget.earn()
+    assert budget.spend(lost)
+
+
+@pytest.mark.parametrize(
+    ("error", "unknown"),
+    [
+        pytest.param(errors.ConnectError("x"), False, id="nothing was sent"),
+        pytest.param(errors.ConnectionLost("x"), True, id="lost after sending"),
+        pytest.param(errors.ConnectionLost("x", sent=errors.Sent.NO), False, id="lost unsent"),
+        pytest.param(errors.AttemptTimeout("x"), True, id="no answer in time"),
+        pytest.param(errors.DecodeError("x"), True, id="a success that cannot be read"),
+        pytest.param(errors.EnvelopeError("x"), True, id="a success of another shape"),
+        pytest.param(errors.RedirectRefused("x"), True, id="a redirect"),
+        pytest.param(api(errors.ServerError, 500), True, id="500"),
+        pytest.param(api(errors.ServerError, 504), True, id="504"),
+        pytest.param(api(errors.ClientError, 408), True, id="408"),
+        pytest.param(api(errors.InvalidRequest, 422), False, id="422 is a plain no"),
+        pytest.param(api(errors.NotFound, 404), False, id="404 is a plain no"),
+        pytest.param(api(errors.ApiError, 200), False, id="success: false is a plain no"),
+        pytest.param(throttled(1.0), False, id="429 did no work"),
+        pytest.param(
+            errors.LimitWaitTooLong(limit_class="x", wait=9, allowed=1), False, id="never admitted"
+        ),
+    ],
+)
+def test_when_the_fate_of_a_creation_is_unknown(error: BestDefenseError, *, unknown: bool) -> None:
+    """Unknown is said exactly when a scan may exist that nobody has the id of."""
+    assert is_fate_unknown(error) is unknown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"attempts": 0}, {"attempts": True}, {"base": -1.0}, {"longest_wait": float("nan")}],
+)
+def test_a_policy_that_makes_no_sense_is_refused(arguments: dict[str, float]) -> None:
+    """nan passes `< 0` and `> 0` alike as false, so it is checked the other way round."""
+    with pytest.raises(ConfigError):
+        RetryPolicy(**arguments)  # type: ignore[arg-type]
