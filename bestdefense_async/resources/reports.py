@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.core.codec import structure
-from bestdefense_async.core.polling import next_wait
+from bestdefense_async.core.polling import PollPolicy, first_wait, next_wait
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import (
@@ -89,7 +90,9 @@ class Reports:
         request = build_request(ROUTES["reports.overview"], {"report_id": report_id})
         return structure(await self._sender.send(request), Overview)
 
-    async def wait(self, report_id: str, *, timeout: float | None = None) -> Progress:
+    async def wait(
+        self, report_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
+    ) -> Progress:
         """Wait until a report is complete, asking at growing intervals of 6 to 40 s.
 
         A poll that meets a 429, a 5xx, a lost connection, or a 404 in the first seconds does not
@@ -99,33 +102,32 @@ class Reports:
             report_id: The report.
             timeout: Seconds to wait at most. None waits for ever: a failed scan may never
                 become complete, so give a time unless somebody watches.
+            policy: How often to ask.
 
         Raises:
             PollTimeout: Time is up. The scan goes on at the server.
             AuthError: The token stopped working; carries the report's id.
             BestDefenseError: What the last poll met, when asking again cannot help.
         """
+        policy = PollPolicy() if policy is None else policy
         loop = asyncio.get_running_loop()
         started = loop.time()
-        deadline = None if timeout is None else started + timeout
+        deadline = math.inf if timeout is None else started + timeout
         percentage = None
-        is_first = True
+        pause = first_wait(policy, uniform=random.uniform)
         while True:
+            await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
             elapsed = loop.time() - started
-            pause = next_wait(
-                elapsed, percentage=percentage, is_first=is_first, uniform=random.uniform
-            )
-            if deadline is not None:
-                pause = min(pause, max(0.0, deadline - loop.time()))
-            await asyncio.sleep(pause)
-            progress = await self._poll(report_id, loop.time() - started)
+            progress = await self._poll(report_id, elapsed)
             if progress is not None:
                 if progress.is_completed:
                     return progress
                 percentage = progress.percentage
-            is_first = False
-            if deadline is not None and loop.time() >= deadline:
+            if loop.time() >= deadline:
                 raise PollTimeout(report_id, waited=loop.time() - started)
+            pause = next_wait(
+                policy, elapsed=elapsed, percentage=percentage, uniform=random.uniform
+            )
 
     async def _poll(self, report_id: str, elapsed: float) -> Progress | None:
         """Return the progress, None when this poll failed in a way that passes."""
