@@ -10,7 +10,7 @@ thousands of scans cost little.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import cache
 
 from attrs import define, field, frozen
@@ -31,7 +31,7 @@ def _template(weakness: Weakness, path: str) -> str:
             "id": "@ID@",
             "title": weakness.title,
             "severity": weakness.severity,
-            "url": f"https://@HOST@{path}",
+            "url": f"{weakness.scheme}://@HOST@{path}",
             "evidence": weakness.evidence,
             "guidance": weakness.guidance,
             "cwe": f"CWE-{weakness.cwe}",
@@ -55,7 +55,7 @@ def _hostile(finding: Finding, host: str) -> str:
             "id": finding.id,
             "title": texts[0],
             "severity": finding.weakness.severity,
-            "url": f"https://{host}{finding.path}?q={texts[1]}",
+            "url": f"{finding.weakness.scheme}://{host}{finding.path}?q={texts[1]}",
             "evidence": texts[2],
             "guidance": texts[3],
             "cwe": f"CWE-{finding.weakness.cwe}",
@@ -76,7 +76,7 @@ def _drifted(finding: Finding, host: str) -> str:
             "id": int(finding.id[:12], 16),
             "title": weakness.title,
             "severity": _RENAMED.get(weakness.severity, weakness.severity),
-            "url": f"https://{host}{finding.path}",
+            "url": f"{weakness.scheme}://{host}{finding.path}",
             "evidence": weakness.evidence.replace("@HOST@", host),
             "remediation": {"text": weakness.guidance, "effort": "unknown"},
             "cwe": f"CWE-{weakness.cwe}",
@@ -118,12 +118,11 @@ class Alerts:
     hand: Hand = DOCUMENTED
     _kept: OrderedDict[tuple[str, int], Reply] = field(factory=OrderedDict, repr=False)
 
-    def payload(self, findings: Iterable[Finding], host: str) -> bytes:
-        """Return summary and list as JSON, without the envelope."""
-        findings = list(findings)
-        counts = Counter(finding.weakness.severity for finding in findings)
+    def payload(self, found: Collection[tuple[Finding, str]]) -> bytes:
+        """Return summary and list of findings, each with its host, as JSON without the envelope."""
+        counts = Counter(finding.weakness.severity for finding, _ in found)
         summary = {self.hand.severity(name): counts[name] for name in SEVERITIES}
-        rows = ",".join(self.hand.alert(finding, host) for finding in findings)
+        rows = ",".join(self.hand.alert(finding, host) for finding, host in found)
         text = f'{{"{self.hand.summary}":%b,"{self.hand.listing}":[%b]}}'
         return text.encode() % (encoded(summary), rows.encode())
 
@@ -135,10 +134,10 @@ class Alerts:
         key = (host, percentage)
         reply = self._kept.get(key)
         if reply is None:
-            found = list(findings_of(self.seed, host))
+            found = [(finding, host) for finding in findings_of(self.seed, host)]
             # The worst are found last: a report read too early looks better than it is.
             shown = found[len(found) - len(found) * percentage // 100 :]
-            reply = self._kept[key] = Reply(200, wrapped(self.payload(shown, host)))
+            reply = self._kept[key] = Reply(200, wrapped(self.payload(shown)))
             if len(self._kept) > _CACHED_ANSWERS:
                 self._kept.popitem(last=False)
         else:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import struct
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -35,7 +36,7 @@ class Connection(web.RequestHandler):
             manager,
             loop=loop,
             keepalive_timeout=900.0,
-            access_log=None,
+            access_log=None,  # type: ignore[arg-type] # as aiohttp does
             logger=_SILENT,
             lingering_time=1.0,
             auto_decompress=False,
@@ -83,7 +84,11 @@ class Connection(web.RequestHandler):
         """Answer a request that could not be read or handled, without quoting it."""
         if request.writer.output_size > 0:
             raise ConnectionResetError
-        text = "The request is malformed." if status == 400 else "The sandbox failed."
+        text = (
+            "The request is malformed."
+            if status == HTTPStatus.BAD_REQUEST
+            else "The sandbox failed."
+        )
         reply = failure(status, text)
         response = web.Response(status=status, body=reply.body, headers=reply.headers)
         response.force_close()

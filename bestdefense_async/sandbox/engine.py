@@ -9,34 +9,55 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from aiohttp import web
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from bestdefense_async.sandbox.connection import Connection, reset
-from bestdefense_async.sandbox.faults import FaultPlan
-from bestdefense_async.sandbox.fleet import Site
 from bestdefense_async.sandbox.handlers import Handler
 from bestdefense_async.sandbox.ledger import Arrival
 from bestdefense_async.sandbox.options import Invalid
 from bestdefense_async.sandbox.reading import Unreadable, read_body
-from bestdefense_async.sandbox.replies import (
-    JSON_TYPE,
-    NOT_FOUND,
-    Reply,
-    Stream,
-    encoded,
-    failure,
-    success,
-)
+from bestdefense_async.sandbox.replies import NOT_FOUND, Reply, Stream, failure, success
 from bestdefense_async.sandbox.routes import Operation, Routes
+from bestdefense_async.sandbox.scans import Full
+from bestdefense_async.sandbox.sending import in_place_of, send
 from bestdefense_async.sandbox.tokens import Token
 from bestdefense_async.sandbox.world import Call, Refused, World
 
+if TYPE_CHECKING:
+    from bestdefense_async.sandbox.faults import FaultPlan
+
 _LOG = logging.getLogger("bestdefense_async.sandbox")
 _NOBODY = Token("", frozenset(), "")
-_GARBAGE = b'\x00\xff{"success": tru\xc3\x28 <html>'
+_EFFECTIVE = frozenset({"delay", "truncated", "corrupt"})
+"""Kinds of faults that need the right answer, and so its effect."""
+
+_BREAKING = frozenset({"reset", "drop", "hang"})
+"""Kinds of faults that end without an answer."""
+
+
+@frozen
+class _Incoming:
+    """One request, as far as its head tells."""
+
+    request: web.BaseRequest
+    operation: Operation | None
+    methods: Mapping[str, Operation]
+    """What can be done at its path."""
+
+    token: Token | None
+    key: str
+    query: str
+
+
+def _no_such(methods: Mapping[str, Operation]) -> Reply:
+    """Return the answer to an unknown path, or to an unknown method on a known one."""
+    if not methods:
+        return NOT_FOUND
+    allow = ", ".join(sorted(methods))
+    return failure(405, "Method not allowed.", headers={"Allow": allow})
 
 
 @define
@@ -61,109 +82,106 @@ class Engine:
             raise TypeError(message)
         connection.begin()
         try:
-            return await self._answer(request, connection)
+            path, _, query = request.raw_path.partition("?")
+            methods, key = self.routes.find(path)
+            token = self.world.tokens.find(request.headers.get("Authorization", ""))
+            operation = methods.get(request.method)
+            incoming = _Incoming(request, operation, methods, token, key, query)
+            if operation is not None and operation.grade == "sandbox":
+                return await send(request, await self._perform(incoming))
+            return await self._play(incoming, connection)
         finally:
             connection.end()
 
-    async def _answer(self, request: web.BaseRequest, connection: Connection) -> web.StreamResponse:
-        world = self.world
-        path, _, query = request.raw_path.partition("?")
-        methods, key = self.routes.find(path)
-        operation = methods.get(request.method)
-        token = world.tokens.find(request.headers.get("Authorization", ""))
-        site, report_id = self._subject(operation, key)
-        arrival = Arrival(
-            operation.name if operation is not None else "unknown",
-            None if site is None else site.id,
-            report_id,
-            world.clock.loop_time(),
-            None if token is None else token.fingerprint,
-        )
-        plan = None
-        if operation is not None and operation.grade != "sandbox":
-            world.ledger.note(arrival)
-            if world.faults.active:
-                plan = world.faults.strike(operation.name, () if site is None else site.names)
-        elif operation is None:
-            world.ledger.note(arrival)
-        if plan is not None and plan.delay and not plan.after_effect:
+    async def _play(self, incoming: _Incoming, connection: Connection) -> web.StreamResponse:
+        """Answer a call of the API, or let it fail as planned."""
+        arrival, names = self._arrive(incoming)
+        plan = self.world.faults.strike(arrival.operation, names)
+        if plan is None:
+            reply = await self._perform(incoming)
+            arrival.status = reply.status
+            return await send(incoming.request, reply)
+        if not plan.after_effect:
             await self._pause(plan.delay)
-        reply: Reply | Stream
-        if plan is None or plan.after_effect or plan.kind in {"delay", "truncated"}:
-            reply = await self._perform(request, operation, methods, token, key, query)
-        else:
-            reply = success({})
-        if plan is not None:
-            if plan.after_effect:
-                await self._pause(plan.delay)
-            if plan.kind in {"reset", "drop", "hang", "truncated"}:
-                return await self._break(plan, request, connection, reply)
-            if plan.kind != "delay":
-                reply = _instead(plan)
+        reply = success({})
+        if plan.after_effect or plan.kind in _EFFECTIVE:
+            reply = await self._perform(incoming)
+        if plan.after_effect:
+            await self._pause(plan.delay)
+        if plan.kind in _BREAKING:
+            return await self._break(plan, incoming.request, connection)
+        if plan.kind not in _EFFECTIVE:
+            reply = in_place_of(plan)
         arrival.status = reply.status
-        return await _send(request, reply)
+        return await send(incoming.request, reply, plan)
 
-    def _subject(self, operation: Operation | None, key: str) -> tuple[Site | None, str | None]:
-        """Return the site and the report a call is about, as far as they exist."""
-        parameter = None if operation is None else operation.parameter
-        if parameter == "site_id":
-            return self.world.fleet.by_id.get(key), None
-        if parameter == "report_id":
-            scan = self.world.scans.by_id.get(key)
-        elif parameter == "security_id":
-            scan = self.world.scans.by_security_id(key)
-        else:
-            return None, None
-        return (None, None) if scan is None else (scan.site, scan.id)
+    def _arrive(self, incoming: _Incoming) -> tuple[Arrival, tuple[str, ...]]:
+        """Write the call down; return the entry and the names of the site it is about."""
+        operation = incoming.operation
+        site = scan = None
+        match None if operation is None else operation.parameter:
+            case "site_id":
+                site = self.world.fleet.by_id.get(incoming.key)
+            case "report_id":
+                scan = self.world.scans.by_id.get(incoming.key)
+            case "security_id":
+                scan = self.world.scans.by_security_id(incoming.key)
+        if scan is not None:
+            site = scan.site
+        arrival = Arrival(
+            "unknown" if operation is None else operation.name,
+            None if site is None else site.id,
+            None if scan is None else scan.id,
+            self.world.clock.loop_time(),
+            None if incoming.token is None else incoming.token.fingerprint,
+        )
+        self.world.ledger.note(arrival)
+        return arrival, () if site is None else site.names
 
-    async def _perform(
-        self,
-        request: web.BaseRequest,
-        operation: Operation | None,
-        methods: Mapping[str, Operation],
-        token: Token | None,
-        key: str,
-        query: str,
-    ) -> Reply | Stream:
+    async def _perform(self, incoming: _Incoming) -> Reply | Stream:
         """Return the right answer, having done what it says."""
-        world = self.world
-        origin = request.headers.get("Origin")
-        if origin is not None and origin not in world.origins:
+        origin = incoming.request.headers.get("Origin")
+        if origin is not None and origin not in self.world.origins:
             return failure(403, "The sandbox does not talk to other web pages.", close=True)
+        operation, token = incoming.operation, incoming.token
         if operation is None:
-            if not methods:
-                return NOT_FOUND
-            allow = ", ".join(sorted(methods))
-            return failure(405, "Method not allowed.", headers={"Allow": allow})
-        told: dict[str, str] = {}
-        if operation.needs_token:
-            if token is None:
-                return failure(401, "The API token is missing or unknown.")
-            if token.refusal is not None:
-                return failure(401, token.refusal)
-            if operation.name in world.limits.rules:
-                now = world.clock.loop_time()
-                refusal = world.limits.refusal(token, operation.name, now)
-                if refusal is not None:
-                    return refusal
-                told = world.limits.told(token, operation.name, now)
-            if operation.permission is not None and operation.permission not in token.permissions:
-                return failure(
-                    403, f"Your organization lacks the permission '{operation.permission}'."
-                )
-        reply = await self._handle(request, operation, token or _NOBODY, key, query)
-        if told:
+            return _no_such(incoming.methods)
+        if not operation.needs_token:
+            return await self._handle(incoming, operation, token or _NOBODY)
+        if token is None:
+            return failure(401, "The API token is missing or unknown.")
+        if token.refusal is not None:
+            return failure(401, token.refusal)
+        return await self._admit(incoming, operation, token)
+
+    async def _admit(
+        self, incoming: _Incoming, operation: Operation, token: Token
+    ) -> Reply | Stream:
+        """Answer a call of somebody known, if limit and permission let it in."""
+        limits = self.world.limits
+        limited = operation.name in limits.rules
+        now = self.world.clock.loop_time()
+        refusal = limits.refusal(token, operation.name, now) if limited else None
+        if refusal is not None:
+            return refusal
+        if operation.permission is not None and operation.permission not in token.permissions:
+            message = f"Your organization lacks the permission '{operation.permission}'."
+            return failure(403, message)
+        reply = await self._handle(incoming, operation, token)
+        if limited and limits.headers:
+            told = limits.told(token, operation.name, now)
             reply = evolve(reply, headers={**reply.headers, **told})
         return reply
 
     async def _handle(
-        self, request: web.BaseRequest, operation: Operation, token: Token, key: str, query: str
+        self, incoming: _Incoming, operation: Operation, token: Token
     ) -> Reply | Stream:
+        """Run the handler; turn everything it can raise into an answer."""
         try:
             body = b""
             if operation.method == "POST":
-                body = await read_body(request, deadline=self.read_deadline)
-            call = Call(token, key, query, body, request.headers)
+                body = await read_body(incoming.request, deadline=self.read_deadline)
+            call = Call(token, incoming.key, incoming.query, body, incoming.request.headers)
             outcome = self.handlers[operation.name](self.world, call)
             return outcome if isinstance(outcome, Reply | Stream) else await outcome
         except Unreadable as unreadable:
@@ -172,9 +190,11 @@ class Engine:
             message, status = refused.message, refused.status
         except Invalid as invalid:
             message, status = str(invalid), 400
-        except Exception as error:
-            # The error's own text may quote the request, so it is not written down.
-            _LOG.error("%s failed with %s", operation.name, type(error).__name__)  # noqa: TRY400
+        except Full:
+            message, status = "The sandbox is full.", 503
+        except Exception as error:  # noqa: BLE001 -- a bug of ours is a 500, as it would be there
+            # The error's own text may quote the request, so only its type is written down.
+            _LOG.error("%s failed with %s", operation.name, type(error).__name__)
             message, status = "The sandbox failed.", 500
         if self.world.scenario.message != "OK":
             message += self.world.scenario.message
@@ -190,16 +210,10 @@ class Engine:
                 return
 
     async def _break(
-        self,
-        plan: FaultPlan,
-        request: web.BaseRequest,
-        connection: Connection,
-        reply: Reply | Stream,
+        self, plan: FaultPlan, request: web.BaseRequest, connection: Connection
     ) -> web.StreamResponse:
-        """Break the connection in the planned manner."""
+        """End without an answer, in the planned manner."""
         transport = request.transport
-        if plan.kind == "truncated":
-            return await _send(request, reply, cut=plan.cut)
         if plan.kind == "hang":
             connection.gone = asyncio.get_running_loop().create_future()
             closing = asyncio.ensure_future(self._closing.wait())
@@ -214,53 +228,3 @@ class Engine:
             transport.close()
         # aiohttp wants an answer; it finds the connection closed and lets it go.
         return web.Response()
-
-
-def _instead(plan: FaultPlan) -> Reply:
-    """Return the answer that a fault puts in place of the right one."""
-    if plan.kind == "garbage":
-        body = _GARBAGE if plan.body is None else plan.body
-        raw = body.encode() if isinstance(body, str) else body
-        return Reply(plan.status or 200, raw, {**JSON_TYPE, **plan.headers})
-    status = plan.status or 500
-    if plan.body is not None:
-        raw = plan.body.encode() if isinstance(plan.body, str) else plan.body
-        kind = "text/html; charset=UTF-8" if raw.lstrip()[:1] == b"<" else "application/json"
-        return Reply(status, raw, {"Content-Type": kind, **plan.headers})
-    if status < 300:
-        return Reply(status, encoded({"success": True, "message": "OK", "data": {}, "error": None}))
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Fault"
-    return failure(status, f"{phrase}.", headers=plan.headers)
-
-
-async def _send(
-    request: web.BaseRequest, reply: Reply | Stream, *, cut: float | None = None
-) -> web.StreamResponse:
-    """Send an answer, or the first part of one and then the end of the connection."""
-    if isinstance(reply, Reply) and cut is None:
-        response = web.Response(body=reply.body, status=reply.status, headers=reply.headers)
-        if reply.close:
-            response.force_close()
-        return response
-    size = reply.size if isinstance(reply, Stream) else len(reply.body)
-    chunks = reply.chunks if isinstance(reply, Stream) else iter((reply.body,))
-    left = size if cut is None else int(size * cut)
-    stream = web.StreamResponse(status=reply.status, headers=reply.headers)
-    stream.content_length = size
-    try:
-        await stream.prepare(request)
-        for chunk in chunks:
-            await stream.write(chunk[:left])
-            left -= min(left, len(chunk))
-            if left == 0:
-                break
-        if cut is None:
-            await stream.write_eof()
-    except ConnectionError:
-        return stream
-    if cut is not None and request.transport is not None:
-        request.transport.close()
-    return stream

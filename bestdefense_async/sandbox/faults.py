@@ -9,17 +9,18 @@
 | `hang` | nothing, for as long as it waits |
 | `garbage` | a 200 whose body is not what its type says |
 | `truncated` | the right headers, a part of the body, then the end of the connection |
+| `corrupt` | the right answer with one bit changed |
 
 A fault strikes before the effect, so that nothing has happened, or after it: then the scan exists
-and its answer is lost. A truncated answer is the right one, so its effect has happened either way.
-`delay` goes with every kind.
+and its answer is lost. A late, truncated or corrupt answer is the right one otherwise, so its
+effect has happened either way. `delay` goes with every kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 from attrs import define, field, frozen
@@ -27,10 +28,10 @@ from attrs import define, field, frozen
 EVERYWHERE = "*"
 """Stands for every operation."""
 
-Kind = Literal["status", "delay", "reset", "drop", "hang", "garbage", "truncated"]
-KINDS: frozenset[str] = frozenset(
-    {"status", "delay", "reset", "drop", "hang", "garbage", "truncated"}
-)
+Kind = Literal["status", "delay", "reset", "drop", "hang", "garbage", "truncated", "corrupt"]
+KINDS: frozenset[str] = frozenset(get_args(Kind))
+
+_STATUSES = range(200, 600)
 
 
 @frozen(kw_only=True)
@@ -65,7 +66,7 @@ class FaultPlan:
     """Let the call do its work first."""
 
     cut: float = field(default=0.5)
-    """The share of the body that arrives before a truncation."""
+    """The share of the body before the place that is truncated or corrupt."""
 
     @kind.validator
     def _known_kind(self, _: object, value: str) -> None:
@@ -109,7 +110,7 @@ class FaultPlan:
         return cls(operation=operation, **words)
 
     def __attrs_post_init__(self) -> None:
-        if self.kind == "status" and (self.status is None or not 200 <= self.status < 600):
+        if self.kind == "status" and self.status not in _STATUSES:
             raise ValueError(f"a fault of kind 'status' needs a status 200-599, not {self.status}")
 
 
@@ -169,7 +170,7 @@ class Faults:
 
     def strike(self, operation: str, site: tuple[str, ...]) -> FaultPlan | None:
         """Return what goes wrong with this call; the first fault that strikes wins."""
-        struck = None
+        struck: FaultPlan | None = None
         for fault in self.active:
             if fault.strikes(operation, site) and struck is None:
                 struck = fault.plan

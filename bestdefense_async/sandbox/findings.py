@@ -6,12 +6,15 @@ many findings a site has is our guess at a fleet in which most sites are in fair
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from bestdefense_async.sandbox.chance import digest
-from bestdefense_async.sandbox.weaknesses import BY_SEVERITY, SEVERITIES, Weakness
+from bestdefense_async.sandbox.weaknesses import BY_SEVERITY, NETWORK, SEVERITIES, Weakness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _HEALTH = (
     # Share of sites, then least and most findings by severity, worst first.
@@ -47,4 +50,15 @@ def findings_of(seed: int, host: str) -> Iterator[Finding]:
             weakness = known[(start + index) % len(known)]
             path = weakness.paths[(chance[16 + rank] + index // len(known)) % len(weakness.paths)]
             identity = digest("finding", host, weakness.cwe, path, size=8).hex()
+            yield Finding(identity, weakness, path)
+
+
+def network_findings_of(seed: int, target: str) -> Iterator[Finding]:
+    """Yield what a network scan finds at one target, worst first."""
+    chance = digest("network", seed, target)
+    for index, weakness in enumerate(NETWORK):
+        # From one target in 32 for the worst to one in four for the least.
+        if chance[index] < 8 << index:
+            path = weakness.paths[chance[8 + index] % len(weakness.paths)]
+            identity = digest("finding", target, weakness.cwe, path, size=8).hex()
             yield Finding(identity, weakness, path)

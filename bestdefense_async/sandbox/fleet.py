@@ -58,6 +58,22 @@ class Site:
     def __attrs_post_init__(self) -> None:
         self.names = (self.id, self.hostname)
 
+    def script(
+        self, *, duration: float | None, visible_after: float | None, backwards: bool
+    ) -> None:
+        """Decide how its scans run from now on.
+
+        Raises:
+            ValueError: a time is negative or not a number.
+        """
+        for seconds in (duration, visible_after):
+            if seconds is not None and not seconds >= 0:
+                message = f"a time must be zero or more, not {seconds!r}"
+                raise ValueError(message)
+        self.duration = duration
+        self.visible_after = visible_after
+        self.backwards = backwards
+
 
 def hostname(seed: int, organization: str, index: int) -> str:
     """Return the host name of the index-th site; different for every index."""

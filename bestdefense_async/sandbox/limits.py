@@ -37,6 +37,9 @@ DOCUMENTED: Mapping[str, tuple[int, float]] = {
     "agents.download": (20, 3600.0),
 }
 
+_ROUNDING = 1e-9
+"""Tolerance in calls: one that comes exactly on time must not be refused."""
+
 
 class Counter(Protocol):
     """One token's use of one operation."""
@@ -124,8 +127,7 @@ class _Weighted:
     def admit(self, now: float) -> float:
         self._turn(now)
         over = self._estimate(now) + 1 - self.limit
-        # The tolerance is for rounding: a call exactly on time must not be refused.
-        if over > 1e-9:
+        if over > _ROUNDING:
             left = self._began + self.period - now
             if self._previous and self._current < self.limit:
                 return min(over * self.period / self._previous, left)
@@ -136,7 +138,7 @@ class _Weighted:
 
     def remaining(self, now: float) -> int:
         self._turn(now)
-        return max(0, math.floor(self.limit - self._estimate(now) + 1e-9))
+        return max(0, math.floor(self.limit - self._estimate(now) + _ROUNDING))
 
 
 @define
@@ -159,14 +161,14 @@ class _Bucket:
 
     def admit(self, now: float) -> float:
         self._refill(now)
-        if self._level < 1 - 1e-9:
+        if self._level < 1 - _ROUNDING:
             return (1 - self._level) * self.period / self.limit
         self._level -= 1
         return 0.0
 
     def remaining(self, now: float) -> int:
         self._refill(now)
-        return math.floor(self._level + 1e-9)
+        return math.floor(self._level + _ROUNDING)
 
 
 COUNTERS: Mapping[str, Callable[[int, float], Counter]] = {

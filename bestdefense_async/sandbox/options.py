@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bestdefense_async.sandbox.scans import MEDIANS, ScanOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 SCAN_TYPES = ("security", "seo", "dns", "whois")
 _SECRET = re.compile(r"[0-9a-fA-F]{64}")
@@ -86,7 +88,7 @@ def secret(container: Mapping[str, Any], key: str, where: str) -> None:
 
 
 def intensity(container: Mapping[str, Any], key: str = "scanIntensity") -> str:
-    """Return the scan intensity, `quick` when it is left out. (default inferred)"""
+    """Return the scan intensity, `quick` when it is left out. The default is inferred."""
     value = container.get(key, "quick")
     if not isinstance(value, str) or value not in MEDIANS:
         message = f"{key} must be one of {', '.join(MEDIANS)}."

@@ -7,7 +7,7 @@ characters, so an encoded slash or dot never becomes part of an id.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
@@ -19,6 +19,9 @@ from bestdefense_async.sandbox.tokens import (
     VIEW_REPORTS,
     VIEW_SITES,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
 

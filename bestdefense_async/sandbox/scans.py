@@ -26,6 +26,12 @@ _SHORTEST, _LONGEST = 1 / 3, 8 / 3
 _SECURITY_AFTER = 0.05
 """Share of a scan after which its security report has an id. (inferred: null early on)"""
 
+_RETREATS = ((0.5, 0.7), (1.1, 1.3))
+_STEP_BACK = 0.3
+"""Where the progress of a site that goes backwards does so, and by how much; both are shares."""
+
+_WHOLE = 100
+
 CAPACITY = 250_000
 """Most scans one sandbox keeps; then creating one fails, so that memory is bounded."""
 
@@ -64,14 +70,18 @@ class Scan:
             age = now - self.started
             return 0.99 * age / (age + MEDIANS[self.options.intensity])
         share = (now - self.started) / self.duration
-        if self.site.backwards and (0.5 <= share < 0.7 or 1.1 <= share < 1.3):
-            return share - 0.3
+        if self.site.backwards and any(low <= share < high for low, high in _RETREATS):
+            return share - _STEP_BACK
         return min(1.0, share)
 
     def percentage(self, now: float) -> int:
         """Return how far it has come, 0 to 100; 100 only when it is over."""
         share = self.share(now)
-        return 100 if share >= 1 else min(99, int(share * 100))
+        return _WHOLE if share >= 1 else min(_WHOLE - 1, int(share * _WHOLE))
+
+    def is_over(self, now: float) -> bool:
+        """Return whether it is complete."""
+        return self.share(now) >= 1
 
     def security(self, now: float) -> int | None:
         """Return the security report's id once there is one."""
@@ -143,6 +153,10 @@ class Scans:
     def per_site(self) -> dict[str, int]:
         """Return how many scans were created, for the sites that have any."""
         return dict(self._per_site)
+
+    def sites_scanned_twice(self) -> dict[str, int]:
+        """Return the sites with more than one scan, and how many."""
+        return {site: count for site, count in self._per_site.items() if count > 1}
 
     def newest_first(self) -> Iterator[Scan]:
         """Yield every scan, the latest first."""

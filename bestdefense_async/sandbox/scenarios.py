@@ -14,13 +14,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from bestdefense_async.sandbox.alerts import DOCUMENTED, DRIFTED, HOSTILE, Hand
 from bestdefense_async.sandbox.faults import EVERYWHERE, FaultPlan
-from bestdefense_async.sandbox.fleet import Site
 from bestdefense_async.sandbox.hostile import MESSAGE
+
+if TYPE_CHECKING:
+    from bestdefense_async.sandbox.fleet import Site
 
 _CLOUD_PAGE = (
     "<!DOCTYPE html><html><head><title>503 Service Temporarily Unavailable</title></head>"

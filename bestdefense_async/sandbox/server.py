@@ -6,12 +6,12 @@ async with Sandbox(sites=5) as sandbox:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Self, Unpack
+import secrets
+from typing import TYPE_CHECKING, Self, Unpack
 
 from aiohttp import web
 
+from bestdefense_async.sandbox.agents import AgentFiles
 from bestdefense_async.sandbox.alerts import Alerts
 from bestdefense_async.sandbox.clock import Clock
 from bestdefense_async.sandbox.connection import Listener
@@ -21,11 +21,15 @@ from bestdefense_async.sandbox.fleet import Fleet, Site
 from bestdefense_async.sandbox.handlers import HANDLERS
 from bestdefense_async.sandbox.ledger import Arrival, Ledger
 from bestdefense_async.sandbox.limits import Limits
-from bestdefense_async.sandbox.routes import NAMES, OPERATIONS, Routes
+from bestdefense_async.sandbox.routes import CONTROL, DOCS, NAMES, OPERATIONS, Routes
 from bestdefense_async.sandbox.scans import Scans
 from bestdefense_async.sandbox.settings import Settings, Words
-from bestdefense_async.sandbox.tokens import PERMISSIONS, Tokens
+from bestdefense_async.sandbox.tokens import Tokens
 from bestdefense_async.sandbox.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
 
 MAIN = "main"
 """The organization that owns the fleet."""
@@ -63,7 +67,7 @@ class Sandbox:
         world = self._build()
         engine = Engine(
             world,
-            Routes(OPERATIONS),
+            Routes(OPERATIONS + DOCS + (CONTROL if settings.control else ())),
             HANDLERS,
             read_deadline=settings.read_deadline,
         )
@@ -83,6 +87,7 @@ class Sandbox:
         world.origins = frozenset({world.url, f"http://localhost:{site.port}"})
         self._world, self._engine, self._listener, self._runner = world, engine, listener, runner
         self.token = self.add_token()
+        self.control_token = world.control_token
         return self
 
     async def __aexit__(
@@ -122,6 +127,9 @@ class Sandbox:
             percentage=settings.percentage,
             visible_after=settings.visible_after,
             scenario=scenario,
+            agents=AgentFiles.of(seed, settings.agent_sizes),
+            starting_credits=settings.credits,
+            control_token=secrets.token_urlsafe(24) if settings.control else None,
         )
         for plan in scenario.faults:
             world.faults.add(plan)
@@ -172,17 +180,9 @@ class Sandbox:
         Raises:
             ValueError: a permission does not exist.
         """
-        world = self._open
-        granted = PERMISSIONS if permissions is None else frozenset(permissions)
-        unknown = granted - PERMISSIONS
-        if unknown:
-            message = f"unknown permissions: {', '.join(sorted(unknown))}"
-            raise ValueError(message)
-        world.fleet.add(organization, 3)
-        token = world.tokens.add(organization=organization, permissions=granted, expired=expired)
-        if revoked:
-            world.tokens.revoke(token)
-        return token
+        return self._open.issue(
+            organization=organization, permissions=permissions, expired=expired, revoked=revoked
+        )
 
     def revoke(self, token: str) -> None:
         """Refuse the token from now on.
@@ -226,9 +226,11 @@ class Sandbox:
             LookupError: there is no such site.
         """
         found = self._open.fleet.find(site)
-        found.duration = duration
-        found.visible_after = visible_after
-        found.backwards = backwards
+        found.script(duration=duration, visible_after=visible_after, backwards=backwards)
+
+    def credits(self, organization: str = MAIN) -> int:
+        """Return how many AI remediation credits an organization has left."""
+        return self._open.credits_of(organization)
 
     def count(self, operation: str) -> int:
         """Return how many requests have arrived for the operation, whatever became of them."""
@@ -245,7 +247,7 @@ class Sandbox:
 
     def assert_no_duplicates(self) -> None:
         """Raise AssertionError when two scans were created for one site."""
-        twice = {site: count for site, count in self.scans_per_site().items() if count > 1}
+        twice = self._open.scans.sites_scanned_twice()
         if twice:
             message = f"{len(twice)} sites were scanned more than once: {twice}"
             raise AssertionError(message)

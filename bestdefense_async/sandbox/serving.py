@@ -6,10 +6,12 @@ import asyncio
 import json
 import signal
 import sys
-from typing import TextIO, Unpack
+from typing import TYPE_CHECKING, TextIO, Unpack
 
 from bestdefense_async.sandbox.server import Sandbox
-from bestdefense_async.sandbox.settings import Words
+
+if TYPE_CHECKING:
+    from bestdefense_async.sandbox.settings import Words
 
 
 async def _serve(out: TextIO, words: Words) -> None:

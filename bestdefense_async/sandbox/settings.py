@@ -10,12 +10,13 @@ from typing import TypedDict
 from attrs import Attribute, field, frozen
 
 from bestdefense_async.sandbox.limits import COUNTERS, DOCUMENTED, Policy, RetryAfter
-from bestdefense_async.sandbox.routes import NAMES
+from bestdefense_async.sandbox.routes import NAMES, is_id
 from bestdefense_async.sandbox.scenarios import SCENARIOS, Scenario
 
 _HINTS = ("none", "seconds", "http-date", "epoch")
 _PLANS = ("starter", "growth")
 MAX_SITES = 200_000
+MAX_PORT = 65_535
 
 
 class Words(TypedDict, total=False):
@@ -36,6 +37,8 @@ class Words(TypedDict, total=False):
     percentage: bool
     visible_after: float
     plan: str
+    credits: int
+    agent_sizes: Mapping[str, int]
     read_deadline: float
 
 
@@ -105,6 +108,12 @@ class Settings:
     plan: str = "growth"
     """`starter` permits quick scans only."""
 
+    credits: int = 25
+    """AI remediation credits every organization begins with."""
+
+    agent_sizes: Mapping[str, int] = field(factory=dict)
+    """Bytes by file name: other sizes for the agent's files, or further files."""
+
     read_deadline: float = 10.0
     """Longest time for the rest of a request head, and for a request body."""
 
@@ -120,15 +129,31 @@ class Settings:
         if not 0 <= self.sites <= MAX_SITES:
             message = f"sites must be 0 to {MAX_SITES}, not {self.sites!r}"
             raise ValueError(message)
-        if not 0 <= self.port <= 65_535:
-            message = f"port must be 0 to 65535, not {self.port!r}"
+        if not 0 <= self.port <= MAX_PORT:
+            message = f"port must be 0 to {MAX_PORT}, not {self.port!r}"
             raise ValueError(message)
+        if self.credits < 0:
+            message = f"credits must be zero or more, not {self.credits!r}"
+            raise ValueError(message)
+        for name, size in self.agent_sizes.items():
+            if not is_id(name) or size < 0:
+                message = f"agent_sizes maps file names to bytes, not {name!r} to {size!r}"
+                raise ValueError(message)
+        self._check_address()
+        self._check_limits()
+
+    def _check_address(self) -> None:
         if not self.allow_remote and not _is_loopback(self.host):
             message = (
                 f"{self.host} can be reached from other machines, and the sandbox is no server "
                 "for them: choose a loopback address, or allow it explicitly with allow_remote"
             )
             raise ValueError(message)
+        if self.control and not _is_loopback(self.host):
+            message = "the control routes are served on a loopback address only"
+            raise ValueError(message)
+
+    def _check_limits(self) -> None:
         for name, rule in self.limits.items():
             _one_of("an operation of limits", name, tuple(sorted(NAMES)))
             if rule is not None and not (rule[0] >= 1 and 0 < rule[1] < math.inf):

@@ -5,9 +5,12 @@ CWE numbers and their meaning are MITRE's; the sentences are ours. `@HOST@` stan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SEVERITIES = ("critical", "high", "medium", "low", "informational")
 """Worst first. (documented)"""
@@ -24,6 +27,8 @@ class Weakness:
     paths: tuple[str, ...]
     evidence: str
     guidance: str
+    scheme: str = "https"
+    """Scheme of the affected location; paths of `tcp` are ports."""
 
 
 _ADMIN = ("/admin", "/manage", "/internal", "/console")
@@ -231,6 +236,50 @@ ALL = (
         "Switch directory listings off.",
     ),
 )
+
+NETWORK = (
+    Weakness(
+        "critical",
+        306,
+        "Missing Authentication for Critical Function",
+        "Database answers without a password",
+        (":6379", ":27017", ":9200"),
+        "@HOST@ listed its databases to an anonymous client.",
+        "Require authentication and bind the service to the inner interface.",
+        scheme="tcp",
+    ),
+    Weakness(
+        "high",
+        319,
+        "Cleartext Transmission of Sensitive Information",
+        "Remote access without encryption",
+        (":23", ":21", ":512"),
+        "@HOST@ asks for a password on an unencrypted connection.",
+        "Replace the service by SSH or SFTP.",
+        scheme="tcp",
+    ),
+    Weakness(
+        "medium",
+        327,
+        "Use of a Broken or Risky Cryptographic Algorithm",
+        "Outdated TLS versions are accepted",
+        (":443", ":8443", ":993"),
+        "@HOST@ completed a TLS 1.0 handshake.",
+        "Accept TLS 1.2 and later only.",
+        scheme="tcp",
+    ),
+    Weakness(
+        "low",
+        200,
+        "Exposure of Sensitive Information",
+        "Service names its exact version",
+        (":22", ":25", ":3306"),
+        "The greeting of @HOST@ tells product and version.",
+        "Shorten the greeting.",
+        scheme="tcp",
+    ),
+)
+"""What a network scan can find."""
 
 BY_SEVERITY: Mapping[str, tuple[Weakness, ...]] = {
     severity: tuple(weakness for weakness in ALL if weakness.severity == severity)

@@ -6,20 +6,25 @@ state is whole, also when the client has gone away meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from attrs import define, field
 
+from bestdefense_async.sandbox.agents import AgentFiles
 from bestdefense_async.sandbox.alerts import Alerts
 from bestdefense_async.sandbox.clock import Clock
 from bestdefense_async.sandbox.faults import Faults
 from bestdefense_async.sandbox.fleet import Fleet, Site
 from bestdefense_async.sandbox.ledger import Ledger
 from bestdefense_async.sandbox.limits import Limits
+from bestdefense_async.sandbox.records import NetworkScan, Remediation, Schedule, Shelf
 from bestdefense_async.sandbox.scans import Scan, Scans
 from bestdefense_async.sandbox.scenarios import Scenario
-from bestdefense_async.sandbox.tokens import Token, Tokens
+from bestdefense_async.sandbox.tokens import PERMISSIONS, Token, Tokens
+
+FOREIGN_SITES = 3
+"""Sites of every organization but the main one."""
 
 
 @define(kw_only=True)
@@ -45,11 +50,48 @@ class World:
     """Seconds of the loop after its creation in which a report answers 404."""
 
     scenario: Scenario
+    agents: AgentFiles
+    starting_credits: int
+    """AI remediation credits an organization begins with."""
+
+    credits: dict[str, int] = field(factory=dict)
+    schedules: Shelf[Schedule] = field(factory=Shelf)
+    remediations: Shelf[Remediation] = field(factory=Shelf)
+    network_scans: Shelf[NetworkScan] = field(factory=Shelf)
+    control_token: str | None = field(default=None, repr=False)
     url: str = ""
     """Scheme, host and port it is reached at."""
 
     origins: frozenset[str] = frozenset()
     """Values of an Origin header that are the sandbox's own page."""
+
+    def credits_of(self, organization: str) -> int:
+        """Return how many AI remediation credits the organization has left."""
+        return self.credits.get(organization, self.starting_credits)
+
+    def issue(
+        self,
+        *,
+        organization: str,
+        permissions: Iterable[str] | None,
+        expired: bool,
+        revoked: bool,
+    ) -> str:
+        """Make a token, and for a new organization its sites.
+
+        Raises:
+            ValueError: a permission does not exist.
+        """
+        granted = PERMISSIONS if permissions is None else frozenset(permissions)
+        if granted - PERMISSIONS:
+            unknown = ", ".join(sorted(granted - PERMISSIONS))
+            message = f"unknown permissions: {unknown}"
+            raise ValueError(message)
+        self.fleet.add(organization, FOREIGN_SITES)
+        token = self.tokens.add(organization=organization, permissions=granted, expired=expired)
+        if revoked:
+            self.tokens.revoke(token)
+        return token
 
 
 @define
@@ -82,7 +124,7 @@ def refuse(status: int, message: str) -> NoReturn:
 
 
 def absent(what: str) -> NoReturn:
-    """End the handler with the 404 that means absent or foreign. (documented)"""
+    """End the handler with the 404 that means absent or foreign, as documented."""
     refuse(404, f"{what} not found.")
 
 

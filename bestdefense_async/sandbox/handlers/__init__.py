@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bestdefense_async.sandbox.handlers import scanning
+from bestdefense_async.sandbox.handlers import (
+    agents,
+    control,
+    docs,
+    network,
+    remediation,
+    reports,
+    scanning,
+    schedules,
+)
 from bestdefense_async.sandbox.replies import Reply, Stream
 from bestdefense_async.sandbox.world import Call, World
 
 Handler = Callable[[World, Call], Reply | Stream | Awaitable[Reply | Stream]]
 
-HANDLERS: Mapping[str, Handler] = {**scanning.HANDLERS}
+HANDLERS: Mapping[str, Handler] = {
+    **scanning.HANDLERS,
+    **reports.HANDLERS,
+    **schedules.HANDLERS,
+    **remediation.HANDLERS,
+    **network.HANDLERS,
+    **agents.HANDLERS,
+    **docs.HANDLERS,
+    **control.HANDLERS,
+}

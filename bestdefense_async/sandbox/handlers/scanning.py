@@ -6,15 +6,17 @@ answered beyond the documented fields is marked where it is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import lru_cache
 from html import escape
+from typing import TYPE_CHECKING
 
 from bestdefense_async.sandbox import options
 from bestdefense_async.sandbox.clock import calendar
 from bestdefense_async.sandbox.replies import NOT_FOUND, Reply, encoded, page, success
-from bestdefense_async.sandbox.scans import Full
 from bestdefense_async.sandbox.world import Call, World, absent, own_scan, own_site, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def list_sites(world: World, call: Call) -> Reply:
@@ -33,12 +35,7 @@ def create_report(world: World, call: Call) -> Reply:
     if wanted.intensity != "quick" and world.plan == "starter":
         refuse(403, "Your plan does not include this scan intensity.")
     delay = world.visible_after if site.visible_after is None else site.visible_after
-    try:
-        scan = world.scans.create(
-            site, wanted, now=world.clock.now(), visible=world.clock.after(delay)
-        )
-    except Full:
-        refuse(503, "The sandbox is full.")
+    scan = world.scans.create(site, wanted, now=world.clock.now(), visible=world.clock.after(delay))
     number = int(scan.id) if world.scenario.drift else scan.id
     return Reply(
         200,
@@ -47,8 +44,8 @@ def create_report(world: World, call: Call) -> Reply:
 
 
 @lru_cache(maxsize=512)
-def _progress(percentage: int, message: str, *, shown: bool, drift: bool) -> Reply:
-    data: dict[str, object] = {"isCompleted": percentage == 100}
+def _progress(percentage: int, message: str, *, over: bool, shown: bool, drift: bool) -> Reply:
+    data: dict[str, object] = {"isCompleted": over}
     if drift:
         data |= {"progressPercent": percentage, "phase": "QUANTUM_REVIEW", "workers": [None, 3]}
     elif shown:
@@ -59,9 +56,15 @@ def _progress(percentage: int, message: str, *, shown: bool, drift: bool) -> Rep
 def report_progress(world: World, call: Call) -> Reply:
     """Answer whether it is over; `percentage` is inferred and can be switched off."""
     scan = own_scan(world, call, world.scans.by_id.get(call.key))
-    percentage = scan.percentage(world.clock.now())
+    now = world.clock.now()
     day = world.scenario
-    return _progress(percentage, day.message, shown=world.percentage, drift=day.drift)
+    return _progress(
+        scan.percentage(now),
+        day.message,
+        over=scan.is_over(now),
+        shown=world.percentage,
+        drift=day.drift,
+    )
 
 
 def report_overview(world: World, call: Call) -> Reply:

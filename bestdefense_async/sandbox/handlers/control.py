@@ -1,0 +1,105 @@
+"""Control of a sandbox that runs in another process: faults, tokens, sites, ledger.
+
+Served only by a sandbox made with `control=True`, on loopback, to whoever has its control token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from bestdefense_async.sandbox import options
+from bestdefense_async.sandbox.faults import FaultPlan
+from bestdefense_async.sandbox.replies import Reply, success
+from bestdefense_async.sandbox.routes import NAMES
+from bestdefense_async.sandbox.world import Call, World, refuse
+
+_Control = Callable[[World, Call], Reply]
+
+
+def _guarded(handler: _Control) -> _Control:
+    """Return the handler behind the control token; mistakes in its body answer 400."""
+
+    @wraps(handler)
+    def guarded(world: World, call: Call) -> Reply:
+        shown = call.headers.get("Authorization", "").removeprefix("Bearer ")
+        if world.control_token is None or not hmac.compare_digest(
+            shown.encode(errors="surrogateescape"), world.control_token.encode()
+        ):
+            refuse(401, "The control token is missing or wrong.")
+        try:
+            return handler(world, call)
+        except (LookupError, TypeError, ValueError) as error:
+            # The caller owns this sandbox, so it may read what was wrong.
+            refuse(400, str(error))
+
+    return guarded
+
+
+def read_ledger(world: World, _: Call) -> Reply:
+    """Answer arrivals by operation, scans by site, and the sites scanned twice."""
+    return success(
+        {
+            "counts": world.ledger.counts(),
+            "scansPerSite": world.scans.per_site(),
+            "duplicates": world.scans.sites_scanned_twice(),
+        }
+    )
+
+
+def set_fault(world: World, call: Call) -> Reply:
+    """Set a fault: `operation` and the fields of `FaultPlan`."""
+    words: dict[str, Any] = options.read_json(call.body)
+    operation = options.text(words, "operation")
+    del words["operation"]
+    world.faults.add(FaultPlan.of(operation, words, known=NAMES))
+    return success({"active": len(world.faults.active)})
+
+
+def clear_faults(world: World, _: Call) -> Reply:
+    """End every fault."""
+    world.faults.active.clear()
+    return success({"active": 0})
+
+
+def add_token(world: World, call: Call) -> Reply:
+    """Make a token: `organization`, `permissions`, `expired`, `revoked`."""
+    words = options.read_json(call.body)
+    token = world.issue(
+        organization=words.get("organization", "main"),
+        permissions=words.get("permissions"),
+        expired=words.get("expired", False),
+        revoked=words.get("revoked", False),
+    )
+    return success({"token": token})
+
+
+def revoke_token(world: World, call: Call) -> Reply:
+    """Refuse `token` from now on."""
+    world.tokens.revoke(options.text(options.read_json(call.body), "token"))
+    return success({})
+
+
+def script_site(world: World, call: Call) -> Reply:
+    """Decide how the site's scans run: `duration` ("never" for no end), `visibleAfter` etc."""
+    words = options.read_json(call.body)
+    duration = words.get("duration")
+    world.fleet.find(call.key).script(
+        duration=math.inf if duration == "never" else duration,
+        visible_after=words.get("visibleAfter"),
+        backwards=words.get("backwards", False),
+    )
+    return success({})
+
+
+HANDLERS: Mapping[str, _Control] = {
+    "control.ledger": _guarded(read_ledger),
+    "control.fault": _guarded(set_fault),
+    "control.clear": _guarded(clear_faults),
+    "control.token": _guarded(add_token),
+    "control.revoke": _guarded(revoke_token),
+    "control.site": _guarded(script_site),
+}

@@ -1,0 +1,75 @@
+"""Scheduled reports: described, paths and fields chosen by us."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bestdefense_async.sandbox import options
+from bestdefense_async.sandbox.chance import identifier
+from bestdefense_async.sandbox.clock import calendar
+from bestdefense_async.sandbox.records import CADENCES, Schedule
+from bestdefense_async.sandbox.replies import Reply, success
+from bestdefense_async.sandbox.world import Call, World, absent, own_site, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def _described(schedule: Schedule, now: float) -> dict[str, Any]:
+    return {
+        "id": schedule.id,
+        "siteId": schedule.site.id,
+        "hostname": schedule.site.hostname,
+        "types": list(schedule.types),
+        "scanIntensity": schedule.intensity,
+        "cadence": schedule.cadence,
+        "testUsers": list(schedule.test_users),
+        "createdAt": calendar(schedule.created),
+        "nextRunAt": calendar(schedule.next_run(now)),
+    }
+
+
+def create_schedule(world: World, call: Call) -> Reply:
+    """Keep a schedule; it only says when it would run, and starts no scans."""
+    body = options.read_json(call.body)
+    site = own_site(world, call, options.text(body, "siteId"))
+    if world.plan == "starter":
+        refuse(403, "Your plan does not include scheduled reports.")
+    cadence = options.text(body, "cadence")
+    if cadence not in CADENCES:
+        refuse(400, f"cadence must be one of {', '.join(CADENCES)}.")
+    now = world.clock.now()
+    schedule = Schedule(
+        id=identifier("schedule", world.seed, world.schedules.made),
+        site=site,
+        types=options.texts(body, "types"),
+        intensity=options.intensity(body),
+        cadence=cadence,
+        test_users=options.texts(body, "testUsers") if body.get("testUsers") else (),
+        created=now,
+    )
+    world.schedules.put(schedule)
+    return success({"schedule": _described(schedule, now)}, "Schedule created.")
+
+
+def list_schedules(world: World, call: Call) -> Reply:
+    """Answer the organization's schedules, oldest first."""
+    now = world.clock.now()
+    found = world.schedules.of(call.token.organization)
+    return success({"schedules": [_described(schedule, now) for schedule in found]})
+
+
+def delete_schedule(world: World, call: Call) -> Reply:
+    """Forget a schedule."""
+    schedule = world.schedules.find(call.key, call.token.organization)
+    if schedule is None:
+        absent("Schedule")
+    world.schedules.remove(schedule)
+    return success({}, "Schedule deleted.")
+
+
+HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
+    "schedules.create": create_schedule,
+    "schedules.list": list_schedules,
+    "schedules.delete": delete_schedule,
+}
