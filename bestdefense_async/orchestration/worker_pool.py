@@ -1,0 +1,66 @@
+"""A few tasks that work off a queue and end when it is empty.
+
+A worker lives only while there is something to do: an idle pool holds no task, so nothing has to
+be woken, and nothing is left behind. `submit` never waits; who may submit how much is decided
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+Item = TypeVar("Item")
+
+
+class WorkerPool(Generic[Item]):
+    """Handles submitted items in order, at most `limit` at a time.
+
+    `handle` deals with every error that belongs to an item. One that leaves it is a fault of the
+    program: the worker ends and `crashed` is told.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Item], Coroutine[None, None, None]],
+        *,
+        limit: int,
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self._handle = handle
+        self._limit = limit
+        self._crashed = crashed
+        self._items: deque[Item] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    def submit(self, item: Item) -> None:
+        """Queue `item`. After `cancel` it is dropped."""
+        if self._is_closed:
+            return
+        self._items.append(item)
+        if len(self._tasks) < self._limit:
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    async def _work(self) -> None:
+        while self._items:
+            await self._handle(self._items.popleft())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crashed(error)
+
+    def cancel(self) -> set[asyncio.Task[None]]:
+        """Drop what is queued, cancel the workers and return those still to be awaited."""
+        self._is_closed = True
+        self._items.clear()
+        for task in self._tasks:
+            task.cancel()
+        return set(self._tasks)
