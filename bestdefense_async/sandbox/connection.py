@@ -7,7 +7,9 @@ it, which could quote a token. Both end here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import socket
 import struct
 from http import HTTPStatus
@@ -21,6 +23,8 @@ _SILENT = logging.getLogger("bestdefense_async.sandbox.silent")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 _SILENT.disabled = True
+
+_BACKLOG = 4096
 
 MAX_HEAD_LINE = 8190
 """Longest request line or header line, bytes."""
@@ -96,31 +100,61 @@ class Connection(web.RequestHandler):
 
 
 class Listener(web.Server):
-    """aiohttp's low-level server with our connections and a sweep for slow senders."""
+    """aiohttp's low-level server on a port, with our connections and a sweep for slow senders."""
 
-    def __init__(self, handler: Any, *, read_deadline: float) -> None:  # noqa: ANN401 -- aiohttp's type is private
+    def __init__(self, handler: Any, *, read_deadline: float) -> None:  # noqa: ANN401 -- aiohttp keeps the type to itself
         super().__init__(handler)
         self._running = asyncio.get_running_loop()
         self._read_deadline = read_deadline
         self._sweeper: asyncio.TimerHandle | None = None
+        self._server: asyncio.Server | None = None
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
         return Connection(self, loop=self._running)
 
-    def sweep(self) -> None:
+    async def listen(self, host: str, port: int) -> int:
+        """Listen on the address and return the port, which 0 leaves to the system.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        try:
+            self._server = await self._running.create_server(self, host, port, backlog=_BACKLOG)
+        except OSError as error:
+            message = f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}"
+            raise OSError(error.errno, message) from None
+        self._sweep()
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def close(self, *, grace: float) -> None:
+        """Stop listening and close every connection, within twice `grace` seconds."""
+        if self._server is None:
+            return
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        # A connection that asyncio is about to accept when its server closes is lost with a noise:
+        # stop accepting first, and let those under way arrive.
+        for listening in self._server.sockets:
+            with contextlib.suppress(NotImplementedError):
+                self._running.remove_reader(listening.fileno())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._server.close()
+        self.pre_shutdown()
+        await self.shutdown(grace)
+        # The transports close on the loop's next turn; nobody should find them open.
+        await asyncio.sleep(0)
+
+    def _sweep(self) -> None:
         """Close every connection whose request head is overdue, now and from now on."""
         now = self._running.time()
         for connection in self.connections:
             since = connection.waiting_since if isinstance(connection, Connection) else None
             if since is not None and now - since >= self._read_deadline:
                 connection.force_close()
-        self._sweeper = self._running.call_later(self._read_deadline / 4, self.sweep)
-
-    def stop_sweeping(self) -> None:
-        """Leave nothing scheduled on the loop."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        self._sweeper = self._running.call_later(self._read_deadline / 4, self._sweep)
 
 
 def reset(transport: asyncio.BaseTransport | None) -> None:

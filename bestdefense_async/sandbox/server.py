@@ -9,8 +9,6 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Self, Unpack
 
-from aiohttp import web
-
 from bestdefense_async.sandbox.agents import AgentFiles
 from bestdefense_async.sandbox.alerts import Alerts
 from bestdefense_async.sandbox.clock import Clock
@@ -50,7 +48,6 @@ class Sandbox:
         self._world: World | None = None
         self._engine: Engine | None = None
         self._listener: Listener | None = None
-        self._runner: web.ServerRunner | None = None
         self.token = ""
         """A token of the organization that owns the fleet, with every permission."""
 
@@ -72,20 +69,11 @@ class Sandbox:
             read_deadline=settings.read_deadline,
         )
         listener = Listener(engine.answer, read_deadline=settings.read_deadline)
-        runner = web.ServerRunner(listener, shutdown_timeout=_STOP)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, settings.host, settings.port, backlog=4096)
-            await site.start()
-        except OSError as error:
-            await runner.cleanup()
-            message = f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
-            raise OSError(error.errno, message) from None
-        listener.sweep()
+        port = await listener.listen(settings.host, settings.port)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        world.url = f"http://{host}:{site.port}"
-        world.origins = frozenset({world.url, f"http://localhost:{site.port}"})
-        self._world, self._engine, self._listener, self._runner = world, engine, listener, runner
+        world.url = f"http://{host}:{port}"
+        world.origins = frozenset({world.url, f"http://localhost:{port}"})
+        self._world, self._engine, self._listener = world, engine, listener
         self.token = self.add_token()
         self.control_token = world.control_token
         return self
@@ -97,12 +85,9 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         """Close every connection, within about a second also when handlers hang."""
-        runner, self._runner = self._runner, None
-        if runner is None or self._engine is None or self._listener is None:
-            return
-        self._engine.close()
-        self._listener.stop_sweeping()
-        await runner.cleanup()
+        if self._engine is not None and self._listener is not None:
+            self._engine.close()
+            await self._listener.close(grace=_STOP)
 
     def _build(self) -> World:
         settings = self._settings

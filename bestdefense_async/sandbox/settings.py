@@ -58,7 +58,8 @@ def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        message = f"host must be an IP address, not {host!r}"
+        raise ValueError(message) from None
 
 
 @frozen(kw_only=True)
@@ -78,6 +79,8 @@ class Settings:
     """A name of `SCENARIOS`."""
 
     host: str = "127.0.0.1"
+    """An IP address of this machine."""
+
     port: int = 0
     """0 takes any free one."""
 
@@ -143,13 +146,14 @@ class Settings:
         self._check_limits()
 
     def _check_address(self) -> None:
-        if not self.allow_remote and not _is_loopback(self.host):
+        local = _is_loopback(self.host)
+        if not local and not self.allow_remote:
             message = (
                 f"{self.host} can be reached from other machines, and the sandbox is no server "
                 "for them: choose a loopback address, or allow it explicitly with allow_remote"
             )
             raise ValueError(message)
-        if self.control and not _is_loopback(self.host):
+        if self.control and not local:
             message = "the control routes are served on a loopback address only"
             raise ValueError(message)
 
