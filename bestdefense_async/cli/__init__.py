@@ -1,0 +1,29 @@
+"""The command `bestdefense`: a shell around the library that says everything in exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code (see `exits`).
+
+    Args:
+        arguments: Those of the command line; None takes them from `sys.argv`.
+    """
+    try:
+        import click  # noqa: F401  # only asked whether it is there
+    except ImportError:
+        if sys.stderr is not None:
+            sys.stderr.write(
+                "bestdefense: the command line needs more packages: "
+                "install bestdefense-async[cli].\n"
+            )
+        return 2
+    from bestdefense_async.cli.entry import run
+
+    return run(sys.argv[1:] if arguments is None else list(arguments))

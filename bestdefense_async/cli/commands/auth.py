@@ -1,0 +1,28 @@
+"""`bestdefense auth`: about the token, without showing it."""
+
+from __future__ import annotations
+
+import click
+
+from bestdefense_async.cli import streams
+from bestdefense_async.cli.connection import ApiCommand, connected, connection
+
+
+@click.group("auth")
+def command() -> None:
+    """Look at the token that would be used."""
+
+
+@command.command("status", cls=ApiCommand)
+@connected
+def status() -> None:
+    """Say where the token comes from and which host it would go to; sends nothing.
+
+    The token itself is never shown.
+    """
+    from bestdefense_async.config import base_url_from
+
+    asked = connection()
+    found = asked.token()
+    kind = "sandbox token" if found.secret.is_sandbox else "token"
+    streams.put(f"{kind} from {found.origin}\nhost {base_url_from(asked.base_url)}\n")

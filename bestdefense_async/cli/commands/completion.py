@@ -1,0 +1,28 @@
+"""`bestdefense completion`: the script that lets a shell complete our words."""
+
+from __future__ import annotations
+
+import click
+
+from bestdefense_async.cli import streams
+
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(_SHELLS))
+def command(shell: str) -> None:
+    r"""Print the completion script of a shell.
+
+    \b
+    bash: eval "$(bestdefense completion bash)"
+    zsh:  eval "$(bestdefense completion zsh)"
+    fish: bestdefense completion fish | source
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"There is no completion for {shell}.")
+    root = click.get_current_context().find_root().command
+    streams.put(kind(root, {}, "bestdefense", "_BESTDEFENSE_COMPLETE").source() + "\n")

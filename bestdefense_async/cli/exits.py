@@ -1,0 +1,88 @@
+"""Exit codes: what a script can tell from how the command ended.
+
+| code | meaning |
+|---|---|
+| 0 | all finished, nothing at or above the threshold |
+| 1 | the gate failed (wins over 3, both are said) |
+| 2 | usage or configuration |
+| 3 | incomplete: something has no verdict or no answer |
+| 4 | token missing, expired, revoked, or not permitted |
+| 70 | our bug, never 1 |
+| 130 | interrupted |
+| 141 | the reader of stdout went away |
+"""
+
+from __future__ import annotations
+
+import enum
+
+from bestdefense_async import errors
+
+
+class Exit(enum.IntEnum):
+    """What the command returns."""
+
+    OK = 0
+    GATE_FAILED = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    TOKEN = 4
+    BUG = 70
+    INTERRUPTED = 130
+    NO_READER = 141
+
+
+class MissingToken(errors.ConfigError):
+    """No layer of the settings has a token."""
+
+
+class Unwritable(errors.BestDefenseError):
+    """Results could not be written where they were asked for."""
+
+
+_CODES: tuple[tuple[type[errors.BestDefenseError], Exit], ...] = (
+    (MissingToken, Exit.TOKEN),
+    (errors.AuthError, Exit.TOKEN),
+    (errors.PermissionDenied, Exit.TOKEN),
+    (errors.ConfigError, Exit.USAGE),
+    (errors.TargetError, Exit.USAGE),
+    (errors.InvalidRequest, Exit.USAGE),
+    (errors.LifecycleError, Exit.BUG),
+    (errors.BestDefenseError, Exit.INCOMPLETE),
+)
+"""The first row that fits decides."""
+
+_SEVERITY = (
+    Exit.BUG,
+    Exit.INTERRUPTED,
+    Exit.GATE_FAILED,
+    Exit.TOKEN,
+    Exit.USAGE,
+    Exit.INCOMPLETE,
+    Exit.OK,
+)
+"""Of several errors at once, the first of these codes is the one to return."""
+
+
+def code_for(error: BaseException) -> Exit:
+    """Return the exit code for an error; of a group, that of its worst member."""
+    if isinstance(error, BaseExceptionGroup):
+        return min((code_for(member) for member in error.exceptions), key=_SEVERITY.index)
+    if isinstance(error, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.BUG)
+
+
+def sentence_for(error: BaseException) -> str:
+    """Return an error on one line; of a group, its worst member and how many there are."""
+    if isinstance(error, BaseExceptionGroup):
+        worst = min(error.exceptions, key=lambda member: _SEVERITY.index(code_for(member)))
+        more = len(error.exceptions) - 1
+        return sentence_for(worst) + (f" (and {more} more)" if more else "")
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, errors.ConnectError) and error.is_unknown_host:
+        return f"{error} Check the base URL."
+    if isinstance(error, errors.BestDefenseError):
+        return str(error)
+    return errors.clean_text(f"{type(error).__name__}: {error}")

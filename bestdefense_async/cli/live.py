@@ -1,0 +1,143 @@
+"""The live view: one block of bounded height on the terminal, drawn anew a few times a second."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bestdefense_async.output.text import counted, duration, middle_cut, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from bestdefense_async.cli.tally import Tally
+
+FRAMES: Final = 8
+"""Drawings in a second."""
+
+SEVERITY_STYLES: Final = {
+    "critical": "bold white on red",
+    "high": "bold red",
+    "medium": "yellow",
+    "low": "cyan",
+    "informational": "dim",
+}
+_UNKNOWN_STYLE: Final = "bold magenta"
+_SHORT: Final = {"informational": "info"}
+_NAME_WIDTH: Final = 44
+
+_GLYPHS: Final = {
+    "scanning": ("●", "*", "bold blue"),
+    "waiting": ("○", ".", "dim"),
+    "done": ("✓", "+", "green"),
+    "failed": ("✗", "x", "bold red"),
+    "unknown": ("?", "?", "bold magenta"),
+    "not started": ("–", "-", "yellow"),
+}
+"""Sign, sign in ASCII and style of each state: colour never says anything alone."""
+
+
+class LiveView:
+    """Draws a tally on a terminal until it is left; then the block disappears."""
+
+    def __init__(self, console: Console, tally: Tally, *, title: str) -> None:
+        self._console = console
+        self._tally = tally
+        self._title = title
+        self._is_ascii = not console.encoding.lower().startswith("utf")
+
+    async def run(self) -> None:
+        """Draw until cancelled."""
+        loop = asyncio.get_running_loop()
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            while True:
+                live.update(self.frame(loop.time()), refresh=True)
+                await asyncio.sleep(1 / FRAMES)
+
+    def frame(self, now: float) -> RenderableType:
+        """Return the block as it looks now: at most 7 lines and the worst targets."""
+        tally = self._tally
+        parts: list[RenderableType] = [
+            Text(visible(self._title, longest=100), style="bold", no_wrap=True),
+            self._bar(),
+            self._states(),
+            self._pace(now),
+        ]
+        if tally.findings:
+            parts += [Text(), self._findings()]
+        if tally.worst:
+            parts.append(self._worst())
+        return Group(*parts)
+
+    def _bar(self) -> Table:
+        tally = self._tally
+        share = tally.ended / tally.total if tally.total else 0.0
+        row = Table.grid(padding=(0, 1), expand=True)
+        row.add_column(ratio=1)
+        row.add_column(no_wrap=True)
+        row.add_row(
+            ProgressBar(total=max(tally.total, 1), completed=tally.ended),
+            Text(f"{tally.ended}/{tally.total}  {int(share * 100):3d} %"),
+        )
+        return row
+
+    def _states(self) -> Text:
+        outcomes = self._tally.outcomes
+        counts = {
+            "scanning": self._tally.active,
+            "waiting": self._tally.waiting,
+            "done": outcomes["done"],
+            "failed": outcomes["failed"],
+            "unknown": outcomes["unknown"],
+            "not started": outcomes["not_started"],
+        }
+        line = Text(no_wrap=True)
+        for word, count in counts.items():
+            if count or word in {"scanning", "waiting", "done"}:
+                fine, plain, style = _GLYPHS[word]
+                line.append(f"{plain if self._is_ascii else fine} {count} {word}", style=style)
+                line.append("   ")
+        return line
+
+    def _pace(self, now: float) -> Text:
+        tally = self._tally
+        parts = [duration(now - tally.started)]
+        rate = tally.rate(now)
+        if rate is not None:
+            parts.append(f"{rate:.1f} sites/s" if rate >= 1 else f"{rate * 60:.1f} sites/min")
+        left = tally.left(now)
+        if left and tally.ended < tally.total:
+            parts.append(f"about {duration(left)} left")
+        if tally.pauses:
+            parts.append(f"rate limited {counted(tally.pauses, 'time')}, waiting it out")
+        return Text((" | " if self._is_ascii else " · ").join(parts), style="dim", no_wrap=True)
+
+    def _findings(self) -> Text:
+        return severity_text(dict(self._tally.findings))
+
+    def _worst(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        for target, counts in self._tally.worst:
+            name = middle_cut(visible(target), longest=_NAME_WIDTH)
+            table.add_row(Text("  " + name), severity_text(counts))
+        return table
+
+
+def severity_text(counts: dict[str, int]) -> Text:
+    """Return counts by severity in words and colour, the worst first, zeros left out."""
+    known = [word for word in SEVERITY_STYLES if counts.get(word)]
+    unknown = sorted(word for word in counts if word not in SEVERITY_STYLES and counts[word])
+    line = Text(no_wrap=True)
+    for word in (*unknown, *known):
+        shown = _SHORT.get(word, visible(word, longest=20))
+        line.append(f"{counts[word]} {shown}", style=SEVERITY_STYLES.get(word, _UNKNOWN_STYLE))
+        line.append("  ")
+    return line

@@ -1,0 +1,109 @@
+"""Types of options: strict about what a number is, in the words of the API.
+
+Python reads `1_000`, Arabic digits, ` 5 ` and `nan` as numbers; a script that passes one of these
+has made a mistake, and should hear of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from bestdefense_async.errors import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SEVERITY_WORDS: Final = ("critical", "high", "medium", "low", "informational")
+FAIL_ON_WORDS: Final = ("critical", "high", "medium", "low", "none")
+INTENSITY_WORDS: Final = ("quick", "standard", "thorough")
+MODE_WORDS: Final = ("analog", "ai")
+TYPE_WORDS: Final = ("security", "seo", "dns", "whois")
+
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
+_SECONDS: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|h|d)?")
+_UNITS: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_ALLOWANCE: Final = re.compile(r"[0-9]{1,9}|[0-9]{1,2}%|100%")
+
+
+def whole_number(text: str, *, least: int = 0, most: int = 999_999_999) -> int:
+    """Return a whole number written in ASCII digits.
+
+    Raises:
+        ValueError: It is written otherwise, or out of range; the message fits after "must be".
+    """
+    if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
+        raise ValueError(f"a whole number from {least} to {most}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Return a time written like `90`, `90s`, `2.5m`, `1h` or `1d`, in seconds, above 0.
+
+    Raises:
+        ValueError: It is written otherwise; the message fits after "must be".
+    """
+    match = _SECONDS.fullmatch(text)
+    value = 0.0 if match is None else float(match[1]) * _UNITS[match[2]]
+    if value <= 0:
+        raise ValueError("a time above 0 like 90s, 15m or 2h")
+    return value
+
+
+def allowance(text: str) -> str:
+    """Return a number of targets or a share of them, like `3` or `5%`.
+
+    Raises:
+        ValueError: It is written otherwise; the message fits after "must be".
+    """
+    if not _ALLOWANCE.fullmatch(text):
+        raise ValueError("a number of targets like 3, or a share of them like 5%")
+    return text
+
+
+def types(text: str) -> tuple[str, ...]:
+    """Return scan types written like `security,dns`, without duplicates.
+
+    Raises:
+        ValueError: One is not known; the message fits after "must be".
+    """
+    words = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",")))
+    if not set(words) <= set(TYPE_WORDS):
+        raise ValueError(f"one or more of {','.join(TYPE_WORDS)}, separated by commas")
+    return words
+
+
+class Parsed(click.ParamType):
+    """A parameter that a function reads from text; its ValueError says what was expected."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401  # click hands in text, or a default that is parsed already
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401
+        """Return the parsed value."""
+        if not isinstance(value, str):
+            return value
+        problem = ""
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            problem = str(error)
+        return self.fail(f"{clean_text(value, longest=60)!r} is not {problem}.", param, ctx)
+
+
+def count(least: int = 0, most: int = 999_999_999) -> Parsed:
+    """Return the type of a whole number in a range."""
+    return Parsed("NUMBER", lambda text: whole_number(text, least=least, most=most))
+
+
+SECONDS: Final = Parsed("TIME", seconds)
+ALLOWANCE: Final = Parsed("N|N%", allowance)
+TYPES: Final = Parsed("TYPES", types)

@@ -1,0 +1,66 @@
+"""Lists of things on stdout: aligned columns for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from bestdefense_async.cli import streams
+from bestdefense_async.output.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SCHEMA_VERSION: Final = 1
+
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "json", "jsonl")),
+    default="table",
+    show_default=True,
+    help="What stdout is to hold.",
+)
+
+
+def emit(name: str, records: Sequence[Mapping[str, Any]], form: str) -> None:
+    """Write records to stdout as a table, one JSON document, or one JSON object a line.
+
+    Raises:
+        ReaderGone: The reader of stdout went away.
+        Unwritable: stdout takes no more.
+    """
+    if form == "json":
+        document = {"schema_version": SCHEMA_VERSION, name: list(records)}
+        streams.put(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    elif form == "jsonl":
+        for record in records:
+            line = {"schema_version": SCHEMA_VERSION, **record}
+            streams.put(json.dumps(line, allow_nan=False) + "\n")
+    else:
+        streams.put(table(records))
+
+
+def table(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return records as aligned columns under their names; nothing for no records."""
+    if not records:
+        return ""
+    names = list(records[0])
+    rows = [[_cell(record[name]) for name in names] for record in records]
+    grid = [[name.upper().replace("_", " ") for name in names], *rows]
+    widths = [max(len(row[column]) for row in grid) for column in range(len(names))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in grid
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return visible(value, longest=120)

@@ -1,0 +1,70 @@
+"""Runs asynchronous work under signals: the first one ends it in order, the second at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from bestdefense_async.cli import streams
+from bestdefense_async.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+_SHOW_CURSOR = b"\x1b[?25h"
+
+
+class Interruption:
+    """Whether somebody has asked us to stop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Signals so far."""
+        self.requested = asyncio.Event()
+        """Set by the first signal."""
+        self.is_handled = False
+        """The work watches `requested` and ends by itself; else it is cancelled."""
+
+
+def run_async(work: Callable[[Interruption], Coroutine[Any, Any, int]]) -> int:
+    """Run `work` and return its exit code, 130 when a signal ended it."""
+    with asyncio.Runner() as runner:
+        return runner.run(_guarded(work))
+
+
+async def _guarded(work: Callable[[Interruption], Coroutine[Any, Any, int]]) -> int:
+    interruption = Interruption()
+    task = asyncio.ensure_future(work(interruption))
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        interruption.count += 1
+        if interruption.count > 1:
+            _leave_now()
+        interruption.requested.set()
+        if not interruption.is_handled:
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Windows loops cannot; there KeyboardInterrupt ends the runner, which cancels the work.
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not interruption.count:
+            raise
+    streams.say("bestdefense: interrupted")
+    return Exit.INTERRUPTED
+
+
+def _leave_now() -> None:
+    """End the process; the live view may have hidden the cursor."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        with contextlib.suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+    os._exit(Exit.INTERRUPTED)

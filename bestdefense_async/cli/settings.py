@@ -1,0 +1,193 @@
+"""Settings from files, below flags and the environment: `./bestdefense.toml`, `[tool.bestdefense]`
+of `./pyproject.toml`, then the user's own file.
+
+click asks a mapping for defaults when neither flag nor variable is given. Ours reads the files at
+that moment, so `--help` and `--version` never meet a broken one. An error names file and line and
+never the value, which may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from bestdefense_async.cli import params
+from bestdefense_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LARGEST_FILE: Final = 1_000_000
+
+
+@frozen
+class Setting:
+    """One value and the file it came from."""
+
+    value: Any
+    file: Path
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("text")
+    return value
+
+
+def _word(*words: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return str(value)
+
+    return check
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000:
+        raise ValueError("a whole number from 1 to 100000")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("seconds, or a time like 15m")
+    return params.seconds(value if isinstance(value, str) else f"{value:.6f}")
+
+
+def _types(value: object) -> tuple[str, ...]:
+    words = value if isinstance(value, list) else [value]
+    if not words or not all(isinstance(word, str) for word in words):
+        raise ValueError("a list of scan types")
+    return params.types(",".join(words))
+
+
+CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "base_url": _text,
+    "token_file": _text,
+    "types": _types,
+    "intensity": _word(*params.INTENSITY_WORDS),
+    "mode": _word(*params.MODE_WORDS),
+    "fail_on": _word(*params.FAIL_ON_WORDS),
+    "min_severity": _word(*params.SEVERITY_WORDS),
+    "max_active": _count,
+    "confirm_over": _count,
+    "timeout": _seconds,
+    "run_timeout": _seconds,
+}
+"""Every key a file may hold, and how its value is checked."""
+
+
+def user_directory() -> Path:
+    """Return where this user's settings and token file stand."""
+    import platformdirs
+
+    return platformdirs.user_config_path("bestdefense", appauthor=False)
+
+
+def load(directory: Path | None = None, *, user: Path | None = None) -> dict[str, Setting]:
+    """Return the settings of all files, the nearest winning.
+
+    Args:
+        directory: Where the project's files are looked for; None is the working directory.
+        user: The directory of the user's `config.toml`; None is the platform's.
+
+    Raises:
+        ConfigError: A file cannot be read, is not TOML, or holds an unknown key or a wrong value.
+    """
+    here = Path() if directory is None else directory
+    own = (user_directory() if user is None else user) / "config.toml"
+    merged: dict[str, Setting] = {}
+    for file, table in ((own, ()), (here / "pyproject.toml", ("tool", "bestdefense"))):
+        merged |= _read(file, table)
+    return merged | _read(here / "bestdefense.toml", ())
+
+
+class FileSettings(Mapping[str, Any]):
+    """The values of the files as click's defaults, read when the first one is asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Setting] | None = None
+
+    def origin(self, name: str) -> Path:
+        """Return the file a value came from."""
+        return self._settings[name].file
+
+    @property
+    def _settings(self) -> dict[str, Setting]:
+        if self._loaded is None:
+            self._loaded = load()
+        return self._loaded
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401  # settings have many types
+        return self._settings[name].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._settings)
+
+    def __len__(self) -> int:
+        return len(self._settings)
+
+
+def _read(file: Path, table: tuple[str, ...]) -> dict[str, Setting]:
+    text = _text_of(file)
+    if text is None:
+        return {}
+    values: Any = _parsed(file, text)
+    for name in table:
+        values = values.get(name, {}) if isinstance(values, dict) else {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: [{'.'.join(table)}] must be a table.")
+    return {key: Setting(_checked(file, text, key, values[key]), file) for key in values}
+
+
+def _text_of(file: Path) -> str | None:
+    problem = ""
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise ConfigError(f"{file}: the file is too large for settings.")
+        return content.decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = f"line {line} is not UTF-8"
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    raise ConfigError(f"{file}: {problem}.")
+
+
+def _parsed(file: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        # The parser's own words may quote the file.
+        found = re.search(r"at line ([0-9]+)", str(error))
+        line = found[1] if found else str(text.count("\n") + 1)
+    raise ConfigError(f"{file}, line {line}: this is not valid TOML.")
+
+
+def _checked(file: Path, text: str, key: str, value: object) -> Any:  # noqa: ANN401
+    where = f"{file}, line {_line_of(key, text)}"
+    if key not in CHECKS:
+        raise ConfigError(f"{where}: there is no setting {key!r}. Known: {', '.join(CHECKS)}.")
+    problem = ""
+    try:
+        return CHECKS[key](value)
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigError(f"{where}: {key} must be {problem}.")
+
+
+def _line_of(key: str, text: str) -> int:
+    """Return the line that sets a key, 1 when it is written in a way we do not look for."""
+    pattern = re.compile(rf"""\s*\[?\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    numbered = enumerate(text.splitlines(), start=1)
+    return next((number for number, line in numbered if pattern.match(line)), 1)
