@@ -1,0 +1,211 @@
+"""A sandbox in a process of its own, and what a test can ask it and make it do.
+
+Everything is synchronous and standard library: usable from any test, also of a command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+_START = 20.0
+"""Longest time for the process to tell its address, seconds."""
+
+_PATIENCE = 10.0
+"""Longest time for one control call, and for the process to end, seconds."""
+
+
+class SandboxProcess:
+    """A running sandbox process with its control routes; keyword arguments as for `Sandbox`."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 -- checked by the sandbox
+        self._settings = {**settings, "control": True}
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+        """Where it is reached."""
+
+        self.token = ""
+        """A token of the organization that owns the fleet, with every permission."""
+
+        self._control_token = ""
+        # Never through a proxy of the environment.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def __enter__(self) -> Self:
+        """Start the process and wait until it serves.
+
+        Raises:
+            RuntimeError: it ended, or said nothing in 20 s; the message holds what it wrote.
+        """
+        root = str(Path(__file__).parents[2])
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and program
+            [sys.executable, "-m", "bestdefense_async.testing.served", json.dumps(self._settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+        line = self._first_line(self._process)
+        if not line:
+            complaint = self._end()
+            message = f"the sandbox process did not start: {complaint.strip()}"
+            raise RuntimeError(message)
+        said = json.loads(line)
+        self.url, self.token = said["url"], said["token"]
+        self._control_token = said["control_token"]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the process."""
+        self._end()
+
+    @staticmethod
+    def _first_line(process: subprocess.Popen[str]) -> str:
+        if process.stdout is None:
+            return ""
+        watchdog = threading.Timer(_START, process.kill)
+        watchdog.start()
+        try:
+            return process.stdout.readline()
+        finally:
+            watchdog.cancel()
+
+    def _end(self) -> str:
+        """End the process and return what it wrote to its standard error."""
+        process, self._process = self._process, None
+        if process is None:
+            return ""
+        process.terminate()
+        try:
+            _, complaint = process.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, complaint = process.communicate()
+        return complaint
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        if self._process is None:
+            message = "the sandbox process is not running: use it in a `with` block"
+            raise RuntimeError(message)
+        return self._process.pid
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment variables that point a client to it."""
+        return {"BD_API_TOKEN": self.token, "BD_BASE_URL": self.url}
+
+    def kill(self) -> None:
+        """End the process at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(_PATIENCE)
+
+    def _control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
+        request = urllib.request.Request(  # noqa: S310 -- our own loopback address
+            f"{self.url}/_sandbox/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self._control_token}",
+                "Content-Type": "application/json",
+            },
+        )
+        try:
+            with self._opener.open(request, timeout=_PATIENCE) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                message = json.load(error)["message"]
+            raise ValueError(message) from None
+
+    def ledger(self) -> dict[str, Any]:
+        """Return `counts` by operation, `scansPerSite`, and the `duplicates` among them."""
+        found: dict[str, Any] = self._control("GET", "ledger")
+        return found
+
+    def count(self, operation: str) -> int:
+        """Return how many requests have arrived for the operation."""
+        counted: int = self.ledger()["counts"].get(operation, 0)
+        return counted
+
+    def scans_per_site(self) -> dict[str, int]:
+        """Return how many scans were really created, for the sites that have any."""
+        scans: dict[str, int] = self.ledger()["scansPerSite"]
+        return scans
+
+    def assert_no_duplicates(self) -> None:
+        """Raise AssertionError when two scans were created for one site."""
+        twice = self.ledger()["duplicates"]
+        if twice:
+            message = f"{len(twice)} sites were scanned more than once: {twice}"
+            raise AssertionError(message)
+
+    def fault(self, operation: str, **plan: Any) -> None:  # noqa: ANN401 -- checked by the sandbox
+        """Let something go wrong, as `Sandbox.fault` does.
+
+        Raises:
+            ValueError: there is no such operation, or the plan is impossible.
+        """
+        self._control("POST", "faults", {"operation": operation, **plan})
+
+    def clear_faults(self) -> None:
+        """End every fault, those of the scenario included."""
+        self._control("DELETE", "faults")
+
+    def add_token(
+        self,
+        *,
+        organization: str = "main",
+        permissions: Iterable[str] | None = None,
+        expired: bool = False,
+        revoked: bool = False,
+    ) -> str:
+        """Make a token and return it, as `Sandbox.add_token` does."""
+        words = {
+            "organization": organization,
+            "permissions": None if permissions is None else sorted(permissions),
+            "expired": expired,
+            "revoked": revoked,
+        }
+        token: str = self._control("POST", "tokens", words)["token"]
+        return token
+
+    def revoke(self, token: str) -> None:
+        """Refuse the token from now on."""
+        self._control("POST", "revoke", {"token": token})
+
+    def script(
+        self,
+        site_id: str,
+        *,
+        duration: float | None = None,
+        visible_after: float | None = None,
+        backwards: bool = False,
+    ) -> None:
+        """Decide how scans of one site run from now on, as `Sandbox.script` does."""
+        words = {
+            "duration": "never" if duration == float("inf") else duration,
+            "visibleAfter": visible_after,
+            "backwards": backwards,
+        }
+        self._control("POST", f"sites/{site_id}", words)
