@@ -18,7 +18,8 @@ _BELOW_CLIENT = {"_version", "errors", "core", "config", "models", "transport", 
 _BELOW_OUTPUT = _BELOW_CLIENT | {"client", "orchestration"}
 
 # A part of the package and the other parts it may import. The root `__init__` is the one part
-# without a row: it hands out the public names and may look anywhere.
+# without a row: it hands out the public names and may look anywhere. Only what stands above
+# everything may use the public names, like any user.
 MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
@@ -30,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": _BELOW_CLIENT,
     "orchestration": _BELOW_CLIENT | {"client"},
     "output": _BELOW_OUTPUT,
-    "cli": _BELOW_OUTPUT | {"output", "sandbox"},
+    "cli": _BELOW_OUTPUT | {"output", "sandbox", "__init__"},
     "distributed": _BELOW_OUTPUT,
     "sandbox": set(),
     "testing": _BELOW_OUTPUT | {"sandbox", "__init__"},
@@ -164,7 +165,8 @@ class Source:
         """Return every group of modules that import each other, annotations left aside."""
         edges: dict[str, set[str]] = {module: set() for module in self.trees}
         for found in self.imports():
-            if found.is_ours and not found.for_types_only:
+            to_another = found.target != found.importer  # a package may hand out its own modules
+            if found.is_ours and to_another and not found.for_types_only:
                 edges[found.importer].add(found.target)
         reach = {module: _reachable(module, edges) for module in edges}
         groups = {
