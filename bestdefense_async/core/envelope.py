@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import evolve
+
 from bestdefense_async.core.route import Body
 from bestdefense_async.core.strict_json import decode_json
 from bestdefense_async.errors import (
@@ -61,6 +63,8 @@ def read_envelope(reply: Reply, request: Request, secret: Secret) -> Any:  # noq
         EnvelopeError, DecodeError: A success that cannot be read.
         ProtocolError: A status that HTTP does not have here.
     """
+    # A server may quote the header it was sent; nothing behind this line sees the token.
+    reply = evolve(reply, body=secret.redact_bytes(reply.body))
     if reply.status >= 400:  # noqa: PLR2004  # where HTTP's errors begin
         raise _refusal(reply, request, secret)
     if not 200 <= reply.status < 300:  # noqa: PLR2004  # HTTP's successes
@@ -110,7 +114,7 @@ def _refusal(reply: Reply, request: Request, secret: Secret) -> ApiError | Proto
 def _said_no(reply: Reply, request: Request, members: dict[str, Any], secret: Secret) -> ApiError:
     """Build the error of an answer that says no; `members` is its envelope, or empty."""
     detail = members.get("error")
-    code = _code(detail)
+    code = _code(detail, secret)
     words = secret.redact(_words(members.get("message"), detail))
     lowered = f"{code or ''} {words}".lower()
     kind = _BY_STATUS.get(reply.status) or _by_family(reply.status)
@@ -141,9 +145,9 @@ def _by_family(status: int) -> type[ApiError]:
     return ClientError if status >= 400 else ApiError  # noqa: PLR2004  # a 2xx may say no, too
 
 
-def _code(detail: object) -> str | None:
+def _code(detail: object, secret: Secret) -> str | None:
     code = detail.get("code") if isinstance(detail, dict) else None
-    return clean_text(code, longest=80) if isinstance(code, str) else None
+    return clean_text(secret.redact(code), longest=80) if isinstance(code, str) else None
 
 
 def _words(message: object, detail: object) -> str:

@@ -1,0 +1,101 @@
+"""The token is nowhere: fifty ways to fail, and every surface on which an error shows."""
+
+import logging
+import pickle
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bestdefense_async import BestDefense, BestDefenseError, Event, RetryPolicy, ScanOptions
+from bestdefense_async.sandbox import Sandbox
+
+NEVER = RetryPolicy(attempts=1)
+Call = Callable[[BestDefense, str], Awaitable[object]]
+
+CALLS: dict[str, Call] = {
+    "list": lambda bd, _: bd.sites.list(),
+    "create": lambda bd, site: bd.reports.create(site, ScanOptions(callback_secret="ab" * 32)),
+    "progress": lambda bd, _: bd.reports.progress("r-1"),
+    "alerts": lambda bd, _: bd.vortex.alerts(1),
+    "manifest": lambda bd, _: bd.agents.manifest(),
+}
+OPERATIONS = {
+    "list": "sites.list",
+    "create": "reports.create",
+    "progress": "reports.progress",
+    "alerts": "vortex.alerts",
+    "manifest": "agents.manifest",
+}
+FAULTS: dict[str, dict[str, Any]] = {
+    "echo in an error": {
+        "status": 400,
+        "body": '{"success":false,"message":"TOKEN","error":"TOKEN"}',
+    },
+    "echo in a page": {"status": 502, "body": "<html>Authorization: Bearer TOKEN</html>"},
+    "echo in a header": {"status": 503, "headers": {"X-Echo": "TOKEN", "Retry-After": "TOKEN"}},
+    "echo in a success": {"status": 200, "body": '{"success":true,"data":"TOKEN"}'},
+    "echo in cut JSON": {"status": 200, "body": '{"TOKEN":'},
+    "echo as a member": {"status": 200, "body": '{"success":true,"data":{"TOKEN":1,"id":[]}}'},
+    "echo in a redirect": {"status": 302, "headers": {"Location": "https://TOKEN.invalid/TOKEN"}},
+    "unauthorized": {"status": 401, "body": '{"success":false,"error":{"code":"TOKEN"}}'},
+    "reset": {"kind": "reset"},
+    "no answer": {"kind": "hang"},
+}
+
+
+def surfaces(error: BaseException) -> Iterator[str]:
+    """Yield every text in which an error, and what it hangs on to, can show."""
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue:
+        each = queue.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield repr(each)
+        yield str(each)
+        yield repr(each.args)
+        yield repr(vars(each))
+        # Frames of the test itself hold the token on purpose: look below them.
+        inner = each.__traceback__.tb_next if each.__traceback__ is not None else None
+        yield "".join(
+            traceback.TracebackException(type(each), each, inner, capture_locals=True).format()
+        )
+        queue += [each.__cause__, each.__context__]
+
+
+def planted(plan: dict[str, Any], token: str) -> dict[str, Any]:
+    """Return a fault with the token in all the places marked for it."""
+    text = {
+        key: value.replace("TOKEN", token) for key, value in plan.items() if isinstance(value, str)
+    }
+    headers = {
+        name: value.replace("TOKEN", token) for name, value in plan.get("headers", {}).items()
+    }
+    return plan | text | ({"headers": headers} if headers else {})
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_no_failure_shows_the_token(
+    call: str, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Errors, their chains, tracebacks with locals, and logs at DEBUG of every library."""
+    caplog.set_level(logging.DEBUG)
+    heard: list[Event] = []
+    async with Sandbox(sites=1) as sandbox:
+        token = sandbox.token
+        sandbox.fault(OPERATIONS[call], **planted(FAULTS[fault], token))
+        async with BestDefense(
+            token, sandbox.url, retry=NEVER, timeout=0.3, hooks=[heard.append]
+        ) as bd:
+            with pytest.raises(BestDefenseError) as caught:
+                await CALLS[call](bd, sandbox.site_ids[0])
+            assert token not in repr(bd) + repr(vars(bd))
+    shown = [*surfaces(caught.value), repr(heard), caplog.text]
+    shown += [repr(record.__dict__) for record in caplog.records]
+    assert heard
+    assert not [text for text in shown if token in text]
+    assert token.encode() not in pickle.dumps(caught.value)
