@@ -142,7 +142,7 @@ def real_path(path):
         found = process.communicate()[0].decode().strip()
     except (OSError, UnicodeError):
         return None
-    return found if process.returncode == 0 and found else None
+    return found if process.returncode == 0 and os.path.isfile(found) else None
 
 
 def new_enough():
