@@ -56,7 +56,7 @@ def done(target: str, **counts: int) -> Row:
         outcome="done",
         site_id=f"site-{target}",
         report_id=f"report-{target}",
-        risk=RiskSummary(**counts),
+        risk=RiskSummary(**counts),  # type: ignore[arg-type]
         findings=tuple(
             finding(target, severity, number)
             for severity, many in counts.items()
