@@ -7,7 +7,8 @@
     │   └── UnknownSite              no site of the organization has that host name or id
     ├── LifecycleError               the client cannot be used here or now
     │   ├── ClientClosed             it is closed, or was closed under the call
-    │   └── WrongLoop                it belongs to another event loop, thread or process
+    │   ├── WrongLoop                it belongs to another event loop, thread or process
+    │   └── RunStopped               the bulk run it belonged to was stopped before its end
     ├── TransportError               no usable answer came
     │   ├── ConnectError             no connection, so nothing was sent
     │   │   ├── TLSError             the server's identity could not be established
@@ -160,6 +161,10 @@ class ClientClosed(LifecycleError):
 
 class WrongLoop(LifecycleError):
     """The client belongs to another event loop, thread or process."""
+
+
+class RunStopped(LifecycleError):
+    """A bulk run was stopped before this was finished. A scan that exists goes on at the server."""
 
 
 class TransportError(BestDefenseError):

@@ -15,6 +15,7 @@ import copy
 import heapq
 import itertools
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import define
@@ -35,7 +36,7 @@ from bestdefense_async.models import Progress
 from bestdefense_async.orchestration.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
 WORKERS = 64
 """Polls under way at the same time; the rest of the client's connections are for creations."""
@@ -221,8 +222,9 @@ class PollScheduler:
         latest = max((one for one in deadlines if one is not None), default=None)
         if latest is None or None in deadlines:
             return await self._progress(report.id)
+        limit = asyncio.timeout_at(max(latest, self._loop.time()) + LAST_LOOK)
         try:
-            async with asyncio.timeout_at(max(latest, self._loop.time()) + LAST_LOOK) as limit:
+            async with limit:
                 return await self._progress(report.id)
         except TimeoutError:
             if not limit.expired():

@@ -1,0 +1,42 @@
+"""Many scans at once: the group that runs them, and what it takes and yields."""
+
+from bestdefense_async.orchestration.journal import Journal, NullJournal
+from bestdefense_async.orchestration.outcome import (
+    Done,
+    Event,
+    Failed,
+    NotStarted,
+    Outcome,
+    ScanFinished,
+    ScanStarted,
+    TargetAccepted,
+    TargetRejected,
+    Unknown,
+)
+from bestdefense_async.orchestration.poll import PollScheduler
+from bestdefense_async.orchestration.scan import Created, Handle
+from bestdefense_async.orchestration.scan_group import ScanGroup
+from bestdefense_async.orchestration.target_list import decode_lines, read_targets
+from bestdefense_async.orchestration.targets import Target
+
+__all__ = [
+    "Created",
+    "Done",
+    "Event",
+    "Failed",
+    "Handle",
+    "Journal",
+    "NotStarted",
+    "NullJournal",
+    "Outcome",
+    "PollScheduler",
+    "ScanFinished",
+    "ScanGroup",
+    "ScanStarted",
+    "Target",
+    "TargetAccepted",
+    "TargetRejected",
+    "Unknown",
+    "decode_lines",
+    "read_targets",
+]

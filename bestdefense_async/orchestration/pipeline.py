@@ -1,0 +1,264 @@
+"""The way of every input from the moment it was read to its outcome.
+
+    register -> [slot] -> admit -> creation workers -> poll scheduler -> result workers -> ended
+
+In none of these stages has an input a task of its own. All state changes happen between two
+awaits, so whatever an input's state is when everything is cancelled decides its outcome
+(`Scan.cut_off`), and `_finish` lets only the first outcome of an input count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from bestdefense_async.errors import (
+    AuthError,
+    BestDefenseError,
+    JournalError,
+    QuotaExceeded,
+    TargetError,
+    UnknownSite,
+)
+from bestdefense_async.models import Progress, ScanOptions, Site
+from bestdefense_async.orchestration.outcome import (
+    Done,
+    NotStarted,
+    ScanFinished,
+    ScanStarted,
+    TargetAccepted,
+    TargetRejected,
+)
+from bestdefense_async.orchestration.poll import PollScheduler
+from bestdefense_async.orchestration.scan import Created, Handle, Scan
+from bestdefense_async.orchestration.site_index import SiteIndex
+from bestdefense_async.orchestration.steps import Steps
+from bestdefense_async.orchestration.targets import Target
+from bestdefense_async.orchestration.worker_pool import WorkerPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.orchestration.journal import Journal
+    from bestdefense_async.orchestration.outcome import Event, Outcome
+    from bestdefense_async.orchestration.poll import Verdict
+    from bestdefense_async.orchestration.source import Item
+    from bestdefense_async.orchestration.steps import ScanClient
+
+log = logging.getLogger("bestdefense_async.orchestration")
+
+CREATORS: Final = 32
+"""Creations under way at the same time."""
+READERS: Final = 32
+"""Results being read at the same time."""
+
+
+class Pipeline:
+    """Takes inputs in, and tells `ended` the outcome of each, once.
+
+    `ended` is called with the input, its outcome, and whether it was a mere duplicate. `crashed`
+    is told of faults of the program. Needs a running loop.
+    """
+
+    def __init__(
+        self,
+        client: ScanClient,
+        *,
+        options: ScanOptions,
+        journal: Journal,
+        max_active: int,
+        scan_timeout: float | None,
+        polling: PollPolicy | None,
+        on_event: Callable[[Event], object] | None,
+        ended: Callable[[Scan, Outcome, bool], None],
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self._scan_timeout = scan_timeout
+        self._on_event = on_event
+        self._ended = ended
+        self._steps = Steps(client, options, journal, trouble=self.refuse)
+        self._sites = SiteIndex(client.sites.list)
+        self._polls = PollScheduler(self._steps.progress, policy=polling, crashed=crashed)
+        self._starters = WorkerPool(self._start, limit=1, crashed=crashed)
+        self._creators = WorkerPool(self._create, limit=CREATORS, crashed=crashed)
+        self._readers = WorkerPool(self._read, limit=READERS, crashed=crashed)
+        self.slots = asyncio.Semaphore(max_active)
+        """Held by each active input; whoever reads inputs takes one first."""
+        self.refusal: BestDefenseError | None = None
+        """Why nothing more is started."""
+        self.live: dict[int, Scan] = {}
+        """Inputs without an outcome, by index."""
+        self.fed = 0
+        """How many of them have no handle."""
+        self._indexes = itertools.count()
+        self._seen: dict[str, int] = {}
+
+    def register(self, item: Item, *, has_handle: bool = False) -> Scan:
+        """Take an input in: from here on it has an index, and will have an outcome."""
+        scan = Scan(index=next(self._indexes), text="")
+        if isinstance(item, TargetError):
+            scan.text, scan.error = item.target, item
+        elif isinstance(item, Created):
+            scan.text, scan.site_id, scan.report_id = item.target, item.site_id, item.report_id
+            scan.started_at = item.started_at
+        elif isinstance(item, Site):
+            scan.text, scan.site_id = item.hostname, item.id
+        else:
+            try:
+                scan.target = item if isinstance(item, Target) else Target(item)
+                scan.text = scan.target.text
+            except TargetError as error:
+                scan.text, scan.error = error.target, error.with_traceback(None)
+        if not has_handle:
+            self.fed += 1
+        self.live[scan.index] = scan
+        return scan
+
+    def start(self, item: Item) -> Handle:
+        """Take an input in, and admit it in its turn as soon as there is a slot."""
+        scan = self.register(item, has_handle=True)
+        handle = scan.handle = Handle(scan)
+        self._starters.submit(scan)
+        return handle
+
+    async def _start(self, scan: Scan) -> None:
+        await self.slots.acquire()
+        await self.admit(scan)
+
+    async def admit(self, scan: Scan) -> None:
+        """Find the site of an input and queue its creation, or say why not.
+
+        The caller has taken a slot; its outcome gives it back.
+        """
+        scan.has_slot = True
+        if scan.error is not None:
+            self._reject(scan, "malformed", scan.error)
+            return
+        if self.refusal is not None and scan.report_id is None:
+            self._leave(scan, self.refusal)
+            return
+        try:
+            site_id = await self._site_of(scan)
+        except TargetError as error:
+            reason = "unknown_site" if isinstance(error, UnknownSite) else "malformed"
+            self._reject(scan, reason, error.with_traceback(None))
+            return
+        except BestDefenseError as error:
+            self._leave(scan, error.with_traceback(None))
+            return
+        scan.site_id = site_id
+        first = self._seen.setdefault(site_id.lower(), scan.index)
+        if first != scan.index:
+            again = TargetError(f"It names the same site as target {first}.", target=scan.text)
+            self._reject(scan, "duplicate", again)
+            return
+        self._emit(TargetAccepted(index=scan.index, target=scan.text, site_id=site_id))
+        if scan.report_id is not None:
+            self._follow(scan, elapsed=max(time.time() - (scan.started_at or 0.0), 0.0))
+            return
+        await self._steps.accepted(scan, site_id)
+        self._creators.submit(scan)
+
+    async def _site_of(self, scan: Scan) -> str:
+        if scan.target is not None:
+            return await self._sites.resolve(scan.target)
+        return scan.site_id or ""
+
+    def _reject(self, scan: Scan, reason: str, error: BestDefenseError) -> None:
+        self._emit(TargetRejected(index=scan.index, target=scan.text, reason=reason, error=error))
+        outcome = NotStarted(**scan.common(now=time.time()), error=error)
+        self._finish(scan, outcome, is_duplicate=reason == "duplicate")
+
+    def _leave(self, scan: Scan, error: BestDefenseError) -> None:
+        self._finish(scan, NotStarted(**scan.common(now=time.time()), error=error))
+
+    async def _create(self, scan: Scan) -> None:
+        if self.refusal is not None:
+            self._leave(scan, self.refusal)
+            return
+        outcome = await self._steps.create(scan, scan.site_id or "")
+        if outcome is None:
+            self._follow(scan, elapsed=0.0)
+        else:
+            self._finish(scan, outcome)
+
+    def _follow(self, scan: Scan, *, elapsed: float) -> None:
+        """Wait for a scan that exists."""
+        report_id = scan.report_id or ""
+        self._emit(
+            ScanStarted(
+                index=scan.index,
+                target=scan.text,
+                site_id=scan.site_id or "",
+                report_id=report_id,
+                started_at=scan.started_at or 0.0,
+            )
+        )
+        self._polls.follow(
+            report_id,
+            lambda verdict: self._followed(scan, verdict),
+            timeout=self._scan_timeout,
+            elapsed=elapsed,
+        )
+
+    def _followed(self, scan: Scan, verdict: Verdict) -> None:
+        if not isinstance(verdict, Progress):
+            scan.error = verdict.with_traceback(None)
+        self._readers.submit(scan)
+
+    async def _read(self, scan: Scan) -> None:
+        self._finish(scan, await self._steps.finish(scan, scan.report_id or ""))
+
+    def _finish(self, scan: Scan, outcome: Outcome, *, is_duplicate: bool = False) -> None:
+        """Hand out the outcome of an input. Only the first call for an input counts."""
+        if self.live.pop(scan.index, None) is None:
+            return
+        if scan.has_slot:
+            self.slots.release()
+        if scan.handle is None:
+            self.fed -= 1
+        else:
+            key = (scan.site_id or "").lower()
+            if self._seen.get(key) == scan.index:  # a service may scan the site again later
+                del self._seen[key]
+            scan.handle.settle(outcome)
+        self._emit(ScanFinished(outcome=outcome))
+        if not isinstance(outcome, Done) and isinstance(
+            outcome.error, AuthError | QuotaExceeded | JournalError
+        ):
+            self.refuse(outcome.error)
+        self._ended(scan, outcome, is_duplicate)
+
+    def refuse(self, error: BestDefenseError) -> None:
+        """Start nothing more; with a dead token, follow nothing more either."""
+        if self.refusal is None:
+            self.refusal = error
+        if isinstance(error, AuthError):
+            self._polls.end_all(error)
+
+    def _emit(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except (Exception, asyncio.CancelledError):
+            log.exception("on_event raised for %s; the run goes on.", type(event).__name__)
+
+    def cancel(self) -> set[asyncio.Task[None]]:
+        """Cancel all work and return the tasks still to be awaited."""
+        return (
+            self._starters.cancel()
+            | self._creators.cancel()
+            | self._polls.close()
+            | self._readers.cancel()
+        )
+
+    def cut_off(self, reason: BestDefenseError) -> None:
+        """Give every input that has none its outcome. Only after `cancel`."""
+        for scan in list(self.live.values()):
+            error = reason if scan.started_at is not None else self.refusal or reason
+            self._finish(scan, scan.cut_off(scan.error or error, now=time.time()))

@@ -1,0 +1,119 @@
+"""One input on its way to its outcome, and the handle by which a caller holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, frozen
+
+from bestdefense_async.errors import BestDefenseError, OutcomeUnknown
+from bestdefense_async.orchestration.outcome import Failed, NotStarted, Unknown
+from bestdefense_async.orchestration.targets import Target
+
+if TYPE_CHECKING:
+    from bestdefense_async.orchestration.outcome import Outcome
+
+
+@frozen(kw_only=True)
+class Created:
+    """A scan that exists already: fed to a group, it is followed and never created again."""
+
+    target: str
+    site_id: str
+    report_id: str
+    started_at: float
+    """Seconds since the epoch."""
+
+
+@define(eq=False, kw_only=True)
+class Scan:
+    """The state of one input. Only the group that took the input changes it."""
+
+    index: int
+    text: str
+    """What was asked for, as it is told to people."""
+    target: Target | None = None
+    """None when it could not be understood, or when the scan existed already."""
+    error: BestDefenseError | None = None
+    """Why there will be no result, as soon as that is clear."""
+    site_id: str | None = None
+    report_id: str | None = None
+    started_at: float | None = None
+    """When the creation was claimed; None before."""
+    has_slot: bool = False
+    """Whether it counts as active."""
+    handle: Handle | None = None
+    """Who gets the outcome; None when it goes into the stream."""
+
+    def common(self, *, now: float) -> dict[str, Any]:
+        """Return the fields that all outcomes share; `now` is seconds since the epoch."""
+        return {
+            "index": self.index,
+            "target": self.text,
+            "site_id": self.site_id,
+            "report_id": self.report_id,
+            "started_at": self.started_at,
+            "finished_at": now,
+        }
+
+    def cut_off(self, reason: BestDefenseError, *, now: float) -> Outcome:
+        """Return the outcome when nothing more is done for this input, by how far it came.
+
+        A claim counts as sent: from then on a scan may exist, and only its id proves it.
+        """
+        if self.report_id is not None:
+            return Failed(**self.common(now=now), error=reason)
+        if self.started_at is None:
+            return NotStarted(**self.common(now=now), error=reason)
+        lost = OutcomeUnknown(
+            str(reason),
+            operation="reports.create",
+            subject=self.site_id or "",
+            sent_at=self.started_at,
+        )
+        return Unknown(**self.common(now=now), error=lost)
+
+
+class Handle:
+    """One started target: `ScanGroup.start` returns it, and it may be kept after the group."""
+
+    def __init__(self, scan: Scan) -> None:
+        self._scan = scan
+        self._outcome: Outcome | None = None
+        self._is_settled = asyncio.Event()
+
+    @property
+    def index(self) -> int:
+        """Place of the input among those of its group, from 0."""
+        return self._scan.index
+
+    @property
+    def target(self) -> str:
+        """The target as it was written."""
+        return self._scan.text
+
+    @property
+    def report_id(self) -> str | None:
+        """The scan, once the server has created it; None before."""
+        return self._scan.report_id
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `outcome` would return at once."""
+        return self._outcome is not None
+
+    async def outcome(self) -> Outcome:
+        """Return how it ended, waiting for that. Whoever stops waiting disturbs nobody."""
+        while self._outcome is None:
+            await self._is_settled.wait()
+        return self._outcome
+
+    def settle(self, outcome: Outcome) -> None:
+        """Hand the outcome to those who wait; the group's business."""
+        self._outcome = outcome
+        self._is_settled.set()
+
+    def __repr__(self) -> str:
+        state = "running" if self._outcome is None else self._outcome.word
+        return f"<Handle {self.index} {self.target} {state}>"
