@@ -41,13 +41,16 @@ USAGE = """usage: python3 run.py COMMAND [ARGUMENT ...]
   format   ruff check --fix-only and ruff format
   types    mypy --strict and pyright --verifytypes; arguments go to mypy
   layout   the architecture and public-names tests
-  check    lint, types and test, stopping at the first that fails
+  wheel    build the wheel and try it away from the checkout
+  check    lint, types, test and wheel, stopping at the first that fails
   setup    only make .venv; then use .venv/bin/bestdefense
   lock     write uv.lock and requirements/ anew (needs uv)
 """
 
-# Which requirements a command needs: a newcomer who types `demo` waits for no test tools.
-SETS = {"demo": "cli"}
+# The sets of requirements, each holding the ones before it, and what a command needs if it is not
+# everything: a newcomer who types `demo` waits for no test tools.
+SETS = ("cli", "test", "dev")
+NEEDS = {"demo": "cli", "test": "test", "layout": "test", "wheel": "test"}
 
 # The steps of each command; `...` stands for the arguments that were passed on.
 STEPS = {
@@ -57,19 +60,20 @@ STEPS = {
     "format": [["-m", "ruff", "check", "--fix-only", "..."], ["-m", "ruff", "format"]],
     "types": [
         ["-m", "mypy", "..."],
-        ["-m", "pyright", "--pythonpath", PYTHON, "--ignoreexternal"]
-        + ["--verifytypes", "bestdefense_async"],
+        ["-m", "pyright", "--ignoreexternal", "--verifytypes", "bestdefense_async"],
     ],
     "layout": [["-m", "pytest", "-q", "tests/test_layout.py", "tests/test_public_names.py", "..."]],
+    "wheel": [["tests/wheel_smoke.py"]],
     "setup": [],
 }
-STEPS["check"] = STEPS["lint"] + STEPS["types"] + STEPS["test"]
+STEPS["check"] = STEPS["lint"] + STEPS["types"] + STEPS["test"] + STEPS["wheel"]
 
 EXPORT = ["uv", "export", "--quiet", "--frozen", "--no-emit-project", "--format=requirements-txt"]
 LOCK = [
     ["uv", "lock"],
     EXPORT + ["--no-default-groups", "--extra=cli", "--group=build", "-o", "requirements/cli.txt"],
-    EXPORT + ["--all-extras", "--group=dev", "-o", "requirements/dev.txt"],
+    EXPORT + ["--no-default-groups", "--all-extras", "--group=test", "-o", "requirements/test.txt"],
+    EXPORT + ["--no-default-groups", "--all-extras", "--group=dev", "-o", "requirements/dev.txt"],
 ]
 
 # Runs another interpreter's pip under this one: the import system learns about pip and nothing
@@ -255,17 +259,17 @@ def ensure(name):
     with one_at_a_time():
         stamp = read_stamp()
         if (stamp or {}).get(name) != wanted:
-            install(name, stamp, wanted)
+            install(name, stamp)
 
 
-def install(name, stamp, wanted):
+def install(name, stamp):
     """Fill `.venv` with the first installer that manages to, and stamp it."""
     # An environment that somebody made by hand is added to, never deleted. Our own is made anew
-    # unless it holds exactly the smaller set, so that nothing old or half done stays in it.
+    # unless it holds exactly a smaller set, so that nothing old or half done stays in it.
     adopted = stamp.get("adopted", False) if stamp else works_and_is_not_ours()
-    keep = adopted or (stamp or {}).get("cli") == fingerprint("cli")
+    keep = adopted or any((stamp or {}).get(each) == fingerprint(each) for each in SETS)
     failures = []
-    for tool, prepare, command in installers():
+    for tool, prepare, command in installers(PYTHON):
         if failures:
             say("%s could not install; trying %s" % (failures[-1][0], tool))
         try:
@@ -273,8 +277,8 @@ def install(name, stamp, wanted):
         except Failed as error:
             failures.append((tool, str(error)))
             continue
-        sets = {"cli": fingerprint("cli"), "dev": wanted} if name == "dev" else {name: wanted}
-        write_stamp(dict(sets, adopted=adopted))
+        held = SETS[: SETS.index(name) + 1]
+        write_stamp(dict({each: fingerprint(each) for each in held}, adopted=adopted))
         return
     if keep and stamp:
         write_stamp(stamp)  # installers fetch everything before they change anything
@@ -315,17 +319,17 @@ def clear():
         shutil.rmtree(VENV)
 
 
-def installers():
-    """Yield what can install here: its name, a command to prepare it, the command itself."""
+def installers(python):
+    """Yield what can fill the environment of `python`: its name, how to prepare it, its command."""
     uv = shutil.which("uv")
     if uv and answers([uv, "--version"]):
-        yield "uv", None, [uv, "pip", "install", "--quiet", "--python", PYTHON]
+        yield "uv", None, [uv, "pip", "install", "--quiet", "--python", python]
     options = ["install", "--quiet", "--no-input", "--retries=2", "--timeout=20"]
     home = answers([base_python(), "-c", "import os, pip; print(os.path.dirname(pip.__file__))"])
     if home:
-        yield "pip", None, [PYTHON, "-c", BORROWED_PIP, home] + options
+        yield "pip", None, [python, "-c", BORROWED_PIP, home] + options
     elif answers([base_python(), "-c", "import ensurepip; print(ensurepip.version())"]):
-        yield "pip", [PYTHON, "-m", "ensurepip"], [PYTHON, "-m", "pip"] + options
+        yield "pip", [python, "-m", "ensurepip"], [python, "-m", "pip"] + options
 
 
 def clean_environment():
@@ -400,8 +404,8 @@ def run_steps(steps, name):
     """Run the steps in order up to the first that fails; become the last one."""
     environ = clean_environment()
     environ["PATH"] = BIN + os.pathsep + environ.get("PATH", "")
-    if name == "dev":
-        os.chdir(ROOT)
+    if name != "cli":
+        os.chdir(ROOT)  # the demo leaves its report where it was started
     for step in steps[:-1]:
         code = subprocess.call(step, env=environ)
         if code != 0:
@@ -438,7 +442,7 @@ def main(arguments):
         return start_again(arguments)
     if command == "lock":
         return lock()
-    name = SETS.get(command, "dev")
+    name = NEEDS.get(command, "dev")
     ensure(name)
     return run_steps(steps_of(command, arguments[1:]), name)
 
