@@ -17,6 +17,7 @@ from bestdefense_async.resources.sites import Sites
 from bestdefense_async.resources.vortex import Vortex
 from bestdefense_async.transport.credentials import Credentials, TokenSource
 from bestdefense_async.transport.hooks import Event, Hooks
+from bestdefense_async.transport.lifetime import Lifetime
 from bestdefense_async.transport.pacer import Pacer
 from bestdefense_async.transport.sender import Sender, Shared
 from bestdefense_async.transport.session import WireSettings
@@ -148,13 +149,13 @@ class BestDefense(View):
         self._wire = Wire(
             WireSettings(
                 base_url=str(base),
-                max_connections=max_in_flight,
                 proxy=proxy,
                 ssl_context=ssl_context,
             ),
             session=session,
         )
         shared = Shared(
+            lifetime=Lifetime(),
             wire=self._wire,
             throttles=Throttles(_merged(limits or {}), state_dir=state_dir),
             slots=asyncio.Semaphore(max_in_flight),
@@ -180,6 +181,7 @@ class BestDefense(View):
 
     async def aclose(self) -> None:
         """Close the client: calls under way end with `ClientClosed`. May be called again."""
+        await self._shared.lifetime.end()
         await self._wire.aclose()
         await asyncio.to_thread(self._hooks.close)
 

@@ -31,6 +31,7 @@ from bestdefense_async.core.strict_json import encode_json
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
+    ClientClosed,
     ConfigError,
     DeadlineExceeded,
     OutcomeUnknown,
@@ -40,6 +41,7 @@ from bestdefense_async.errors import (
     ServerError,
 )
 from bestdefense_async.transport.hooks import Event, EventKind, Hooks
+from bestdefense_async.transport.lifetime import Lifetime
 from bestdefense_async.transport.pacer import Pacer
 from bestdefense_async.transport.throttle import Throttles
 from bestdefense_async.transport.wire import Wire
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 class Shared:
     """What all views of a client share: one pool, one set of limits, one budget."""
 
+    lifetime: Lifetime
     wire: Wire
     throttles: Throttles
     slots: asyncio.Semaphore
@@ -104,14 +107,18 @@ class Sender:
             BestDefenseError: See `errors`; `OutcomeUnknown` when the request may not arrive twice
                 and it is not known whether it was carried out.
         """
-        now = asyncio.get_running_loop().time()
+        now = self._shared.lifetime.check().time()
         call = _Call(
             request,
             body=_encode(request),
             deadline=None if timeout is None else now + timeout,
         )
         try:
-            result = await self._until_settled(call)
+            async with self._shared.lifetime.call():
+                result = await self._until_settled(call)
+        except ClientClosed as closed:
+            closed.sent = Sent.NO if call.first_sent_at is None else Sent.MAYBE
+            result = closed.with_traceback(None)
         except asyncio.CancelledError as cancelled:
             # The frames below hold the header in their locals; a traceback must not keep them.
             raise cancelled.with_traceback(None) from None

@@ -148,6 +148,6 @@ def test_when_the_fate_of_a_creation_is_unknown(error: BestDefenseError, *, unkn
     [{"attempts": 0}, {"attempts": True}, {"base": -1.0}, {"longest_wait": float("nan")}],
 )
 def test_a_policy_that_makes_no_sense_is_refused(arguments: dict[str, float]) -> None:
-    """nan passes `< 0` and `> 0` alike as false, so it is checked the other way round."""
+    """Not-a-number passes `< 0` and `> 0` alike as false, so it is checked the other way round."""
     with pytest.raises(ConfigError):
         RetryPolicy(**arguments)  # type: ignore[arg-type]

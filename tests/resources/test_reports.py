@@ -69,7 +69,7 @@ async def test_a_wait_survives_what_passes() -> None:
 
 
 async def test_foreign_and_absent_are_the_same_404() -> None:
-    """The API does not tell them apart. (documented)"""
+    """The API does not tell them apart (documented)."""
     async with Sandbox(sites=1) as sandbox, BestDefense(sandbox.token, sandbox.url) as bd:
         report = await bd.reports.create(sandbox.site_ids[0])
         stranger = bd.with_token(sandbox.add_token(organization="other"))
@@ -113,7 +113,7 @@ async def test_options_are_sent_as_documented() -> None:
     seen = []
 
     class Recorder:
-        async def send(self, request, *, timeout=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ASYNC109
+        async def send(self, request, *, timeout=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
             seen.append(request.json)
             return {"success": True, "id": 7}
 

@@ -286,7 +286,7 @@ async def test_a_body_that_is_no_json_is_refused_before_it_is_sent() -> None:
 
 async def test_a_raw_request_gets_token_limits_and_envelope() -> None:
     """The way out for what the table does not have."""
-    async with pair() as (sandbox, bd):
+    async with pair() as (_, bd):
         payload = await bd.request("GET", "/api/sites")
         assert len(payload["sites"]) == 3
 

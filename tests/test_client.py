@@ -1,0 +1,137 @@
+"""Opening, sharing and closing a client."""
+
+import asyncio
+import multiprocessing
+import threading
+import warnings
+
+import aiohttp
+import pytest
+
+from bestdefense_async import BestDefense, ClientClosed, ConfigError, RetryPolicy, WrongLoop
+from bestdefense_async.sandbox import Sandbox
+
+
+async def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vendor's variable names."""
+    async with Sandbox(sites=2) as sandbox:
+        monkeypatch.setenv("BD_API_TOKEN", sandbox.token)
+        monkeypatch.setenv("BD_BASE_URL", sandbox.url + "/")
+        async with BestDefense() as bd:
+            assert bd.base_url == sandbox.url
+            assert len(await bd.sites.list()) == 2
+
+
+def test_no_token_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says which variable to set."""
+    monkeypatch.delenv("BD_API_TOKEN", raising=False)
+    monkeypatch.delenv("BESTDEFENSE_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="BD_API_TOKEN"):
+        BestDefense()
+
+
+async def test_views_share_the_pool_and_see_their_own_organization() -> None:
+    """One client serves many tenants."""
+    async with Sandbox(sites=2) as sandbox, BestDefense(sandbox.token, sandbox.url) as bd:
+        other = bd.with_token(sandbox.add_token(organization="other"))
+        mine, theirs = await asyncio.gather(bd.sites.list(), other.sites.list())
+        assert len(mine) == 2
+        assert not {site.id for site in mine} & {site.id for site in theirs}
+
+
+async def test_closing_ends_what_is_under_way_and_may_be_repeated() -> None:
+    """Promptly, also with an answer outstanding; afterwards calls are refused."""
+    async with Sandbox(sites=1) as sandbox:
+        sandbox.fault("sites.list", kind="hang")
+        bd = BestDefense(sandbox.token, sandbox.url, retry=RetryPolicy(attempts=1))
+        calls = [asyncio.ensure_future(bd.sites.list()) for _ in range(5)]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(2):
+            await bd.aclose()
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {ClientClosed}
+        await bd.aclose()
+        with pytest.raises(ClientClosed):
+            await bd.sites.list()
+
+
+def test_use_on_another_loop_is_a_typed_error() -> None:
+    """A client belongs to the loop that used it first."""
+
+    async def first() -> tuple[BestDefense, Sandbox]:
+        sandbox = Sandbox(sites=1)
+        await sandbox.__aenter__()
+        bd = BestDefense(sandbox.token, sandbox.url)
+        await bd.sites.list()
+        return bd, sandbox
+
+    async def second(bd: BestDefense) -> None:
+        with pytest.raises(WrongLoop):
+            await bd.sites.list()
+
+    async def last(bd: BestDefense, sandbox: Sandbox) -> None:
+        await bd.aclose()
+        await sandbox.__aexit__(None, None, None)
+
+    with asyncio.Runner() as runner:
+        bd, sandbox = runner.run(first())
+        thread = threading.Thread(target=lambda: asyncio.run(second(bd)))
+        thread.start()
+        thread.join()
+        runner.run(last(bd, sandbox))
+
+
+def _use_in_child(bd: BestDefense, answers: "multiprocessing.Queue[str]") -> None:
+    async def call() -> None:
+        try:
+            await bd.sites.list()
+        except WrongLoop as error:
+            answers.put(str(error))
+
+    asyncio.run(call())
+
+
+async def test_use_after_a_fork_is_a_typed_error() -> None:
+    """Two processes on one connection would read each other's answers."""
+    async with Sandbox(sites=1) as sandbox, BestDefense(sandbox.token, sandbox.url) as bd:
+        await bd.sites.list()
+        context = multiprocessing.get_context("fork")
+        answers: multiprocessing.Queue[str] = context.Queue()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = context.Process(target=_use_in_child, args=(bd, answers))
+            child.start()
+        said = await asyncio.to_thread(answers.get, True, 5)  # noqa: FBT003 - a positional flag
+        await asyncio.to_thread(child.join)
+        answers.close()
+        answers.join_thread()
+        assert "fork" in said or "process" in said
+
+
+async def test_a_borrowed_session_is_neither_closed_nor_changed() -> None:
+    """Its owner goes on using it."""
+    async with Sandbox(sites=1) as sandbox, aiohttp.ClientSession() as session:
+        async with BestDefense(sandbox.token, sandbox.url, session=session) as bd:
+            await bd.sites.list()
+        assert not session.closed
+        assert "Authorization" not in session.headers
+        async with session.get(sandbox.url + "/api/sites") as response:
+            assert response.status == 401
+
+
+async def test_calls_cancelled_at_random_leave_the_client_as_new() -> None:
+    """2,000 calls, each cancelled after a random number of turns of the loop."""
+    async with (
+        Sandbox(sites=1) as sandbox,
+        BestDefense(sandbox.token, sandbox.url, max_in_flight=20) as bd,
+    ):
+        tasks = []
+        for number in range(2000):
+            tasks.append(asyncio.ensure_future(bd.sites.list()))
+            for _ in range(number * 7919 % 5):
+                await asyncio.sleep(0)
+            if number >= 30:
+                tasks[number - number * 104_729 % 30].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        answers = await asyncio.gather(*(bd.sites.list() for _ in range(40)))
+        assert all(len(sites) == 1 for sites in answers)
