@@ -1,0 +1,112 @@
+"""Build the wheel and use it as a user would: installed, from a folder that holds no checkout.
+
+A script, not a test, because it installs things: `python3 run.py wheel` starts it.
+"""
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "bestdefense_async"
+
+PLUGIN_TEST = """
+async def test_the_plugin_of_the_wheel(bd_client, bd_sandbox):
+    assert await bd_client.sites.list()
+"""
+
+
+def run(*command: str | Path, cwd: Path, expect: str = "") -> None:
+    """Run a command away from the checkout; end everything when it fails."""
+    astray = {"PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS", "VIRTUAL_ENV"}
+    environ = {key: value for key, value in os.environ.items() if key not in astray}
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    shown = " ".join(Path(str(part)).name for part in command)
+    if done.returncode != 0 or expect not in done.stdout:
+        sys.exit(f"{done.stdout}\nwheel: FAILED with exit code {done.returncode}: {shown}")
+    print(f"wheel: ok: {shown}", flush=True)
+
+
+def build(folder: Path) -> Path:
+    """Build the source archive, and from it the wheel; return the wheel."""
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
+    (archive,) = folder.glob("*.tar.gz")
+    run(sys.executable, "-m", "tarfile", "-e", archive, folder, cwd=folder)
+    unpacked = folder / archive.name.removesuffix(".tar.gz")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=unpacked)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def check_contents(wheel: Path) -> None:
+    """Compare the wheel with the package's folder: the same files, and nothing beside them."""
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+        meta = [name for name in archive.namelist() if ".dist-info/" in name]
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / PACKAGE).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    if packed != there:
+        sys.exit(f"wheel: FAILED, it differs from the checkout in {sorted(packed ^ there)}")
+    if not any(name.endswith("/LICENSE") for name in meta):
+        sys.exit("wheel: FAILED, it holds no licence")
+    print(f"wheel: ok: {wheel.name} holds the {len(there)} files of the package", flush=True)
+
+
+def install(python: Path, *what: str | Path) -> None:
+    """Install into an environment in the way run.py does, with the first tool that can."""
+    sys.path.insert(0, str(ROOT))
+    for _tool, prepare, command in importlib.import_module("run").installers(str(python)):
+        if prepare is not None:
+            subprocess.run(prepare, check=True, cwd=ROOT)
+        if subprocess.run([*command, *what], check=False, cwd=ROOT).returncode == 0:
+            return
+    sys.exit(f"wheel: FAILED to install {' '.join(map(str, what))}")
+
+
+def main() -> None:
+    """Build, install and use the wheel; say each thing that worked."""
+    with tempfile.TemporaryDirectory(prefix="wheel-") as name:
+        folder = Path(name).resolve()
+        wheel = build(folder)
+        check_contents(wheel)
+
+        venv, away = folder / "venv", folder / "away"
+        away.mkdir()
+        base = getattr(sys, "_base_executable", sys.executable)
+        run(base, "-m", "venv", "--without-pip", venv, cwd=away)
+        python, command = venv / "bin/python", venv / "bin/bestdefense"
+        version = wheel.name.split("-")[1]
+
+        install(python, "--require-hashes", "-r", "requirements/cli.txt")
+        install(python, "--no-deps", wheel)
+        origin = f"import {PACKAGE}; print({PACKAGE}.__file__)"
+        run(python, "-c", origin, cwd=away, expect=str(venv))
+        run(command, "--version", cwd=away, expect=version)
+        run(python, "-m", PACKAGE, "--help", cwd=away, expect="Usage")
+        run(command, "demo", "--sites", "5", cwd=away)
+
+        install(python, "--require-hashes", "-r", "requirements/test.txt")
+        (away / "test_plugin.py").write_text(PLUGIN_TEST, "utf-8")
+        asynchronous = ("-o", "asyncio_mode=auto", "-o", "filterwarnings=error")
+        pytest = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *asynchronous)
+        run(*pytest, "test_plugin.py", cwd=away, expect="1 passed")
+
+
+if __name__ == "__main__":
+    main()
