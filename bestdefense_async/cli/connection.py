@@ -14,10 +14,11 @@ from bestdefense_async.cli.exits import MissingToken
 from bestdefense_async.cli.settings import FileSettings, user_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bestdefense_async import BestDefense
     from bestdefense_async.core.secret import Secret
+    from bestdefense_async.transport.hooks import Event
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -79,8 +80,30 @@ class Connection:
             f"{TOKEN_VARIABLES[0]} to it, or put it into {default}."
         )
 
-    def client(self, *, max_in_flight: int = 100) -> BestDefense:
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether this is the stand-in server, where scans take seconds instead of hours."""
+        from bestdefense_async.config import base_url_from
+
+        return base_url_from(self.base_url).is_loopback and self.token().secret.is_sandbox
+
+    def check(self) -> None:
+        """Look at host and token before anything else is done.
+
+        Raises:
+            MissingToken: There is no token.
+            ConfigError: Token or base URL cannot be used.
+        """
+        from bestdefense_async.config import base_url_from
+
+        base_url_from(self.base_url)
+        self.token()
+
+    def client(self, *, hooks: Sequence[Callable[[Event], object]] = ()) -> BestDefense:
         """Return a client; nothing has been sent yet.
+
+        Args:
+            hooks: Told of attempts, waits and pauses.
 
         Raises:
             MissingToken: There is no token.
@@ -94,7 +117,7 @@ class Connection:
         if self.base_url_file is not None:
             # Whoever filled this directory decides where the token goes: never silently.
             streams.say(f"bestdefense: the host is {base_url}, says {self.base_url_file}")
-        return BestDefense(secret, base_url=base_url, max_in_flight=max_in_flight)
+        return BestDefense(secret, base_url=base_url, hooks=hooks)
 
 
 def connected(function: F) -> F:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bestdefense_async.output.text import duration
+from bestdefense_async.output.text import duration, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bestdefense_async.cli.tally import Tally
 
 INTERVAL: Final = 30.0
@@ -52,3 +54,9 @@ def describe(tally: Tally, now: float) -> str:
     if left and tally.ended < tally.total:
         parts.append(f"about {duration(left)} left")
     return "scan: " + ", ".join(parts)
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Return counts by severity on one line, zeros left out."""
+    parts = [f"{count} {visible(word, longest=20)}" for word, count in counts.items() if count]
+    return ", ".join(parts) or "nothing found"

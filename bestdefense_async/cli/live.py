@@ -44,7 +44,7 @@ _GLYPHS: Final = {
 
 
 class LiveView:
-    """Draws a tally on a terminal until it is left; then the block disappears."""
+    """Draws a tally on a terminal."""
 
     def __init__(self, console: Console, tally: Tally, *, title: str) -> None:
         self._console = console
@@ -52,13 +52,16 @@ class LiveView:
         self._title = title
         self._is_ascii = not console.encoding.lower().startswith("utf")
 
-    async def run(self) -> None:
-        """Draw until cancelled."""
+    async def run(self, *, keep: bool) -> None:
+        """Draw until cancelled; then the block disappears, or its last state is kept."""
         loop = asyncio.get_running_loop()
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
-            while True:
-                live.update(self.frame(loop.time()), refresh=True)
-                await asyncio.sleep(1 / FRAMES)
+        with Live(console=self._console, auto_refresh=False, transient=not keep) as live:
+            try:
+                while True:
+                    live.update(self.frame(loop.time()), refresh=True)
+                    await asyncio.sleep(1 / FRAMES)
+            finally:
+                live.update(self.frame(loop.time()))
 
     def frame(self, now: float) -> RenderableType:
         """Return the block as it looks now: at most 7 lines and the worst targets."""

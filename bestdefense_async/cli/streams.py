@@ -83,3 +83,14 @@ def say_block(text: str) -> None:
     """Tell the person several lines on stderr."""
     for line in text.splitlines():
         say(line)
+
+
+def log_requests() -> None:
+    """Tell each request on stderr: method, operation, status, never a header or a body."""
+    import logging
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(relativeCreated)8d ms %(message)s"))
+    log = logging.getLogger("bestdefense_async")
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)

@@ -29,8 +29,6 @@ class Tally:
     """Targets of the run."""
     started: float
     """When the run began."""
-    active: int = 0
-    """Scans being followed."""
     outcomes: Counter[str] = field(factory=Counter)
     """Targets by the word of their outcome: done, failed, unknown, not_started."""
     findings: Counter[str] = field(factory=Counter)
@@ -43,12 +41,10 @@ class Tally:
     def begin(self, index: int) -> None:
         """Count a scan that was started."""
         self._active.add(index)
-        self.active = len(self._active)
 
     def end(self, index: int, word: str, target: str, risk: RiskSummary | None) -> None:
         """Count a target that has an outcome."""
         self._active.discard(index)
-        self.active = len(self._active)
         self.outcomes[word] += 1
         if risk is None:
             return
@@ -60,6 +56,11 @@ class Tally:
             entry = ((sum(risk.other.values()), *known), -index, target, counts)
             keep = heapq.heappush if len(self._worst) < SHOWN_WORST else heapq.heappushpop
             keep(self._worst, entry)
+
+    @property
+    def active(self) -> int:
+        """Scans being followed."""
+        return len(self._active)
 
     @property
     def ended(self) -> int:

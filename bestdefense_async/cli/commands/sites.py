@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bestdefense_async.cli import streams
-from bestdefense_async.cli.connection import ApiCommand, Connection, connected, connection
+from bestdefense_async.cli.connection import ApiCommand, connected, connection
 from bestdefense_async.cli.records import FORMAT, emit
 from bestdefense_async.cli.running import Interruption, run_async
+
+if TYPE_CHECKING:
+    from bestdefense_async.models import Site
 
 
 @click.group("sites")
@@ -21,7 +26,17 @@ def command() -> None:
 def list_sites(form: str) -> int:
     """List all sites: id and host name."""
     streams.require_stdout()
-    return run_async(_List(connection(), form))
+    client = connection().client
+
+    async def work(_: Interruption) -> int:
+        async with client() as bd:
+            sites = await bd.sites.list()
+        emit("sites", [_record(site) for site in sites], form)
+        if not sites:
+            streams.say("There are no sites: add one in the app and verify that it is yours.")
+        return 0
+
+    return run_async(work)
 
 
 @command.command("show", cls=ApiCommand)
@@ -31,39 +46,17 @@ def list_sites(form: str) -> int:
 def show_site(site: str, form: str) -> int:
     """Show one site, given its host name or id."""
     streams.require_stdout()
-    return run_async(_Show(connection(), form, site))
+    client = connection().client
 
-
-class _List:
-    """Lists the sites."""
-
-    def __init__(self, asked: Connection, form: str) -> None:
-        self._asked = asked
-        self._form = form
-
-    async def __call__(self, _: Interruption) -> int:
-        async with self._asked.client() as bd:
-            sites = await bd.sites.list()
-        records = [{"id": site.id, "hostname": site.hostname} for site in sites]
-        emit("sites", records, self._form)
-        if not records:
-            streams.say("There are no sites: add one in the app and verify that it is yours.")
+    async def work(_: Interruption) -> int:
+        async with client() as bd:
+            by_id = [one for one in await bd.sites.list() if one.id == site]
+            found = by_id[0] if by_id else await bd.sites.find(site)
+        emit("sites", [_record(found)], form)
         return 0
 
+    return run_async(work)
 
-class _Show:
-    """Shows one site."""
 
-    def __init__(self, asked: Connection, form: str, site: str) -> None:
-        self._asked = asked
-        self._form = form
-        self._site = site
-
-    async def __call__(self, _: Interruption) -> int:
-        async with self._asked.client() as bd:
-            sites = await bd.sites.list()
-            found = next((one for one in sites if one.id == self._site), None)
-            if found is None:
-                found = await bd.sites.find(self._site)
-        emit("sites", [{"id": found.id, "hostname": found.hostname}], self._form)
-        return 0
+def _record(site: Site) -> dict[str, str]:
+    return {"id": site.id, "hostname": site.hostname}

@@ -1,0 +1,115 @@
+"""`bestdefense demo`: the whole thing in ten seconds, with nothing to configure."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from bestdefense_async.cli import params, streams
+from bestdefense_async.cli.running import Interruption, run_async
+from bestdefense_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bestdefense_async.cli.results import Results
+    from bestdefense_async.cli.verdict_options import Judging
+    from bestdefense_async.sandbox import Sandbox
+
+FOLDER: Final = Path("bestdefense-demo")
+"""Where the demo leaves its files."""
+
+_PATIENCE: Final = 6.0
+"""Seconds after which a scan is given up: one is planted that never ends."""
+
+
+@click.command("demo")
+@click.option(
+    "--sites", type=params.count(1, 2000), default=200, show_default=True, help="Sites to scan."
+)
+def command(sites: int) -> int:
+    """Scan 200 sites of a built-in sandbox, live, and write a report.
+
+    Nothing leaves this machine. Some things go wrong on purpose: rate limits, a scan that never
+    ends, a site that may not be scanned.
+    """
+    judging = _judging()
+
+    async def work(interruption: Interruption) -> int:
+        from bestdefense_async.cli.results import Results
+        from bestdefense_async.sandbox import Sandbox
+
+        async with Sandbox(sites=sites, scenario="mixed") as sandbox:
+            with Results(judging) as results:
+                code = await _scan(sandbox, results, interruption)
+        if not interruption.count:
+            _say_next()
+        return code
+
+    return run_async(work)
+
+
+def _judging() -> Judging:
+    """Return where results go, having made the folder."""
+    from bestdefense_async.cli.verdict_options import Judging
+    from bestdefense_async.output.gate import Policy
+
+    problem = ""
+    try:
+        FOLDER.mkdir(exist_ok=True)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise ConfigError(f"The folder {FOLDER} cannot be made here: {problem}.")
+    return Judging(
+        policy=Policy(),
+        form=None,
+        files=(str(FOLDER / "report.html"), str(FOLDER / "run.jsonl")),
+        min_severity="informational",
+        # What fails was planted: the demo itself has worked.
+        is_exit_zero=True,
+    )
+
+
+async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) -> int:
+    from bestdefense_async import BestDefense, ScanOptions
+    from bestdefense_async.cli.bulk import SANDBOX_SPEED, Bulk, Plan
+    from bestdefense_async.cli.throttling import Throttling
+    from bestdefense_async.orchestration import Target
+
+    names = sandbox.hostnames
+    if len(names) > 1:
+        sandbox.script(names[len(names) // 2], duration=float("inf"))
+    plan = Plan(
+        options=ScanOptions(intensity="quick"),
+        max_active=len(names),
+        scan_timeout=_PATIENCE,
+        speed=SANDBOX_SPEED,
+        is_kept=True,
+    )
+    throttling = Throttling()
+    async with BestDefense(sandbox.token, sandbox.url, hooks=(throttling,)) as bd:
+        bulk = Bulk(bd, plan, results, throttling)
+        run = await bulk.run([Target(name) for name in names], interruption)
+    return results.conclude(run, is_interrupted=bool(interruption.count))
+
+
+def _say_next() -> None:
+    streams.say_block(
+        f"\nWhat failed above was planted. The report is {FOLDER / 'report.html'}: open it in a "
+        f"browser.\nNext, with a token from the app under API access:\n"
+        f"  BD_API_TOKEN=... {_program()} sites list"
+    )
+
+
+def _program() -> str:
+    """Return how this command can be typed here."""
+    if shutil.which("bestdefense"):
+        return "bestdefense"
+    script = Path(sys.executable).parent / "bestdefense"
+    if not script.exists():
+        return f"{sys.executable} -m bestdefense_async"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)

@@ -1,0 +1,211 @@
+"""Where a run ends up: stdout, files, the verdict on stderr, and the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TextIO, cast
+
+from bestdefense_async.cli import streams
+from bestdefense_async.cli.exits import Exit, Unwritable
+from bestdefense_async.errors import ConfigError
+from bestdefense_async.output.gate import exit_code, judge
+from bestdefense_async.output.jsonl import EventLog, saved_events
+from bestdefense_async.output.text import counted, visible
+from bestdefense_async.output.writer import renderer, write_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from bestdefense_async.cli.verdict_options import Judging
+    from bestdefense_async.orchestration import Event
+    from bestdefense_async.output.gate import Verdict
+    from bestdefense_async.output.run import Row, Run
+
+_SHOWN: Final = 5
+"""Targets without a verdict that are named; the rest is counted."""
+
+_TARGET_ERRORS: Final = frozenset({"TargetError", "UnknownSite"})
+
+
+class _Stdout:
+    """stdout as a stream that says clearly why it takes no more."""
+
+    def write(self, text: str) -> int:
+        """Write at once."""
+        streams.put(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: `write` has flushed."""
+
+
+class Results:
+    """Writes a run as it happens and when it has ended. Use it as a context manager."""
+
+    def __init__(self, judging: Judging) -> None:
+        self._judging = judging
+        self._logs: list[EventLog] = []
+        self._files = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Make sure that everything asked for can be written, before anything is sent.
+
+        Raises:
+            ConfigError: A file cannot be written, or nobody knows its format.
+            Unwritable: stdout is closed.
+        """
+        if self._judging.form is not None:
+            streams.require_stdout()
+        paths = [Path(name) for name in self._judging.files]
+        for path in paths:
+            renderer(path)
+            if not path.parent.is_dir():
+                raise ConfigError(f"{str(path)!r} cannot be written: no directory {path.parent}.")
+            if path.is_dir():
+                raise ConfigError(f"{str(path)!r} cannot be written: it is a directory.")
+        if self._judging.form == "jsonl":
+            self._logs.append(_log(cast("TextIO", _Stdout())))
+        for path in paths:
+            if _is_log(path):
+                self._logs.append(_log(self._files.enter_context(_opened(path))))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(OSError):
+            self._files.close()
+
+    def begin(self, run: Run) -> None:
+        """Write the head of what is written as it happens."""
+        for log in self._logs:
+            with _named_errors():
+                log.run_started(run)
+
+    def hear(self, event: Event) -> None:
+        """Write an event.
+
+        Raises:
+            Unwritable: It cannot be written.
+            ReaderGone: The reader of stdout went away.
+        """
+        for log in self._logs:
+            with _named_errors():
+                log.write(event)
+
+    def conclude(self, run: Run, *, is_live: bool = True, is_interrupted: bool = False) -> int:
+        """Judge the run, write it everywhere, say the verdict and return the exit code.
+
+        Args:
+            run: The whole run.
+            is_live: The logs have heard every event already; else they are written now.
+            is_interrupted: A signal ended the run.
+
+        Raises:
+            ReaderGone: The reader of stdout went away.
+        """
+        verdict = judge(run.rows, self._judging.policy)
+        unwritten = [*self._write_stdout(run, verdict, is_live=is_live)]
+        unwritten += self._write_files(run, verdict, is_live=is_live)
+        for problem in unwritten:
+            streams.say(f"bestdefense: {problem}")
+        _say_missing(run.rows)
+        streams.say(verdict.sentence)
+        if is_interrupted:
+            streams.say("bestdefense: interrupted; scans that were started go on at the server")
+            return Exit.INTERRUPTED
+        code = Exit.OK if self._judging.is_exit_zero else _code(run, verdict)
+        return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
+
+    def _write_stdout(self, run: Run, verdict: Verdict, *, is_live: bool) -> list[str]:
+        """Write the run to stdout; return what went wrong, so that the files still get theirs."""
+        try:
+            if self._judging.form == "table":
+                from bestdefense_async.output.table import table
+
+                streams.put(table(run, min_severity=self._judging.min_severity))
+            elif self._judging.form == "json":
+                streams.put(renderer("run.json")(run, verdict))
+            elif self._judging.form is None:
+                pass
+            elif is_live:
+                self._logs[0].run_summary(run, verdict)
+            else:
+                streams.put(saved_events(run, verdict))
+        except Unwritable as error:
+            return [str(error)]
+        return []
+
+    def _write_files(self, run: Run, verdict: Verdict, *, is_live: bool) -> list[str]:
+        problems = []
+        if is_live:
+            for log in self._logs[self._judging.form == "jsonl" :]:
+                try:
+                    log.run_summary(run, verdict)
+                except OSError as error:
+                    problems.append(f"A log could not be finished: {error.strerror}.")
+        for name in self._judging.files:
+            if is_live and _is_log(Path(name)):
+                continue
+            try:
+                write_run(name, run, verdict)
+            except OSError as error:
+                problems.append(f"{name!r} could not be written: {error.strerror}.")
+        return problems
+
+
+def _log(stream: TextIO) -> EventLog:
+    return EventLog(stream, now=time.time)
+
+
+def _is_log(path: Path) -> bool:
+    return path.suffix.lower() == ".jsonl"
+
+
+def _opened(path: Path) -> TextIO:
+    """Open a log for writing; a link at its place is refused, so it leads to no other file."""
+    problem = ""
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        return open(os.open(path, flags, 0o666), "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    raise ConfigError(f"{str(path)!r} cannot be written: {problem}.")
+
+
+@contextlib.contextmanager
+def _named_errors() -> Iterator[None]:
+    problem = ""
+    try:
+        yield
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise Unwritable(f"The results could not be written: {problem}.")
+
+
+def _say_missing(rows: Sequence[Row]) -> None:
+    """Name the first targets without a verdict, and why they have none."""
+    missing = [row for row in rows if not row.has_verdict]
+    for row in missing[:_SHOWN]:
+        report = f" (report {row.report_id})" if row.report_id else ""
+        why = "it has no security result" if row.error is None else row.error.message
+        word = row.outcome.replace("_", " ")
+        streams.say(f"{word}: {visible(row.target)}{report}: {visible(why, longest=400)}")
+    if len(missing) > _SHOWN:
+        streams.say(f"and {counted(len(missing) - _SHOWN, 'more target')} without a verdict")
+
+
+def _code(run: Run, verdict: Verdict) -> Exit:
+    """Return the exit code; bad input everywhere is a matter of usage, not of an unlucky run."""
+    code = Exit(exit_code(verdict))
+    kinds = {row.error.kind for row in run.rows if row.error is not None}
+    is_all_wrong = bool(run.rows) and verdict.missing == verdict.total and kinds <= _TARGET_ERRORS
+    return Exit.USAGE if code is Exit.INCOMPLETE and kinds and is_all_wrong else code
