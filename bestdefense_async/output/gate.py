@@ -112,6 +112,8 @@ class Verdict:
     """All targets."""
     missing: int
     """Targets without a verdict."""
+    threshold: Severity | None = None
+    """The severity from which a finding fails the run; None when there is no such rule."""
     is_refused: bool = False
     """Whether the token is what kept the missing ones from being scanned."""
 
@@ -139,6 +141,7 @@ def judge(rows: Iterable[Row], policy: Policy) -> Verdict:
         sites=len(hits),
         total=len(rows),
         missing=len(missing),
+        threshold=policy.fail_on,
         is_refused=_is_refused(rows, missing),
     )
 

@@ -1,0 +1,133 @@
+"""What a run comes to: sites by their worst severity, the worst sites, the weaknesses, the load."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+
+from bestdefense_async.models import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bestdefense_async.output.run import Row, Run
+
+BANDS: Final = (
+    "other",
+    "critical",
+    "high",
+    "medium",
+    "low",
+    "informational",
+    "clean",
+    "not_scanned",
+)
+"""Where a site belongs: its worst severity, `other` for one nobody has documented."""
+
+
+def severity_band(severity: Severity) -> str:
+    """Return the band of a severity."""
+    return str(severity) if severity.is_known else "other"
+
+
+def band(row: Row) -> str:
+    """Return the band of a site. One without a verdict is not clean, whatever it counts."""
+    if not row.has_verdict:
+        return "not_scanned"
+    return next((severity_band(word) for word in row.counts()), "clean")
+
+
+def by_band(counts: dict[Severity, int]) -> dict[str, int]:
+    """Return counts by band, worst first; undocumented severities are one band."""
+    total: Counter[str] = Counter()
+    for word, count in counts.items():
+        total[severity_band(word)] += count
+    return {name: total[name] for name in BANDS if total[name]}
+
+
+def _badness(counts: dict[str, int]) -> tuple[int, ...]:
+    return tuple(-counts.get(name, 0) for name in BANDS)
+
+
+def banded(run: Run) -> dict[str, list[Row]]:
+    """Return the sites of every band, the worst first in each."""
+    sites: dict[str, list[Row]] = {name: [] for name in BANDS}
+    for row in run.rows:
+        sites[band(row)].append(row)
+    for rows in sites.values():
+        rows.sort(key=lambda row: (_badness(by_band(row.counts())), row.target))
+    return sites
+
+
+def worst_first(rows: Iterable[Row]) -> list[Row]:
+    """Return sites with the worst first, those without a verdict last."""
+    return sorted(
+        rows,
+        key=lambda row: (not row.has_verdict, _badness(by_band(row.counts())), row.target),
+    )
+
+
+@frozen(kw_only=True)
+class WeaknessCount:
+    """How often one kind of weakness was found."""
+
+    cwe: str
+    name: str
+    counts: dict[str, int]
+    """Findings by band, worst first."""
+    sites: int
+
+    @property
+    def total(self) -> int:
+        """All findings of this kind."""
+        return sum(self.counts.values())
+
+
+@frozen
+class _Gathered:
+    name: str
+    severities: Counter[Severity] = field(factory=Counter)
+    sites: set[int] = field(factory=set)
+
+
+def weaknesses(run: Run) -> list[WeaknessCount]:
+    """Return the kinds of weakness that were found and listed, the worst first."""
+    gathered: dict[str, _Gathered] = {}
+    for index, row in enumerate(run.rows):
+        for finding in row.findings:
+            key = finding.cwe or finding.weakness or finding.title or "not named"
+            kind = gathered.setdefault(
+                key, _Gathered(finding.weakness or (finding.title or "") * bool(finding.cwe))
+            )
+            kind.severities[finding.severity] += 1
+            kind.sites.add(index)
+    counted = [
+        WeaknessCount(
+            cwe=key, name=kind.name, counts=by_band(dict(kind.severities)), sites=len(kind.sites)
+        )
+        for key, kind in gathered.items()
+    ]
+    return sorted(counted, key=lambda item: (_badness(item.counts), item.cwe))
+
+
+def in_flight(run: Run) -> list[tuple[float, int]]:
+    """Return the moments at which the number of scans under way changed, and to what.
+
+    A scan that started and was seen no more is under way until the end of the run.
+    """
+    steps: Counter[float] = Counter()
+    for row in run.rows:
+        if row.started_at is None:
+            continue
+        end = row.finished_at if row.finished_at is not None else run.finished_at
+        steps[row.started_at] += 1
+        if end is not None:
+            steps[max(end, row.started_at)] -= 1
+    level = 0
+    changes = []
+    for moment in sorted(steps):
+        level += steps[moment]
+        changes.append((moment, level))
+    return changes

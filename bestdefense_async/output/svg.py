@@ -1,0 +1,103 @@
+"""Small helpers that write SVG as text.
+
+Colour and geometry are presentation attributes, never style sheets: a page whose policy blocks
+styles still shows the pictures. Classes only let the page's own style sheet recolour them for
+the dark. All text is escaped here; numbers are written with at most two decimals, so that the
+same run always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from markupsafe import Markup
+
+from bestdefense_async.output.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+
+INK: Final = "#1d2433"
+"""Text, in the light."""
+SOFT: Final = "#5b6577"
+"""Secondary text, in the light: 5.9 to 1 on white."""
+LINE: Final = "#dfe3ea"
+"""Axes and rules, in the light."""
+
+
+def number(value: float) -> str:
+    """Return `value` with at most two decimals and no needless zeros."""
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text
+
+
+def attributes(**given: object) -> str:
+    """Return XML attributes; `_` in a name becomes `-`, a trailing one vanishes."""
+    parts = []
+    for name, value in given.items():
+        if value is None:
+            continue
+        text = number(value) if isinstance(value, int | float) else escape(str(value))
+        parts.append(f' {name.rstrip("_").replace("_", "-")}="{text}"')
+    return "".join(parts)
+
+
+def element(name: str, *children: str, **given: object) -> str:
+    """Return an element; the children are markup already."""
+    inner = "".join(children)
+    head = f"<{name}{attributes(**given)}"
+    return f"{head}>{inner}</{name}>" if inner else f"{head}/>"
+
+
+def said(text: object, *, longest: int = 200) -> str:
+    """Return text safe and escaped, to stand between tags."""
+    return escape(visible(text, longest=longest), quote=False)
+
+
+def text(content: object, *, x: float, y: float, size: float = 12, **given: object) -> str:
+    """Return a line of text; `fill` and the like may be given."""
+    look: dict[str, object] = {"fill": INK, "class_": "ink"} | given
+    return element("text", said(content), x=x, y=y, font_size=size, **look)
+
+
+def title(content: object) -> str:
+    """Return a `<title>`: what a pointer shows and a screen reader says."""
+    return f"<title>{said(content)}</title>"
+
+
+def rect(x: float, y: float, width: float, height: float, *children: str, **given: object) -> str:
+    """Return a rectangle."""
+    return element("rect", *children, x=x, y=y, width=width, height=height, **given)
+
+
+def line(x1: float, y1: float, x2: float, y2: float, **given: object) -> str:
+    """Return a straight line in the colour of axes, unless another is given."""
+    look: dict[str, object] = {"stroke": LINE, "class_": "rule"} | given
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, **look)
+
+
+def picture(
+    children: Iterable[str], *, name: str, width: float, height: float, about: str, details: str
+) -> Markup:
+    """Return a whole picture with its title and description.
+
+    Args:
+        children: Markup of what it shows.
+        name: Unique in the page; ids are made from it.
+        width: In the units of the picture; it shrinks with the page and never grows.
+        height: In the same units.
+        about: The title.
+        details: What the picture says, in words, for whoever cannot see it.
+    """
+    inner = "".join(children)
+    return Markup(  # noqa: S704 - every text in it went through `said` or `attributes`
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" role="img"'
+        f' aria-labelledby="{name}-title {name}-desc"'
+        f' viewBox="0 0 {number(width)} {number(height)}"'
+        f' width="{number(width)}" height="{number(height)}" font-family="{escape(FONT)}">'
+        f'<title id="{name}-title">{said(about)}</title>'
+        f'<desc id="{name}-desc">{said(details, longest=2_000)}</desc>{inner}</svg>'
+    )
