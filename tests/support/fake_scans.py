@@ -1,0 +1,139 @@
+"""The few operations of the client that a group needs, in five lines each and in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from bestdefense_async.errors import AuthError, BestDefenseError, NotFound, OutcomeUnknown
+from bestdefense_async.models import (
+    Alerts,
+    Overview,
+    Progress,
+    Report,
+    RiskSummary,
+    ScanOptions,
+    Site,
+)
+from tests.support.virtual_time import run_virtual
+
+T = TypeVar("T")
+Fault = Callable[[str, str, int], Awaitable[None]]
+"""Called with operation, subject and how often that was asked; raises what goes wrong."""
+
+
+async def no_fault(operation: str, subject: str, nth: int) -> None:
+    """Let everything go well."""
+
+
+def denied(operation: str = "") -> AuthError:
+    return AuthError("The token is dead.", status=401, operation=operation)
+
+
+def absent() -> NotFound:
+    return NotFound("There is no such thing.", status=404)
+
+
+def unknown(site_id: str) -> OutcomeUnknown:
+    return OutcomeUnknown("reset", operation="reports.create", subject=site_id, sent_at=time.time())
+
+
+class FakeScans:
+    """Sites `h0` to `h<n>`, with the ids `s0` to `s<n>` and the reports `r-s0` and so on."""
+
+    def __init__(
+        self,
+        sites: int = 10,
+        *,
+        duration: float = 60.0,
+        fault: Fault = no_fault,
+        delay: float = 0.01,
+    ) -> None:
+        self.sites = self.reports = self.vortex = self
+        self.durations: dict[str, float] = {}
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self.most_at_once: Counter[str] = Counter()
+        self.created: dict[str, float] = {}
+        self.null_overviews = 0
+        self._now: Counter[str] = Counter()
+        self._sites = sites
+        self._duration = duration
+        self._fault = fault
+        self._delay = delay
+
+    def calls(self, operation: str) -> int:
+        return sum(count for (name, _), count in self.asked.items() if name == operation)
+
+    @property
+    def active(self) -> int:
+        """Scans that are created and not complete."""
+        now = asyncio.get_running_loop().time()
+        return sum(now < start + self._of(site) for site, start in self.created.items())
+
+    def _of(self, site_id: str) -> float:
+        return self.durations.get(site_id, self._duration)
+
+    async def _ask(self, operation: str, subject: str) -> None:
+        self.asked[operation, subject] += 1
+        self._now[operation] += 1
+        self.most_at_once[operation] = max(self.most_at_once[operation], self._now[operation])
+        try:
+            await asyncio.sleep(self._delay)
+            await self._fault(operation, subject, self.asked[operation, subject])
+        finally:
+            self._now[operation] -= 1
+
+    async def list(self) -> tuple[Site, ...]:
+        await self._ask("list", "")
+        return tuple(Site(id=f"s{n}", hostname=f"H{n}.Example.") for n in range(self._sites))
+
+    async def create(self, site: str, options: ScanOptions | None = None) -> Report:
+        await self._ask("create", site)
+        self.created[site] = asyncio.get_running_loop().time()
+        return Report(id=f"r-{site}")
+
+    async def progress(self, report_id: str) -> Progress:
+        await self._ask("progress", report_id)
+        site_id = report_id.removeprefix("r-")
+        age = asyncio.get_running_loop().time() - self.created.get(site_id, 0.0)
+        return Progress(is_completed=age >= self._of(site_id))
+
+    async def overview(self, report_id: str) -> Overview:
+        await self._ask("overview", report_id)
+        is_early = self.asked["overview", report_id] <= self.null_overviews
+        return Overview(security_id=None if is_early else int(report_id.removeprefix("r-s")))
+
+    async def alerts(self, security_id: int) -> Alerts:
+        await self._ask("alerts", str(security_id))
+        return Alerts(risk=RiskSummary(high=security_id))
+
+
+def hosts(count: int) -> list[str]:
+    return [f"h{n}.example" for n in range(count)]
+
+
+def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a test in virtual time; afterwards no task may be left, and no error unseen."""
+
+    async def checked() -> T:
+        unseen: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, seen: unseen.append(seen))
+        result = await main()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert not unseen, unseen
+        return result
+
+    return run_virtual(checked(), start=1_000.0)
+
+
+def kinds(outcomes: list[Any]) -> Counter[str]:
+    return Counter(outcome.word for outcome in outcomes)
+
+
+def errors_of(outcomes: list[Any]) -> list[type[BestDefenseError]]:
+    return [type(outcome.error) for outcome in outcomes if outcome.word != "done"]
