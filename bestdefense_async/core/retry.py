@@ -132,7 +132,7 @@ def _is_passing(error: BestDefenseError, attempt: int) -> bool:
     match error:
         case TLSError() | RedirectRefused():
             return False
-        case ConnectError(is_unknown_host=True):
+        case ConnectError(is_unknown_host=True) | IntegrityError():
             return attempt == 1
         case ServerError(status=status):
             return status not in _LASTING_SERVER_STATUSES
@@ -147,7 +147,6 @@ def _is_passing(error: BestDefenseError, attempt: int) -> bool:
         | ConnectionLost
         | AttemptTimeout
         | Truncated
-        | IntegrityError
         | RateLimited,
     )
 

@@ -5,12 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bestdefense_async.core.request import Request
 
 
 class Sender(Protocol):
-    """Sends one request and returns its payload."""
+    """Sends one request and returns its payload, or stores it."""
 
     async def send(self, request: Request, *, timeout: float | None = None) -> Any:  # noqa: ANN401
         """Return the payload: JSON values of a shape the caller checks."""
+        ...
+
+    async def download(
+        self,
+        request: Request,
+        final: Path,
+        *,
+        sha256: str | None,
+        size: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Store the file that the request answers at `final`, whole and checked."""
         ...

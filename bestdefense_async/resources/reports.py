@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.core.codec import structure
@@ -17,6 +18,7 @@ from bestdefense_async.errors import (
     EnvelopeError,
     IntegrityError,
     NotFound,
+    OutcomeUnknown,
     PollTimeout,
     RateLimited,
     ServerError,
@@ -61,8 +63,16 @@ class Reports:
         request = build_request(
             ROUTES["reports.create"], {"site_id": site_id}, _creation_body(options or ScanOptions())
         )
+        sent_at = time.time()
         payload = await self._sender.send(request)
-        return structure(_without(payload, "success"), Report, root="answer")
+        try:
+            return structure(_without(payload, "success"), Report, root="answer")
+        except EnvelopeError as error:
+            # The scan was started, and nobody knows its id.
+            unreadable = error
+        raise OutcomeUnknown(
+            str(unreadable), operation=request.route.name, subject=site_id, sent_at=sent_at
+        ) from unreadable
 
     async def progress(self, report_id: str) -> Progress:
         """Return how far a report is.

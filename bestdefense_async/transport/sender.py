@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from bestdefense_async.core.envelope import read_envelope
-from bestdefense_async.core.reply import Outgoing
+from bestdefense_async.core.reply import Outgoing, Reply
 from bestdefense_async.core.request import Request
 from bestdefense_async.core.retry import (
     Again,
@@ -35,11 +35,13 @@ from bestdefense_async.errors import (
     ConfigError,
     DeadlineExceeded,
     OutcomeUnknown,
+    ProtocolError,
     ProvisionalRoute,
     RateLimited,
     Sent,
     ServerError,
 )
+from bestdefense_async.transport.download import checked_digest, store
 from bestdefense_async.transport.hooks import Event, EventKind, Hooks
 from bestdefense_async.transport.lifetime import Lifetime
 from bestdefense_async.transport.pacer import Pacer
@@ -47,12 +49,14 @@ from bestdefense_async.transport.throttle import Throttles
 from bestdefense_async.transport.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
-    from bestdefense_async.core.reply import Reply
     from bestdefense_async.core.secret import Secret
     from bestdefense_async.transport.credentials import Credentials
     from bestdefense_async.transport.throttle import Permit
+
+    _Work = Callable[["_Call", Secret, Permit], Awaitable[Any]]
 
 
 @define(kw_only=True)
@@ -79,13 +83,27 @@ class _Call:
     """One call under way."""
 
     request: Request
+    work: _Work
+    """Sends once, and returns the payload."""
     body: bytes | None
     deadline: float | None
     attempt: int = 0
+    status: int | None = None
+    """HTTP status of the latest attempt, None without an answer."""
+    hint: float | None = None
+    """Seconds to wait: the pause after a 429, else what a failing server asks for."""
     first_sent_at: float | None = None
     """Wall clock of the first attempt that may have left."""
     is_again: bool = False
     """Whether it had been admitted before, so that it goes to the front."""
+
+    def begin_attempt(self) -> None:
+        """Count the attempt that leaves now, and forget the answer to the one before."""
+        self.attempt += 1
+        self.status = None
+        self.hint = None
+        if self.first_sent_at is None:
+            self.first_sent_at = time.time()
 
 
 class Sender:
@@ -107,9 +125,54 @@ class Sender:
             BestDefenseError: See `errors`; `OutcomeUnknown` when the request may not arrive twice
                 and it is not known whether it was carried out.
         """
+        return await self._call(request, self._exchange, timeout=timeout)
+
+    async def download(
+        self,
+        request: Request,
+        final: Path,
+        *,
+        sha256: str | None,
+        size: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Store the file that the request answers, whole and checked, or not at all.
+
+        Args:
+            request: What is wanted.
+            final: Where the file is to stand. A link there is replaced, not followed.
+            sha256: Its digest in hexadecimal.
+            size: Its size in bytes, None when unknown.
+            timeout: As for `send`.
+
+        Raises:
+            IntegrityError: Digest or size differ, or there is no digest.
+            DownloadError: The disk does not take it.
+            BestDefenseError: As for `send`.
+        """
+        digest = checked_digest(sha256)
+
+        async def fetch(call: _Call, secret: Secret, permit: Permit) -> None:
+            async with self._shared.wire.stream(
+                _outgoing(call), token=secret.reveal(), timeout=self._allowed(call)
+            ) as stream:
+                _landed(call, permit, stream.status, stream.headers)
+                if stream.status == 200:  # noqa: PLR2004  # the whole file
+                    await store(stream.chunks(), final, sha256=digest, size=size)
+                    return
+                excerpt = b"".join([chunk async for chunk in stream.chunks()][:1])
+                reply = Reply(status=stream.status, headers=stream.headers, body=excerpt)
+                read_envelope(reply, call.request, secret)
+                raise ProtocolError(f"The file was answered with status {stream.status}.")
+
+        await self._call(request, fetch, timeout=timeout)
+
+    async def _call(self, request: Request, work: _Work, *, timeout: float | None) -> Any:  # noqa: ANN401
+        """Run one call to its end: bounded by the client's life and by its own deadline."""
         now = self._shared.lifetime.check().time()
         call = _Call(
             request,
+            work,
             body=_encode(request),
             deadline=None if timeout is None else now + timeout,
         )
@@ -133,7 +196,7 @@ class Sender:
         secret = await self._credentials.current()
         while True:
             self._check_destination(call.request, secret)
-            result = await self._attempt(call, secret)
+            result = await self._admitted(call, secret)
             if not isinstance(result, BestDefenseError):
                 self._shared.budget.earn()
                 return result
@@ -178,8 +241,8 @@ class Sender:
             # After a 429 the limit itself waits, for everybody and in order.
             await asyncio.sleep(verdict.after)
 
-    async def _attempt(self, call: _Call, secret: Secret) -> Any:  # noqa: ANN401  # payload or error
-        """Send once. Return the payload or the error of this call."""
+    async def _admitted(self, call: _Call, secret: Secret) -> Any:  # noqa: ANN401  # payload or error
+        """Wait for limit, slot and pace, then send once. Return the payload or the error."""
         loop = asyncio.get_running_loop()
         throttle = self._shared.throttles.of(secret.key)
         while True:
@@ -193,75 +256,52 @@ class Sender:
                         await self._shared.pacer.turn()
                     if not permit.is_stale:
                         self._note_wait(call, secret, loop.time() - asked)
-                        return await self._exchange(call, secret, permit)
+                        return await self._attempt(call, secret, permit)
                     permit.unsent()
                     call.is_again = True
             except DeadlineExceeded as error:
                 return error
 
-    async def _exchange(self, call: _Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        call.attempt += 1
-        if call.first_sent_at is None:
-            call.first_sent_at = time.time()
-        allowed = self._shared.timeout
-        if call.deadline is not None:
-            allowed = max(0.001, min(allowed, call.deadline - started))
-        pauses: list[float] = []
-
-        def on_headers(status: int, headers: Mapping[str, str]) -> None:
-            if status == 429:  # noqa: PLR2004  # too many requests
-                pauses.append(permit.refused(headers))
-            else:
-                permit.answered(headers)
-
-        result: Any = None
-        reply = None
+    async def _attempt(self, call: _Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
+        started = asyncio.get_running_loop().time()
+        call.begin_attempt()
+        result: Any
         try:
-            reply = await self._shared.wire.exchange(
-                Outgoing(
-                    method=call.request.route.method,
-                    path=call.request.path,
-                    body=call.body,
-                    may_repeat=call.request.route.may_repeat,
-                ),
-                token=secret.reveal(),
-                timeout=allowed,
-                on_headers=on_headers,
-            )
-            result = read_envelope(reply, call.request, secret)
+            result = await call.work(call, secret, permit)
         except BestDefenseError as error:
             result = error.with_traceback(None)
         if isinstance(result, BestDefenseError):
+            # A message may quote the server, and the server may quote what it was sent.
+            result.args = tuple(secret.redact(str(each)) for each in result.args)
             if result.sent is Sent.NO:
                 permit.unsent()
-            _add_hint(result, reply, pauses)
-        self._note_attempt(call, secret, loop.time() - started, reply, result)
-        for pause in pauses:
-            self._emit(EventKind.PAUSE, call, secret, duration=pause, error=result)
+            if isinstance(result, RateLimited | ServerError):
+                result.retry_after = call.hint
+        duration = asyncio.get_running_loop().time() - started
+        self._emit(EventKind.ATTEMPT, call, secret, duration=duration, error=result)
+        if isinstance(result, RateLimited) and call.hint is not None:
+            self._emit(EventKind.PAUSE, call, secret, duration=call.hint, error=result)
         return result
+
+    async def _exchange(self, call: _Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
+        reply = await self._shared.wire.exchange(
+            _outgoing(call),
+            token=secret.reveal(),
+            timeout=self._allowed(call),
+            on_headers=lambda status, headers: _landed(call, permit, status, headers),
+        )
+        return read_envelope(reply, call.request, secret)
+
+    def _allowed(self, call: _Call) -> float:
+        """Return the seconds this attempt may take."""
+        if call.deadline is None:
+            return self._shared.timeout
+        left = call.deadline - asyncio.get_running_loop().time()
+        return max(0.001, min(self._shared.timeout, left))
 
     def _note_wait(self, call: _Call, secret: Secret, waited: float) -> None:
         if waited > 0.001:  # noqa: PLR2004  # a millisecond is no wait
             self._emit(EventKind.WAIT, call, secret, duration=waited, attempt=call.attempt + 1)
-
-    def _note_attempt(
-        self,
-        call: _Call,
-        secret: Secret,
-        duration: float,
-        reply: Reply | None,
-        result: object,
-    ) -> None:
-        self._emit(
-            EventKind.ATTEMPT,
-            call,
-            secret,
-            duration=duration,
-            status=None if reply is None else reply.status,
-            error=result,
-        )
 
     def _emit(
         self,
@@ -271,7 +311,6 @@ class Sender:
         *,
         duration: float,
         attempt: int | None = None,
-        status: int | None = None,
         error: object = None,
     ) -> None:
         if self._shared.hooks.is_idle:
@@ -283,7 +322,7 @@ class Sender:
                 attempt=call.attempt if attempt is None else attempt,
                 duration=duration,
                 token_key=secret.key,
-                status=status,
+                status=None if kind is EventKind.WAIT else call.status,
                 error=error.kind if isinstance(error, BestDefenseError) else None,
             )
         )
@@ -298,12 +337,21 @@ def _encode(request: Request) -> bytes | None:
     raise ConfigError(f"The body of {request.route.name} is not a JSON value ({problem}).")
 
 
-def _add_hint(error: BestDefenseError, reply: Reply | None, pauses: list[float]) -> None:
-    """Put onto the error how long to wait: the pause after a 429, else the server's word."""
-    if isinstance(error, RateLimited):
-        error.retry_after = max(pauses, default=None)
-    elif isinstance(error, ServerError) and reply is not None:
-        error.retry_after = parse_retry_after(reply.headers, wall_clock=time.time())
+def _landed(call: _Call, permit: Permit, status: int, headers: Mapping[str, str]) -> None:
+    """Note that headers are there, and how long the server asks to wait."""
+    call.status = status
+    if status == 429:  # noqa: PLR2004  # too many requests
+        call.hint = permit.refused(headers)
+    else:
+        permit.answered(headers)
+        call.hint = parse_retry_after(headers, wall_clock=time.time())
+
+
+def _outgoing(call: _Call) -> Outgoing:
+    route = call.request.route
+    return Outgoing(
+        method=route.method, path=call.request.path, body=call.body, may_repeat=route.may_repeat
+    )
 
 
 def _final(error: BestDefenseError, call: _Call) -> BestDefenseError:

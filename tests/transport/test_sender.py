@@ -50,6 +50,7 @@ async def pair(**settings: Any) -> AsyncIterator[tuple[Sandbox, BestDefense]]:
         pytest.param({"kind": "drop", "after_effect": True}, id="closed after the scan started"),
         pytest.param({"kind": "garbage", "after_effect": True}, id="an answer nobody can read"),
         pytest.param({"kind": "truncated"}, id="a cut answer"),
+        pytest.param({"status": 201, "body": '{"success":true}'}, id="a success without an id"),
         pytest.param({"status": 302, "headers": {"Location": "/elsewhere"}}, id="a redirect"),
         pytest.param({"kind": "hang", "after_effect": True}, id="no answer at all"),
     ],
