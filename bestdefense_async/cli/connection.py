@@ -33,10 +33,14 @@ class ApiCommand(click.Command):
         parent: click.Context | None = None,
         **extra: Any,  # noqa: ANN401  # click's signature
     ) -> click.Context:
-        """Return the context, with the files as defaults."""
-        return super().make_context(
-            info_name, args, parent, **{"default_map": FileSettings(), **extra}
-        )
+        """Return the context, with the files as defaults; completion goes without them."""
+        files = None if extra.get("resilient_parsing") else FileSettings()
+        return super().make_context(info_name, args, parent, **{"default_map": files, **extra})
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help, which shows defaults: those of the program, whatever the files say."""
+        ctx.default_map = None
+        super().format_help(ctx, formatter)
 
 
 @frozen

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bestdefense_async.cli import streams
-from bestdefense_async.cli.heartbeat import Heartbeat
+from bestdefense_async.cli.heartbeat import Heartbeat, describe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -60,8 +60,11 @@ async def shown(tally: Tally, *, title: str, quiet: bool, keep: bool) -> AsyncIt
 async def _beat(tally: Tally) -> None:
     heartbeat = Heartbeat(tally)
     loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(_LOOK)
-        line = heartbeat.line(loop.time())
-        if line is not None:
-            streams.say(line)
+    try:
+        while True:
+            await asyncio.sleep(_LOOK)
+            line = heartbeat.line(loop.time())
+            if line is not None:
+                streams.say(line)
+    finally:
+        streams.say(describe(tally, loop.time()))

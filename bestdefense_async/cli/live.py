@@ -14,6 +14,8 @@ from rich.text import Text
 from bestdefense_async.output.text import counted, duration, middle_cut, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.console import Console, RenderableType
 
     from bestdefense_async.cli.tally import Tally
@@ -74,8 +76,6 @@ class LiveView:
         ]
         if tally.findings:
             parts += [Text(), self._findings()]
-        if tally.worst:
-            parts.append(self._worst())
         return Group(*parts)
 
     def _bar(self) -> Table:
@@ -118,29 +118,32 @@ class LiveView:
         if left and tally.ended < tally.total:
             parts.append(f"about {duration(left)} left")
         if tally.pauses:
-            parts.append(f"rate limited {counted(tally.pauses, 'time')}, waiting it out")
+            parts.append(f"rate limited {counted(tally.pauses, 'time')}")
         return Text((" | " if self._is_ascii else " · ").join(parts), style="dim", no_wrap=True)
 
-    def _findings(self) -> Text:
-        return severity_text(dict(self._tally.findings))
-
-    def _worst(self) -> Table:
+    def _findings(self) -> Table:
+        """Return the counts of all targets above those of the worst."""
+        words = _words(self._tally.findings)
         table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
+        for _ in range(len(words) + 1):
+            table.add_column(no_wrap=True)
+        table.add_row(Text("findings so far", style="bold"), *_cells(self._tally.findings, words))
         for target, counts in self._tally.worst:
             name = middle_cut(visible(target), longest=_NAME_WIDTH)
-            table.add_row(Text("  " + name), severity_text(counts))
+            table.add_row(Text("  " + name), *_cells(counts, words))
         return table
 
 
-def severity_text(counts: dict[str, int]) -> Text:
-    """Return counts by severity in words and colour, the worst first, zeros left out."""
-    known = [word for word in SEVERITY_STYLES if counts.get(word)]
-    unknown = sorted(word for word in counts if word not in SEVERITY_STYLES and counts[word])
-    line = Text(no_wrap=True)
-    for word in (*unknown, *known):
+def _words(counts: Mapping[str, int]) -> list[str]:
+    """Return the severities that occur, the worst first; unknown ones rank above all."""
+    unknown = sorted(word for word in counts if word not in SEVERITY_STYLES)
+    return [word for word in (*unknown, *SEVERITY_STYLES) if counts.get(word)]
+
+
+def _cells(counts: Mapping[str, int], words: Sequence[str]) -> list[Text]:
+    cells = []
+    for word in words:
         shown = _SHORT.get(word, visible(word, longest=20))
-        line.append(f"{counts[word]} {shown}", style=SEVERITY_STYLES.get(word, _UNKNOWN_STYLE))
-        line.append("  ")
-    return line
+        style = SEVERITY_STYLES.get(word, _UNKNOWN_STYLE)
+        cells.append(Text(f"{counts[word]} {shown}", style=style) if counts.get(word) else Text())
+    return cells

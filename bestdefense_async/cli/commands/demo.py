@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FOLDER: Final = Path("bestdefense-demo")
 """Where the demo leaves its files."""
 
-_PATIENCE: Final = 6.0
+_PATIENCE: Final = 5.0
 """Seconds after which a scan is given up: one is planted that never ends."""
 
 

@@ -84,7 +84,8 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
     asked.check()
     found = collect(targets, listing)
     if found.repeated:
-        streams.say(f"bestdefense: {found.repeated} repeated targets are scanned once")
+        verb = "is" if found.repeated == 1 else "are"
+        streams.say(f"bestdefense: {counted(found.repeated, 'repeated target')} {verb} scanned once")
     if words["dry_run"]:
         return _dry_run(asked, found, judging.form)
     _confirm(len(found.unique), words["confirm_over"], is_agreed=words["yes"])

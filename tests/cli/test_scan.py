@@ -1,0 +1,282 @@
+"""The bulk job as a process against the sandbox as a process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from bestdefense_async.testing.process import SandboxProcess
+from tests.support.command import LONGEST, Command
+
+FAST = pytest.mark.bd_sandbox(speed=6000.0)
+
+
+@pytest.fixture
+def hosts(command: Command, bd_sandbox_process: SandboxProcess) -> list[str]:
+    """Write every site of the sandbox into hosts.txt and return their names."""
+    ended = command("sites", "list", "--format", "jsonl", env=bd_sandbox_process.env)
+    names = [line["hostname"] for line in ended.events]
+    (command.directory / "hosts.txt").write_text("\n".join(names) + "\n")
+    return names
+
+
+@pytest.mark.bd_sandbox(speed=6000.0, sites=1000)
+def test_a_thousand_sites_are_each_scanned_exactly_once(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """With 100 in flight, over real sockets, every site has one creation and one outcome."""
+    ended = command(
+        *("scan", "-l", "hosts.txt", "--max-active", "100", "--format", "jsonl"),
+        env=bd_sandbox_process.env,
+    )
+
+    assert ended.code == 0, ended.err
+    finished = [line for line in ended.events if line["event"] == "scan.finished"]
+    assert sorted(line["target"] for line in finished) == sorted(hosts)
+    assert {line["outcome"] for line in finished} == {"done"}
+    assert ended.events[0]["event"] == "run.started"
+    assert ended.events[-1]["event"] == "run.summary"
+    assert ended.events[-1]["targets"] == 1000
+    assert sorted(bd_sandbox_process.scans_per_site().values()) == [1] * 1000
+    bd_sandbox_process.assert_no_duplicates()
+
+
+@pytest.mark.bd_sandbox(speed=1.0, sites=60)
+def test_a_server_that_dies_leaves_an_outcome_for_every_target(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """What cannot be followed any more has failed, what was not started is not; exit 3."""
+    arguments = ["scan", "-l", "hosts.txt", "--max-active", "20", "--format", "jsonl"]
+    with command.start(*arguments, "--run-timeout", "3s", env=bd_sandbox_process.env) as process:
+        wait_for(lambda: bd_sandbox_process.count("reports.create") >= 20)
+        bd_sandbox_process.kill()
+        out, err = process.communicate(timeout=LONGEST)
+
+    assert process.returncode == 3, err
+    events = [json.loads(line) for line in out.splitlines()]
+    finished = [line for line in events if line["event"] == "scan.finished"]
+    assert sorted(line["target"] for line in finished) == sorted(hosts)
+    assert all(line["error"] for line in finished)
+    assert events[-1]["gate"] == "incomplete"
+    assert "60 of 60 sites have no verdict" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.bd_sandbox(speed=1.0, sites=30)
+def test_an_interrupted_scan_says_what_became_of_every_target(
+    command: Command,
+    bd_sandbox_process: SandboxProcess,
+    hosts: list[str],
+    number: signal.Signals,
+) -> None:
+    """Started scans are named with their reports, the others are not started; exit 130."""
+    arguments = ["scan", "-l", "hosts.txt", "--max-active", "10", "--format", "jsonl"]
+    with command.start(*arguments, env=bd_sandbox_process.env) as process:
+        wait_for(lambda: bd_sandbox_process.count("reports.create") >= 10)
+        time.sleep(0.2)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=LONGEST)
+
+    assert process.returncode == 130, err
+    finished = [
+        line for line in map(json.loads, out.splitlines()) if line["event"] == "scan.finished"
+    ]
+    assert sorted(line["target"] for line in finished) == sorted(hosts)
+    outcomes = [line["outcome"] for line in finished]
+    assert outcomes.count("not_started") == 20
+    assert outcomes.count("failed") == 10
+    assert all(line["report_id"] for line in finished if line["outcome"] == "failed")
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert bd_sandbox_process.count("reports.create") == 10
+
+
+@pytest.mark.bd_sandbox(speed=1.0, sites=3)
+def test_a_second_signal_ends_at_once(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """Whoever presses Ctrl-C twice does not want to wait."""
+    bd_sandbox_process.fault("reports.create", kind="hang")
+    with command.start("scan", "-l", "hosts.txt", env=bd_sandbox_process.env) as process:
+        wait_for(lambda: bd_sandbox_process.count("reports.create") >= 3)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=5)
+    assert process.returncode == 130
+
+
+@FAST
+def test_a_gate_that_fails_is_1_and_says_what_is_missing_too(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """Failing wins over incomplete, and both are said."""
+    bd_sandbox_process.fault("reports.create", status=403, nth=3, times=1)
+    ended = command(
+        *("scan", *hosts[:40], "--fail-on", "high", "--format", "json", "-q"),
+        env=bd_sandbox_process.env,
+    )
+    assert ended.code == 1, ended.err
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("gate: FAILED, ")
+    assert "1 of 40 sites has no verdict" in last
+    document = json.loads(ended.out)
+    assert document["gate"]["word"] == "failed"
+    assert document["outcomes"]["failed"] == 1
+
+
+@FAST
+def test_the_default_threshold_is_high_in_ci_and_none_elsewhere(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """A person looks; a pipeline judges."""
+    arguments = ["scan", *hosts[:40], "-q", "--format", "json"]
+    assert command(*arguments, env=bd_sandbox_process.env).code == 0
+    in_ci = {**bd_sandbox_process.env, "CI": "true"}
+    assert command(*arguments, env=in_ci).code == 1
+    assert command(*arguments, "--exit-zero", env=in_ci).code == 0
+
+
+@FAST
+def test_a_run_without_all_verdicts_is_3_unless_that_is_allowed(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """An unscanned site is not a clean site."""
+    arguments = ["scan", *hosts[:9], "typo.example", "-q", "--format", "jsonl"]
+    ended = command(*arguments, env=bd_sandbox_process.env)
+    assert ended.code == 3
+    rejected = [line for line in ended.events if line["event"] == "target.rejected"]
+    assert [line["target"] for line in rejected] == ["typo.example"]
+    allowed = command(*arguments, "--allow-incomplete", "10%", env=bd_sandbox_process.env)
+    assert allowed.code == 0
+
+
+@FAST
+def test_repeated_targets_are_scanned_once(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """However they are written: name, URL, other case, site id."""
+    site_id = command("sites", "show", hosts[0], "--format", "jsonl", env=bd_sandbox_process.env)
+    text = f"\ufeff{hosts[0]}\r\n# same\r\nhttps://{hosts[0].upper()}:8443/x  # too\r\n\r\n"
+    ended = command(
+        *("scan", "-l", "-", "--format", "json", "--", site_id.events[0]["id"]),
+        env=bd_sandbox_process.env,
+        text=text,
+    )
+    assert ended.code == 0, ended.err
+    assert "1 repeated target is scanned once" in ended.err
+    assert len(json.loads(ended.out)["rows"]) == 1
+    assert bd_sandbox_process.count("reports.create") == 1
+
+
+@FAST
+def test_files_are_written_in_the_format_of_their_suffix(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """Beside what stdout shows."""
+    ended = command(
+        *("scan", *hosts[:5], "-o", "a.html", "-o", "b.jsonl", "-o", "c.json"),
+        env=bd_sandbox_process.env,
+    )
+    assert ended.code == 0, ended.err
+    assert hosts[0] in ended.out
+    assert "<!doctype html>" in (command.directory / "a.html").read_text()[:40].lower()
+    lines = (command.directory / "b.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["event"] == "run.summary"
+    assert json.loads((command.directory / "c.json").read_text())["targets"] == 5
+
+
+def test_a_dry_run_sends_no_creation(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """It asks which sites there are, and nothing else."""
+    before = bd_sandbox_process.ledger()["counts"]["sites.list"]
+    ended = command("scan", *hosts[:3], "typo.example", "--dry-run", env=bd_sandbox_process.env)
+    assert ended.code == 3
+    assert "3 scans would be started, 1 target cannot be scanned" in ended.err
+    assert ended.out.count("\n") == 4
+    assert bd_sandbox_process.ledger()["counts"] == {"sites.list": before + 1}
+
+
+@FAST
+def test_finished_reports_are_judged_without_a_new_scan(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """`gate` reads what is there; an unfinished report has no verdict."""
+    scanned = command(
+        *("scan", *hosts[:40], "--format", "jsonl", "-q"), env=bd_sandbox_process.env
+    )
+    finished = [line for line in scanned.events if line["event"] == "scan.finished"]
+    bad = next(line for line in finished if line["risk"]["critical"] + line["risk"]["high"])
+    good = next(line for line in finished if not line["risk"]["critical"] + line["risk"]["high"])
+    run = [*("gate", "--format", "json")]
+
+    assert command(*run, good["report_id"], env=bd_sandbox_process.env).code == 0
+    failed = command(*run, good["report_id"], bad["report_id"], env=bd_sandbox_process.env)
+    assert failed.code == 1
+    assert "on 1 of 2 sites" in failed.err
+    absent = command(*run, "00000000-0000-4000-8000-000000000000", env=bd_sandbox_process.env)
+    assert absent.code == 3
+    assert bd_sandbox_process.count("reports.create") == 40
+
+
+@FAST
+def test_a_report_is_waited_for_shown_and_listed(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """What `scan` does in bulk can be done by hand for one report."""
+    env = bd_sandbox_process.env
+    scanned = command("scan", hosts[0], "--format", "jsonl", "-q", env=env)
+    report = next(line for line in scanned.events if line["event"] == "scan.finished")
+
+    shown = command("reports", "show", report["report_id"], "--format", "json", env=env)
+    alerts = command("reports", "alerts", report["report_id"], "--format", "jsonl", env=env)
+
+    assert json.loads(shown.out)["reports"][0]["is_completed"] is True
+    assert len(alerts.events) == sum(report["risk"].values())
+    severities = [line["severity"] for line in alerts.events]
+    order = ["critical", "high", "medium", "low", "informational"]
+    assert severities == sorted(severities, key=order.index)
+
+
+@FAST
+def test_the_settings_of_a_project_are_used(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """File below environment below flag, and a host from a file is never used silently."""
+    (command.directory / "bestdefense.toml").write_text(
+        f'base_url = "{bd_sandbox_process.url}"\nfail_on = "informational"\n'
+    )
+    env = {"BD_API_TOKEN": bd_sandbox_process.token}
+    assert "fail_on must be one of" in command("scan", hosts[0], env=env).err
+    (command.directory / "bestdefense.toml").write_text(
+        f'base_url = "{bd_sandbox_process.url}"\nfail_on = "low"\n'
+    )
+    ended = command("scan", *hosts[:9], "-q", env=env)
+    assert ended.code == 1
+    assert "says bestdefense.toml" in ended.err
+    assert command("scan", *hosts[:9], "-q", "--fail-on", "none", env=env).code == 0
+
+
+def test_the_demo_leaves_a_report_and_says_what_to_type_next(command: Command) -> None:
+    """Its planted failures are no failure of the demo."""
+    ended = command("demo", "--sites", "60")
+    assert ended.code == 0, ended.err
+    assert ended.out == ""
+    assert "gate: FAILED" in ended.err
+    assert "3 of 60 sites have no verdict" in ended.err
+    assert ended.err.rstrip().splitlines()[-1].endswith(" sites list")
+    folder = command.directory / "bestdefense-demo"
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "run.jsonl"]
+
+
+def wait_for(condition: object, *, longest: float = 20.0) -> None:
+    """Wait until a condition holds."""
+    assert callable(condition)
+    deadline = time.monotonic() + longest
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
