@@ -1,7 +1,7 @@
 """The server's connections: our own deadline for slow senders, our own words for broken ones.
 
-aiohttp waits an hour for the rest of a request head and describes a malformed request by quoting
-it, which could quote a token. Both end here.
+aiohttp sets no limit to the time a request head may take, and describes a malformed request by
+quoting it, which could quote a token. Both end here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import struct
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from bestdefense_async.sandbox.replies import failure
 
@@ -25,21 +25,63 @@ _SILENT.propagate = False
 _SILENT.disabled = True
 
 _BACKLOG = 4096
+_IDLE = 300.0
+"""Longest time between two requests of a connection, seconds."""
 
 MAX_HEAD_LINE = 8190
 """Longest request line or header line, bytes."""
 
 
+class _Watch:
+    """Closes connections whose request head stays incomplete for too long.
+
+    It has a timer only while there is such a connection: a loop with virtual time, or an idle
+    process, is not woken for nothing.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        self._loop = loop
+        self._deadline = deadline
+        self._since: dict[web.RequestHandler, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, connection: web.RequestHandler) -> None:
+        """Watch the connection from now on, unless it is watched already."""
+        self._since.setdefault(connection, self._loop.time())
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._deadline, self._look)
+
+    def stop(self, connection: web.RequestHandler) -> None:
+        """Watch the connection no more."""
+        self._since.pop(connection, None)
+
+    def end(self) -> None:
+        """Leave nothing on the loop."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        due = self._loop.time() - self._deadline
+        for connection in [each for each, since in self._since.items() if since <= due]:
+            self.stop(connection)
+            connection.force_close()
+        if self._since:
+            # In the order they came, so the first is the next to be overdue.
+            earliest = next(iter(self._since.values()))
+            self._timer = self._loop.call_at(earliest + self._deadline, self._look)
+
+
 class Connection(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("busy", "gone", "received_more", "waiting_since")
+    __slots__ = ("busy", "content", "gone", "watch")
 
-    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, listener: Listener, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
-            manager,
+            listener,
             loop=loop,
-            keepalive_timeout=900.0,
+            keepalive_timeout=_IDLE,
             access_log=None,  # type: ignore[arg-type] # as aiohttp does
             logger=_SILENT,
             lingering_time=1.0,
@@ -48,35 +90,35 @@ class Connection(web.RequestHandler):
             max_field_size=MAX_HEAD_LINE,
         )
         self.busy = False
-        self.received_more = False
-        self.waiting_since: float | None = None
+        self.content: StreamReader | None = None
+        self.watch = listener.watch
         self.gone: asyncio.Future[None] | None = None
 
     def data_received(self, data: bytes) -> None:
         """Note since when a request head has been incomplete."""
-        if self.busy:
-            self.received_more = True
-        elif self.waiting_since is None:
-            self.waiting_since = self._loop.time()
+        if not self.busy:
+            self.watch.start(self)
         super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Wake a handler that waits for this moment."""
+        self.watch.stop(self)
         if self.gone is not None and not self.gone.done():
             self.gone.set_result(None)
         super().connection_lost(exc)
+        if self.content is not None:
+            # aiohttp may be waiting for the rest of a body that we have refused.
+            self.content.feed_eof()
 
-    def begin(self) -> None:
+    def begin(self, request: web.BaseRequest) -> None:
         """A request head is complete and its handler runs."""
         self.busy = True
-        self.received_more = False
-        self.waiting_since = None
+        self.content = request.content
+        self.watch.stop(self)
 
     def end(self) -> None:
-        """The handler is done; what came meanwhile may be half a request."""
+        """The handler is done; what comes now is another request."""
         self.busy = False
-        if self.received_more:
-            self.waiting_since = self._loop.time()
 
     def handle_error(
         self,
@@ -100,13 +142,12 @@ class Connection(web.RequestHandler):
 
 
 class Listener(web.Server):
-    """aiohttp's low-level server on a port, with our connections and a sweep for slow senders."""
+    """aiohttp's low-level server on a port, with our connections."""
 
     def __init__(self, handler: Any, *, read_deadline: float) -> None:  # noqa: ANN401 -- aiohttp keeps the type to itself
         super().__init__(handler)
         self._running = asyncio.get_running_loop()
-        self._read_deadline = read_deadline
-        self._sweeper: asyncio.TimerHandle | None = None
+        self.watch = _Watch(self._running, read_deadline)
         self._server: asyncio.Server | None = None
 
     def __call__(self) -> web.RequestHandler:
@@ -124,7 +165,6 @@ class Listener(web.Server):
         except OSError as error:
             message = f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}"
             raise OSError(error.errno, message) from None
-        self._sweep()
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
@@ -132,8 +172,7 @@ class Listener(web.Server):
         """Stop listening and close every connection, within twice `grace` seconds."""
         if self._server is None:
             return
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        self.watch.end()
         # A connection that asyncio is about to accept when its server closes is lost with a noise:
         # stop accepting first, and let those under way arrive.
         for listening in self._server.sockets:
@@ -146,15 +185,6 @@ class Listener(web.Server):
         await self.shutdown(grace)
         # The transports close on the loop's next turn; nobody should find them open.
         await asyncio.sleep(0)
-
-    def _sweep(self) -> None:
-        """Close every connection whose request head is overdue, now and from now on."""
-        now = self._running.time()
-        for connection in self.connections:
-            since = connection.waiting_since if isinstance(connection, Connection) else None
-            if since is not None and now - since >= self._read_deadline:
-                connection.force_close()
-        self._sweeper = self._running.call_later(self._read_deadline / 4, self._sweep)
 
 
 def reset(transport: asyncio.BaseTransport | None) -> None:

@@ -1,7 +1,8 @@
 """From a request on the wire to an answer on the wire, with whatever goes wrong on the way.
 
-The order is fixed: ledger, fault before the effect, origin, token, limit, permission, body,
-handler, fault after the effect.
+The order is fixed: ledger, body, fault before the effect, origin, token, limit, permission,
+handler, fault after the effect. Once its body has been read a call runs to its end, also when the
+client goes away meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from bestdefense_async.sandbox.connection import Connection, reset
 from bestdefense_async.sandbox.handlers import Handler
@@ -38,9 +39,9 @@ _BREAKING = frozenset({"reset", "drop", "hang"})
 """Kinds of faults that end without an answer."""
 
 
-@frozen
+@define
 class _Incoming:
-    """One request, as far as its head tells."""
+    """One request."""
 
     request: web.BaseRequest
     operation: Operation | None
@@ -50,6 +51,7 @@ class _Incoming:
     token: Token | None
     key: str
     query: str
+    body: bytes = b""
 
 
 def _no_such(methods: Mapping[str, Operation]) -> Reply:
@@ -80,7 +82,8 @@ class Engine:
         if not isinstance(connection, Connection):
             message = "the engine needs the sandbox's own connections"
             raise TypeError(message)
-        connection.begin()
+        connection.begin(request)
+        arrival = None
         try:
             path, _, query = request.raw_path.partition("?")
             methods, key = self.routes.find(path)
@@ -88,19 +91,32 @@ class Engine:
             operation = methods.get(request.method)
             incoming = _Incoming(request, operation, methods, token, key, query)
             if operation is not None and operation.grade == "sandbox":
+                await self._read(incoming)
                 return await send(request, await self._perform(incoming))
-            return await self._play(incoming, connection)
+            arrival, names = self._arrive(incoming)
+            await self._read(incoming)
+            plan = self.world.faults.strike(arrival.operation, names)
+            if plan is not None:
+                return await self._fail(plan, arrival, incoming, connection)
+            reply = await self._perform(incoming)
+            arrival.status = reply.status
+            return await send(request, reply)
+        except Unreadable as unreadable:
+            if arrival is not None:
+                arrival.status = unreadable.reply.status
+            return await send(request, unreadable.reply)
         finally:
             connection.end()
 
-    async def _play(self, incoming: _Incoming, connection: Connection) -> web.StreamResponse:
-        """Answer a call of the API, or let it fail as planned."""
-        arrival, names = self._arrive(incoming)
-        plan = self.world.faults.strike(arrival.operation, names)
-        if plan is None:
-            reply = await self._perform(incoming)
-            arrival.status = reply.status
-            return await send(incoming.request, reply)
+    async def _read(self, incoming: _Incoming) -> None:
+        """Read the body where one is expected; nobody reads any other."""
+        if incoming.operation is not None and incoming.operation.method == "POST":
+            incoming.body = await read_body(incoming.request, deadline=self.read_deadline)
+
+    async def _fail(
+        self, plan: FaultPlan, arrival: Arrival, incoming: _Incoming, connection: Connection
+    ) -> web.StreamResponse:
+        """Let a call fail as planned, having done its work or not."""
         if not plan.after_effect:
             await self._pause(plan.delay)
         reply = success({})
@@ -178,14 +194,11 @@ class Engine:
     ) -> Reply | Stream:
         """Run the handler; turn everything it can raise into an answer."""
         try:
-            body = b""
-            if operation.method == "POST":
-                body = await read_body(incoming.request, deadline=self.read_deadline)
-            call = Call(token, incoming.key, incoming.query, body, incoming.request.headers)
+            call = Call(
+                token, incoming.key, incoming.query, incoming.body, incoming.request.headers
+            )
             outcome = self.handlers[operation.name](self.world, call)
             return outcome if isinstance(outcome, Reply | Stream) else await outcome
-        except Unreadable as unreadable:
-            return unreadable.reply
         except Refused as refused:
             message, status = refused.message, refused.status
         except Invalid as invalid:

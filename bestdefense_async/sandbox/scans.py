@@ -69,7 +69,7 @@ class Scan:
             # Ever closer to done, and never there.
             age = now - self.started
             return 0.99 * age / (age + MEDIANS[self.options.intensity])
-        share = (now - self.started) / self.duration
+        share = (now - self.started) / self.duration if self.duration else 1.0
         if self.site.backwards and any(low <= share < high for low, high in _RETREATS):
             return share - _STEP_BACK
         return min(1.0, share)
