@@ -33,6 +33,16 @@ _FAILURES = {
     "503": "The sandbox holds as much as it can.",
 }
 
+_FURTHER = {
+    "reports.create": {"422", "503"},
+    "reports.list": {"400", "404"},
+    "registrations.create": {"404"},
+    "schedules.create": {"404", "503"},
+    "remediation.trigger": {"404", "503"},
+    "network.start": {"503"},
+}
+"""Failures that only these operations have."""
+
 _PARAMETERS: dict[str, Schema] = {
     "site_id": {"type": "string", "pattern": UUID},
     "report_id": {"type": "string", "pattern": UUID},
@@ -76,14 +86,13 @@ def _failures(operation: Operation) -> dict[str, Any]:
     if operation.name == "reports.page":
         return {"404": {"description": _FAILURES["404"], "content": {"text/html": {}}}}
     # Every operation that needs a token can be given a limit.
-    statuses = {"401", "403", "429"}
+    statuses = {"401", "429"} | _FURTHER.get(operation.name, set())
+    if operation.permission is not None:
+        statuses.add("403")
     if operation.parameter is not None:
         statuses.add("404")
     if operation.method == "POST":
-        statuses |= {"400", "404", "408", "413", "415", "503"}
-    statuses |= {"reports.list": {"400", "404"}, "reports.create": {"422"}}.get(
-        operation.name, set()
-    )
+        statuses |= {"400", "408", "413", "415"}
     answers = {status: _failure(_FAILURES[status]) for status in sorted(statuses)}
     answers["429"]["headers"] = {
         "Retry-After": {"schema": {"type": ["string", "integer"]}},

@@ -65,7 +65,7 @@ class Api:
         url = self.sandbox.url + path
         data = None if content is None else io.BytesIO(content)
         async with self.session.request(method, url, data=data, headers=sent) as response:
-            return Answer(response.status, dict(response.headers), await response.read())
+            return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **how: Any) -> Answer:
         """Send a GET."""
