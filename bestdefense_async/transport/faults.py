@@ -8,6 +8,7 @@ give; never of aiohttp's text, which may contain raw headers of the answer and t
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -102,7 +103,9 @@ def _no_tls(error: BaseException, origin: str) -> TLSError:
 
 def _refused(error: BaseException, origin: str) -> ConnectError:
     cause = getattr(error, "os_error", error)
-    reason = getattr(cause, "strerror", None) or type(cause).__name__
+    # Its own text repeats addresses, and differs between loops and versions.
+    number = getattr(cause, "errno", None)
+    reason = type(cause).__name__ if number is None else os.strerror(number)
     return ConnectError(f"No connection to {origin}: {reason}.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -128,6 +128,7 @@ def _connector(settings: WireSettings, loop: asyncio.AbstractEventLoop) -> aioht
     )
     # Private, and guarded by the tests of unsolicited answers: there is no public way to learn
     # that a connection received something while nobody used it.
-    factory: functools.partial[ResponseHandler] = functools.partial(CarefulProtocol, loop=loop)
-    connector._factory = factory  # noqa: SLF001
+    connector._factory = cast(  # noqa: SLF001
+        "functools.partial[ResponseHandler]", functools.partial(CarefulProtocol, loop=loop)
+    )
     return connector

@@ -1,0 +1,57 @@
+"""Sending over a wire in one line."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+
+from bestdefense_async.core.reply import Outgoing, Reply
+from bestdefense_async.errors import BestDefenseError
+from bestdefense_async.transport.session import WireSettings
+from bestdefense_async.transport.wire import Wire
+
+TOKEN = "bd_sandbox_c2VjcmV0-of-the-test"
+
+
+@contextlib.asynccontextmanager
+async def wire_to(
+    url: str, *, session: aiohttp.ClientSession | None = None, **settings: Any
+) -> AsyncIterator[Wire]:
+    """Open a wire to `url`, and close it."""
+    settings.setdefault("connect_timeout", 0.3)
+    wire = Wire(WireSettings(base_url=url, **settings), session=session)
+    try:
+        yield wire
+    finally:
+        await wire.aclose()
+
+
+async def send(
+    wire: Wire,
+    method: str = "GET",
+    path: str = "/api/sites",
+    *,
+    body: bytes | None = None,
+    timeout: float = 2.0,
+    seen: list[tuple[int, Mapping[str, str]]] | None = None,
+    **extra: Any,
+) -> Reply:
+    """Send one request; a POST is one that may not be repeated."""
+    heard = [] if seen is None else seen
+    return await wire.exchange(
+        Outgoing(method=method, path=path, body=body, may_repeat=method != "POST"),
+        token=TOKEN,
+        timeout=timeout,
+        on_headers=lambda status, headers: heard.append((status, headers)),
+        **extra,
+    )
+
+
+async def refusal(wire: Wire, *args: Any, **kwargs: Any) -> BestDefenseError:
+    """Return the error that sending ends with."""
+    try:
+        reply = await send(wire, *args, **kwargs)
+    except BestDefenseError as error:
+        return error
+    raise AssertionError(f"it was answered: {reply}")
