@@ -12,8 +12,12 @@ from attrs import define, evolve, field, frozen
 from bestdefense_async.cli import streams
 from bestdefense_async.cli.display import shown
 from bestdefense_async.cli.heartbeat import counts_text
+from bestdefense_async.cli.results import Results
 from bestdefense_async.cli.tally import Tally
+from bestdefense_async.cli.throttling import Throttling
+from bestdefense_async.client import BestDefense
 from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.models import ScanOptions
 from bestdefense_async.orchestration import (
     Done,
     ScanFinished,
@@ -22,23 +26,19 @@ from bestdefense_async.orchestration import (
     TargetRejected,
 )
 from bestdefense_async.output.run import Row, Run
-from bestdefense_async.output.text import visible
+from bestdefense_async.output.text import counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from bestdefense_async.cli.results import Results
     from bestdefense_async.cli.running import Interruption
-    from bestdefense_async.cli.throttling import Throttling
-    from bestdefense_async.client import BestDefense
-    from bestdefense_async.models import ScanOptions
     from bestdefense_async.orchestration import Event, Outcome, Target
 
 SANDBOX_SPEED: Final = 60.0
 """Scan seconds that pass in a second in the sandbox, unless it is told otherwise."""
 
 
-class _Stopped(Exception):  # noqa: N818  # it ends the group's block, and is not an error
+class _Stopped(Exception):
     """Somebody asked us to stop."""
 
 
@@ -87,7 +87,7 @@ class Bulk:
             options=self.plan.options,
         )
         self.results.begin(run)
-        title = f"Scanning {len(targets)} sites at {self.client.base_url}"
+        title = f"Scanning {counted(len(targets), 'site')} at {self.client.base_url}"
         quiet, keep = self.plan.verbosity != 0, self.plan.is_kept
         async with shown(self._tally, title=title, quiet=quiet, keep=keep):
             group = self._group()

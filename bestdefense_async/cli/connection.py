@@ -12,12 +12,12 @@ from attrs import frozen
 from bestdefense_async.cli import streams
 from bestdefense_async.cli.exits import MissingToken
 from bestdefense_async.cli.settings import FileSettings, user_directory
+from bestdefense_async.core.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bestdefense_async import BestDefense
-    from bestdefense_async.core.secret import Secret
     from bestdefense_async.transport.hooks import Event
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -152,7 +152,7 @@ def _keep(context: click.Context, parameter: click.Parameter, value: str | None)
     context.meta[name] = value
     source = context.get_parameter_source(name)
     context.meta[f"{name} given"] = source is click.core.ParameterSource.COMMANDLINE
-    files = context.default_map
+    files: object = context.default_map
     if source is click.core.ParameterSource.DEFAULT_MAP and isinstance(files, FileSettings):
         context.meta[f"{name} file"] = files.origin(name)
 

@@ -40,7 +40,7 @@ _GLYPHS: Final = {
     "done": ("✓", "+", "green"),
     "failed": ("✗", "x", "bold red"),
     "unknown": ("?", "?", "bold magenta"),
-    "not started": ("–", "-", "yellow"),
+    "not started": ("∅", "-", "yellow"),
 }
 """Sign, sign in ASCII and style of each state: colour never says anything alone."""
 

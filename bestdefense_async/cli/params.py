@@ -16,6 +16,11 @@ from bestdefense_async.errors import clean_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _ParamType = click.ParamType[Any, Any]
+else:
+    # It takes type arguments only in newer versions of click.
+    _ParamType = click.ParamType
+
 SEVERITY_WORDS: Final = ("critical", "high", "medium", "low", "informational")
 FAIL_ON_WORDS: Final = ("critical", "high", "medium", "low", "none")
 INTENSITY_WORDS: Final = ("quick", "standard", "thorough")
@@ -75,7 +80,7 @@ def types(text: str) -> tuple[str, ...]:
     return words
 
 
-class Parsed(click.ParamType):
+class Parsed(_ParamType):
     """A parameter that a function reads from text; its ValueError says what was expected."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, TextIO, cast
 
 from bestdefense_async.cli import streams
 from bestdefense_async.cli.exits import Exit, Unwritable
+from bestdefense_async.cli.run_table import run_table
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.output.gate import exit_code, judge
 from bestdefense_async.output.jsonl import EventLog, saved_events
@@ -128,9 +129,7 @@ class Results:
         """Write the run to stdout; return what went wrong, so that the files still get theirs."""
         try:
             if self._judging.form == "table":
-                from bestdefense_async.output.table import table
-
-                streams.put(table(run, min_severity=self._judging.min_severity))
+                streams.put(run_table(run, min_severity=self._judging.min_severity))
             elif self._judging.form == "json":
                 streams.put(renderer("run.json")(run, verdict))
             elif self._judging.form is None:
@@ -174,7 +173,7 @@ def _opened(path: Path) -> TextIO:
     problem = ""
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        return open(os.open(path, flags, 0o666), "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        return open(os.open(path, flags, 0o666), "w", encoding="utf-8")  # noqa: PTH123
     except OSError as error:
         problem = error.strerror or type(error).__name__
     raise ConfigError(f"{str(path)!r} cannot be written: {problem}.")

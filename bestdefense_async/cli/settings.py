@@ -1,9 +1,9 @@
-"""Settings from files, below flags and the environment: `./bestdefense.toml`, `[tool.bestdefense]`
-of `./pyproject.toml`, then the user's own file.
+"""Settings from files, for what neither a flag nor the environment says.
 
-click asks a mapping for defaults when neither flag nor variable is given. Ours reads the files at
-that moment, so `--help` and `--version` never meet a broken one. An error names file and line and
-never the value, which may be a secret in the wrong place.
+The nearest file wins: `./bestdefense.toml`, then `[tool.bestdefense]` of `./pyproject.toml`, then
+the user's own `config.toml`. click asks a mapping for defaults; ours reads the files at that
+moment, so `--help` and `--version` never meet a broken one. An error names file and line and never
+the value, which may be a secret in the wrong place.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LARGEST_FILE: Final = 1_000_000
+_MOST: Final = 100_000
 
 
 @frozen
@@ -49,22 +50,16 @@ def _word(*words: str) -> Callable[[object], str]:
 
 
 def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000:
-        raise ValueError("a whole number from 1 to 100000")
-    return value
+    return params.whole_number(str(value) if type(value) is int else "", least=1, most=_MOST)
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("seconds, or a time like 15m")
-    return params.seconds(value if isinstance(value, str) else f"{value:.6f}")
+    return params.seconds(f"{value:.6f}" if type(value) in {int, float} else str(value))
 
 
 def _types(value: object) -> tuple[str, ...]:
     words = value if isinstance(value, list) else [value]
-    if not words or not all(isinstance(word, str) for word in words):
-        raise ValueError("a list of scan types")
-    return params.types(",".join(words))
+    return params.types(",".join(map(str, words)))
 
 
 CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
@@ -147,7 +142,7 @@ def _read(file: Path, table: tuple[str, ...]) -> dict[str, Setting]:
 
 
 def _text_of(file: Path) -> str | None:
-    problem = ""
+    problem, content = "", b""
     try:
         with file.open("rb") as stream:
             content = stream.read(_LARGEST_FILE + 1)

@@ -16,7 +16,7 @@ from bestdefense_async.cli.exits import Unwritable
 from bestdefense_async.errors import clean_text
 
 
-class ReaderGone(Exception):  # noqa: N818  # it is how `| head` ends, not an error
+class ReaderGone(Exception):
     """Whoever read our stdout has stopped reading."""
 
 

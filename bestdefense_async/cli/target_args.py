@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from attrs import frozen
 
 from bestdefense_async.errors import ConfigError, TargetError, clean_text
+from bestdefense_async.orchestration import Target, decode_lines, read_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from bestdefense_async.orchestration import Target
 
 _SHOWN: Final = 3
 """Malformed lines that are named; the rest is counted."""
@@ -58,8 +57,6 @@ def collect(arguments: Sequence[str], listing: str | None) -> Targets:
 
 
 def _from_arguments(arguments: Sequence[str]) -> Iterator[Target | TargetError]:
-    from bestdefense_async.orchestration import Target
-
     for text in arguments:
         try:
             yield Target(text)
@@ -68,8 +65,6 @@ def _from_arguments(arguments: Sequence[str]) -> Iterator[Target | TargetError]:
 
 
 def _from_list(listing: str | None) -> Iterable[Target | TargetError]:
-    from bestdefense_async.orchestration.target_list import decode_lines, read_targets
-
     if listing is None:
         return ()
     shown = clean_text(os.fsencode(listing).decode("utf-8", "backslashreplace"), longest=200)

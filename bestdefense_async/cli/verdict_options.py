@@ -9,11 +9,10 @@ import click
 from attrs import frozen
 
 from bestdefense_async.cli import params
+from bestdefense_async.output.gate import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from bestdefense_async.output.gate import Policy
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -39,8 +38,6 @@ class Judging:
         Raises:
             ConfigError: A file has a suffix nobody can write, or the policy makes no sense.
         """
-        from bestdefense_async.output.gate import Policy
-
         usual = "high" if gate or os.environ.get("CI") else "none"
         return cls(
             policy=Policy(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.testing.process import SandboxProcess
 from tests.support.command import Command, Ended
+
+if TYPE_CHECKING:
+    from bestdefense_async.testing.process import SandboxProcess
 
 TOKEN = "bd_sandbox_0123456789abcdef"
 LOCAL = {"BD_API_TOKEN": TOKEN, "BD_BASE_URL": "http://127.0.0.1:9"}
@@ -44,9 +47,7 @@ ENVIRONMENTS = {
 
 
 @pytest.mark.parametrize(("env", "says"), ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
-def test_a_wrong_environment_is_refused(
-    command: Command, env: dict[str, str], says: str
-) -> None:
+def test_a_wrong_environment_is_refused(command: Command, env: dict[str, str], says: str) -> None:
     """Host and token are looked at before anything is sent."""
     assert_one_sentence(command("scan", "a.example", env={**LOCAL, **env}), 2, says)
 
@@ -104,9 +105,7 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize(("arguments", "says"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
-def test_wrong_arguments_are_refused(
-    command: Command, arguments: list[str], says: str
-) -> None:
+def test_wrong_arguments_are_refused(command: Command, arguments: list[str], says: str) -> None:
     """Before anything is sent, with exit code 2."""
     assert_one_sentence(command(*arguments, env=LOCAL), 2, says)
 

@@ -25,7 +25,7 @@ NO_NUMBERS = {
 def test_only_plain_ascii_digits_are_a_number(text: str) -> None:
     """Whatever else Python would read as a number is a mistake in a script."""
     for parse in (params.whole_number, params.seconds, params.allowance):
-        with pytest.raises(ValueError, match="like|whole"):
+        with pytest.raises(ValueError, match=r"like|whole"):
             parse(text)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.testing.process import SandboxProcess
 from tests.support.command import LONGEST, Command
+
+if TYPE_CHECKING:
+    from bestdefense_async.testing.process import SandboxProcess
 
 FAST = pytest.mark.bd_sandbox(speed=6000.0)
 
@@ -206,9 +208,7 @@ def test_finished_reports_are_judged_without_a_new_scan(
     command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
 ) -> None:
     """`gate` reads what is there; an unfinished report has no verdict."""
-    scanned = command(
-        *("scan", *hosts[:40], "--format", "jsonl", "-q"), env=bd_sandbox_process.env
-    )
+    scanned = command(*("scan", *hosts[:40], "--format", "jsonl", "-q"), env=bd_sandbox_process.env)
     finished = [line for line in scanned.events if line["event"] == "scan.finished"]
     bad = next(line for line in finished if line["risk"]["critical"] + line["risk"]["high"])
     good = next(line for line in finished if not line["risk"]["critical"] + line["risk"]["high"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bestdefense_async.cli.settings import load
 from bestdefense_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECRET = "s3cr3t-value"
 
@@ -70,7 +73,7 @@ def test_a_broken_file_is_one_sentence_with_the_line(
     """The value is never repeated: it may be a secret in the wrong place."""
     (project / "bestdefense.toml").write_text(text)
 
-    with pytest.raises(ConfigError, match="bestdefense.toml") as caught:
+    with pytest.raises(ConfigError, match=r"bestdefense\.toml") as caught:
         load(project, user=user)
 
     assert message in str(caught.value)

@@ -51,10 +51,14 @@ class Command:
         self,
         *arguments: str,
         env: Mapping[str, str] | None = None,
-        **popen: Any,  # noqa: ANN401  # Popen's own arguments
+        **popen: Any,  # Popen's own arguments
     ) -> subprocess.Popen[str]:
         """Start the command; the caller waits for it."""
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        streams = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
         return subprocess.Popen(
             [sys.executable, "-m", "bestdefense_async", *arguments],
             cwd=self.directory,

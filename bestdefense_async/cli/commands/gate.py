@@ -67,9 +67,7 @@ async def _row(bd: BestDefense, report_id: str, slots: asyncio.Semaphore) -> Row
             progress = await bd.reports.progress(report_id)
             if not progress.is_completed:
                 problem = Problem("NotFinished", "The scan is not complete: wait for it first.")
-                return Row(
-                    target=report_id, outcome="failed", report_id=report_id, error=problem
-                )
+                return Row(target=report_id, outcome="failed", report_id=report_id, error=problem)
             alerts = await bd.reports.findings(report_id)
         except BestDefenseError as error:
             return Row(

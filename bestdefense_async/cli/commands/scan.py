@@ -73,21 +73,21 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
       bestdefense scan -l hosts.txt -o report.html -o run.jsonl
     """  # noqa: D301  # \b is click's mark for text it must not fill
     from bestdefense_async.cli.target_args import collect
-    from bestdefense_async.models import ScanOptions, Site
+    from bestdefense_async.models import ScanOptions
 
     streams.require_stdout()
     asked = connection()
     judging = Judging.from_words(words)
-    options = ScanOptions(
-        types=words["types"], intensity=words["intensity"], mode=words["mode"]
-    )
+    options = ScanOptions(types=words["types"], intensity=words["intensity"], mode=words["mode"])
     asked.check()
     found = collect(targets, listing)
     if found.repeated:
         verb = "is" if found.repeated == 1 else "are"
-        streams.say(f"bestdefense: {counted(found.repeated, 'repeated target')} {verb} scanned once")
+        streams.say(
+            f"bestdefense: {counted(found.repeated, 'repeated target')} {verb} scanned once"
+        )
     if words["dry_run"]:
-        return _dry_run(asked, found, judging.form)
+        return _dry_run(asked, found, words["form"])
     _confirm(len(found.unique), words["confirm_over"], is_agreed=words["yes"])
     return _scan(asked, found, options, judging, words)
 

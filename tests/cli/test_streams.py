@@ -1,0 +1,215 @@
+"""stdout is data, stderr is for people, and both may fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.command import LONGEST, ROOT, Command
+
+if TYPE_CHECKING:
+    from bestdefense_async.testing.process import SandboxProcess
+
+FULL = Path("/dev/full")
+pytestmark = pytest.mark.bd_sandbox(speed=6000.0)
+
+PROBE = """
+import sys
+from bestdefense_async.cli import main
+code = main({arguments!r})
+assert "aiohttp" not in sys.modules, "aiohttp was imported"
+assert "rich" not in sys.modules, "rich was imported"
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["scan", "--help"], ["completion", "bash"], ["sites", "--help"]],
+    ids=" ".join,
+)
+def test_help_version_and_completion_import_no_network(
+    command: Command, arguments: list[str]
+) -> None:
+    """Importing aiohttp is most of the time of a start."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PROBE.format(arguments=arguments)],
+        env=command.environment,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout
+
+
+def test_completing_words_imports_no_network_and_reads_no_settings(command: Command) -> None:
+    """A shell asks at each press of Tab."""
+    (command.directory / "bestdefense.toml").write_text("broken")
+    env = {"_BESTDEFENSE_COMPLETE": "bash_complete", "COMP_WORDS": "bestdefense sc"}
+    ended = command(env={**env, "COMP_CWORD": "1"})
+    assert (ended.code, ended.out.strip()) == (0, "plain,scan")
+    options = command(env={**env, "COMP_WORDS": "bestdefense scan --fail-on hi", "COMP_CWORD": "3"})
+    assert (options.code, options.out.strip()) == (0, "plain,high")
+
+
+def test_without_click_one_sentence_says_what_to_install(command: Command) -> None:
+    """The package works without the command line; the command says so."""
+    blocker = command.directory / "click.py"
+    blocker.write_text("raise ImportError('No module named click')\n")
+    paths = f"{command.directory}{os.pathsep}{ROOT}"
+    ended = command("--help", env={"PYTHONPATH": paths})
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert "bestdefense-async[cli]" in ended.err
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(
+    command: Command, bd_sandbox_process: SandboxProcess
+) -> None:
+    """`| head -1` is how people look at long lists."""
+    with command.start("sites", "list", env=bd_sandbox_process.env) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl"])
+def test_a_closed_stdout_is_no_success(
+    command: Command, bd_sandbox_process: SandboxProcess, form: str
+) -> None:
+    """Nothing is even started when its results could not be written."""
+    name = "fleet.northgate-clinic.example"
+    with command.start(
+        *("scan", name, "--format", form),
+        env=bd_sandbox_process.env,
+        preexec_fn=lambda: os.close(1),
+    ) as process:
+        _, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 3
+    assert "stdout is closed" in err
+    assert bd_sandbox_process.count("reports.create") == 0
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("form", ["table", "json", "jsonl"])
+def test_a_full_disk_is_no_success(
+    command: Command, bd_sandbox_process: SandboxProcess, form: str
+) -> None:
+    """What could not be written is said in one sentence."""
+    name = "fleet.northgate-clinic.example"
+    with (
+        FULL.open("w") as full,
+        command.start(
+            *("scan", name, "-q", "--format", form), env=bd_sandbox_process.env, stdout=full
+        ) as process,
+    ):
+        _, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 3, err
+    assert "No space left" in err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_any_text_can_be_written_in_any_encoding(
+    command: Command, bd_sandbox_process: SandboxProcess, encoding: str
+) -> None:
+    """LC_ALL=C has no letters but English ones; what is missing is escaped."""
+    env = {
+        **bd_sandbox_process.env,
+        "LC_ALL": "C",
+        "PYTHONIOENCODING": encoding,
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
+    }
+    ended = command("scan", "b\u00fccher.example", "-q", env=env)
+    assert ended.code == 2, ended.err
+    assert "cher.example" in ended.err
+
+
+@pytest.mark.parametrize("verbosity", ["-q", "-v", "-vv"])
+def test_stdout_is_only_data_at_any_verbosity(
+    command: Command, bd_sandbox_process: SandboxProcess, verbosity: str
+) -> None:
+    """A program reads it; and no token is told however much is said."""
+    name = "fleet.northgate-clinic.example"
+    ended = command("scan", name, verbosity, "--format", "jsonl", env=bd_sandbox_process.env)
+    assert ended.code == 0, ended.err
+    assert ended.events[-1]["event"] == "run.summary"
+    assert bd_sandbox_process.token not in ended.err + ended.out
+    assert "\x1b" not in ended.err
+
+
+def test_a_closed_stderr_disturbs_nothing(
+    command: Command, bd_sandbox_process: SandboxProcess
+) -> None:
+    """Results do not depend on anybody reading the progress."""
+    name = "fleet.northgate-clinic.example"
+    with command.start(
+        *("scan", name, "--format", "json"),
+        env=bd_sandbox_process.env,
+        preexec_fn=lambda: os.close(2),
+    ) as process:
+        out, _ = process.communicate(timeout=LONGEST)
+    assert process.returncode == 0
+    assert json.loads(out)["targets"] == 1
+
+
+def on_terminal(command: Command, *arguments: str, env: dict[str, str]) -> tuple[int, str]:
+    """Run the command with a terminal as its stderr and return what it drew."""
+    ours, theirs = pty.openpty()
+    try:
+        with command.start(*arguments, env=env, stderr=theirs) as process:
+            os.close(theirs)
+            theirs = -1
+            drawn = b""
+            while True:
+                try:
+                    piece = os.read(ours, 65_536)
+                except OSError:
+                    break
+                if not piece:
+                    break
+                drawn += piece
+            process.communicate(timeout=LONGEST)
+    finally:
+        os.close(ours)
+        if theirs >= 0:
+            os.close(theirs)
+    return process.returncode, drawn.decode()
+
+
+@pytest.mark.parametrize(
+    ("env", "is_live"),
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "xterm-256color", "CI": "true"}, False),
+    ],
+    ids=["a terminal", "a terminal without colour", "a dumb terminal", "a pipeline"],
+)
+def test_a_terminal_gets_a_live_view(
+    command: Command, bd_sandbox_process: SandboxProcess, env: dict[str, str], *, is_live: bool
+) -> None:
+    """Elsewhere there are plain lines and no escapes."""
+    name = "fleet.northgate-clinic.example"
+    code, drawn = on_terminal(
+        *(command, "scan", name, "--fail-on", "none"), env={**bd_sandbox_process.env, **env}
+    )
+    assert code == 0, drawn
+    assert ("\x1b[" in drawn) is is_live
+    assert ("\x1b[3" in drawn) is (is_live and "NO_COLOR" not in env)
+    assert "Scanning 1 site " in drawn
+    assert "gate: PASSED" in drawn
