@@ -132,13 +132,13 @@ async def test_a_borrowed_session_is_neither_closed_nor_changed() -> None:
 
 
 async def test_calls_cancelled_at_random_leave_the_client_as_new() -> None:
-    """2,000 calls, each cancelled after a random number of turns of the loop."""
+    """10,000 calls, most of them cancelled after some turns of the loop."""
     async with (
         Sandbox(sites=1) as sandbox,
         BestDefense(sandbox.token, sandbox.url, max_in_flight=20) as bd,
     ):
         tasks = []
-        for number in range(2000):
+        for number in range(10_000):
             tasks.append(asyncio.ensure_future(bd.sites.list()))
             for _ in range(number * 7919 % 5):
                 await asyncio.sleep(0)

@@ -1,7 +1,10 @@
 """The token is nowhere: fifty ways to fail, and every surface on which an error shows."""
 
+import asyncio
 import logging
+import os
 import pickle
+import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -99,3 +102,35 @@ async def test_no_failure_shows_the_token(
     assert heard
     assert not [text for text in shown if token in text]
     assert token.encode() not in pickle.dumps(caught.value)
+
+
+COMMANDS = (
+    ["sites", "list", "-vv"],
+    ["scan", "HOST", "-vv", "--format", "jsonl"],
+    ["reports", "show", "r-1", "--format", "json", "-vv"],
+)
+
+
+@pytest.mark.parametrize("fault", ["echo in an error", "echo in a header", "echo in a redirect"])
+async def test_the_command_never_shows_the_token(fault: str) -> None:
+    """Neither on stdout nor on stderr, at the highest verbosity."""
+    async with Sandbox(sites=1) as sandbox:
+        token = sandbox.token
+        for operation in (*OPERATIONS.values(), "reports.overview"):
+            sandbox.fault(operation, **planted(FAULTS[fault], token))
+        environment = os.environ | {"BD_API_TOKEN": token, "BD_BASE_URL": sandbox.url}
+        for words in COMMANDS:
+            arguments = [sandbox.hostnames[0] if word == "HOST" else word for word in words]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "bestdefense_async",
+                *arguments,
+                env=environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            shown = b"".join(await process.communicate())
+            assert process.returncode
+            assert shown
+            assert token.encode() not in shown

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +17,9 @@ TokenSource: TypeAlias = str | Secret | Path | Callable[[], Awaitable[str]]
 """A token, a file that holds one, or an async callable that fetches one."""
 
 _LARGEST_FILE = 8192
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+_log = logging.getLogger("bestdefense_async")
 
 
 class Credentials:
@@ -85,6 +91,8 @@ def read_token_file(path: Path) -> Secret:
     text = ""
     try:
         with path.open("rb") as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
+                _log.warning("Others can read the token file %r: chmod 600 it.", str(path))
             text = file.read(_LARGEST_FILE).decode("ascii")
     except OSError as error:
         problem = error.strerror or type(error).__name__

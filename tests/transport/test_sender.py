@@ -174,13 +174,16 @@ async def test_a_callable_that_fails_does_not_show_what_it_fetched() -> None:
     assert caught.value.__context__ is None
 
 
-async def test_a_token_file_is_read(tmp_path: Path) -> None:
-    """With the line break that editors leave."""
+async def test_a_token_file_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the line break that editors leave, and a warning when others can read it."""
     async with Sandbox(sites=1) as sandbox:
         file = tmp_path / "token"
         file.write_text(sandbox.token + "\n")
-        async with BestDefense(file, sandbox.url) as bd:
-            assert len(await bd.sites.list()) == 1
+        for mode, warnings in ((0o600, 0), (0o644, 1)):
+            file.chmod(mode)
+            async with BestDefense(file, sandbox.url) as bd:
+                assert len(await bd.sites.list()) == 1
+            assert caplog.text.count("chmod 600") == warnings
 
 
 async def test_a_guessed_path_is_sent_to_the_sandbox_only() -> None:
