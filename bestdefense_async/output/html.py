@@ -139,12 +139,16 @@ def headline(verdict: Verdict) -> str:
         return f"Incomplete: {gap}.{found}"
     if verdict.word == "passed":
         worse = _severity_or_worse(verdict)
-        said = f"no finding is {worse}" if verdict.threshold is not None else "no threshold was set"
+        said = (
+            f"no finding is rated {worse}"
+            if verdict.threshold is not None
+            else "no threshold was set"
+        )
         return f"Passed: {said} on {sites}{f'; {gap}' if gap else ''}."
-    said = f"broken limit on {sites}"
+    said = f"more findings than a limit allows on {sites}"
     if verdict.findings:
         said = (
-            f"{counted(verdict.findings, 'finding')} {_severity_or_worse(verdict)} "
+            f"{counted(verdict.findings, 'finding')} rated {_severity_or_worse(verdict)} "
             f"on {verdict.sites:,} of {sites}"
         )
     return f"Failed: {said}{f'; {gap}' if gap else ''}."

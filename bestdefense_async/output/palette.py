@@ -25,8 +25,8 @@ class Tone:
 
 
 TONES: Final = {
-    "other": Tone(label="Other severity", light="#5b2a86", dark="#b58be0"),
-    "critical": Tone(label="Critical", light="#8f1238", dark="#f0527f"),
+    "other": Tone(label="Other severity", light="#5b2a86", dark="#a98cf0"),
+    "critical": Tone(label="Critical", light="#8f1238", dark="#e24a9b"),
     "high": Tone(label="High", light="#d6402f", dark="#ff7d66"),
     "medium": Tone(label="Medium", light="#f0932b", dark="#f5a84d", on_light="#1d2433"),
     "low": Tone(label="Low", light="#f3cf55", dark="#ead27a", on_light="#1d2433"),

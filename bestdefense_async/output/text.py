@@ -32,9 +32,12 @@ _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 def visible(text: object, *, longest: int = 300) -> str:
     r"""Return `text` on one line, at most `longest` characters, with nothing hidden in it.
 
-    What cannot be printed becomes an escape like `\x1b` or `\u202e`.
+    What cannot be printed becomes an escape like `\x1b` or `\u202e`; a text of nothing but
+    spaces says so.
     """
     raw = text if isinstance(text, str) else str(text)
+    if raw and not raw.strip():
+        return "(blank)"
     kept = raw[: longest + 1]
     if not kept.isprintable():
         kept = "".join(

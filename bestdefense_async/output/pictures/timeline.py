@@ -91,12 +91,10 @@ def _area(changes: list[tuple[float, int]], scale: _Scale) -> str:
         highest = max(level, pixels.get(pixel, (0, 0))[0])
         pixels[pixel] = (highest, level)
     steps = []
-    before = 0
     for pixel, (highest, last) in pixels.items():
-        steps.append(f"H{pixel}V{svg.number(scale.y(max(highest, min(before, highest))))}")
+        steps.append(f"H{pixel}V{svg.number(scale.y(highest))}")
         if last != highest:
             steps.append(f"H{pixel + 1}V{svg.number(scale.y(last))}")
-        before = last
     start = f"M{_LEFT} {_FLOOR}"
     stroke = start + "".join(steps) + f"H{svg.number(scale.x(scale.end))}"
     return svg.element(
