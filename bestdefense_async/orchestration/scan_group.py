@@ -91,7 +91,7 @@ class ScanGroup:
         polling: PollPolicy | None = None,
         journal: Journal | None = None,
     ) -> None:
-        if isinstance(max_active, bool) or not isinstance(max_active, int) or max_active < 1:
+        if type(max_active) is not int or max_active < 1:
             raise ConfigError("max_active must be a whole number, 1 or more.")
         for name, value in (("scan_timeout", scan_timeout), ("run_timeout", run_timeout)):
             if value is not None and not 0 < value < float("inf"):
@@ -244,11 +244,15 @@ class ScanGroup:
         """Pass an outcome on to whoever gets it."""
         if scan.handle is None:
             self._outlet.put(outcome)
-        has_failed = not isinstance(outcome, Done) and not is_duplicate
-        if self._fail_fast and has_failed and not (self._is_stopped or self._is_stopping):
-            self._outlet.fail(ExceptionGroup("A target has no result.", [outcome.error]))
-            self._stop_soon(RunStopped("The run was stopped because another target failed."))
+        if self._fail_fast and not isinstance(outcome, Done) and not is_duplicate:
+            self._fail(outcome.error)
         self._look()
+
+    def _fail(self, error: BestDefenseError) -> None:
+        """Stop because of the first failure; those that follow from the stop do not count."""
+        if not (self._is_stopped or self._is_stopping):
+            self._outlet.fail(ExceptionGroup("A target has no result.", [error]))
+            self._stop_soon(RunStopped("The run was stopped because another target failed."))
 
     @property
     def _is_stopping(self) -> bool:

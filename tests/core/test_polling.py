@@ -11,6 +11,7 @@ POLICY = PollPolicy()
 
 
 def middle(low: float, high: float) -> float:
+    """Return the mean instead of chance."""
     return (low + high) / 2
 
 

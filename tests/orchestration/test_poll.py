@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from typing import Any
 
@@ -39,6 +40,7 @@ class Server:
         self._start = asyncio.get_running_loop().time()
 
     async def progress(self, report_id: str) -> Progress:
+        """Answer one poll."""
         now = asyncio.get_running_loop().time() - self._start
         self.polls.append((now, report_id))
         self.under_way += 1
@@ -55,6 +57,8 @@ class Server:
 
 
 def scheduler(server: Server, **words: Any) -> PollScheduler:
+    """Return a scheduler that asks `server`."""
+
     def crashed(error: BaseException) -> None:
         raise AssertionError(error)
 
@@ -62,6 +66,7 @@ def scheduler(server: Server, **words: Any) -> PollScheduler:
 
 
 def server_error(status: int = 503) -> ServerError:
+    """Return a 5xx."""
     return ServerError("The server failed.", status=status)
 
 
@@ -139,9 +144,7 @@ def test_one_of_two_who_wait_gives_up_and_the_other_goes_on() -> None:
         assert (await patient).is_completed
         assert len(polls) == 0
         times = [when for when, _ in server.polls]
-        assert all(
-            later - sooner > 2.0 for sooner, later in zip(times[-3:], times[-2:], strict=False)
-        )
+        assert all(later - sooner > 2.0 for sooner, later in itertools.pairwise(times[-3:]))
 
     run(main)
 
@@ -244,7 +247,7 @@ def test_a_429_is_never_the_end_and_says_when_to_come_back() -> None:
         assert (await scheduler(server, policy=PollPolicy(patience=100.0)).wait("a")).is_completed
 
         times = [when for when, _ in server.polls]
-        assert all(b - a >= 500.0 for a, b in zip(times[:3], times[1:4], strict=True))
+        assert all(b - a >= 500.0 for a, b in itertools.pairwise(times[:4]))
 
     run(main)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -58,10 +57,14 @@ from tests.support.fake_scans import (
     unknown,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
 SITE_ID = "0b2f6a4e-9c1d-4e57-8a3b-5d6e7f809a1b"
 
 
 async def scan(client: FakeScans, targets: Any, **words: Any) -> list[Outcome]:
+    """Return the outcomes of a group that is fed `targets`."""
     async with ScanGroup(client, **words) as group:
         group.feed(targets)
         return [outcome async for outcome in group]
@@ -88,6 +91,14 @@ def test_each_target_is_done_and_told_in_the_order_of_completion() -> None:
         assert client.calls("create") == 3
 
     run(main)
+
+
+async def drain(group: ScanGroup, targets: Any, into: list[Outcome]) -> None:
+    """Feed a group and keep what it yields, also when it raises at the end."""
+    async with group:
+        group.feed(targets)
+        async for outcome in group:
+            into.append(outcome)  # noqa: PERF401 - a comprehension loses all when the end raises
 
 
 async def _generated(items: list[Any]) -> AsyncIterator[Any]:
@@ -211,10 +222,7 @@ def test_running_out_of_memory_is_raised_and_every_target_has_its_outcome() -> N
     async def main() -> None:
         outcomes: list[Outcome] = []
         with pytest.raises(MemoryError):
-            async with ScanGroup(FakeScans(5, fault=fault)) as group:
-                group.feed(hosts(5))
-                async for outcome in group:
-                    outcomes.append(outcome)
+            await drain(ScanGroup(FakeScans(5, fault=fault)), hosts(5), outcomes)
 
         assert sorted(outcome.index for outcome in outcomes) == list(range(5))
         assert next(one for one in outcomes if one.index == 1).word == "unknown"
@@ -360,14 +368,12 @@ def test_results_come_before_the_error_of_the_input() -> None:
     async def main() -> None:
         outcomes: list[Outcome] = []
         with pytest.raises(OSError, match="disk"):
-            async with ScanGroup(FakeScans(20), max_active=3) as group:
-                group.feed(broken())
-                async for outcome in group:
-                    outcomes.append(outcome)
+            await drain(ScanGroup(FakeScans(20), max_active=3), broken(), outcomes)
         assert kinds(outcomes) == {"done": 20}
 
+        group = ScanGroup(FakeScans(20))
         with pytest.raises(OSError, match="disk"):
-            async with ScanGroup(FakeScans(20)) as group:
+            async with group:
                 group.feed(broken())
         assert kinds([outcome async for outcome in group]) == {"done": 20}
 
@@ -505,13 +511,10 @@ def test_failing_fast_stops_the_others_and_raises_a_group() -> None:
 
     async def main() -> None:
         outcomes: list[Outcome] = []
+        client = FakeScans(20, fault=fault, duration=500.0)
+        targets = [*hosts(1), *hosts(20)]  # a duplicate is no failure
         with pytest.raises(ExceptionGroup) as caught:
-            async with ScanGroup(
-                FakeScans(20, fault=fault, duration=500.0), max_active=5, fail_fast=True
-            ) as group:
-                group.feed([*hosts(1), *hosts(20)])  # a duplicate is no failure
-                async for outcome in group:
-                    outcomes.append(outcome)
+            await drain(ScanGroup(client, max_active=5, fail_fast=True), targets, outcomes)
 
         assert [type(error) for error in caught.value.exceptions] == [PermissionDenied]
         assert sorted(outcome.index for outcome in outcomes) == list(range(21))
@@ -570,7 +573,7 @@ def test_cancelling_does_not_read_an_endless_input_to_its_end() -> None:
 
     async def main() -> None:
         group = ScanGroup(FakeScans(100), max_active=5)
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError):  # noqa: PT012 - leaving the block is what is tested
             async with group:
                 group.feed(endless())
                 group.feed(f"h{number}.example" for number in itertools.count(50))
@@ -612,7 +615,7 @@ def test_a_handle_of_a_cancelled_group_still_answers() -> None:
     """With what is known: the id of the scan, or that there is none."""
 
     async def main() -> None:
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - leaving the block is what is tested
             async with ScanGroup(FakeScans(3), max_active=1) as group:
                 handles = [group.start("h0.example"), group.start("h1.example")]
                 await asyncio.sleep(5.0)
@@ -721,27 +724,34 @@ class Recorder(NullJournal):
             raise JournalError("The disk is full.")
 
     async def accepted(self, index: int, *, target: str, site_id: str) -> None:
+        """Note it."""
         self._note("accepted", index)
 
     async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
+        """Take half a second, and note whether the creation has left already."""
         self._note("claimed", index)
         await asyncio.sleep(0.5)
         self.claims[index] = self.client.asked["create", site_id]
         return index not in self.lost
 
     async def created(self, index: int, *, report_id: str) -> None:
+        """Note it."""
         self._note("created", index)
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
+        """Note it."""
         self._note("refused", index)
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
+        """Note it."""
         self._note("unknown", index)
 
     async def finished(self, outcome: Done | Failed) -> None:
+        """Note it."""
         self._note("finished", outcome.index)
 
     def of(self, index: int) -> list[str]:
+        """Return the calls about one input."""
         return [what for what, whose in self.calls if whose == index]
 
 

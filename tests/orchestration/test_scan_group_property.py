@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import random
-import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
+from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,10 @@ from bestdefense_async.errors import (
     RateLimited,
     ServerError,
 )
+from bestdefense_async.models import Report, ScanOptions
 from bestdefense_async.orchestration import (
+    Event,
+    Handle,
     Outcome,
     ScanFinished,
     ScanGroup,
@@ -29,9 +33,12 @@ from bestdefense_async.orchestration import (
 )
 from tests.support.fake_scans import FakeScans, absent, denied, hosts, run, unknown
 
-FAULTS: dict[str, Any] = {
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAULTS: dict[str, list[Callable[[str], Exception]]] = {
     "create": [
-        lambda site: unknown(site),
+        unknown,
         lambda _: ConnectError("Refused."),
         lambda _: ConnectionLost("Reset."),
         lambda _: PermissionDenied("No.", status=403),
@@ -60,19 +67,38 @@ class Chaos:
         self.chance = random.Random(seed)
         self.rate = rate
         self.ends_at = ends_at
-        self.ending = self.chance.choice([denied, lambda: QuotaExceeded("Spent.", status=402)])
+        self.ending = self.chance.choice([denied(), QuotaExceeded("Spent.", status=402)])
 
     async def __call__(self, operation: str, subject: str, nth: int) -> None:
+        """Let something go wrong, or not."""
         await asyncio.sleep(self.chance.choice([0.0, 0.0, 0.3, 4.0]))
         now = asyncio.get_running_loop().time()
         if self.ends_at is not None and now > self.ends_at and operation in {"create", "progress"}:
-            raise self.ending()
+            raise self.ending
         if self.chance.random() < self.rate:
             raise self.chance.choice(FAULTS[operation])(subject)
 
 
-@settings(max_examples=150)
-@given(
+@frozen(kw_only=True)
+class Plan:
+    """What happens in one run."""
+
+    seed: int
+    rate: float
+    ends_at: float | None
+    """When the token dies or the quota is spent."""
+    stop_after: float | None
+    """When the run is cancelled, so many times."""
+    cancels: int
+    max_active: int
+    run_timeout: float | None
+    fail_fast: bool
+    slow: float
+    """What the consumer takes for each outcome."""
+
+
+PLANS = st.builds(
+    Plan,
     seed=st.integers(0, 2**32),
     rate=st.sampled_from([0.0, 0.05, 0.4]),
     ends_at=st.none() | st.floats(1_000.0, 1_300.0),
@@ -83,131 +109,122 @@ class Chaos:
     fail_fast=st.booleans(),
     slow=st.sampled_from([0.0, 7.0]),
 )
-def test_each_input_has_one_outcome_and_at_most_one_creation(
-    seed: int,
-    rate: float,
-    ends_at: float | None,
-    stop_after: float | None,
-    cancels: int,
-    max_active: int,
-    run_timeout: float | None,
-    *,
-    fail_fast: bool,
-    slow: float,
-) -> None:
-    """Faults, delays, dead tokens, deadlines and cancellations at random moments."""
-    chance = random.Random(seed)
-    targets = [*hosts(20), "not a target", "nobody.example", *hosts(3)]
-    chance.shuffle(targets)
-    finished: list[Outcome] = []
-    started: dict[int, str] = {}
-    accepted: set[int] = set()
 
-    def on_event(event: Any) -> None:
-        if isinstance(event, ScanFinished):
-            finished.append(event.outcome)
-        elif isinstance(event, ScanStarted):
-            started[event.index] = event.report_id
-        elif isinstance(event, TargetAccepted):
-            accepted.add(event.index)
 
-    async def main() -> None:
-        client = FakeScans(20, fault=Chaos(seed, rate=rate, ends_at=ends_at))
-        client.durations = {f"s{n}": chance.choice([1.0, 60.0, 400.0]) for n in range(20)}
-        group = ScanGroup(
-            client,
-            max_active=max_active,
+class Run:
+    """One run of a plan, and what came out of it."""
+
+    def __init__(self, plan: Plan) -> None:
+        chance = random.Random(plan.seed)
+        self.plan = plan
+        self.targets = [*hosts(20), "not a target", "nobody.example", *hosts(3)]
+        chance.shuffle(self.targets)
+        self.client = FakeScans(21, fault=Chaos(plan.seed, rate=plan.rate, ends_at=plan.ends_at))
+        self.client.durations = {f"s{n}": chance.choice([1.0, 60.0, 400.0]) for n in range(21)}
+        self.group = ScanGroup(
+            self.client,
+            max_active=plan.max_active,
             scan_timeout=300.0,
-            run_timeout=run_timeout,
-            fail_fast=fail_fast,
-            on_event=on_event,
+            run_timeout=plan.run_timeout,
+            fail_fast=plan.fail_fast,
+            on_event=self._note,
         )
-        streamed: list[Outcome] = []
-        handles = []
+        self.handles: list[Handle] = []
+        self.outcomes: list[Outcome] = []
+        self.finished: list[Outcome] = []
+        self.started: dict[int, str] = {}
+        self.accepted: set[int] = set()
 
-        async def work() -> None:
-            async with group:
-                group.feed(targets)
-                handles.append(group.start("h7.example"))
-                async for outcome in group:
-                    streamed.append(outcome)
-                    await asyncio.sleep(slow)
+    def _note(self, event: Event) -> None:
+        if isinstance(event, ScanFinished):
+            self.finished.append(event.outcome)
+        elif isinstance(event, ScanStarted):
+            self.started[event.index] = event.report_id
+        elif isinstance(event, TargetAccepted):
+            self.accepted.add(event.index)
 
-        task = asyncio.create_task(work())
-        if stop_after is not None:
-            await asyncio.sleep(stop_after)
-            for _ in range(cancels):
+    async def _work(self) -> None:
+        async with self.group as group:
+            group.feed(self.targets)
+            self.handles.append(group.start("h20.example"))
+            async for outcome in group:
+                self.outcomes.append(outcome)
+                await asyncio.sleep(self.plan.slow)
+
+    async def _collect(self) -> None:
+        async for outcome in self.group:
+            self.outcomes.append(outcome)
+
+    async def carry_out(self) -> None:
+        """Run it, perhaps cancel it, and collect every outcome."""
+        task = asyncio.create_task(self._work())
+        if self.plan.stop_after is not None:
+            await asyncio.sleep(self.plan.stop_after)
+            for _ in range(self.plan.cancels):
                 task.cancel()
                 await asyncio.sleep(0)
-        try:
+        with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
             await task
-        except (asyncio.CancelledError, ExceptionGroup):
-            pass
-        while True:
-            try:
-                streamed += [outcome async for outcome in group]
-                break
-            except ExceptionGroup:
-                continue
+        with contextlib.suppress(ExceptionGroup):
+            await self._collect()
+        self.outcomes += [await handle.outcome() for handle in self.handles]
 
-        given_out = [*streamed, *[await handle.outcome() for handle in handles]]
-        assert Counter(outcome.index for outcome in given_out) == Counter(range(len(given_out)))
-        assert len(given_out) == (len(targets) + 1 if handles else 0)
-        assert {id(one) for one in finished} == {id(one) for one in given_out}
-        for (operation, _), count in client.asked.items():
-            assert operation != "create" or count <= 1
-        by_site = {one.site_id: one for one in given_out if one.index in accepted}
-        for site_id in client.created:  # a scan that exists is never said not to
-            assert by_site[site_id].word in {"done", "failed", "unknown"}
-        for outcome in given_out:
-            assert outcome.report_id == started.get(outcome.index, outcome.report_id)
-            if outcome.word in {"unknown", "not_started"}:
-                assert outcome.report_id is None
+
+@settings(max_examples=300)
+@given(plan=PLANS)
+def test_each_input_has_one_outcome_and_at_most_one_creation(plan: Plan) -> None:
+    """Faults, delays, dead tokens, deadlines and cancellations at random moments."""
+
+    async def main() -> None:
+        one = Run(plan)
+        await one.carry_out()
+
+        inputs = len(one.targets) + 1 if one.handles else 0  # cancelled before it began: none
+        assert Counter(outcome.index for outcome in one.outcomes) == Counter(range(inputs))
+        assert {id(each) for each in one.finished} == {id(each) for each in one.outcomes}
+        creations = [n for (name, _), n in one.client.asked.items() if name == "create"]
+        assert max(creations, default=0) <= 1
+        words = {each.site_id: each.word for each in one.outcomes if each.index in one.accepted}
+        for site_id in one.client.created:  # a scan that exists is never said not to
+            assert words[site_id] in {"done", "failed", "unknown"}
+        for outcome in one.outcomes:
+            assert outcome.report_id == one.started.get(outcome.index, outcome.report_id)
+            assert outcome.report_id is None or outcome.word in {"done", "failed"}
 
     run(main)
+
+
+class Forgetful(FakeScans):
+    """Answers at once and keeps no record, so that what grows is the group's."""
+
+    async def _ask(self, operation: str, subject: str) -> None:
+        await asyncio.sleep(0)
+
+    async def create(self, site: str, options: ScanOptions | None = None) -> Report:
+        """Start a scan and forget it."""
+        return Report(id=f"r-{site}")
 
 
 def test_a_hundred_thousand_targets_take_bounded_tasks_and_memory() -> None:
-    """A stream of any length is worked off with the tasks and the memory of a short one."""
+    """A stream of any length is worked off with the tasks and the objects of a short one."""
     count = 100_000
 
-    class Quick(FakeScans):
-        """Keeps no record, so that what grows is the group's."""
-
-        async def _ask(self, operation: str, subject: str) -> None:
-            await asyncio.sleep(0.01)
-
-        async def create(self, site: str, options: Any = None) -> Any:
-            report = await super().create(site, options)
-            del self.created[site]
-            return report
-
-    def stream() -> Iterator[str]:
-        return (f"{number:08x}-0000-4000-8000-000000000000" for number in range(count))
-
     async def main() -> None:
-        most_tasks = done = 0
-        tracemalloc.start()
-        try:
-            async with ScanGroup(
-                Quick(0, duration=0.0), max_active=1_000, options=_without_verdict()
-            ) as group:
-                group.feed(stream())
-                async for _ in group:
-                    done += 1
-                    if done % 1_000 == 0:
-                        most_tasks = max(most_tasks, len(asyncio.all_tasks()))
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-        assert done == count
-        assert most_tasks <= 150
-        print(peak)
+        tasks, objects = [], []
+        outcomes = 0
+        # Site ids, and a type without findings, so that little else happens than the group.
+        ids = (f"{number:08x}-0000-4000-8000-000000000000" for number in range(count))
+        async with ScanGroup(
+            Forgetful(duration=0.0), max_active=1_000, options=ScanOptions(types=("dns",))
+        ) as group:
+            group.feed(ids)
+            async for _ in group:
+                outcomes += 1
+                if outcomes % 20_000 == 10_000:
+                    tasks.append(len(asyncio.all_tasks()))
+                    objects.append(len(gc.get_objects()))
+        assert outcomes == count
+        assert max(tasks) <= 150
+        assert max(objects[1:]) <= objects[0] + 5_000
 
     run(main)
-
-
-def _without_verdict() -> Any:
-    from bestdefense_async.models import ScanOptions
-
-    return ScanOptions(types=("dns",))

@@ -30,14 +30,17 @@ async def no_fault(operation: str, subject: str, nth: int) -> None:
 
 
 def denied(operation: str = "") -> AuthError:
+    """Return a 401."""
     return AuthError("The token is dead.", status=401, operation=operation)
 
 
 def absent() -> NotFound:
+    """Return a 404."""
     return NotFound("There is no such thing.", status=404)
 
 
 def unknown(site_id: str) -> OutcomeUnknown:
+    """Return the error of a creation whose answer is lost."""
     return OutcomeUnknown("reset", operation="reports.create", subject=site_id, sent_at=time.time())
 
 
@@ -65,6 +68,7 @@ class FakeScans:
         self._delay = delay
 
     def calls(self, operation: str) -> int:
+        """Return how often an operation was asked for."""
         return sum(count for (name, _), count in self.asked.items() if name == operation)
 
     @property
@@ -87,31 +91,37 @@ class FakeScans:
             self._now[operation] -= 1
 
     async def list(self) -> tuple[Site, ...]:
+        """Return the sites, their names in capitals and with a dot."""
         await self._ask("list", "")
         return tuple(Site(id=f"s{n}", hostname=f"H{n}.Example.") for n in range(self._sites))
 
     async def create(self, site: str, options: ScanOptions | None = None) -> Report:
+        """Start a scan."""
         await self._ask("create", site)
         self.created[site] = asyncio.get_running_loop().time()
         return Report(id=f"r-{site}")
 
     async def progress(self, report_id: str) -> Progress:
+        """Return whether its time is over."""
         await self._ask("progress", report_id)
         site_id = report_id.removeprefix("r-")
         age = asyncio.get_running_loop().time() - self.created.get(site_id, 0.0)
         return Progress(is_completed=age >= self._of(site_id))
 
     async def overview(self, report_id: str) -> Overview:
+        """Return the overview, null the first `null_overviews` times."""
         await self._ask("overview", report_id)
         is_early = self.asked["overview", report_id] <= self.null_overviews
         return Overview(security_id=None if is_early else int(report_id.removeprefix("r-s")))
 
     async def alerts(self, security_id: int) -> Alerts:
+        """Return as many findings as the number of the site."""
         await self._ask("alerts", str(security_id))
         return Alerts(risk=RiskSummary(high=security_id))
 
 
 def hosts(count: int) -> list[str]:
+    """Return the names of the first sites."""
     return [f"h{n}.example" for n in range(count)]
 
 
@@ -132,8 +142,10 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def kinds(outcomes: list[Any]) -> Counter[str]:
+    """Count the outcomes by their word."""
     return Counter(outcome.word for outcome in outcomes)
 
 
 def errors_of(outcomes: list[Any]) -> list[type[BestDefenseError]]:
+    """Return the kinds of errors, in order."""
     return [type(outcome.error) for outcome in outcomes if outcome.word != "done"]
