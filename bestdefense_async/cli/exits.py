@@ -47,6 +47,8 @@ _CODES: tuple[tuple[type[errors.BestDefenseError], Exit], ...] = (
     (errors.ConfigError, Exit.USAGE),
     (errors.TargetError, Exit.USAGE),
     (errors.InvalidRequest, Exit.USAGE),
+    (errors.NotFound, Exit.USAGE),
+    (errors.RunStopped, Exit.INCOMPLETE),
     (errors.LifecycleError, Exit.BUG),
     (errors.BestDefenseError, Exit.INCOMPLETE),
 )

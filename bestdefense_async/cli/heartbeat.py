@@ -1,4 +1,7 @@
-"""Progress as plain lines, for logs: one each 30 s or 10 %, whichever comes first."""
+"""Progress as plain lines, for logs: one each 30 s or 10 %, whichever comes first.
+
+Never more than one in a second, and always a last one.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ INTERVAL: Final = 30.0
 """Seconds after which a line is due."""
 STEP: Final = 0.1
 """Share of the targets after which a line is due."""
+SHORTEST: Final = 1.0
+"""Least seconds between two lines: a short run is no flood."""
 
 _WORDS: Final = {"failed": "failed", "unknown": "unknown", "not_started": "not started"}
 
@@ -31,7 +36,8 @@ class Heartbeat:
         """Return a line when one is due, else None."""
         tally = self._tally
         step = int(tally.ended / tally.total / STEP + 1e-9) if tally.total else 0
-        if step <= self._step and now - self._last < INTERVAL:
+        quiet = now - self._last
+        if quiet < (SHORTEST if step > self._step else INTERVAL):
             return None
         self._step, self._last = max(step, self._step), now
         return describe(tally, now)

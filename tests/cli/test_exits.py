@@ -17,6 +17,8 @@ CODES = {
     "a wrong setting is 2": (errors.ConfigError("x"), Exit.USAGE),
     "an unknown site is 2": (errors.UnknownSite("x"), Exit.USAGE),
     "options the server refuses are 2": (errors.InvalidRequest("x", status=422), Exit.USAGE),
+    "an unknown id is 2": (errors.NotFound("x", status=404), Exit.USAGE),
+    "a run that was stopped is 3": (errors.RunStopped("x"), Exit.INCOMPLETE),
     "no connection is 3": (errors.ConnectError("x"), Exit.INCOMPLETE),
     "a server error is 3": (errors.ServerError("x", status=503), Exit.INCOMPLETE),
     "a timeout is 3": (errors.PollTimeout("r", waited=1.0), Exit.INCOMPLETE),

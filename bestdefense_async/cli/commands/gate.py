@@ -44,9 +44,10 @@ def command(report_ids: tuple[str, ...], **words: Any) -> int:  # noqa: ANN401  
             async with asked.client() as bd:
                 slots = asyncio.Semaphore(_AT_ONCE)
                 unique = dict.fromkeys(report_ids)
-                rows = await asyncio.gather(*(_row(bd, one, slots) for one in unique))
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(_row(bd, one, slots)) for one in unique]
                 run = Run(
-                    rows=tuple(rows),
+                    rows=tuple(task.result() for task in tasks),
                     name="gate",
                     started_at=started,
                     finished_at=time.time(),
@@ -58,8 +59,12 @@ def command(report_ids: tuple[str, ...], **words: Any) -> int:  # noqa: ANN401  
 
 
 async def _row(bd: BestDefense, report_id: str, slots: asyncio.Semaphore) -> Row:
-    """Return the row of one report; whatever keeps it from being judged stands in it."""
-    from bestdefense_async.errors import BestDefenseError
+    """Return the row of one report; whatever keeps it from being judged stands in it.
+
+    Raises:
+        ConfigError: That cannot be the id of a report.
+    """
+    from bestdefense_async.errors import BestDefenseError, ConfigError
     from bestdefense_async.output.run import Problem, Row, problem_of
 
     async with slots:
@@ -69,6 +74,8 @@ async def _row(bd: BestDefense, report_id: str, slots: asyncio.Semaphore) -> Row
                 problem = Problem("NotFinished", "The scan is not complete: wait for it first.")
                 return Row(target=report_id, outcome="failed", report_id=report_id, error=problem)
             alerts = await bd.reports.findings(report_id)
+        except ConfigError:
+            raise
         except BestDefenseError as error:
             return Row(
                 target=report_id, outcome="failed", report_id=report_id, error=problem_of(error)
