@@ -138,10 +138,12 @@ async def test_localhost_is_reached_where_only_one_family_listens() -> None:
 
 async def test_a_trusted_server_is_spoken_to_over_tls(authority: trustme.CA) -> None:
     """With its authority trusted, calls work and reuse the connection."""
-    async with ByteServer(tls=server_tls(authority), host="localhost") as server:
-        async with wire_to(server.url, ssl_context=client_tls(authority)) as wire:
-            await send(wire)
-            await send(wire, "POST", body=b"{}")
+    async with (
+        ByteServer(tls=server_tls(authority), host="localhost") as server,
+        wire_to(server.url, ssl_context=client_tls(authority)) as wire,
+    ):
+        await send(wire)
+        await send(wire, "POST", body=b"{}")
 
     assert server.connections == 1
     assert len(server.requests) == 2
@@ -159,9 +161,11 @@ async def test_a_server_that_cannot_prove_itself_gets_no_token(
 ) -> None:
     """A bad certificate is a TLSError with its reason, and the server has seen no request."""
     trust = client_tls(authority) if is_trusted else None
-    async with ByteServer(tls=server_tls(authority, name), host="localhost") as server:
-        async with wire_to(server.url, ssl_context=trust) as wire:
-            error = await refusal(wire)
+    async with (
+        ByteServer(tls=server_tls(authority, name), host="localhost") as server,
+        wire_to(server.url, ssl_context=trust) as wire,
+    ):
+        error = await refusal(wire)
 
     assert type(error) is TLSError
     assert error.sent is Sent.NO
@@ -171,9 +175,11 @@ async def test_a_server_that_cannot_prove_itself_gets_no_token(
 
 async def test_https_on_a_plain_port_says_so() -> None:
     """A server that speaks plain http on the port is named as the likely reason."""
-    async with ByteServer(greeting=[b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as server:
-        async with wire_to(server.url.replace("http:", "https:")) as wire:
-            error = await refusal(wire)
+    async with (
+        ByteServer(greeting=[b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as server,
+        wire_to(server.url.replace("http:", "https:")) as wire,
+    ):
+        error = await refusal(wire)
 
     assert type(error) is TLSError
     assert "not to speak TLS" in str(error)
@@ -181,9 +187,11 @@ async def test_https_on_a_plain_port_says_so() -> None:
 
 async def test_http_on_a_tls_port_says_so(authority: trustme.CA) -> None:
     """A TLS alert in answer to plain http is no HTTP; the scheme is named as the likely reason."""
-    async with ByteServer(tls=server_tls(authority)) as server:
-        async with wire_to(server.url.replace("https:", "http:")) as wire:
-            error = await refusal(wire)
+    async with (
+        ByteServer(tls=server_tls(authority)) as server,
+        wire_to(server.url.replace("https:", "http:")) as wire,
+    ):
+        error = await refusal(wire)
 
     assert isinstance(error, ProtocolError | ConnectionLost)
     assert server.requests == []
@@ -191,9 +199,11 @@ async def test_http_on_a_tls_port_says_so(authority: trustme.CA) -> None:
 
 async def test_a_handshake_that_never_ends_costs_the_connect_timeout() -> None:
     """TCP accepts and TLS never answers: ConnectError, nothing sent."""
-    async with ByteServer(greeting=[STALL]) as server:
-        async with wire_to(server.url.replace("http:", "https:"), connect_timeout=0.1) as wire:
-            error = await refusal(wire, timeout=30.0)
+    async with (
+        ByteServer(greeting=[STALL]) as server,
+        wire_to(server.url.replace("http:", "https:"), connect_timeout=0.1) as wire,
+    ):
+        error = await refusal(wire, timeout=30.0)
 
     assert isinstance(error, ConnectError)
     assert error.sent is Sent.NO
@@ -204,9 +214,11 @@ async def test_a_server_of_old_tls_only_is_a_connect_error(authority: trustme.CA
     tls = server_tls(authority)
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         tls.maximum_version = ssl.TLSVersion.TLSv1_1
-    async with ByteServer(tls=tls, host="localhost") as server:
-        async with wire_to(server.url, ssl_context=client_tls(authority)) as wire:
-            error = await refusal(wire)
+    async with (
+        ByteServer(tls=tls, host="localhost") as server,
+        wire_to(server.url, ssl_context=client_tls(authority)) as wire,
+    ):
+        error = await refusal(wire)
 
     assert isinstance(error, ConnectError)
     assert error.sent is Sent.NO
@@ -323,11 +335,13 @@ async def test_a_path_that_could_lead_elsewhere_is_not_sent(path: str) -> None:
 async def test_the_token_travels_with_the_request_and_nowhere_else() -> None:
     """Each request carries it once; no cookie that the server sets comes back."""
     cookie = ["Set-Cookie: session=of-token-a; Path=/"]
-    async with ByteServer([[reply(headers=cookie)]], host="localhost") as server:
-        async with wire_to(server.url) as wire:
-            await send(wire)
-            await send(wire)
-            await asyncio.sleep(0)
+    async with (
+        ByteServer([[reply(headers=cookie)]], host="localhost") as server,
+        wire_to(server.url) as wire,
+    ):
+        await send(wire)
+        await send(wire)
+        await asyncio.sleep(0)
 
     assert [each.headers["authorization"] for each in server.requests] == [f"Bearer {TOKEN}"] * 2
     assert all("cookie" not in each.headers for each in server.requests)
