@@ -114,6 +114,7 @@ class ByteServer:
     _writers: set[asyncio.StreamWriter] = Factory(set)
     _tasks: set[asyncio.Task[None]] = Factory(set)
     _server: asyncio.Server | None = None
+    _news: asyncio.Event = Factory(asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -121,9 +122,15 @@ class ByteServer:
         scheme = "http" if self.tls is None else "https"
         return f"{scheme}://{self.host}:{self.port}"
 
+    async def heard(self, count: int) -> None:
+        """Wait until `count` requests have arrived."""
+        while len(self.requests) < count:
+            self._news.clear()
+            await self._news.wait()
+
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", 0, ssl=self.tls, limit=1 << 26
+            self._serve, "127.0.0.1", 0, ssl=self.tls, limit=1 << 26, backlog=1000
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -170,6 +177,7 @@ class ByteServer:
             await asyncio.Event().wait()
         while True:
             self.requests.append(await self._read(reader, number))
+            self._news.set()
             answer = self.script[min(len(self.requests), len(self.script)) - 1]
             if not await self._act(answer, writer):
                 return

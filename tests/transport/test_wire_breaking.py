@@ -149,7 +149,7 @@ async def test_a_body_that_stops_early_is_no_body(steps: list[Step]) -> None:
 
 
 async def test_a_body_that_ends_with_its_connection_is_delivered() -> None:
-    """Without length and chunks a proper close is the end; cut JSON is caught when it is decoded."""
+    """Without length and chunks a proper close is the end; decoding catches cut JSON."""
     async with ByteServer([[OK_OPEN + b'[{"a":1},', FIN]]) as server, wire_to(server.url) as wire:
         answer = await send(wire)
 
