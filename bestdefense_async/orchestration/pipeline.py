@@ -150,8 +150,8 @@ class Pipeline:
         except BestDefenseError as error:
             self._leave(scan, error.with_traceback(None))
             return
-        scan.site_id = site_id
-        first = self._seen.setdefault(site_id.lower(), scan.index)
+        scan.site_id, scan.target = site_id, None
+        first = self._seen.setdefault(_key(site_id), scan.index)
         if first != scan.index:
             again = TargetError(f"It names the same site as target {first}.", target=scan.text)
             self._reject(scan, "duplicate", again)
@@ -200,7 +200,8 @@ class Pipeline:
         )
         self._polls.follow(
             report_id,
-            lambda verdict: self._followed(scan, verdict),
+            self._followed,
+            tag=scan,
             timeout=self._scan_timeout,
             elapsed=elapsed,
         )
@@ -222,7 +223,7 @@ class Pipeline:
         if scan.handle is None:
             self.fed -= 1
         else:
-            key = (scan.site_id or "").lower()
+            key = _key(scan.site_id or "")
             if self._seen.get(key) == scan.index:  # a service may scan the site again later
                 del self._seen[key]
             scan.handle.settle(outcome)
@@ -262,3 +263,9 @@ class Pipeline:
         for scan in list(self.live.values()):
             error = reason if scan.started_at is not None else self.refusal or reason
             self._finish(scan, scan.cut_off(scan.error or error, now=time.time()))
+
+
+def _key(site_id: str) -> str:
+    """Return a site id as it is compared; the same object where possible, for there are many."""
+    lowered = site_id.lower()
+    return site_id if lowered == site_id else lowered

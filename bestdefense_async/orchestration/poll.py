@@ -16,7 +16,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import define
 
@@ -51,7 +51,7 @@ Verdict: TypeAlias = Progress | BestDefenseError
 """What a wait ends with: the completed progress, or why there is none."""
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class _Report:
     """A report somebody waits for."""
 
@@ -64,12 +64,13 @@ class _Report:
     failing_since: float | None = None
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Watch:
     """One wait for a report: what `follow` returns and `cancel` takes."""
 
     report_id: str
-    notify: Callable[[Verdict], None]
+    notify: Callable[[Any, Verdict], None]
+    tag: Any
     since: float
     deadline: float | None
 
@@ -109,18 +110,19 @@ class PollScheduler:
     def follow(
         self,
         report_id: str,
-        notify: Callable[[Verdict], None],
+        notify: Callable[[Any, Verdict], None],
         *,
+        tag: object = None,
         timeout: float | None = None,
         elapsed: float = 0.0,
     ) -> Watch:
-        """Wait for a report without a task: `notify` is called once, with how it ended.
+        """Wait for a report without a task: `notify` is called once, with `tag` and the verdict.
 
         Costs no request now. `timeout` is seconds from now, None for none: a scan that failed
         may never become complete. `elapsed` is how many seconds ago the scan was created.
         """
         now = self._loop.time()
-        watch = Watch(report_id, notify, now, None if timeout is None else now + timeout)
+        watch = Watch(report_id, notify, tag, now, None if timeout is None else now + timeout)
         report = self._reports.get(report_id)
         if report is None:
             report = self._reports[report_id] = _Report(report_id, now - elapsed, [watch])
@@ -141,7 +143,12 @@ class PollScheduler:
             BestDefenseError: Another answer that waiting does not change.
         """
         future: asyncio.Future[Verdict] = self._loop.create_future()
-        watch = self.follow(report_id, future.set_result, timeout=timeout)
+
+        def tell(_: object, verdict: Verdict) -> None:
+            if not future.done():  # whoever waited may have been cancelled in this very tick
+                future.set_result(verdict)
+
+        watch = self.follow(report_id, tell, timeout=timeout)
         try:
             verdict = await future
         finally:
@@ -256,7 +263,7 @@ class PollScheduler:
         for watch in tuple(report.watches):
             if watch.deadline is not None and watch.deadline <= now:
                 self.cancel(watch)
-                watch.notify(PollTimeout(report.id, waited=now - watch.since))
+                watch.notify(watch.tag, PollTimeout(report.id, waited=now - watch.since))
         if self._is_wanted(report):
             elapsed = now - report.since
             wait = next_wait(
@@ -269,7 +276,7 @@ class PollScheduler:
             del self._reports[report.id]
             watches, report.watches = report.watches, []
             for watch in watches:
-                watch.notify(verdict)
+                watch.notify(watch.tag, verdict)
 
 
 def _about(error: BestDefenseError, report_id: str) -> BestDefenseError:

@@ -26,7 +26,7 @@ class Created:
     """Seconds since the epoch."""
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, weakref_slot=False)
 class Scan:
     """The state of one input. Only the group that took the input changes it."""
 
@@ -34,7 +34,7 @@ class Scan:
     text: str
     """What was asked for, as it is told to people."""
     target: Target | None = None
-    """None when it could not be understood, or when the scan existed already."""
+    """What is to be resolved; None for what names no host, and once the site is known."""
     error: BestDefenseError | None = None
     """Why there will be no result, as soon as that is clear."""
     site_id: str | None = None

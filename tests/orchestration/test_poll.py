@@ -94,7 +94,7 @@ def test_ten_thousand_scans_started_together_do_not_poll_together() -> None:
         server = Server()
         polls = scheduler(server, uniform=random.Random(3).uniform)
         for number in range(10_000):
-            polls.follow(str(number), lambda _: None)
+            polls.follow(str(number), lambda _, __: None)
         await asyncio.sleep(60.0)
         tasks = len(asyncio.all_tasks())
         polls.close()
@@ -162,6 +162,31 @@ def test_who_stops_waiting_disturbs_nobody() -> None:
 
         assert len(polls) == 1
         assert (await tasks[1]).is_completed
+
+    run(main)
+
+
+def test_a_wait_cancelled_in_the_tick_of_its_answer_harms_nobody() -> None:
+    """The answer finds nobody, and the scheduler goes on."""
+
+    async def main() -> None:
+        server = Server({"a": 0.0, "b": 50.0})
+        polls = scheduler(server)
+        task = asyncio.create_task(polls.wait("a"))
+        other = asyncio.create_task(polls.wait("b"))
+        answer = server.progress
+
+        async def and_cancel(report_id: str) -> Progress:
+            progress = await answer(report_id)
+            if report_id == "a":
+                task.cancel()
+            return progress
+
+        polls._progress = and_cancel  # noqa: SLF001 - the only way into that tick
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        assert (await other).is_completed
 
     run(main)
 
@@ -314,10 +339,12 @@ def test_a_404_after_the_report_was_seen_is_the_end() -> None:
             await task
         assert server.polls[-1][0] < 10.0
 
-        got: list[Verdict] = []
-        polls.follow("b", got.append, elapsed=1_000.0)
+        got: list[tuple[str, Verdict]] = []
+        polls.follow("b", lambda *told: got.append(told), tag="mine", elapsed=1_000.0)
         await asyncio.sleep(5.0)
-        assert isinstance(got[0], NotFound)
+        [(tag, verdict)] = got
+        assert tag == "mine"
+        assert isinstance(verdict, NotFound)
 
     run(main)
 
@@ -343,9 +370,9 @@ def test_nothing_is_told_after_closing() -> None:
     """Polls under way are cancelled, and no one hears of their reports again."""
 
     async def main() -> None:
-        told: list[Verdict] = []
+        told: list[object] = []
         polls = scheduler(Server({"a": 0.0}, delay=5.0), uniform=lambda low, _: low)
-        polls.follow("a", told.append)
+        polls.follow("a", lambda *what: told.append(what))
         await asyncio.sleep(1.0)
         await asyncio.wait(polls.close())
         await asyncio.sleep(100.0)
