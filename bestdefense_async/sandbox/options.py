@@ -79,6 +79,15 @@ def texts(container: Mapping[str, Any], key: str, *, most: int = 1000) -> tuple[
     return tuple(value)
 
 
+def flag(container: Mapping[str, Any], key: str) -> bool:
+    """Return the flag under `key`, false when it is left out."""
+    value = container.get(key, False)
+    if not isinstance(value, bool):
+        message = f"{key} must be true or false."
+        raise Invalid(message)
+    return value
+
+
 def secret(container: Mapping[str, Any], key: str, where: str) -> None:
     """Check a callback secret; it is not kept."""
     value = container.get(key)

@@ -21,4 +21,7 @@ def _follow_parent() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_follow_parent, daemon=True).start()
-    sys.exit(serve(**json.loads(sys.argv[1])))
+    try:
+        sys.exit(serve(**json.loads(sys.argv[1])))
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(str(error))

@@ -69,10 +69,10 @@ def add_token(world: World, call: Call) -> Reply:
     """Make a token: `organization`, `permissions`, `expired`, `revoked`."""
     words = options.read_json(call.body)
     token = world.issue(
-        organization=words.get("organization", "main"),
+        organization=options.text(words, "organization") if "organization" in words else "main",
         permissions=words.get("permissions"),
-        expired=words.get("expired", False),
-        revoked=words.get("revoked", False),
+        expired=options.flag(words, "expired"),
+        revoked=options.flag(words, "revoked"),
     )
     return success({"token": token})
 
@@ -90,7 +90,7 @@ def script_site(world: World, call: Call) -> Reply:
     world.fleet.find(call.key).script(
         duration=math.inf if duration == "never" else duration,
         visible_after=words.get("visibleAfter"),
-        backwards=words.get("backwards", False),
+        backwards=options.flag(words, "backwards"),
     )
     return success({})
 
