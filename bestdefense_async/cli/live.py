@@ -32,7 +32,9 @@ SEVERITY_STYLES: Final = {
 }
 _UNKNOWN_STYLE: Final = "bold magenta"
 _SHORT: Final = {"informational": "info"}
-_NAME_WIDTH: Final = 44
+_WIDE_NAME: Final = 44
+_NARROW_NAME: Final = 16
+_COUNT_WIDTH: Final = 11
 
 _GLYPHS: Final = {
     "scanning": ("●", "*", "bold blue"),
@@ -128,8 +130,10 @@ class LiveView:
         for _ in range(len(words) + 1):
             table.add_column(no_wrap=True)
         table.add_row(Text("findings so far", style="bold"), *_cells(self._tally.findings, words))
+        room = self._console.width - _COUNT_WIDTH * len(words) - 2
+        longest = min(max(room, _NARROW_NAME), _WIDE_NAME)
         for target, counts in self._tally.worst:
-            name = middle_cut(visible(target), longest=_NAME_WIDTH)
+            name = middle_cut(visible(target), longest=longest)
             table.add_row(Text("  " + name), *_cells(counts, words))
         return table
 

@@ -120,7 +120,7 @@ class Results:
         _say_missing(run.rows)
         streams.say(verdict.sentence)
         if is_interrupted:
-            streams.say("bestdefense: interrupted; scans that were started go on at the server")
+            streams.say(_farewell(run))
             return Exit.INTERRUPTED
         code = Exit.OK if self._judging.is_exit_zero else _code(run, verdict)
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
@@ -158,6 +158,18 @@ class Results:
             except OSError as error:
                 problems.append(f"{name!r} could not be written: {error.strerror}.")
         return problems
+
+
+def _farewell(run: Run) -> str:
+    """Say what became of the targets of a run that a signal ended."""
+    ends = run.by_outcome()
+    running = sum(1 for row in run.rows if row.outcome == "failed" and row.report_id)
+    parts = [f"{ends['done']} done", f"{running} started and left running at the server"]
+    if ends["failed"] > running:
+        parts.append(f"{ends['failed'] - running} failed")
+    if ends["unknown"]:
+        parts.append(f"{ends['unknown']} perhaps started")
+    return f"bestdefense: interrupted: {', '.join(parts)}, {ends['not_started']} not started"
 
 
 def _log(stream: TextIO) -> EventLog:

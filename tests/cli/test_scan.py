@@ -53,7 +53,7 @@ def test_a_server_that_dies_leaves_an_outcome_for_every_target(
 ) -> None:
     """What cannot be followed any more has failed, what was not started is not; exit 3."""
     arguments = ["scan", "-l", "hosts.txt", "--max-active", "20", "--format", "jsonl"]
-    with command.start(*arguments, "--run-timeout", "3s", env=bd_sandbox_process.env) as process:
+    with command.start(*arguments, env=bd_sandbox_process.env) as process:
         wait_for(lambda: bd_sandbox_process.count("reports.create") >= 20)
         bd_sandbox_process.kill()
         out, err = process.communicate(timeout=LONGEST)
@@ -92,7 +92,7 @@ def test_an_interrupted_scan_says_what_became_of_every_target(
     assert outcomes.count("not_started") == 20
     assert outcomes.count("failed") == 10
     assert all(line["report_id"] for line in finished if line["outcome"] == "failed")
-    assert "interrupted" in err
+    assert "interrupted: 0 done, 10 started and left running at the server, 20 not started" in err
     assert "Traceback" not in err
     assert bd_sandbox_process.count("reports.create") == 10
 
@@ -109,6 +109,25 @@ def test_a_second_signal_ends_at_once(
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=5)
     assert process.returncode == 130
+
+
+@pytest.mark.bd_sandbox(speed=1.0, sites=30)
+def test_a_run_that_takes_too_long_is_cut_off(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """`--run-timeout` bounds the whole, and every target still has its outcome."""
+    ended = command(
+        *("scan", "-l", "hosts.txt", "--max-active", "10", "--run-timeout", "0.6s", "-q"),
+        *("--format", "json"),
+        env=bd_sandbox_process.env,
+    )
+    assert ended.code == 3
+    assert json.loads(ended.out)["outcomes"] == {
+        "done": 0,
+        "failed": 10,
+        "unknown": 0,
+        "not_started": 20,
+    }
 
 
 @FAST
