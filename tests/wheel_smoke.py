@@ -14,6 +14,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = "bestdefense_async"
 
+PYTEST_INI = """[pytest]
+addopts = -q -p no:cacheprovider
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+filterwarnings = error
+"""
 PLUGIN_TEST = """
 async def test_the_plugin_of_the_wheel(bd_client, bd_sandbox):
     assert await bd_client.sites.list()
@@ -103,9 +109,8 @@ def main() -> None:
 
         install(python, "--require-hashes", "-r", "requirements/test.txt")
         (away / "test_plugin.py").write_text(PLUGIN_TEST, "utf-8")
-        asynchronous = ("-o", "asyncio_mode=auto", "-o", "filterwarnings=error")
-        pytest = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *asynchronous)
-        run(*pytest, "test_plugin.py", cwd=away, expect="1 passed")
+        (away / "pytest.ini").write_text(PYTEST_INI, "utf-8")
+        run(python, "-m", "pytest", "test_plugin.py", cwd=away, expect="1 passed")
 
 
 if __name__ == "__main__":
