@@ -97,6 +97,20 @@ class Row:
         most = {word: max(known.get(word, 0), listed[word]) for word in words}
         return {word: count for word, count in most.items() if count > 0}
 
+    def reported(self) -> tuple[Finding, ...]:
+        """Return the findings, and for those that are only counted one that says how many.
+
+        A format that lists findings would otherwise show a site as clean whose answer carried
+        nothing but counts.
+        """
+        listed = Counter(finding.severity for finding in self.findings)
+        missing = {word: count - listed[word] for word, count in self.counts().items()}
+        return self.findings + tuple(
+            Finding(severity=word, weakness="Not listed", title=f"{count} not listed one by one")
+            for word, count in missing.items()
+            if count > 0
+        )
+
 
 def _as_options(options: ScanOptions | Mapping[str, Any] | None) -> dict[str, Any]:
     """Return options as plain values, without the callback secret."""

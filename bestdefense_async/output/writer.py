@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 FORMATS: Final = {
     ".jsonl": ("jsonl", "saved_events"),
     ".json": ("document", "document"),
+    ".sarif": ("sarif", "sarif"),
+    ".xml": ("junit", "junit"),
+    ".md": ("markdown", "markdown"),
     ".html": ("html", "html"),
 }
 """Suffixes, and the module and function that render each; loaded when first used."""

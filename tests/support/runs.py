@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from random import Random
 
 from bestdefense_async.models import SEVERITIES, Finding, RiskSummary, Severity
@@ -113,6 +114,7 @@ def run_of(*rows: Row, **changes: object) -> Run:
     return Run(**fields)  # type: ignore[arg-type]
 
 
+@cache
 def fleet(sites: int, *, seed: int = 7, in_flight: int = 40) -> Run:
     """Return a run over a made-up fleet: most sites in fair order, some burning, some missing."""
     chance = Random(seed)
