@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bestdefense_async.testing.process import SandboxProcess
 from tests.support.command import Command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -16,3 +18,18 @@ if TYPE_CHECKING:
 def command(tmp_path: Path) -> Command:
     """Return the command, in an empty directory and with an empty home."""
     return Command(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[SandboxProcess]:
+    """Serve a fast sandbox to all tests of a module, which must not change it for good."""
+    with SandboxProcess(speed=6000.0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def names(served: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the host names of the served sites."""
+    command = Command(tmp_path_factory.mktemp("names"))
+    ended = command("sites", "list", "--format", "jsonl", env=served.env)
+    return [line["hostname"] for line in ended.events]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bestdefense_async.testing.process import SandboxProcess
 
 FULL = Path("/dev/full")
-pytestmark = pytest.mark.bd_sandbox(speed=6000.0)
 
 PROBE = """
 import sys
@@ -73,10 +72,10 @@ def test_without_click_one_sentence_says_what_to_install(command: Command) -> No
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(
-    command: Command, bd_sandbox_process: SandboxProcess
+    command: Command, served: SandboxProcess
 ) -> None:
     """`| head -1` is how people look at long lists."""
-    with command.start("sites", "list", env=bd_sandbox_process.env) as process:
+    with command.start("sites", "list", env=served.env) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
@@ -85,33 +84,30 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl"])
-def test_a_closed_stdout_is_no_success(
-    command: Command, bd_sandbox_process: SandboxProcess, form: str
-) -> None:
+def test_a_closed_stdout_is_no_success(command: Command, served: SandboxProcess, form: str) -> None:
     """Nothing is even started when its results could not be written."""
     name = "fleet.northgate-clinic.example"
+    before = served.count("reports.create")
     with command.start(
         *("scan", name, "--format", form),
-        env=bd_sandbox_process.env,
+        env=served.env,
         preexec_fn=lambda: os.close(1),
     ) as process:
         _, err = process.communicate(timeout=LONGEST)
     assert process.returncode == 3
     assert "stdout is closed" in err
-    assert bd_sandbox_process.count("reports.create") == 0
+    assert served.count("reports.create") == before
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("form", ["table", "json", "jsonl"])
-def test_a_full_disk_is_no_success(
-    command: Command, bd_sandbox_process: SandboxProcess, form: str
-) -> None:
+def test_a_full_disk_is_no_success(command: Command, served: SandboxProcess, form: str) -> None:
     """What could not be written is said in one sentence."""
     name = "fleet.northgate-clinic.example"
     with (
         FULL.open("w") as full,
         command.start(
-            *("scan", name, "-q", "--format", form), env=bd_sandbox_process.env, stdout=full
+            *("scan", name, "-q", "--format", form), env=served.env, stdout=full
         ) as process,
     ):
         _, err = process.communicate(timeout=LONGEST)
@@ -123,11 +119,11 @@ def test_a_full_disk_is_no_success(
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_any_text_can_be_written_in_any_encoding(
-    command: Command, bd_sandbox_process: SandboxProcess, encoding: str
+    command: Command, served: SandboxProcess, encoding: str
 ) -> None:
     """LC_ALL=C has no letters but English ones; what is missing is escaped."""
     env = {
-        **bd_sandbox_process.env,
+        **served.env,
         "LC_ALL": "C",
         "PYTHONIOENCODING": encoding,
         "PYTHONCOERCECLOCALE": "0",
@@ -140,25 +136,23 @@ def test_any_text_can_be_written_in_any_encoding(
 
 @pytest.mark.parametrize("verbosity", ["-q", "-v", "-vv"])
 def test_stdout_is_only_data_at_any_verbosity(
-    command: Command, bd_sandbox_process: SandboxProcess, verbosity: str
+    command: Command, served: SandboxProcess, verbosity: str
 ) -> None:
     """A program reads it; and no token is told however much is said."""
     name = "fleet.northgate-clinic.example"
-    ended = command("scan", name, verbosity, "--format", "jsonl", env=bd_sandbox_process.env)
+    ended = command("scan", name, verbosity, "--format", "jsonl", env=served.env)
     assert ended.code == 0, ended.err
     assert ended.events[-1]["event"] == "run.summary"
-    assert bd_sandbox_process.token not in ended.err + ended.out
+    assert served.token not in ended.err + ended.out
     assert "\x1b" not in ended.err
 
 
-def test_a_closed_stderr_disturbs_nothing(
-    command: Command, bd_sandbox_process: SandboxProcess
-) -> None:
+def test_a_closed_stderr_disturbs_nothing(command: Command, served: SandboxProcess) -> None:
     """Results do not depend on anybody reading the progress."""
     name = "fleet.northgate-clinic.example"
     with command.start(
         *("scan", name, "--format", "json"),
-        env=bd_sandbox_process.env,
+        env=served.env,
         preexec_fn=lambda: os.close(2),
     ) as process:
         out, _ = process.communicate(timeout=LONGEST)
@@ -201,12 +195,12 @@ def on_terminal(command: Command, *arguments: str, env: dict[str, str]) -> tuple
     ids=["a terminal", "a terminal without colour", "a dumb terminal", "a pipeline"],
 )
 def test_a_terminal_gets_a_live_view(
-    command: Command, bd_sandbox_process: SandboxProcess, env: dict[str, str], *, is_live: bool
+    command: Command, served: SandboxProcess, env: dict[str, str], *, is_live: bool
 ) -> None:
     """Elsewhere there are plain lines and no escapes."""
     name = "fleet.northgate-clinic.example"
     code, drawn = on_terminal(
-        *(command, "scan", name, "--fail-on", "none"), env={**bd_sandbox_process.env, **env}
+        *(command, "scan", name, "--fail-on", "none"), env={**served.env, **env}
     )
     assert code == 0, drawn
     assert ("\x1b[" in drawn) is is_live
