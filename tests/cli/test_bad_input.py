@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import Command, Ended
+from tests.support.command import LONGEST, Command, Ended, wait_for
 
 if TYPE_CHECKING:
     from bestdefense_async.testing.process import SandboxProcess
@@ -162,3 +164,62 @@ def test_a_token_file_is_used_when_the_environment_has_none(command: Command) ->
     assert ended.code == 0
     assert str(folder / "token") in ended.out
     assert TOKEN not in ended.out + ended.err
+
+
+def test_a_report_that_is_not_complete_in_time_is_3(
+    command: Command, bd_sandbox_process: SandboxProcess
+) -> None:
+    """Waiting has an end, and says that the scan goes on."""
+    env = bd_sandbox_process.env
+    site = command("sites", "list", "--format", "jsonl", env=env).events[0]
+    bd_sandbox_process.script(site["id"], duration=float("inf"))
+    scan = ["scan", site["hostname"], "--timeout", "0.2s", "--format", "jsonl", "-q"]
+    report_id = command(*scan, env=env).events[-2]["report_id"]
+
+    ended = command("reports", "wait", report_id, "--timeout", "0.2s", env=env)
+
+    assert ended.code == 3
+    assert "The scan goes on at the server" in ended.err
+    gate = command("gate", report_id, "--format", "json", env=env)
+    assert gate.code == 3
+    assert "not complete" in gate.err
+
+
+def test_an_impossible_report_id_is_refused(command: Command) -> None:
+    """Before anything is sent."""
+    for arguments in (["reports", "show", ".."], ["gate", "a/b"], ["reports", "alerts", "a?b"]):
+        assert_one_sentence(command(*arguments, env=LOCAL), 2, "cannot be part of a path")
+
+
+def test_a_token_that_is_revoked_in_mid_run_is_4(
+    command: Command, bd_sandbox_process: SandboxProcess
+) -> None:
+    """Nothing more is started, nothing is polled on, and every target has its outcome."""
+    env = bd_sandbox_process.env
+    sites = command("sites", "list", "--format", "jsonl", env=env).events[:30]
+    for site in sites:
+        bd_sandbox_process.script(site["id"], duration=float("inf"))
+    names = [site["hostname"] for site in sites]
+    arguments = ["scan", *names, "--max-active", "10", "--format", "json"]
+    with command.start(*arguments, env=env) as process:
+        wait_for(lambda: bd_sandbox_process.count("reports.create") >= 10)
+        bd_sandbox_process.revoke(bd_sandbox_process.token)
+        out, err = process.communicate(timeout=LONGEST)
+
+    assert process.returncode == 4, err
+    assert len(json.loads(out)["rows"]) == 30
+    assert bd_sandbox_process.token not in out + err
+
+
+def test_the_sandbox_says_where_it_is_and_ends_with_a_signal(command: Command) -> None:
+    """One line of JSON, and then service."""
+    with command.start("sandbox", "--sites", "3") as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        env = {"BD_BASE_URL": said["url"], "BD_API_TOKEN": said["token"]}
+        listed = command("sites", "list", "--format", "jsonl", env=env)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert sorted(said) == ["token", "url"]
+    assert len(listed.events) == 3
+    assert process.returncode == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import LONGEST, Command
+from tests.support.command import LONGEST, Command, wait_for
 
 if TYPE_CHECKING:
     from bestdefense_async.testing.process import SandboxProcess
@@ -282,12 +282,3 @@ def test_the_demo_leaves_a_report_and_says_what_to_type_next(command: Command) -
     assert ended.err.rstrip().splitlines()[-1].endswith(" sites list")
     folder = command.directory / "bestdefense-demo"
     assert sorted(path.name for path in folder.iterdir()) == ["report.html", "run.jsonl"]
-
-
-def wait_for(condition: object, *, longest: float = 20.0) -> None:
-    """Wait until a condition holds."""
-    assert callable(condition)
-    deadline = time.monotonic() + longest
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
