@@ -42,10 +42,10 @@ class View:
         self._shared = shared
         self._base_url = base_url
         self._sender = Sender(shared, Credentials(token))
-        self.sites = Sites(self._sender)
-        self.vortex = Vortex(self._sender)
-        self.reports = Reports(self._sender, self.vortex)
-        self.agents = Agents(self._sender)
+        self.sites: Sites = Sites(self._sender)
+        self.vortex: Vortex = Vortex(self._sender)
+        self.reports: Reports = Reports(self._sender, self.vortex)
+        self.agents: Agents = Agents(self._sender)
 
     @property
     def base_url(self) -> str:

@@ -142,7 +142,7 @@ class TargetError(BestDefenseError):
     def __init__(self, message: str, *, target: str = "", line: int | None = None) -> None:
         where = "" if line is None else f"line {line}: "
         super().__init__(where + message)
-        self.target = clean_text(target, longest=300)
+        self.target: str = clean_text(target, longest=300)
         self.line = line
         """Line number in the list, from 1; None when it came from elsewhere."""
 

@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.fixturenames.insert(0, "loop_errors")
 
 
-def _is_asynchronous(function: Any) -> bool:  # noqa: ANN401 - whatever pytest has collected
+def _is_asynchronous(function: Any) -> bool:
     inner = getattr(getattr(function, "hypothesis", None), "inner_test", function)
     return inspect.iscoroutinefunction(inner)
 

@@ -24,7 +24,7 @@ class Interruption:
     def __init__(self) -> None:
         self.count = 0
         """Signals so far."""
-        self.requested = asyncio.Event()
+        self.requested: asyncio.Event = asyncio.Event()
         """Set by the first signal."""
         self.is_handled = False
         """The work watches `requested` and ends by itself; else it is cancelled."""

@@ -44,7 +44,7 @@ class Secret:
                 "The token contains a space, a line break, or another character that no token has."
             )
         self.__text = stripped
-        self.key = hashlib.sha256(stripped.encode()).hexdigest()[:16]
+        self.key: str = hashlib.sha256(stripped.encode()).hexdigest()[:16]
         """A stable name for this token that does not reveal it: limits are kept under it."""
 
     @property

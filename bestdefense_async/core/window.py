@@ -60,7 +60,7 @@ class Window:
     __slots__ = ("_not_before", "_period", "_room", "_stamps", "limit")
 
     def __init__(self, limit: Limit) -> None:
-        self.limit = limit
+        self.limit: Limit = limit
         self._period = limit.per * CLOCK_RATE
         self._stamps = array("d")  # ascending; eight bytes each
         self._room: int | None = None  # what the cached answer below is for
@@ -178,7 +178,7 @@ class Paced:
 
     def __init__(self, limit: Limit) -> None:
         burst = 1 if limit.burst is None else limit.burst
-        self.limit = limit
+        self.limit: Limit = limit
         self._gap = (limit.per * CLOCK_RATE + PACED_JITTER) / (limit.calls - burst + 1)
         self._slack = (burst - 1) * self._gap + JUST_AFTER  # sums of gaps round either way
         self._theoretical = -math.inf  # when the bucket will have leaked out

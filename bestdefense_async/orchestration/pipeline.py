@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from bestdefense_async.orchestration.source import Item
     from bestdefense_async.orchestration.steps import ScanClient
 
-log = logging.getLogger("bestdefense_async.orchestration")
+log: logging.Logger = logging.getLogger("bestdefense_async.orchestration")
 
 CREATORS: Final = 32
 """Creations under way at the same time."""
@@ -86,13 +86,13 @@ class Pipeline:
         self._starters = WorkerPool(self._start, limit=1, crashed=crashed)
         self._creators = WorkerPool(self._create, limit=CREATORS, crashed=crashed)
         self._readers = WorkerPool(self._read, limit=READERS, crashed=crashed)
-        self.slots = asyncio.Semaphore(max_active)
+        self.slots: asyncio.Semaphore = asyncio.Semaphore(max_active)
         """Held by each active input; whoever reads inputs takes one first."""
         self.refusal: BestDefenseError | None = None
         """Why nothing more is started."""
         self.live: dict[int, Scan] = {}
         """Inputs without an outcome, by index."""
-        self.fed = 0
+        self.fed: int = 0
         """How many of them have no handle."""
         self._indexes = itertools.count()
         self._seen: dict[str, int] = {}

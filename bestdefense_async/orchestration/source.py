@@ -48,7 +48,7 @@ class Source:
             self._iterator = iter(items)
         else:
             raise ConfigError(f"{type(items).__name__} is no iterable of targets.")
-        self.is_finite = isinstance(items, Sized)
+        self.is_finite: bool = isinstance(items, Sized)
         """Whether reading to the end is certain to take no time: it is a collection."""
         self._count = 0
 

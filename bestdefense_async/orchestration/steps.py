@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bestdefense_async.orchestration.outcome import Outcome
     from bestdefense_async.orchestration.scan import Scan
 
-log = logging.getLogger("bestdefense_async.orchestration")
+log: logging.Logger = logging.getLogger("bestdefense_async.orchestration")
 
 RESULT_WAITS: Final = (0.5, 1.0, 2.0, 4.0)
 """Seconds between the attempts to read the result of a scan that is complete: the overview or the

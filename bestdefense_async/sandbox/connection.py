@@ -89,9 +89,9 @@ class Connection(web.RequestHandler):
             max_line_size=MAX_HEAD_LINE,
             max_field_size=MAX_HEAD_LINE,
         )
-        self.busy = False
+        self.busy: bool = False
         self.content: StreamReader | None = None
-        self.watch = listener.watch
+        self.watch: _Watch = listener.watch
         self.gone: asyncio.Future[None] | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -147,7 +147,7 @@ class Listener(web.Server):
     def __init__(self, handler: Any, *, read_deadline: float) -> None:  # noqa: ANN401 -- aiohttp keeps the type to itself
         super().__init__(handler)
         self._running = asyncio.get_running_loop()
-        self.watch = _Watch(self._running, read_deadline)
+        self.watch: _Watch = _Watch(self._running, read_deadline)
         self._server: asyncio.Server | None = None
 
     def __call__(self) -> web.RequestHandler:

@@ -48,7 +48,7 @@ class Sandbox:
         self._world: World | None = None
         self._engine: Engine | None = None
         self._listener: Listener | None = None
-        self.token = ""
+        self.token: str = ""
         """A token of the organization that owns the fleet, with every permission."""
 
         self.control_token: str | None = None

@@ -32,10 +32,10 @@ class SandboxProcess:
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 -- checked by the sandbox
         self._settings = {**settings, "control": True}
         self._process: subprocess.Popen[str] | None = None
-        self.url = ""
+        self.url: str = ""
         """Where it is reached."""
 
-        self.token = ""
+        self.token: str = ""
         """A token of the organization that owns the fleet, with every permission."""
 
         self._control_token = ""
@@ -64,7 +64,8 @@ class SandboxProcess:
             message = f"the sandbox process did not start: {complaint.strip()}"
             raise RuntimeError(message)
         said = json.loads(line)
-        self.url, self.token = said["url"], said["token"]
+        self.url = said["url"]
+        self.token = said["token"]
         self._control_token = said["control_token"]
         return self
 

@@ -23,5 +23,5 @@ if __name__ == "__main__":
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         sys.exit(serve(**json.loads(sys.argv[1])))
-    except (OSError, TypeError, ValueError) as error:
-        sys.exit(str(error))
+    except (OSError, TypeError, ValueError) as _problem:
+        sys.exit(str(_problem))

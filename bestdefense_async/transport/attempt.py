@@ -117,9 +117,9 @@ class Attempt:
     __slots__ = ("_loop", "_unfit", "headers", "may_repeat", "protocol", "sent")
 
     def __init__(self, headers: Mapping[str, str], *, may_repeat: bool) -> None:
-        self.headers = headers
-        self.may_repeat = may_repeat
-        self.sent = Sent.NO
+        self.headers: Mapping[str, str] = headers
+        self.may_repeat: bool = may_repeat
+        self.sent: Sent = Sent.NO
         """NO until a connection is about to be written to, YES from the first answer on."""
         self.protocol: ResponseHandler | None = None
         self._loop = asyncio.get_running_loop()
@@ -172,7 +172,7 @@ class Attempt:
                     return True
         elif self._unfit >= _MOST_UNFIT:
             return False
-        return not protocol.is_connected() or protocol.should_close or _has_news(protocol)
+        return not protocol.is_connected() or protocol.should_close
 
 
 def _has_news(protocol: ResponseHandler) -> bool:

@@ -63,7 +63,7 @@ class Hooks:
         self._hooks = tuple(hooks)
         self._backlog: queue.Queue[Event | None] = queue.Queue(_LONGEST_BACKLOG)
         self._thread: threading.Thread | None = None
-        self.dropped = 0
+        self.dropped: int = 0
         """Events that found the queue full."""
 
     @property

@@ -21,7 +21,7 @@ class Lifetime:
         self._process = os.getpid()
         self._scopes: set[asyncio.Timeout] = set()
         self._nothing_under_way = asyncio.Event()
-        self.is_over = False
+        self.is_over: bool = False
 
     def check(self) -> asyncio.AbstractEventLoop:
         """Return the running loop when the client may be used on it.

@@ -27,13 +27,13 @@ class Stream:
     def __init__(
         self, response: aiohttp.ClientResponse, attempt: Attempt, run: Run, timeout: float
     ) -> None:
-        self.status = response.status
+        self.status: int = response.status
         headers: dict[str, str] = {}
         for name, value in response.headers.items():
             headers.setdefault(name.lower(), value)
         self.headers = headers
         """Names in lower case; of several values the first."""
-        self.length = response.content_length
+        self.length: int | None = response.content_length
         """Bytes of the body as announced, or None."""
         self._response = response
         self._attempt = attempt
