@@ -19,7 +19,7 @@ async def wire_to(
     url: str, *, session: aiohttp.ClientSession | None = None, **settings: Any
 ) -> AsyncIterator[Wire]:
     """Open a wire to `url`, and close it."""
-    settings.setdefault("connect_timeout", 0.3)
+    settings.setdefault("connect_timeout", 5.0)
     wire = Wire(WireSettings(base_url=url, **settings), session=session)
     try:
         yield wire
