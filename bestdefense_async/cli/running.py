@@ -41,23 +41,28 @@ async def _guarded(work: Callable[[Interruption], Coroutine[Any, Any, int]]) -> 
     task = asyncio.ensure_future(work(interruption))
     loop = asyncio.get_running_loop()
 
-    def stop() -> None:
-        interruption.count += 1
-        if interruption.count > 1:
-            _leave_now()
+    def begin() -> None:
         interruption.requested.set()
         if not interruption.is_handled:
             task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Windows loops cannot; there KeyboardInterrupt ends the runner, which cancels the work.
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, stop)
+    def stop(*_: object) -> None:
+        interruption.count += 1
+        if interruption.count > 1:
+            _leave_now()
+        loop.call_soon_threadsafe(begin)
+
+    # The loop's own handlers would not run while a write to a full pipe blocks; these do.
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
     try:
         return await task
     except asyncio.CancelledError:
         if not interruption.count:
             raise
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
     streams.say("bestdefense: interrupted")
     return Exit.INTERRUPTED
 
