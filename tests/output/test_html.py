@@ -247,7 +247,7 @@ def test_the_numbers_stand_in_tables_too() -> None:
     shown = " ".join(" ".join(Page(report(SMALL)).text).split())
 
     assert "Critical 1 1 High 2 1 Medium 0 0" in shown
-    assert "failed: started, no result 1" in shown
+    assert "failed: no result 1" in shown
     assert "c.example failed ServerError 503 from the API" in shown
 
 
