@@ -119,7 +119,7 @@ class Engine:
         """Let a call fail as planned, having done its work or not."""
         if not plan.after_effect:
             await self._pause(plan.delay)
-        reply = success({})
+        reply: Reply | Stream = success({})
         if plan.after_effect or plan.kind in _EFFECTIVE:
             reply = await self._perform(incoming)
         if plan.after_effect:

@@ -78,8 +78,6 @@ async def send(
             chunk = next(chunks)
             await stream.write(chunk[:left])
             left -= min(left, len(chunk))
-        if not cut:
-            await stream.write_eof()
     except ConnectionError:
         # The client has gone; aiohttp sees the same.
         return stream

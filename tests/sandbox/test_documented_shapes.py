@@ -68,7 +68,7 @@ async def test_progress_can_be_told_without_the_undocumented_percentage(api: Api
 async def test_the_percentage_grows_to_a_hundred_only_at_the_end(api: Api) -> None:
     """A hundred per cent and completion are told by the same answer."""
     report = await api.create()
-    seen = []
+    seen: list[Any] = []
     while not seen or not seen[-1]["isCompleted"]:
         seen.append((await api.get(f"/api/report/{report}/progress")).data)
 

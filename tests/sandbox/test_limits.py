@@ -151,7 +151,7 @@ async def test_a_documented_limit_can_be_lifted(api: Api) -> None:
 @pytest.mark.bd_sandbox(limits={"sites.list": (1, 0.2)})
 async def test_a_limit_lasts_its_seconds_of_the_loop(api: Api) -> None:
     """Scan time is sped up, the client's waiting is not, and neither are limits."""
-    statuses = []
+    statuses: list[int] = []
     deadline = time.monotonic() + 5
     while statuses.count(200) < 2 and time.monotonic() < deadline:
         statuses.append((await api.get("/api/sites")).status)

@@ -1,4 +1,4 @@
-"""The plugin's fixtures work under every way of running asynchronous tests, and cost nothing idle."""
+"""The plugin's fixtures work however asynchronous tests are run, and cost nothing while unused."""
 
 import os
 import subprocess
