@@ -36,8 +36,8 @@ QUICK = RetryPolicy(base=0.01, throttled_base=0.01, longest_backoff=0.05)
 async def pair(**settings: Any) -> AsyncIterator[tuple[Sandbox, BestDefense]]:
     """Open a sandbox and a client of it that does not wait long between attempts."""
     async with Sandbox(sites=3) as sandbox:
-        arguments = {"token": sandbox.token, "base_url": sandbox.url, "retry": QUICK} | settings
-        async with BestDefense(**arguments) as bd:
+        arguments: dict[str, Any] = {"retry": QUICK} | settings
+        async with BestDefense(sandbox.token, sandbox.url, **arguments) as bd:
             yield sandbox, bd
 
 
@@ -322,4 +322,4 @@ async def test_arguments_that_make_no_sense_are_refused() -> None:
         {"requests_per_second": 0},
     ):
         with pytest.raises(ConfigError):
-            BestDefense("token", "http://127.0.0.1:9", **wrong)  # type: ignore[arg-type]
+            BestDefense("token", "http://127.0.0.1:9", **wrong)
