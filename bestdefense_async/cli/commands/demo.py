@@ -106,10 +106,9 @@ def _say_next() -> None:
 
 def _program() -> str:
     """Return how this command can be typed here."""
+    script, here = Path(sys.executable).parent / "bestdefense", Path.cwd()
+    if script.exists() and script.is_relative_to(here):
+        return str(script.relative_to(here))  # a checkout: its .venv is on no PATH
     if shutil.which("bestdefense"):
         return "bestdefense"
-    script = Path(sys.executable).parent / "bestdefense"
-    if not script.exists():
-        return f"{sys.executable} -m bestdefense_async"
-    here = Path.cwd()
-    return str(script.relative_to(here) if script.is_relative_to(here) else script)
+    return str(script) if script.exists() else f"{sys.executable} -m bestdefense_async"
