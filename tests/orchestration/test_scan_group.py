@@ -334,6 +334,45 @@ def test_no_more_scans_are_active_than_allowed() -> None:
     run(main)
 
 
+def test_a_group_may_be_fed_again_and_again() -> None:
+    """An iterable that has ended gives back what it held."""
+
+    async def main() -> None:
+        async with ScanGroup(FakeScans(3), max_active=1) as group:
+            for name in hosts(3):
+                group.feed([name])
+            first = [outcome.word async for outcome in group]
+            group.feed(["h0.example"])
+            second = [outcome.word async for outcome in group]
+
+        assert first == ["done"] * 3
+        assert second == ["not_started"]
+
+    run(main)
+
+
+def test_reading_a_long_list_lets_other_tasks_run() -> None:
+    """Also when nothing in it has to be waited for."""
+
+    async def main() -> None:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        async with ScanGroup(FakeScans()) as group:
+            group.feed(["not a target"] * 5_000)
+        task.cancel()
+
+        assert turns >= 50
+
+    run(main)
+
+
 def test_a_slow_consumer_holds_back_the_reading() -> None:
     """What is read is bounded by the backlog and the active scans."""
     taken = 0
@@ -426,6 +465,23 @@ def test_a_dead_token_ends_everything_and_says_so_for_each() -> None:
                 assert isinstance(outcome.error, AuthError)
                 assert outcome.error.report_id == outcome.report_id is not None
         assert client.calls("create") == 10
+
+    run(main)
+
+
+def test_a_token_found_dead_by_a_creation_is_not_tried_for_polls() -> None:
+    """All that is followed ends at once, not with its next poll."""
+
+    async def fault(operation: str, subject: str, nth: int) -> None:
+        if operation == "create" and subject == "s3":
+            raise denied(operation)
+
+    async def main() -> None:
+        outcomes = await scan(FakeScans(5, duration=1_000.0, fault=fault), hosts(5), max_active=4)
+
+        assert asyncio.get_running_loop().time() < 1_001.0
+        assert kinds(outcomes) == {"failed": 3, "not_started": 2}
+        assert set(errors_of(outcomes)) == {AuthError}
 
     run(main)
 
@@ -579,13 +635,13 @@ def test_cancelling_does_not_read_an_endless_input_to_its_end() -> None:
                 group.feed(f"h{number}.example" for number in itertools.count(50))
                 await asyncio.sleep(1.0)
                 raise KeyError
+        assert closed == [True]
         outcomes = [outcome async for outcome in group]
         assert [outcome.index for outcome in sorted(outcomes, key=lambda one: one.index)] == list(
             range(5)
         )
 
     run(main)
-    assert closed == [True]
 
 
 def test_a_handle_gives_its_outcome_also_after_the_block() -> None:
@@ -805,6 +861,7 @@ def test_a_full_disk_stops_new_starts_and_loses_nothing(
         assert kinds(outcomes) == expected
         assert set(errors_of(outcomes)) == {JournalError}
         assert client.calls("create") == expected.get("done", 0)
+        assert len([what for what, _ in journal.calls if what == "accepted"]) <= 8
 
     run(main)
 

@@ -1,0 +1,187 @@
+"""One thread that owns a database connection, and commits together what arrives together.
+
+A commit waits for the disk, which is nearly all that a write costs. So the thread takes whatever
+has piled up while it waited for the last commit, does it in one transaction, and answers everybody
+after the commit. Each piece of work stands in a savepoint: when one fails, the others stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from bestdefense_async.errors import BestDefenseError, JournalError, JournalMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+Work: TypeAlias = "Callable[[sqlite3.Connection], Any]"
+_Job: TypeAlias = "tuple[Work, asyncio.Future[Any] | None]"
+
+_LARGEST: Final = 1000
+"""Pieces of work in one transaction: more would only make the first of them wait longer."""
+
+
+def told(error: Exception) -> BestDefenseError:
+    """Return a fault of the database as an error of ours, in one sentence."""
+    if isinstance(error, BestDefenseError):
+        return error
+    words = str(error) or type(error).__name__
+    if "file is not a database" in words:
+        return JournalMismatch("The file is not a journal of this program.")
+    return JournalError(f"The journal cannot be read or written: {words}.")
+
+
+class JournalThread:
+    """Does pieces of work on the connection that `connect` opens, in the order of their arrival.
+
+    Args:
+        connect: Called in the thread. What it raises is what `start` raises.
+        on_end: Called in the thread, after the connection was closed.
+    """
+
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], *, on_end: Callable[[], None]
+    ) -> None:
+        self.commits = 0
+        """Transactions committed so far."""
+        self._connect = connect
+        self._on_end = on_end
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+
+    async def start(self) -> None:
+        """Open the connection. Raises what that raises, and leaves no thread then."""
+        self._thread = threading.Thread(target=self._run, name="bestdefense-journal", daemon=True)
+        self._thread.start()
+        try:
+            await asyncio.shield(self._started)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `work` returns, once it is committed. Cancelled, it is done all the same.
+
+        Raises:
+            JournalError: It could not be done; then nothing of it was.
+        """
+        self._check_open()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put((work, future))
+        return await future
+
+    def do_soon(self, work: Work) -> None:
+        """Do `work` before any later work; whether it could be done is not told."""
+        self._check_open()
+        self._jobs.put((work, None))
+
+    async def close(self) -> None:
+        """Do what was handed in, close the connection and end the thread. Again is harmless."""
+        if self._thread is None:
+            return
+        self._jobs.put(None)
+        await asyncio.shield(self._ended)
+        self._thread.join()  # its last act was to say so
+
+    def _check_open(self) -> None:
+        if self._thread is None or not self._thread.is_alive() or self._ended.done():
+            raise JournalError("The journal is closed.")
+
+    def _run(self) -> None:
+        try:
+            connection = self._connect()
+        except Exception as error:  # noqa: BLE001 - told to whoever opens
+            self._tell(_fail, [(self._started, told(error))])
+        else:
+            self._tell(_settle, [(self._started, None)])
+            try:
+                while (jobs := self._next()) is not None:
+                    self._transact(connection, jobs)
+            finally:
+                connection.close()
+        finally:
+            self._on_end()
+            self._tell(_settle, [(self._ended, None)])
+
+    def _next(self) -> list[_Job] | None:
+        """Wait for work and return all there is; None at the end."""
+        job = self._jobs.get()
+        jobs: list[_Job] = []
+        while job is not None:
+            jobs.append(job)
+            if len(jobs) >= _LARGEST or self._jobs.empty():
+                return jobs
+            job = self._jobs.get()
+        if jobs:
+            self._jobs.put(None)  # the end comes after these
+            return jobs
+        return None
+
+    def _transact(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        results: list[tuple[asyncio.Future[Any], Any]] = []
+        errors: list[tuple[asyncio.Future[Any], BestDefenseError]] = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for work, future in jobs:
+                try:
+                    result = _apart(connection, work)
+                except Exception as error:
+                    if not connection.in_transaction:  # the database has undone everything
+                        raise
+                    if future is not None:
+                        errors.append((future, told(error)))
+                else:
+                    if future is not None:
+                        results.append((future, result))
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - told to everybody in this transaction
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            reason = told(error)
+            errors = [(future, reason) for _, future in jobs if future is not None]
+            results = []
+        else:
+            self.commits += 1
+        self._tell(_settle, results)
+        self._tell(_fail, errors)
+
+    def _tell(self, how: Callable[[list[Any]], None], answers: list[Any]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(how, answers)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            pass
+
+
+def _apart(connection: sqlite3.Connection, work: Work) -> Any:  # noqa: ANN401 - what the work returns
+    """Do a piece of work so that its failure undoes only itself."""
+    connection.execute("SAVEPOINT work")
+    try:
+        result = work(connection)
+    except Exception:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO work")
+            connection.execute("RELEASE work")
+        raise
+    connection.execute("RELEASE work")
+    return result
+
+
+def _settle(results: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, result in results:
+        if not future.done():
+            future.set_result(result)
+
+
+def _fail(errors: list[tuple[asyncio.Future[Any], BestDefenseError]]) -> None:
+    for future, error in errors:
+        if not future.done():
+            future.set_exception(error)
