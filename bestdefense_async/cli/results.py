@@ -206,8 +206,9 @@ def _say_missing(rows: Sequence[Row]) -> None:
     """Name the first targets without a verdict, and why they have none."""
     missing = [row for row in rows if not row.has_verdict]
     for row in missing[:_SHOWN]:
-        report = f" (report {row.report_id})" if row.report_id else ""
         why = "it has no security result" if row.error is None else row.error.message
+        is_named = row.report_id is None or row.report_id in why
+        report = "" if is_named else f" (report {row.report_id})"
         word = row.outcome.replace("_", " ")
         streams.say(f"{word}: {visible(row.target)}{report}: {visible(why, longest=400)}")
     if len(missing) > _SHOWN:

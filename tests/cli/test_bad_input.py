@@ -99,6 +99,10 @@ ARGUMENTS = {
     "an arabic number": (["scan", "a.example", "--max-active", "\u0661"], "whole number"),
     "a time that is none": (["scan", "a.example", "--timeout", "nan"], "a time above 0"),
     "an unknown severity": (["scan", "a.example", "--fail-on", "severe"], "severe"),
+    "an intensity of nothing": (
+        ["scan", "a.example", "--type", "dns", "--intensity", "quick"],
+        "belong to a security scan",
+    ),
     "an unknown option": (["scan", "a.example", "--token", "x"], "No such option"),
     "an unknown command": (["scam"], "No such command"),
     "an unknown suffix": (["scan", "a.example", "-o", "report.doc"], "suffix"),

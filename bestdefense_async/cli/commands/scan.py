@@ -79,6 +79,8 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
     asked = connection()
     judging = Judging.from_words(words)
     options = ScanOptions(types=words["types"], intensity=words["intensity"], mode=words["mode"])
+    if "security" not in options.types and (options.intensity or options.mode):
+        raise ConfigError("--intensity and --mode belong to a security scan: add it to --type.")
     asked.check()
     found = collect(targets, listing)
     if found.repeated:
