@@ -20,6 +20,7 @@ from bestdefense_async.models import SEVERITIES
 from bestdefense_async.output.fingerprint import Changes, compare
 from bestdefense_async.output.palette import TONES, dark_rules
 from bestdefense_async.output.pictures.bars import Bar, stacked
+from bestdefense_async.output.pictures.changes import changes_bars
 from bestdefense_async.output.pictures.fleet import fleet_map
 from bestdefense_async.output.pictures.numbers import card, sign
 from bestdefense_async.output.pictures.timeline import timeline
@@ -105,6 +106,7 @@ def _facts(run: Run, verdict: Verdict, changes: Changes | None) -> dict[str, Any
         "facts": _about(run),
         "cards": _cards(bands, len(run.rows), changes),
         "fleet": fleet_map(bands) if run.rows else None,
+        "changes": None if changes is None else changes_bars(changes),
         "worst": _worst_bars(ranked),
         "weaknesses": _weakness_bars(kinds),
         "timeline": timeline(run),

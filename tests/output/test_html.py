@@ -258,6 +258,11 @@ def test_a_comparison_says_what_is_new_and_what_is_fixed() -> None:
 
     shown = " ".join(" ".join(Page(report(newer, older=older)).text).split())
 
+    [bars] = [
+        item for item in pictures(report(newer, older=older)) if item.get("class") == "changes"
+    ]
+
+    assert bars.findtext(f"{SVG}desc") == "High: 1 fixed, 0 new; Low: 0 fixed, 1 new."
     assert "1 new findings" in shown
     assert "1 fixed" in shown
     assert "High 1 1 0 1 1" in shown

@@ -207,13 +207,20 @@ def test_a_written_run_is_valid_and_reads_back_equal(run: Run, form: str, tmp_pa
     assert document(again, verdict) == document(run, verdict)
 
 
-def test_the_callback_secret_is_not_kept() -> None:
+SECRET = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "options",
+    [ScanOptions(callback_secret=SECRET), {"callback_secret": SECRET, "mode": "ai"}],
+    ids=["as scan options", "as plain values"],
+)
+def test_the_callback_secret_is_not_kept(options: object) -> None:
     """The secret signs callbacks; a log travels further than it may."""
-    secret = "ab" * 32
-    run = run_of(options=ScanOptions(callback_secret=secret))
+    run = run_of(options=options)
     verdict = judge(run.rows, Policy())
 
-    assert secret not in document(run, verdict) + saved_events(run, verdict) + repr(run)
+    assert SECRET not in document(run, verdict) + saved_events(run, verdict) + repr(run)
 
 
 def _line(**record: Any) -> str:
