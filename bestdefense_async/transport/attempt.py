@@ -172,7 +172,7 @@ class Attempt:
                     return True
         elif self._unfit >= _MOST_UNFIT:
             return False
-        return not protocol.is_connected() or protocol.should_close
+        return not protocol.is_connected() or protocol.should_close or _has_news(protocol)
 
 
 def _has_news(protocol: ResponseHandler) -> bool:
