@@ -50,7 +50,6 @@ ONLY_IN: dict[str, set[str]] = {
     "platformdirs": {"cli"},
     "pytest": {"testing"},
     "rich": {"cli", "output"},
-    "typed_settings": {"cli"},
 }
 
 PURE = ("core", "models")
