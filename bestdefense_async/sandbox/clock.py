@@ -21,8 +21,9 @@ class Clock:
     speed: float
     """Scan seconds that pass in one second of the loop."""
 
-    _loop: asyncio.AbstractEventLoop
-    _origin: float
+    loop: asyncio.AbstractEventLoop
+    origin: float
+    """The loop's time at which this clock showed zero."""
 
     @classmethod
     def started(cls, *, speed: float) -> Clock:
@@ -32,11 +33,11 @@ class Clock:
 
     def now(self) -> float:
         """Return the scan seconds since the start."""
-        return (self._loop.time() - self._origin) * self.speed
+        return (self.loop.time() - self.origin) * self.speed
 
     def loop_time(self) -> float:
         """Return the loop's own time, in which limits, delays and the ledger are kept."""
-        return self._loop.time()
+        return self.loop.time()
 
     def after(self, seconds: float) -> float:
         """Return the clock's reading `seconds` of the loop from now."""

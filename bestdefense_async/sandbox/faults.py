@@ -34,12 +34,36 @@ KINDS: frozenset[str] = frozenset(get_args(Kind))
 _STATUSES = range(200, 600)
 
 
+def _known_kind(_: object, __: object, value: str) -> None:
+    if value not in KINDS:
+        message = f"kind must be one of {', '.join(sorted(KINDS))}, not {value!r}"
+        raise ValueError(message)
+
+
+def _seconds(_: object, __: object, value: float) -> None:
+    if not 0 <= value < float("inf"):
+        message = f"delay must be seconds, zero or more, not {value!r}"
+        raise ValueError(message)
+
+
+def _ordinal(_: object, __: object, value: int | None) -> None:
+    if value is not None and value < 1:
+        message = f"nth and times count from 1, not {value!r}"
+        raise ValueError(message)
+
+
+def _share(_: object, __: object, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:
+        message = f"probability and cut lie between 0 and 1, not {value!r}"
+        raise ValueError(message)
+
+
 @frozen(kw_only=True)
 class FaultPlan:
     """One thing to go wrong. Without nth, times and probability it always does."""
 
-    operation: str = field()
-    kind: Kind = field(default="status")
+    operation: str
+    kind: Kind = field(default="status", validator=_known_kind)
     status: int | None = None
     """Status of the answer, 200 to 599."""
 
@@ -47,16 +71,16 @@ class FaultPlan:
     """Body of the answer instead of the usual envelope."""
 
     headers: Mapping[str, str] = field(factory=dict)
-    delay: float = field(default=0.0)
+    delay: float = field(default=0.0, validator=_seconds)
     """Seconds of the loop to wait first."""
 
-    nth: int | None = field(default=None)
+    nth: int | None = field(default=None, validator=_ordinal)
     """The first call to strike, 1-based, counted from when the fault was set."""
 
-    times: int | None = field(default=None)
+    times: int | None = field(default=None, validator=_ordinal)
     """How many calls in a row; 1 when only `nth` is given."""
 
-    probability: float | None = field(default=None)
+    probability: float | None = field(default=None, validator=_share)
     """The chance of each call, 0 to 1, seeded."""
 
     site: str | None = None
@@ -65,30 +89,8 @@ class FaultPlan:
     after_effect: bool = False
     """Let the call do its work first."""
 
-    cut: float = field(default=0.5)
+    cut: float = field(default=0.5, validator=_share)
     """The share of the body before the place that is truncated or corrupt."""
-
-    @kind.validator
-    def _known_kind(self, _: object, value: str) -> None:
-        if value not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(sorted(KINDS))}, not {value!r}")
-
-    @delay.validator
-    def _no_negative_delay(self, _: object, value: float) -> None:
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"delay must be seconds, zero or more, not {value!r}")
-
-    @nth.validator
-    @times.validator
-    def _positive(self, _: object, value: int | None) -> None:
-        if value is not None and value < 1:
-            raise ValueError(f"nth and times count from 1, not {value!r}")
-
-    @probability.validator
-    @cut.validator
-    def _share(self, _: object, value: float | None) -> None:
-        if value is not None and not 0 <= value <= 1:
-            raise ValueError(f"probability and cut lie between 0 and 1, not {value!r}")
 
     @classmethod
     def of(cls, operation: str, words: Mapping[str, Any], *, known: Container[str]) -> FaultPlan:

@@ -46,9 +46,11 @@ class Counter(Protocol):
 
     def admit(self, now: float) -> float:
         """Count a call and return 0, or return the seconds until one would be let in."""
+        ...
 
     def remaining(self, now: float) -> int:
         """Return how many calls would be let in now."""
+        ...
 
 
 @define

@@ -28,10 +28,12 @@ class Owned(Protocol):
     @property
     def id(self) -> str:
         """Its id."""
+        ...
 
     @property
     def organization(self) -> str:
         """Whose it is."""
+        ...
 
 
 Item = TypeVar("Item", bound=Owned)

@@ -14,12 +14,12 @@ from bestdefense_async.sandbox.alerts import Alerts
 from bestdefense_async.sandbox.clock import Clock
 from bestdefense_async.sandbox.connection import Listener
 from bestdefense_async.sandbox.engine import Engine
-from bestdefense_async.sandbox.faults import Fault, FaultPlan, Faults
+from bestdefense_async.sandbox.faults import Fault, Faults
 from bestdefense_async.sandbox.fleet import Fleet, Site
 from bestdefense_async.sandbox.handlers import HANDLERS
 from bestdefense_async.sandbox.ledger import Arrival, Ledger
 from bestdefense_async.sandbox.limits import Limits
-from bestdefense_async.sandbox.routes import CONTROL, DOCS, NAMES, OPERATIONS, Routes
+from bestdefense_async.sandbox.routes import CONTROL, DOCS, OPERATIONS, Routes
 from bestdefense_async.sandbox.scans import Scans
 from bestdefense_async.sandbox.settings import Settings, Words
 from bestdefense_async.sandbox.tokens import Tokens
@@ -186,9 +186,10 @@ class Sandbox:
                 probability, site, after_effect, cut. A fault with a delay alone only delays.
 
         Raises:
+            LookupError: there is no such site.
             ValueError: there is no such operation, or the plan is impossible.
         """
-        return self._open.faults.add(FaultPlan.of(operation, plan, known=NAMES))
+        return self._open.plan_fault(operation, plan)
 
     def script(
         self,

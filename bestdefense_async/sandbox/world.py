@@ -7,18 +7,19 @@ state is whole, also when the client has gone away meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from attrs import define, field
 
 from bestdefense_async.sandbox.agents import AgentFiles
 from bestdefense_async.sandbox.alerts import Alerts
 from bestdefense_async.sandbox.clock import Clock
-from bestdefense_async.sandbox.faults import Faults
+from bestdefense_async.sandbox.faults import Fault, FaultPlan, Faults
 from bestdefense_async.sandbox.fleet import Fleet, Site
 from bestdefense_async.sandbox.ledger import Ledger
 from bestdefense_async.sandbox.limits import Limits
 from bestdefense_async.sandbox.records import NetworkScan, Remediation, Schedule, Shelf
+from bestdefense_async.sandbox.routes import NAMES
 from bestdefense_async.sandbox.scans import Scan, Scans
 from bestdefense_async.sandbox.scenarios import Scenario
 from bestdefense_async.sandbox.tokens import PERMISSIONS, Token, Tokens
@@ -55,9 +56,9 @@ class World:
     """AI remediation credits an organization begins with."""
 
     credits: dict[str, int] = field(factory=dict)
-    schedules: Shelf[Schedule] = field(factory=Shelf)
-    remediations: Shelf[Remediation] = field(factory=Shelf)
-    network_scans: Shelf[NetworkScan] = field(factory=Shelf)
+    schedules: Shelf[Schedule] = field(factory=Shelf[Schedule])
+    remediations: Shelf[Remediation] = field(factory=Shelf[Remediation])
+    network_scans: Shelf[NetworkScan] = field(factory=Shelf[NetworkScan])
     control_token: str | None = field(default=None, repr=False)
     url: str = ""
     """Scheme, host and port it is reached at."""
@@ -68,6 +69,19 @@ class World:
     def credits_of(self, organization: str) -> int:
         """Return how many AI remediation credits the organization has left."""
         return self.credits.get(organization, self.starting_credits)
+
+    def plan_fault(self, operation: str, words: Mapping[str, Any]) -> Fault:
+        """Set a fault from the keyword arguments of `FaultPlan`.
+
+        Raises:
+            LookupError: there is no such site.
+            ValueError: there is no such operation, or the plan is impossible.
+        """
+        plan = FaultPlan.of(operation, words, known=NAMES)
+        if plan.site is not None:
+            # A fault about nothing would silently never strike.
+            self.fleet.find(plan.site)
+        return self.faults.add(plan)
 
     def issue(
         self,

@@ -235,3 +235,9 @@ async def test_an_impossible_fault_is_refused_when_it_is_set(
     """A fault that would silently never strike makes a test worthless."""
     with pytest.raises(ValueError, match=r"\w"):
         bd_sandbox.fault(operation, **plan)
+
+
+async def test_a_fault_about_an_unknown_site_is_refused(bd_sandbox: Sandbox) -> None:
+    """It would never strike."""
+    with pytest.raises(LookupError):
+        bd_sandbox.fault("*", status=503, site="nowhere.example")

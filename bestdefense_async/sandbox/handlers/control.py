@@ -12,9 +12,7 @@ from functools import wraps
 from typing import Any
 
 from bestdefense_async.sandbox import options
-from bestdefense_async.sandbox.faults import FaultPlan
 from bestdefense_async.sandbox.replies import Reply, success
-from bestdefense_async.sandbox.routes import NAMES
 from bestdefense_async.sandbox.world import Call, World, refuse
 
 _Control = Callable[[World, Call], Reply]
@@ -55,7 +53,7 @@ def set_fault(world: World, call: Call) -> Reply:
     words: dict[str, Any] = options.read_json(call.body)
     operation = options.text(words, "operation")
     del words["operation"]
-    world.faults.add(FaultPlan.of(operation, words, known=NAMES))
+    world.plan_fault(operation, words)
     return success({"active": len(world.faults.active)})
 
 
