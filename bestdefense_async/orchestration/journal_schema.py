@@ -63,22 +63,21 @@ VERSION: Final = len(MIGRATIONS)
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open an existing file for statements whose transactions are written out.
+    """Open an existing file, without changing it.
 
     Raises:
         sqlite3.Error: It cannot be opened, or is no SQLite file.
     """
     # SQLite waits a little for a reader that copies the file; another writer is kept out by lock.
-    connection = sqlite3.connect(
+    return sqlite3.connect(
         f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=5.0
     )
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+
+
+def make_durable(connection: sqlite3.Connection) -> None:
+    """Let a commit be on the disk when it returns. Changes the file: only after `check`."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

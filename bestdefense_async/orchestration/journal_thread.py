@@ -8,14 +8,15 @@ after the commit. Each piece of work stands in a savepoint: when one fails, the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
-import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from bestdefense_async.errors import BestDefenseError, JournalError, JournalMismatch
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
 
 T = TypeVar("T")
@@ -155,10 +156,8 @@ class JournalThread:
         self._tell(_fail, errors)
 
     def _tell(self, how: Callable[[list[Any]], None], answers: list[Any]) -> None:
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(how, answers)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            pass
 
 
 def _apart(connection: sqlite3.Connection, work: Work) -> Any:  # noqa: ANN401 - what the work returns

@@ -1,0 +1,57 @@
+"""A process that scans with a journal until it is done or killed: `python journal_runs.py ...`."""
+
+import asyncio
+import resource
+import sys
+from collections import Counter
+from pathlib import Path
+
+from bestdefense_async import BestDefense
+from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.models import ScanOptions
+from bestdefense_async.orchestration import ScanGroup
+from bestdefense_async.orchestration.sqlite_journal import SqliteJournal
+
+
+async def resume(path: Path, url: str, token: str, speed: float) -> None:
+    """Scan what remains of a journal's run."""
+    polling = PollPolicy(speed=speed)
+    async with (
+        await SqliteJournal.open(path, base_url=url, token=token) as journal,
+        BestDefense(token, url) as client,
+        ScanGroup(client, journal=journal, polling=polling, max_active=60) as group,
+    ):
+        group.feed(await journal.remaining())
+        print("started", flush=True)  # noqa: T201 - the parent waits for it
+        async for _ in group:
+            pass
+
+
+async def fill(path: Path) -> None:
+    """Claim and create scans until the disk is full, and tell how many."""
+    told: Counter[str] = Counter()
+    journal = await SqliteJournal.create(
+        path, base_url="http://x", token="t", options=ScanOptions()
+    )
+    # After the file exists, it may not grow without end: what a full disk looks like.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    async with journal:
+        for index in range(5_000):
+            try:
+                await journal.accepted(index, target=f"h{index}.example", site_id=f"s{index}")
+                if not await journal.claimed(index, site_id=f"s{index}", at=1.0):
+                    break
+                told["claimed"] += 1
+                await journal.created(index, report_id=f"r{index}")
+                told["created"] += 1
+            except Exception as error:  # noqa: BLE001 - its kind is what the test asks
+                told[type(error).__name__] += 1
+                break
+    print(told["claimed"], told["created"], told["JournalError"])  # noqa: T201 - for the parent
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "fill":
+        asyncio.run(fill(Path(sys.argv[2])))
+    else:
+        asyncio.run(resume(Path(sys.argv[2]), sys.argv[3], sys.argv[4], float(sys.argv[5])))
