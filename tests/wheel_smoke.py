@@ -77,12 +77,16 @@ def check_contents(wheel: Path) -> None:
 def install(python: Path, *what: str | Path) -> None:
     """Install into an environment in the way run.py does, with the first tool that can."""
     sys.path.insert(0, str(ROOT))
+    output = ""
     for _tool, prepare, command in importlib.import_module("run").installers(str(python)):
-        if prepare is not None:
-            subprocess.run(prepare, check=True, cwd=ROOT)
-        if subprocess.run([*command, *what], check=False, cwd=ROOT).returncode == 0:
+        for step in [*([prepare] if prepare else []), [*command, *what]]:
+            done = subprocess.run(step, check=False, cwd=ROOT, capture_output=True, text=True)
+            output += done.stdout + done.stderr
+            if done.returncode != 0:
+                break
+        else:
             return
-    sys.exit(f"wheel: FAILED to install {' '.join(map(str, what))}")
+    sys.exit(f"{output}\nwheel: FAILED to install {' '.join(map(str, what))}")
 
 
 def main() -> None:
@@ -106,6 +110,8 @@ def main() -> None:
         run(command, "--version", cwd=away, expect=version)
         run(python, "-m", PACKAGE, "--help", cwd=away, expect="Usage")
         run(command, "demo", "--sites", "5", cwd=away)
+        if not (away / "bestdefense-demo/report.html").is_file():
+            sys.exit("wheel: FAILED, the demo left no report")
 
         install(python, "--require-hashes", "-r", "requirements/test.txt")
         (away / "test_plugin.py").write_text(PLUGIN_TEST, "utf-8")
