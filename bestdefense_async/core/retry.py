@@ -142,12 +142,7 @@ def _is_passing(error: BestDefenseError, attempt: int) -> bool:
             return False
     return isinstance(
         error,
-        ConnectError
-        | ProxyError
-        | ConnectionLost
-        | AttemptTimeout
-        | Truncated
-        | RateLimited,
+        ConnectError | ProxyError | ConnectionLost | AttemptTimeout | Truncated | RateLimited,
     )
 
 

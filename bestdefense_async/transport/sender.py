@@ -160,7 +160,7 @@ class Sender:
                 if stream.status == 200:  # noqa: PLR2004  # the whole file
                     await store(stream.chunks(), final, sha256=digest, size=size)
                     return
-                excerpt = b"".join([chunk async for chunk in stream.chunks()][:1])
+                excerpt = await anext(stream.chunks(), b"")
                 reply = Reply(status=stream.status, headers=stream.headers, body=excerpt)
                 read_envelope(reply, call.request, secret)
                 raise ProtocolError(f"The file was answered with status {stream.status}.")
