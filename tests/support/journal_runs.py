@@ -34,7 +34,7 @@ async def fill(path: Path) -> None:
         path, base_url="http://x", token="t", options=ScanOptions()
     )
     # After the file exists, it may not grow without end: what a full disk looks like.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
     async with journal:
         for index in range(5_000):
             try:
