@@ -186,7 +186,17 @@ class Caution:
 class Allowance:
     """What the server's rate headers leave us at present."""
 
-    __slots__ = ("_credit", "_heard_at", "_lowest", "_opens", "_pace", "_sent", "_stragglers", "_straggling_until", "limit")
+    __slots__ = (
+        "_credit",
+        "_heard_at",
+        "_lowest",
+        "_opens",
+        "_pace",
+        "_sent",
+        "_stragglers",
+        "_straggling_until",
+        "limit",
+    )
 
     limit: int | None
     """The server's own number of calls per period, None while it has not said one."""

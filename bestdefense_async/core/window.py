@@ -24,7 +24,8 @@ Three choices make it hold on a real network:
 For given stamps, each S forbids one interval [S, T(S)] of t. It is empty unless S lies at or below
 the *edge*: P after the N-th newest call, until when the log is full anyway. So the earliest
 legal t is the largest of the edge and all T(S). Between stamps the estimate grows with S, so only
-S = e and S = e + P for a stamp e can be tight: two passes over at most the stamps of 2P.
+S = e and S = e + P for a stamp e can be tight: two passes over the stamps of 2P, kept until one
+of them changes.
 
 `Paced` spends the same limit evenly instead: a leaky bucket of `burst` that leaks (N - burst + 1)
 calls per P. It holds burst + N - burst calls in any period, so it too keeps all the policies above,
@@ -104,9 +105,9 @@ class Window:
         edge = stamps[nth] + period
         latest = edge
         first = 0  # the first stamp e with e + P >= S, for S = stamps[at]
-        for at in range(bisect_right(stamps, edge)):
+        for at in range(nth + 1, bisect_right(stamps, edge)):
             start = stamps[at]
-            if at and start == stamps[at - 1]:
+            if start == stamps[at - 1]:
                 continue
             while stamps[first] + period < start:
                 first += 1
@@ -162,13 +163,10 @@ class Window:
 def _free_from(start: float, period: float, before: int, room: int) -> float:
     """Return T(S): until when the estimate for a window that began at `start` is full.
 
-    `before` is A(S), `room` is N - C(S). Before `start` there is no such window.
+    `before` is A(S), `room` is N - C(S). Without any room S lies at or below the N-th newest
+    stamp, and the edge is later than S + P.
     """
-    if room <= 0:
-        return start + period
-    if before < room:
-        return -math.inf
-    return start + period * (1 - room / before)
+    return start + period * (1 - room / before) if 0 < room <= before else -math.inf
 
 
 class Paced:

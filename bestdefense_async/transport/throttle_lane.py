@@ -139,7 +139,10 @@ class Lane:
             self._expiries[waiter] = self._loop.call_at(permit.deadline, self._expire, waiter)
         queue.append(waiter)
         self._alive += 1
-        if self._timer is None:
+        if self._timer is None and self._waking:
+            # Granted right here it would not even yield, and so pass those that are waking.
+            self._wake_at(self._loop.time())
+        elif self._timer is None:
             self._advance()
         return waiter
 
@@ -157,8 +160,7 @@ class Lane:
     def _bury(self) -> None:
         """Note that a waiter left without a permit; sweep when most entries are dead."""
         self._alive -= 1
-        entries = len(self._first) + len(self._queue)
-        if not self._alive or entries > 2 * self._alive + SWEEP_FROM:
+        if len(self._first) + len(self._queue) > 2 * self._alive + SWEEP_FROM:
             for queue in (self._first, self._queue):
                 alive = [waiter for waiter in queue if not waiter.done()]
                 queue.clear()

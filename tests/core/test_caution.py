@@ -199,9 +199,7 @@ def test_a_share_never_falls_below_a_quarter() -> None:
     """A client that came second and got nothing still has a foot in the door."""
     caution = Caution(MINUTE, unknown_until=LONG_AGO)
     for now in (100.0, 110.0, 120.0):
-        caution.refused(
-            now, sent=now - 0.1, hint=None, in_flight=1, part_got=0.0, uniform=longest
-        )
+        caution.refused(now, sent=now - 0.1, hint=None, in_flight=1, part_got=0.0, uniform=longest)
         assert caution.share(now) in {1.0, 0.25}
 
 
@@ -232,7 +230,6 @@ def hear(
 def test_what_the_server_offers_is_spent_call_by_call() -> None:
     """Three left are three calls, less those in flight."""
     allowance = Allowance(pace=1.0)
-    assert not allowance.is_welcome
     hear(allowance, 3, in_flight=1)
     welcomed = 0
     while allowance.is_welcome:

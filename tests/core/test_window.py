@@ -43,9 +43,7 @@ moments = st.lists(st.floats(0, 3 * PER).map(lambda moment: round(moment, 2)), m
 
 
 @given(moments, st.integers(1, 8), st.integers(0, 8))
-def test_the_closed_form_is_the_definition(
-    stamps: list[float], calls: int, in_flight: int
-) -> None:
+def test_the_closed_form_is_the_definition(stamps: list[float], calls: int, in_flight: int) -> None:
     """At the earliest moment every estimate has room, and just before it some has none."""
     opens = window_of(stamps, calls).not_before(in_flight, calls)
     if in_flight >= calls and stamps:

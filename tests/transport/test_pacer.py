@@ -64,7 +64,7 @@ def test_a_cancelled_turn_takes_no_time_from_others() -> None:
 @pytest.mark.parametrize(
     "rate", [0, -1, float("nan"), float("inf"), True, "4", None, 5e-324], ids=repr
 )
-def test_a_rate_that_is_none_is_a_wrong_setting(rate: Any) -> None:  # noqa: ANN401
+def test_a_rate_that_is_none_is_a_wrong_setting(rate: Any) -> None:
     """Said when it is set, not by a division later."""
     with pytest.raises(ConfigError):
         Pacer(rate)

@@ -32,10 +32,22 @@ every_limit = pytest.mark.parametrize(
 seeds = st.integers(0, 2**32)
 
 
-def network(policy: str, limit: Limit, chance: random.Random, **settings_: bool) -> Network:
+def network(
+    policy: str,
+    limit: Limit,
+    chance: random.Random,
+    *,
+    says_remaining: bool = False,
+    says_retry_after: bool = False,
+) -> Network:
     """Return a server of that policy at a random phase, behind a network."""
     phase = 1000.0 + chance.uniform(0, limit.per)
-    return Network(POLICIES[policy](limit.calls, limit.per, phase), chance, **settings_)
+    return Network(
+        POLICIES[policy](limit.calls, limit.per, phase),
+        chance,
+        says_remaining=says_remaining,
+        says_retry_after=says_retry_after,
+    )
 
 
 def throttle_of(*limits: Limit, chance: random.Random, known: bool) -> Throttle:

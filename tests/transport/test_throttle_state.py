@@ -29,7 +29,7 @@ def new_process(directory: Path, *, lag: float = 0.0, limit: Limit = HOUR) -> Th
         {LIMIT_CLASS: (limit,)},
         state_dir=directory,
         wall_clock=lambda: WALL + loop.time() + lag,
-        uniform=lambda low, high: high,
+        uniform=lambda _, high: high,
     ).of("key of a token")
 
 
@@ -120,7 +120,7 @@ def test_a_wall_clock_set_back_makes_calls_younger_never_older(tmp_path: Path) -
 
 
 def test_the_file_is_for_its_owner_alone_and_names_no_token(tmp_path: Path) -> None:
-    """Mode 0600 in a directory of mode 0700, nothing left of the writing, no key in name or text."""
+    """Mode 0600 in a directory of mode 0700, nothing half written, no key in name or text."""
 
     async def main() -> None:
         await make(new_process(tmp_path / "state" / "limits"), 2)
