@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 
-_EXTRA: Final = "\0extra"
-"""Where unknown members travel to the `extra` attribute; no JSON key of a server is taken away."""
+_EXTRA: Final = "\x01extra"
+"""Where unknown members travel to the `extra` attribute; no JSON key of a server is taken away.
+
+Not a NUL: cattrs before 26.2 writes it into source code that Python then cannot compile.
+"""
 
 _WIRE_NAMES: Final[dict[tuple[type, str], str]] = {
     (Progress, "is_completed"): "isCompleted",
