@@ -40,8 +40,10 @@ async def test_a_creation_answers_at_top_level_without_data(api: Api) -> None:
 
 async def test_a_scan_is_followed_to_its_findings(api: Api) -> None:
     """Progress, overview and alerts lead from the report's UUID to the findings by a number."""
+    endless = api.sandbox.site_ids[1]
+    api.sandbox.script(endless, duration=float("inf"))
+    early = await api.get(f"/api/report/{await api.create(endless)}/overview")
     report = await api.create()
-    early = await api.get(f"/api/report/{report}/overview")
     security_id = await api.finish(report)
     late = await api.get(f"/api/report/{report}/overview")
     alerts = await api.get(f"/api/report/vortex/{security_id}/alerts")
@@ -58,6 +60,7 @@ async def test_a_scan_is_followed_to_its_findings(api: Api) -> None:
 @pytest.mark.bd_sandbox(percentage=False)
 async def test_progress_can_be_told_without_the_undocumented_percentage(api: Api) -> None:
     """With the key switched off only `isCompleted` is told."""
+    api.sandbox.script(api.sandbox.site_ids[0], duration=float("inf"))
     report = await api.create()
 
     answer = await api.get(f"/api/report/{report}/progress")
