@@ -49,7 +49,7 @@ class JournalThread:
     def __init__(
         self, connect: Callable[[], sqlite3.Connection], *, on_end: Callable[[], None]
     ) -> None:
-        self.commits = 0
+        self.commits: int = 0
         """Transactions committed so far."""
         self._connect = connect
         self._on_end = on_end
