@@ -1,6 +1,6 @@
 """Limits against simulated servers, in virtual time, with a bare AsyncLimiter in the same run.
 
-    python -m benchmarks.limits [--seconds 10000] [--waiters 10000 100000]
+    python -m benchmarks.limits [--seconds 5000] [--waiters 10000 100000]
 
 Prints, per counting policy of the server and per demand, the 429s received and the calls served as
 a share of what a client could get that knows the server's policy and phase and has no network
@@ -282,8 +282,8 @@ def _restarted(policy: str, limit: Limit, says: bool, directory: str, is_saved: 
 Worker = Callable[[], Awaitable[None]]
 
 
-def _shared_future(loop: asyncio.AbstractEventLoop) -> tuple[Worker, Callable[[], None]]:
-    gate = loop.create_future()
+async def _shared_future(_waiters: int) -> tuple[Worker, Callable[[], None]]:
+    gate = asyncio.get_running_loop().create_future()
 
     async def acquire() -> None:
         await gate
@@ -294,7 +294,8 @@ def _shared_future(loop: asyncio.AbstractEventLoop) -> tuple[Worker, Callable[[]
     return work, lambda: gate.set_result(None)
 
 
-def _own_future(loop: asyncio.AbstractEventLoop) -> tuple[Worker, Callable[[], None]]:
+async def _own_future(_waiters: int) -> tuple[Worker, Callable[[], None]]:
+    loop = asyncio.get_running_loop()
     waiters: list[asyncio.Future[None]] = []
 
     async def acquire() -> None:
@@ -312,21 +313,23 @@ def _own_future(loop: asyncio.AbstractEventLoop) -> tuple[Worker, Callable[[], N
     return work, release
 
 
-def _throttle(loop: asyncio.AbstractEventLoop) -> tuple[Worker, Callable[[], None]]:
-    throttle = Throttle({LIMIT_CLASS: (Limit(1, per=1.0),)}, known_since=KNOWN)
-    holder = throttle.admit(LIMIT_CLASS)
-    loop.create_task(holder.__aenter__())
+async def _throttle(waiters: int) -> tuple[Worker, Callable[[], None]]:
+    throttle = Throttle({})
+    closing, opening = [throttle.admit("sites.list") for _ in range(2)]
+    await closing.__aenter__()
+    await opening.__aenter__()
+    closing.answered({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1000"})
 
     async def work() -> None:
-        async with throttle.admit(LIMIT_CLASS) as permit:
-            permit.unsent()
+        async with throttle.admit("sites.list") as permit:
+            permit.answered({})
 
-    return work, holder.unsent
+    return work, lambda: opening.answered({"x-ratelimit-remaining": str(waiters)})
 
 
-def _limiter(loop: asyncio.AbstractEventLoop) -> tuple[Worker, Callable[[], None]]:
-    limiter = AsyncLimiter(1, 1e-6)
-    loop.create_task(limiter.acquire())
+async def _limiter(waiters: int) -> tuple[Worker, Callable[[], None]]:
+    limiter = AsyncLimiter(waiters, 1.0)
+    await limiter.acquire(waiters)
 
     async def work() -> None:
         async with limiter:
@@ -338,15 +341,13 @@ def _limiter(loop: asyncio.AbstractEventLoop) -> tuple[Worker, Callable[[], None
 KINDS = {
     "bare task, one future for all": _shared_future,
     "bare task, a future each": _own_future,
-    "ours: ask, wait, be granted, give back": _throttle,
+    "ours: wait, be granted, be answered": _throttle,
     "AsyncLimiter": _limiter,
 }
 
 
 async def _cpu(kind: str, waiters: int) -> float:
-    loop = asyncio.get_running_loop()
-    work, release = KINDS[kind](loop)
-    await asyncio.sleep(0)
+    work, release = await KINDS[kind](waiters)
     gc.collect()
     gc.disable()
     begun = time.process_time()
@@ -362,9 +363,7 @@ async def _cpu(kind: str, waiters: int) -> float:
 
 async def _memory(kind: str, waiters: int) -> tuple[float, float]:
     """Return bytes per parked task, and seconds to cancel them all."""
-    loop = asyncio.get_running_loop()
-    work, _ = KINDS[kind](loop)
-    await asyncio.sleep(0)
+    work, _ = await KINDS[kind](waiters)
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -425,7 +424,7 @@ async def _uncontended() -> None:
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10_000.0)
+    parser.add_argument("--seconds", type=float, default=5000.0)
     parser.add_argument("--waiters", type=int, nargs="*", default=[10_000, 100_000])
     options = parser.parse_args()
     alone(MINUTE, options.seconds)
