@@ -8,6 +8,7 @@ the moment the answer's headers are seen.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ from bestdefense_async.transport.throttle import Throttles
 from bestdefense_async.transport.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from bestdefense_async.core.secret import Secret
@@ -251,9 +252,7 @@ class Sender:
                 call.request.route.name, deadline=call.deadline, again=call.is_again
             )
             try:
-                async with permit, self._shared.slots:
-                    if self._shared.pacer is not None:
-                        await self._shared.pacer.turn()
+                async with permit, self._turn(permit):
                     if not permit.is_stale:
                         self._note_wait(call, secret, loop.time() - asked)
                         return await self._attempt(call, secret, permit)
@@ -261,6 +260,20 @@ class Sender:
                     call.is_again = True
             except DeadlineExceeded as error:
                 return error
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, permit: Permit) -> AsyncIterator[None]:
+        """Hold a slot, at the pace; a call that is cancelled before it has one was not sent."""
+        has_come = False
+        try:
+            async with self._shared.slots:
+                if self._shared.pacer is not None:
+                    await self._shared.pacer.turn()
+                has_come = True
+                yield
+        finally:
+            if not has_come:
+                permit.unsent()
 
     async def _attempt(self, call: _Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
         started = asyncio.get_running_loop().time()
