@@ -146,6 +146,7 @@ class BestDefense(View):
         base = base_url_from(base_url)
         source = token_from_environment()[0] if token is None else token
         self._hooks = Hooks(hooks)
+        lifetime = Lifetime()
         self._wire = Wire(
             WireSettings(
                 base_url=str(base),
@@ -153,9 +154,10 @@ class BestDefense(View):
                 ssl_context=ssl_context,
             ),
             session=session,
+            lifetime=lifetime,
         )
         shared = Shared(
-            lifetime=Lifetime(),
+            lifetime=lifetime,
             wire=self._wire,
             throttles=Throttles(_merged(limits or {}), state_dir=state_dir),
             slots=asyncio.Semaphore(max_in_flight),
@@ -181,7 +183,6 @@ class BestDefense(View):
 
     async def aclose(self) -> None:
         """Close the client: calls under way end with `ClientClosed`. May be called again."""
-        await self._shared.lifetime.end()
         await self._wire.aclose()
         await asyncio.to_thread(self._hooks.close)
 

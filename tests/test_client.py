@@ -39,15 +39,19 @@ async def test_views_share_the_pool_and_see_their_own_organization() -> None:
         assert not {site.id for site in mine} & {site.id for site in theirs}
 
 
-async def test_closing_ends_what_is_under_way_and_may_be_repeated() -> None:
-    """Promptly, also with an answer outstanding; afterwards calls are refused."""
+@pytest.mark.parametrize("turns", range(6))
+async def test_closing_ends_what_is_under_way_and_may_be_repeated(turns: int) -> None:
+    """Promptly, also twice at once with answers outstanding; afterwards calls are refused."""
     async with Sandbox(sites=1) as sandbox:
         sandbox.fault("sites.list", kind="hang")
         bd = BestDefense(sandbox.token, sandbox.url, retry=RetryPolicy(attempts=1))
         calls = [asyncio.ensure_future(bd.sites.list()) for _ in range(5)]
         await asyncio.sleep(0.1)
         async with asyncio.timeout(2):
-            await bd.aclose()
+            first = asyncio.ensure_future(bd.aclose())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.gather(first, bd.aclose())
             answers = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(answer) for answer in answers} == {ClientClosed}
         await bd.aclose()

@@ -1,4 +1,4 @@
-"""How long a client may be used, by whom, and how its end reaches the calls under way."""
+"""How long a client may be used, by whom, and how its end reaches what is under way."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 
 class Lifetime:
-    """Belongs to the first loop and process that use the client, until it ends."""
+    """Belongs to the process that made it and the first loop that uses it, until it ends.
+
+    Whatever must not outlive it runs under an `asyncio.Timeout` that is registered here between
+    `enter` and `leave`: the end makes them all expire at once.
+    """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
         self._scopes: set[asyncio.Timeout] = set()
-        self._nothing_under_way = asyncio.Event()
+        self._emptied = asyncio.Event()
         self.is_over: bool = False
 
     def check(self) -> asyncio.AbstractEventLoop:
@@ -31,18 +35,22 @@ class Lifetime:
             WrongLoop: It belongs to another loop, or another process.
         """
         loop = asyncio.get_running_loop()
-        if self._process != os.getpid():
-            raise WrongLoop("This client was opened before a fork: open one per process.")
         if self._loop is None:
             self._loop = loop
-        elif self._loop is not loop:
-            raise WrongLoop(
-                "This client belongs to another event loop (a second asyncio.run, another thread, "
-                "a test with a loop of its own): open one per loop."
-            )
+        self._check_home(loop)
         if self.is_over:
             raise ClientClosed("The client is closed.")
         return loop
+
+    def enter(self, scope: asyncio.Timeout) -> None:
+        """Register a scope that has just been entered."""
+        self._scopes.add(scope)
+
+    def leave(self, scope: asyncio.Timeout) -> None:
+        """Forget a scope that has been left."""
+        self._scopes.discard(scope)
+        if self.is_over and not self._scopes:
+            self._emptied.set()
 
     @contextlib.asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
@@ -55,25 +63,41 @@ class Lifetime:
         is_cut_off = False
         try:
             async with scope:
-                self._scopes.add(scope)
-                try:
-                    yield
-                finally:
-                    self._scopes.discard(scope)
-                    if self.is_over and not self._scopes:
-                        self._nothing_under_way.set()
+                self.enter(scope)
+                yield
         except TimeoutError:
             if not scope.expired():
                 raise
             is_cut_off = True
+        finally:
+            self.leave(scope)
         if is_cut_off:
             raise ClientClosed("The client was closed while the call was under way.")
 
     async def end(self) -> None:
-        """Refuse new calls and end those under way; returns when they have ended."""
+        """Refuse new calls and end what is under way; returns when it has ended.
+
+        May be called again, also while an earlier call still waits.
+
+        Raises:
+            WrongLoop: The client belongs to another loop or process.
+        """
         self.is_over = True
-        now = asyncio.get_running_loop().time()
-        for scope in list(self._scopes):
-            scope.reschedule(now)
+        if self._loop is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._check_home(loop)
+        for scope in self._scopes:
+            if not scope.expired():
+                scope.reschedule(loop.time())
         if self._scopes:
-            await self._nothing_under_way.wait()
+            await self._emptied.wait()
+
+    def _check_home(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._process != os.getpid():
+            raise WrongLoop("This client was opened before a fork: open one per process.")
+        if self._loop is not loop:
+            raise WrongLoop(
+                "This client belongs to another event loop (a second asyncio.run, another thread, "
+                "or a fixture of another scope): open one per loop."
+            )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -22,12 +21,12 @@ from bestdefense_async.errors import (
     ProxyError,
     RedirectRefused,
     Sent,
-    WrongLoop,
     clean_text,
 )
 from bestdefense_async.transport.attempt import Attempt
 from bestdefense_async.transport.body import read_body, read_excerpt
 from bestdefense_async.transport.faults import explain
+from bestdefense_async.transport.lifetime import Lifetime
 from bestdefense_async.transport.session import MIB, WireSettings, open_session, parse_proxy
 from bestdefense_async.transport.stream import Stream
 
@@ -50,23 +49,24 @@ class Wire:
         session: An aiohttp session whose connections to use. It is never closed or changed, and
             its connections must be fit for our settings: its connector's TLS and resolver count,
             ours do not.
+        lifetime: Shared with others that end together with the wire; None for one of its own.
 
     Raises:
         ConfigError: The proxy cannot be used.
     """
 
     def __init__(
-        self, settings: WireSettings, *, session: aiohttp.ClientSession | None = None
+        self,
+        settings: WireSettings,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        lifetime: Lifetime | None = None,
     ) -> None:
         self._settings = settings
         self._proxy = None if settings.proxy is None else parse_proxy(settings.proxy)
         self._borrowed = session
         self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = 0
-        self._is_closed = False
-        self._scopes: set[asyncio.Timeout] = set()
-        self._emptied: asyncio.Event | None = None
+        self._lifetime = Lifetime() if lifetime is None else lifetime
         parts = urlsplit(settings.base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
 
@@ -140,18 +140,9 @@ class Wire:
         Raises:
             WrongLoop: The wire belongs to another loop or process.
         """
-        self._is_closed = True
-        if self._session is None:
-            return
-        self._check_home()
-        loop = asyncio.get_running_loop()
-        for scope in self._scopes:
-            if not scope.expired():
-                scope.reschedule(loop.time())
-        while self._scopes:
-            self._emptied = self._emptied or asyncio.Event()
-            await self._emptied.wait()
-        await self._session.close()
+        await self._lifetime.end()
+        if self._session is not None:
+            await self._session.close()
 
     async def run(self, work: Awaitable[T], attempt: Attempt, timeout: float) -> T | BaseException:
         """Return the result of `work`, or the error to raise: ours, or a genuine cancellation.
@@ -162,14 +153,12 @@ class Wire:
         scope = asyncio.timeout(timeout)
         try:
             async with scope:
-                self._scopes.add(scope)
+                self._lifetime.enter(scope)
                 return await work
         except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  # aiohttp lets out anything
             error: BaseException = caught
         finally:
-            self._scopes.discard(scope)
-            if self._emptied is not None and not self._scopes:
-                self._emptied.set()
+            self._lifetime.leave(scope)
         return self._judge(error, attempt, timeout, is_late=scope.expired())
 
     def _judge(
@@ -182,7 +171,7 @@ class Wire:
                 return error.with_traceback(None)
         if isinstance(error, BestDefenseError):
             return error.with_traceback(None)
-        if self._is_closed or (self._borrowed is not None and self._borrowed.closed):
+        if self._lifetime.is_over or (self._borrowed is not None and self._borrowed.closed):
             return ClientClosed("The client was closed during this call.", sent=attempt.sent)
         if is_late and isinstance(error, TimeoutError):
             return AttemptTimeout(
@@ -261,23 +250,10 @@ class Wire:
         return response
 
     def _open(self) -> aiohttp.ClientSession:
-        if self._is_closed:
-            raise ClientClosed("The client is closed.")
+        loop = self._lifetime.check()
         if self._session is None:
-            self._loop = asyncio.get_running_loop()
-            self._process = os.getpid()
-            self._session = open_session(self._settings, self._borrowed, self._loop)
-        self._check_home()
+            self._session = open_session(self._settings, self._borrowed, loop)
         return self._session
-
-    def _check_home(self) -> None:
-        if self._process != os.getpid():
-            raise WrongLoop("This client was opened before a fork: open one per process.")
-        if self._loop is not asyncio.get_running_loop():
-            raise WrongLoop(
-                "This client belongs to another event loop (a second asyncio.run, another thread, "
-                "or a fixture of another scope): open one per loop."
-            )
 
 
 def lower_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
