@@ -8,6 +8,7 @@ the value, which may be a secret in the wrong place.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -83,6 +84,16 @@ def user_directory() -> Path:
     import platformdirs
 
     return platformdirs.user_config_path("bestdefense", appauthor=False)
+
+
+def state_directory() -> Path:
+    """Return where runs and the state of limits are kept: `BD_STATE_DIR`, else the user's own."""
+    import platformdirs
+
+    chosen = os.environ.get("BD_STATE_DIR")
+    if chosen:
+        return Path(chosen)
+    return platformdirs.user_state_path("bestdefense", appauthor=False)
 
 
 def load(directory: Path | None = None, *, user: Path | None = None) -> dict[str, Setting]:

@@ -52,3 +52,11 @@ class ScanOptions:
             self.callback_secret
         ):
             raise ConfigError("The callback secret must be 64 hexadecimal characters.")
+
+    @property
+    def kind(self) -> str:
+        """What durations are learned by, like `security:standard:analog`.
+
+        A choice that is left to the server is written as `-`.
+        """
+        return ":".join(("+".join(sorted(self.types)), self.intensity or "-", self.mode or "-"))

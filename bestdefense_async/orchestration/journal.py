@@ -4,7 +4,7 @@ A group tells its journal what happens before it relies on it, and waits for eac
 order of the calls for one input:
 
     accepted -> claimed -> created -> finished
-                        |-> refused
+    rejected            |-> refused
                         '-> unknown
 
 `claimed` is the one that matters: it is committed before the creation leaves, so that after a
@@ -28,8 +28,17 @@ class Journal(Protocol):
     is followed to its end.
     """
 
+    @property
+    def next_index(self) -> int:
+        """The first index that no input of the run has: a group counts on from here."""
+
     async def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Note an input that names a site and is to be scanned."""
+
+    async def rejected(
+        self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
+    ) -> None:
+        """Note an input that cannot be scanned, or that names a site a second time."""
 
     async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
         """Note, durably, that the creation is about to be sent; `at` is seconds since the epoch.
@@ -48,13 +57,23 @@ class Journal(Protocol):
         """Note that a scan may have been started."""
 
     async def finished(self, outcome: Done | Failed) -> None:
-        """Note how a scan that was created ended. Called again, it changes nothing."""
+        """Note the result of a scan that was created, or why there is none yet.
+
+        A result is final. `Failed` is not: the scan exists, and can be followed on.
+        """
 
 
 class NullJournal:
     """Remembers nothing: what a group writes to by default."""
 
+    next_index: int = 0
+
     async def accepted(self, index: int, *, target: str, site_id: str) -> None:
+        """Forget it."""
+
+    async def rejected(
+        self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
+    ) -> None:
         """Forget it."""
 
     async def claimed(self, index: int, *, site_id: str, at: float) -> bool:  # noqa: ARG002 - the protocol's words

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, frozen
 
-from bestdefense_async.errors import BestDefenseError, OutcomeUnknown
+from bestdefense_async.errors import BestDefenseError, OutcomeUnknown, TargetError
+from bestdefense_async.models import Site
 from bestdefense_async.orchestration.outcome import Failed, NotStarted, Unknown
 from bestdefense_async.orchestration.targets import Target
 
@@ -24,6 +25,14 @@ class Created:
     report_id: str
     started_at: float
     """Seconds since the epoch."""
+
+
+@frozen
+class Planned:
+    """An input that has its index already: what a journal remembers and gives back."""
+
+    index: int
+    item: str | Target | Site | Created | TargetError
 
 
 @define(eq=False, kw_only=True, weakref_slot=False)
