@@ -14,7 +14,8 @@ from attrs import frozen
 ROOT = Path(__file__).parent.parent
 PACKAGE = "bestdefense_async"
 
-_BELOW_CLIENT = {"_version", "errors", "core", "config", "models", "transport", "resources"}
+_BELOW_CLIENT = {"_version", "errors", "core", "config", "models", "transport", "polling"}
+_BELOW_CLIENT |= {"resources"}
 _BELOW_OUTPUT = _BELOW_CLIENT | {"client", "orchestration"}
 
 # A part of the package and the other parts it may import. The root `__init__` is the one part
@@ -27,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"errors"},
     "config": {"errors", "models", "core"},
     "transport": {"_version", "errors", "core", "config"},
+    "polling": {"errors", "core", "models"},
     "resources": {"errors", "core", "models"},
     "client": _BELOW_CLIENT,
     "orchestration": _BELOW_CLIENT | {"client"},

@@ -13,7 +13,6 @@ from bestdefense_async.orchestration.outcome import (
     TargetRejected,
     Unknown,
 )
-from bestdefense_async.orchestration.poll import PollScheduler
 from bestdefense_async.orchestration.scan import Created, Handle
 from bestdefense_async.orchestration.scan_group import ScanGroup
 from bestdefense_async.orchestration.target_list import decode_lines, read_targets
@@ -29,7 +28,6 @@ __all__ = [
     "NotStarted",
     "NullJournal",
     "Outcome",
-    "PollScheduler",
     "ScanFinished",
     "ScanGroup",
     "ScanStarted",

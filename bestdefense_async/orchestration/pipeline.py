@@ -32,12 +32,12 @@ from bestdefense_async.orchestration.outcome import (
     TargetAccepted,
     TargetRejected,
 )
-from bestdefense_async.orchestration.poll import PollScheduler
 from bestdefense_async.orchestration.scan import Created, Handle, Scan
 from bestdefense_async.orchestration.site_index import SiteIndex
 from bestdefense_async.orchestration.steps import Steps
 from bestdefense_async.orchestration.targets import Target
-from bestdefense_async.orchestration.worker_pool import WorkerPool
+from bestdefense_async.polling.scheduler import PollScheduler
+from bestdefense_async.polling.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.orchestration.journal import Journal
     from bestdefense_async.orchestration.outcome import Event, Outcome
-    from bestdefense_async.orchestration.poll import Verdict
     from bestdefense_async.orchestration.source import Item
     from bestdefense_async.orchestration.steps import ScanClient
+    from bestdefense_async.polling.scheduler import Verdict
 
 log: logging.Logger = logging.getLogger("bestdefense_async.orchestration")
 

@@ -23,7 +23,7 @@ from bestdefense_async.errors import (
     TLSError,
 )
 from bestdefense_async.models import Progress
-from bestdefense_async.orchestration.poll import WORKERS, PollScheduler, Verdict
+from bestdefense_async.polling.scheduler import WORKERS, PollScheduler, Verdict
 from tests.support.fake_scans import absent, denied, run
 
 

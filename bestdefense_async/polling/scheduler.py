@@ -33,7 +33,7 @@ from bestdefense_async.errors import (
     TransportError,
 )
 from bestdefense_async.models import Progress
-from bestdefense_async.orchestration.worker_pool import WorkerPool
+from bestdefense_async.polling.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
