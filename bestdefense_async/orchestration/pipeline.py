@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.errors import (
@@ -32,8 +33,9 @@ from bestdefense_async.orchestration.outcome import (
     TargetAccepted,
     TargetRejected,
 )
-from bestdefense_async.orchestration.scan import Created, Handle, Scan
+from bestdefense_async.orchestration.scan import Created, Handle, Planned, Scan
 from bestdefense_async.orchestration.site_index import SiteIndex
+from bestdefense_async.orchestration.slots import Slots
 from bestdefense_async.orchestration.steps import Steps
 from bestdefense_async.orchestration.targets import Target
 from bestdefense_async.polling.scheduler import PollScheduler
@@ -83,10 +85,10 @@ class Pipeline:
         self._steps = Steps(client, options, journal, trouble=self.refuse)
         self._sites = SiteIndex(client.sites.list)
         self._polls = PollScheduler(self._steps.progress, policy=polling, crashed=crashed)
-        self._starters = WorkerPool(self._start, limit=1, crashed=crashed)
+        self._starters = WorkerPool(self.admit, limit=1, crashed=crashed)
         self._creators = WorkerPool(self._create, limit=CREATORS, crashed=crashed)
         self._readers = WorkerPool(self._read, limit=READERS, crashed=crashed)
-        self.slots: asyncio.Semaphore = asyncio.Semaphore(max_active)
+        self.slots: Slots = Slots(max_active)
         """Held by each active input; whoever reads inputs takes one first."""
         self.refusal: BestDefenseError | None = None
         """Why nothing more is started."""
@@ -94,12 +96,16 @@ class Pipeline:
         """Inputs without an outcome, by index."""
         self.fed: int = 0
         """How many of them have no handle."""
-        self._indexes = itertools.count()
+        self._indexes = itertools.count(journal.next_index)
         self._seen: dict[str, int] = {}
 
-    def register(self, item: Item, *, has_handle: bool = False) -> Scan:
+    def register(self, item: Item, *, priority: int = 0, has_handle: bool = False) -> Scan:
         """Take an input in: from here on it has an index, and will have an outcome."""
-        scan = Scan(index=next(self._indexes), text="")
+        if isinstance(item, Planned):
+            index, item = item.index, item.item
+        else:
+            index = next(self._indexes)
+        scan = Scan(index=index, text="", priority=priority)
         if isinstance(item, TargetError):
             scan.text, scan.error = item.target, item
         elif isinstance(item, Created):
@@ -118,16 +124,12 @@ class Pipeline:
         self.live[scan.index] = scan
         return scan
 
-    def start(self, item: Item) -> Handle:
+    def start(self, item: Item, *, priority: int = 0) -> Handle:
         """Take an input in, and admit it in its turn as soon as there is a slot."""
-        scan = self.register(item, has_handle=True)
+        scan = self.register(item, priority=priority, has_handle=True)
         handle = scan.handle = Handle(scan)
-        self._starters.submit(scan)
+        self.slots.request(partial(self._starters.submit, scan), priority=priority)
         return handle
-
-    async def _start(self, scan: Scan) -> None:
-        await self.slots.acquire()
-        await self.admit(scan)
 
     async def admit(self, scan: Scan) -> None:
         """Find the site of an input and queue its creation, or say why not.
@@ -136,7 +138,7 @@ class Pipeline:
         """
         scan.has_slot = True
         if scan.error is not None:
-            self._reject(scan, "malformed", scan.error)
+            await self._reject(scan, "malformed", scan.error)
             return
         if self.refusal is not None and scan.report_id is None:
             self._leave(scan, self.refusal)
@@ -145,7 +147,7 @@ class Pipeline:
             site_id = await self._site_of(scan)
         except TargetError as error:
             reason = "unknown_site" if isinstance(error, UnknownSite) else "malformed"
-            self._reject(scan, reason, error.with_traceback(None))
+            await self._reject(scan, reason, error.with_traceback(None))
             return
         except BestDefenseError as error:
             self._leave(scan, error.with_traceback(None))
@@ -154,24 +156,26 @@ class Pipeline:
         first = self._seen.setdefault(_key(site_id), scan.index)
         if first != scan.index:
             again = TargetError(f"It names the same site as target {first}.", target=scan.text)
-            self._reject(scan, "duplicate", again)
+            await self._reject(scan, "duplicate", again)
             return
         self._emit(TargetAccepted(index=scan.index, target=scan.text, site_id=site_id))
         if scan.report_id is not None:
             self._follow(scan, elapsed=max(time.time() - (scan.started_at or 0.0), 0.0))
             return
         await self._steps.accepted(scan, site_id)
-        self._creators.submit(scan)
+        self._creators.submit(scan, priority=scan.priority)
 
     async def _site_of(self, scan: Scan) -> str:
         if scan.target is not None:
             return await self._sites.resolve(scan.target)
         return scan.site_id or ""
 
-    def _reject(self, scan: Scan, reason: str, error: BestDefenseError) -> None:
+    async def _reject(self, scan: Scan, reason: str, error: BestDefenseError) -> None:
+        is_duplicate = reason == "duplicate"
+        await self._steps.rejected(scan, error, is_duplicate=is_duplicate)
         self._emit(TargetRejected(index=scan.index, target=scan.text, reason=reason, error=error))
         outcome = NotStarted(**scan.common(now=time.time()), error=error)
-        self._finish(scan, outcome, is_duplicate=reason == "duplicate")
+        self._finish(scan, outcome, is_duplicate=is_duplicate)
 
     def _leave(self, scan: Scan, error: BestDefenseError) -> None:
         self._finish(scan, NotStarted(**scan.common(now=time.time()), error=error))
@@ -248,6 +252,11 @@ class Pipeline:
             self._on_event(event)
         except (Exception, asyncio.CancelledError):
             log.exception("on_event raised for %s; the run goes on.", type(event).__name__)
+
+    async def settle(self) -> None:
+        """Wait until no creation and no result is under way. Only after `refuse`."""
+        await self._creators.join()
+        await self._readers.join()
 
     def cancel(self) -> set[asyncio.Task[None]]:
         """Cancel all work and return the tasks still to be awaited."""

@@ -50,6 +50,8 @@ class Scan:
     report_id: str | None = None
     started_at: float | None = None
     """When the creation was claimed; None before."""
+    priority: int = 0
+    """Which of those that wait goes first: the higher one."""
     has_slot: bool = False
     """Whether it counts as active."""
     handle: Handle | None = None

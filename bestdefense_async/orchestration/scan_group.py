@@ -8,6 +8,7 @@ read is the pipeline's business.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Self
 
 from bestdefense_async.errors import (
@@ -144,13 +145,14 @@ class ScanGroup:
         if kind is None:
             self._outlet.raise_error()
 
-    def feed(self, targets: Items) -> None:
+    def feed(self, targets: Items, *, priority: int = 0) -> None:
         """Scan every target of an iterable, synchronous or asynchronous, of any length.
 
         Returns at once. Items are texts, `Target`s, `Site`s, the `TargetError`s of a list that
-        was read leniently, or `Created` scans to follow. The next item is read when there is room
-        for it, on the event loop: put an iterable that blocks into a thread. May be called again;
-        iterables are read side by side.
+        was read leniently, `Created` scans to follow, or what a journal has `remaining`. The next
+        item is read when there is room for it, on the event loop: put an iterable that blocks
+        into a thread. May be called again: the iterable with the highest priority is read first,
+        equal ones side by side.
 
         Raises:
             ConfigError: This is no iterable of targets.
@@ -158,24 +160,47 @@ class ScanGroup:
         """
         self._check_open()
         source = Source(targets)
-        task = asyncio.get_running_loop().create_task(self._pump(source))
+        task = asyncio.get_running_loop().create_task(self._pump(source, priority))
         self._pumps[task] = source
         self._is_idle.clear()
         task.add_done_callback(self._pumped)
 
-    def start(self, target: Item) -> Handle:
+    def start(self, target: Item, *, priority: int = 0) -> Handle:
         """Scan one target, and return the handle that gets its outcome.
 
-        Returns at once; the target waits for its turn among those that were started before, and
-        for a slot. Its outcome does not come out of the iteration. The same site may be started
-        again once its earlier scan has ended.
+        Returns at once; the target waits for a slot, behind those of a higher priority and those
+        that asked before. Its outcome does not come out of the iteration. The same site may be
+        started again once its earlier scan has ended.
 
         Raises:
             LifecycleError: The group is not open, or was stopped.
         """
         self._check_open()
         self._is_idle.clear()
-        return self._pipeline.start(target)
+        return self._pipeline.start(target, priority=priority)
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Start nothing more, let what was sent be answered and written down, then stop.
+
+        Scans that run are not waited for. Their outcome is `Failed` with a `RunStopped` and their
+        id, what was not sent is `NotStarted`, and a journal can be resumed. Iterating goes on to
+        the last outcome. For a service that is told to end, and for signals.
+
+        Args:
+            timeout: Seconds after which calls under way are cancelled too; None waits for them,
+                each of which ends by the client's own timeouts.
+
+        Raises:
+            LifecycleError: The group is not open.
+        """
+        if not (self._is_open or self._is_stopped):
+            raise LifecycleError("Only an open ScanGroup can be drained.")
+        reason = RunStopped("The run was stopped before this was finished: it can be resumed.")
+        self._pipeline.refuse(reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._pipeline.settle()
+        await self._stop(reason)
 
     def __aiter__(self) -> Self:
         return self
@@ -198,13 +223,13 @@ class ScanGroup:
         if self._is_stopped or self._is_stopping:
             raise LifecycleError("This ScanGroup has ended: make another.")
 
-    async def _pump(self, source: Source) -> None:
+    async def _pump(self, source: Source, priority: int) -> None:
         """Take in what an iterable yields, as fast as there is room."""
         slots = self._pipeline.slots
         try:
             while True:
                 await self._outlet.room()
-                await slots.acquire()
+                await slots.acquire(priority=priority)
                 item: Item | End = END
                 try:
                     item = await source.read()
@@ -215,7 +240,7 @@ class ScanGroup:
                         slots.release()
                 if item is END:
                     return
-                await self._pipeline.admit(self._pipeline.register(item))
+                await self._pipeline.admit(self._pipeline.register(item, priority=priority))
         finally:
             await source.aclose()
 

@@ -9,12 +9,12 @@ from typing import Final, TypeAlias
 
 from bestdefense_async.errors import ConfigError, TargetError
 from bestdefense_async.models import Site
-from bestdefense_async.orchestration.scan import Created
+from bestdefense_async.orchestration.scan import Created, Planned
 from bestdefense_async.orchestration.targets import Target
 
-Item: TypeAlias = str | Target | Site | Created | TargetError
-"""What names a target: its text, a parsed target, a site, a scan that exists already, or the
-error that stands in its place in a list."""
+Item: TypeAlias = str | Target | Site | Created | TargetError | Planned
+"""What names a target: its text, a parsed target, a site, a scan that exists already, the error
+that stands in its place in a list, or one of these with the index a journal knows it by."""
 
 Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
 

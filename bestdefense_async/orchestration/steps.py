@@ -94,6 +94,14 @@ class Steps:
         """Write down that the scan is to be created."""
         await self._write(self._journal.accepted(scan.index, target=scan.text, site_id=site_id))
 
+    async def rejected(self, scan: Scan, error: BestDefenseError, *, is_duplicate: bool) -> None:
+        """Write down that there is nothing to scan."""
+        await self._write(
+            self._journal.rejected(
+                scan.index, target=scan.text, error=error, is_duplicate=is_duplicate
+            )
+        )
+
     async def create(self, scan: Scan, site_id: str) -> Outcome | None:
         """Create the scan, once. Return None when it exists now, else the outcome."""
         # From here on a crash leaves a claim, so from here on the fate is unknown.
@@ -160,9 +168,7 @@ class Steps:
             raise
         except Exception as error:  # noqa: BLE001 - one surprise must not end the other scans
             outcome = Failed(**scan.common(now=time.time()), error=_surprised(error))
-        # A dead token says nothing about the scan: with another one it can be followed on.
-        if isinstance(outcome, Done) or not isinstance(outcome.error, AuthError):
-            await self._write(self._journal.finished(outcome))
+        await self._write(self._journal.finished(outcome))
         return outcome
 
     async def _result(self, scan: Scan, report_id: str) -> Done:

@@ -8,7 +8,8 @@ elsewhere.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import heapq
+import itertools
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ Item = TypeVar("Item")
 
 
 class WorkerPool(Generic[Item]):
-    """Handles submitted items in order, at most `limit` at a time.
+    """Handles submitted items by priority and then in order, at most `limit` at a time.
 
     `handle` deals with every error that belongs to an item. One that leaves it is a fault of the
     program: the worker ends and `crashed` is told.
@@ -34,28 +35,38 @@ class WorkerPool(Generic[Item]):
         self._handle = handle
         self._limit = limit
         self._crashed = crashed
-        self._items: deque[Item] = deque()
+        self._items: list[tuple[int, int, Item]] = []
+        self._order = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
-    def submit(self, item: Item) -> None:
-        """Queue `item`. After `cancel` it is dropped."""
+    def submit(self, item: Item, *, priority: int = 0) -> None:
+        """Queue `item`; a higher priority goes first. After `cancel` it is dropped."""
         if self._is_closed:
             return
-        self._items.append(item)
-        if len(self._tasks) < self._limit:
+        heapq.heappush(self._items, (-priority, next(self._order), item))
+        self._hire()
+
+    def _hire(self) -> None:
+        if self._items and len(self._tasks) < self._limit:
             task = asyncio.get_running_loop().create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
     async def _work(self) -> None:
         while self._items:
-            await self._handle(self._items.popleft())
+            await self._handle(heapq.heappop(self._items)[2])
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._hire()  # something may have been queued after the worker's last look
         if not task.cancelled() and (error := task.exception()) is not None:
             self._crashed(error)
+
+    async def join(self) -> None:
+        """Wait until nothing is queued or under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def cancel(self) -> set[asyncio.Task[None]]:
         """Drop what is queued, cancel the workers and return those still to be awaited."""

@@ -783,6 +783,12 @@ class Recorder(NullJournal):
         """Note it."""
         self._note("accepted", index)
 
+    async def rejected(
+        self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
+    ) -> None:
+        """Note it."""
+        self._note("duplicate" if is_duplicate else "rejected", index)
+
     async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
         """Take half a second, and note whether the creation has left already."""
         self._note("claimed", index)
@@ -866,8 +872,8 @@ def test_a_full_disk_stops_new_starts_and_loses_nothing(
     run(main)
 
 
-def test_a_dead_token_leaves_the_journal_open_for_another() -> None:
-    """A scan that a dead token could not follow is not finished."""
+def test_the_journal_hears_why_a_scan_that_exists_has_no_result() -> None:
+    """A dead token is told to the journal, which keeps such a scan open for another one."""
 
     async def fault(operation: str, subject: str, nth: int) -> None:
         if operation == "progress":
@@ -878,7 +884,7 @@ def test_a_dead_token_leaves_the_journal_open_for_another() -> None:
         journal = Recorder(client)
 
         assert kinds(await scan(client, hosts(1), journal=journal)) == {"failed": 1}
-        assert journal.of(0) == ["accepted", "claimed", "created"]
+        assert journal.of(0) == ["accepted", "claimed", "created", "finished"]
 
     run(main)
 
