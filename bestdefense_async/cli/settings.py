@@ -9,8 +9,6 @@ the value, which may be a secret in the wrong place.
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from bestdefense_async.cli import params
+from bestdefense_async.core.toml_text import line_of, parse_toml
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,6 +53,14 @@ def _count(value: object) -> int:
     return params.whole_number(str(value) if type(value) is int else "", least=1, most=_MOST)
 
 
+def _limit(value: object) -> int:
+    return params.whole_number(str(value) if type(value) is int else "")
+
+
+def _allowance(value: object) -> str:
+    return params.allowance(str(value) if type(value) is int else _text(value))
+
+
 def _seconds(value: object) -> float:
     return params.seconds(f"{value:.6f}" if type(value) in {int, float} else str(value))
 
@@ -70,6 +77,10 @@ CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
     "intensity": _word(*params.INTENSITY_WORDS),
     "mode": _word(*params.MODE_WORDS),
     "fail_on": _word(*params.FAIL_ON_WORDS),
+    **{f"max_{word}": _limit for word in params.SEVERITY_WORDS},
+    "allow_incomplete": _allowance,
+    "baseline": _text,
+    "waivers": _text,
     "min_severity": _word(*params.SEVERITY_WORDS),
     "max_active": _count,
     "confirm_over": _count,
@@ -141,10 +152,11 @@ class FileSettings(Mapping[str, Any]):
 
 
 def _read(file: Path, table: tuple[str, ...]) -> dict[str, Setting]:
-    text = _text_of(file)
-    if text is None:
+    content = _content_of(file)
+    if content is None:
         return {}
-    values: Any = _parsed(file, text)
+    text, parsed = parse_toml(content, where=str(file))
+    values: Any = parsed
     for name in table:
         values = values.get(name, {}) if isinstance(values, dict) else {}
     if not isinstance(values, dict):
@@ -152,36 +164,24 @@ def _read(file: Path, table: tuple[str, ...]) -> dict[str, Setting]:
     return {key: Setting(_checked(file, text, key, values[key]), file) for key in values}
 
 
-def _text_of(file: Path) -> str | None:
+def _content_of(file: Path) -> bytes | None:
     problem, content = "", b""
     try:
         with file.open("rb") as stream:
             content = stream.read(_LARGEST_FILE + 1)
-        if len(content) > _LARGEST_FILE:
-            raise ConfigError(f"{file}: the file is too large for settings.")
-        return content.decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        problem = f"line {line} is not UTF-8"
     except OSError as error:
         problem = error.strerror or type(error).__name__
-    raise ConfigError(f"{file}: {problem}.")
-
-
-def _parsed(file: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        # The parser's own words may quote the file.
-        found = re.search(r"at line ([0-9]+)", str(error))
-        line = found[1] if found else str(text.count("\n") + 1)
-    raise ConfigError(f"{file}, line {line}: this is not valid TOML.")
+    if len(content) > _LARGEST_FILE:
+        problem = "the file is too large for settings"
+    if problem:
+        raise ConfigError(f"{file}: {problem}.")
+    return content
 
 
 def _checked(file: Path, text: str, key: str, value: object) -> Any:  # noqa: ANN401
-    where = f"{file}, line {_line_of(key, text)}"
+    where = f"{file}, line {line_of(key, text)}"
     if key not in CHECKS:
         raise ConfigError(f"{where}: there is no setting {key!r}. Known: {', '.join(CHECKS)}.")
     problem = ""
@@ -190,10 +190,3 @@ def _checked(file: Path, text: str, key: str, value: object) -> Any:  # noqa: AN
     except ValueError as error:
         problem = str(error)
     raise ConfigError(f"{where}: {key} must be {problem}.")
-
-
-def _line_of(key: str, text: str) -> int:
-    """Return the line that sets a key, 1 when it is written in a way we do not look for."""
-    pattern = re.compile(rf"""\s*\[?\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
-    numbered = enumerate(text.splitlines(), start=1)
-    return next((number for number, line in numbered if pattern.match(line)), 1)
