@@ -10,6 +10,9 @@ if TYPE_CHECKING:
         BestDefense,
         View,
     )
+    from bestdefense_async.core.binding import (
+        Binding,
+    )
     from bestdefense_async.core.limits import (
         Limit,
     )
@@ -95,6 +98,7 @@ _HOMES = {
         "BestDefense",
         "View",
     ),
+    "core.binding": ("Binding",),
     "core.limits": ("Limit",),
     "core.retry": ("RetryPolicy",),
     "core.secret": ("Secret",),
@@ -184,6 +188,7 @@ __all__ = [
     "AuthError",
     "BestDefense",
     "BestDefenseError",
+    "Binding",
     "ClientClosed",
     "ClientError",
     "ConfigError",

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
 from bestdefense_async.config import base_url_from, token_from_environment
+from bestdefense_async.core.binding import Binding, bind
 from bestdefense_async.core.limits import Limit
 from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.retry import RetryPolicy
@@ -72,8 +73,9 @@ class View:
     ) -> Any:  # noqa: ANN401  # any JSON value
         """Send any request, with authentication, limits, retry and envelope applied.
 
-        A path of the table is treated like its operation. Any other is repeated only when it is
-        a GET, and you answer for it being there.
+        A path of the table, or of a binding, is treated like its operation; nothing is
+        translated. Any other is repeated only when it is a GET, and you answer for it being
+        there.
 
         Args:
             method: GET, POST, PUT, PATCH or DELETE.
@@ -89,7 +91,9 @@ class View:
             OutcomeUnknown: The request may not arrive twice and its answer is lost.
             BestDefenseError: Anything else that `errors` names.
         """
-        return await self._sender.send(raw_request(method, path, json), timeout=timeout)
+        bound = {name: each.route for name, each in self._shared.bound.items()}
+        request = raw_request(method, path, json, routes={**ROUTES, **bound})
+        return await self._sender.send(request, timeout=timeout)
 
 
 class BestDefense(View):
@@ -109,6 +113,8 @@ class BestDefense(View):
         requests_per_second: A politeness rate over all requests; None for none.
         retry: How hard to try.
         hooks: Called with an `Event` for each attempt, wait, pause and retry, on a thread.
+        bindings: Where this host has operations whose path is not published, or another one
+            than documented, such as `{"schedules.create": Binding(...)}`.
         allow_provisional: Send operations whose path is our guess also to hosts other than the
             sandbox.
         proxy: URL of an http proxy. Environment variables are not looked at.
@@ -131,6 +137,7 @@ class BestDefense(View):
         requests_per_second: float | None = None,
         retry: RetryPolicy | None = None,
         hooks: Sequence[Callable[[Event], object]] = (),
+        bindings: Mapping[str, Binding] | None = None,
         allow_provisional: bool = False,
         proxy: str | None = None,
         ssl_context: SSLContext | None = None,
@@ -167,6 +174,7 @@ class BestDefense(View):
             timeout=timeout,
             is_loopback=base.is_loopback,
             allow_provisional=allow_provisional,
+            bound={name: bind(name, each) for name, each in (bindings or {}).items()},
         )
         super().__init__(shared, base, source)
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 from attrs import field, frozen
 
-from bestdefense_async.core.route import Body, Grade, Route, find_route
+from bestdefense_async.core.route import ROUTES, Body, Grade, Route, find_route
 from bestdefense_async.errors import ConfigError, clean_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _PART: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~.-]+)+/?(?:\?[A-Za-z0-9_~.=&%+-]*)?")
-_METHODS: Final = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
 @frozen(kw_only=True)
@@ -25,6 +24,10 @@ class Request:
     route: Route
     path: str
     """Path and query as they stand on the wire."""
+    parts: Mapping[str, str] = field(factory=dict)
+    """The path's variable parts."""
+    query: Mapping[str, str | int] = field(factory=dict)
+    """The query's members, unquoted."""
     json: Any = None
     """The body as JSON values; None sends no body."""
     subject: str = field(default="")
@@ -35,6 +38,8 @@ def build_request(
     route: Route,
     parts: Mapping[str, str] | None = None,
     json: Any = None,  # noqa: ANN401  # any JSON value
+    *,
+    query: Mapping[str, str | int] | None = None,
 ) -> Request:
     """Return the request of `route` with its path filled in.
 
@@ -43,9 +48,12 @@ def build_request(
             `A-Z a-z 0-9 _ ~ . -`: quoting would not keep it from reaching another resource.
     """
     checked = {name: check_part(name, value) for name, value in (parts or {}).items()}
+    path = route.template.format_map(checked)
     return Request(
         route=route,
-        path=route.template.format_map(checked),
+        path=f"{path}?{urlencode(query, quote_via=quote)}" if query else path,
+        parts=checked,
+        query=query or {},
         json=json,
         subject=next(iter(checked.values()), ""),
     )
@@ -63,8 +71,14 @@ def check_part(name: str, value: str) -> str:
     return value
 
 
-def raw_request(method: str, path: str, json: Any = None) -> Request:  # noqa: ANN401  # any JSON value
-    """Return a request for any path: by the table's row where one fits, else by caution.
+def raw_request(
+    method: str,
+    path: str,
+    json: Any = None,  # noqa: ANN401  # any JSON value
+    *,
+    routes: Mapping[str, Route] = ROUTES,
+) -> Request:
+    """Return a request for any path: by the row of `routes` that fits, else by caution.
 
     Outside the table only GET may be repeated, and the answer is taken for an envelope.
 
@@ -72,13 +86,13 @@ def raw_request(method: str, path: str, json: Any = None) -> Request:  # noqa: A
         ConfigError: The method is unknown, or the path is not a plain absolute path.
     """
     verb = method.upper()
-    if verb not in _METHODS:
+    if verb not in METHODS:
         raise ConfigError(f"{clean_text(method, longest=40)!r} is not a method the API has.")
     bare = path.partition("?")[0]
     if not _PATH.fullmatch(path) or any(part in {".", ".."} for part in bare.split("/")):
         shown = clean_text(path, longest=120)
         raise ConfigError(f"{shown!r} is not a path of this API, such as /api/sites.")
-    route = find_route(verb, bare) or Route(
+    route = find_route(verb, bare, routes) or Route(
         name="other",
         method=verb,
         template=bare,

@@ -1,13 +1,15 @@
 """The one table of operations: what is sent where, and how well that is known.
 
 Documentation, client, specification check and error messages read this table. Source of the
-rows: api-facts, "Operations" and "Permissions".
+rows: api-facts, "Operations" and "Permissions". Where a host has an operation elsewhere, a
+`Binding` says so; the rows stay as they are.
 """
 
 from __future__ import annotations
 
 import enum
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
@@ -25,6 +27,8 @@ class Grade(enum.StrEnum):
     """Path and members stand in the vendor's documentation or client code."""
     DESCRIBED = "described"
     """The vendor says in prose that the API does this; the path is our guess."""
+    BOUND = "bound"
+    """A binding says where it stands: the host's own specification, or the caller."""
     CALLER = "caller"
     """Not in the table: the caller of `request()` answers for the path."""
 
@@ -57,6 +61,13 @@ class Route:
     """The permission the organization needs, in the vendor's words."""
     limits: tuple[Limit, ...] = field(default=())
     """The documented limits per token."""
+    request_fields: tuple[str, ...] = field(default=())
+    """What is sent: paths in the JSON body, or names in the query of a GET.
+
+    Dots go down, `[]` stands for each member of a list: `options.security.enabled`.
+    """
+    answer_fields: tuple[str, ...] = field(default=())
+    """What is read: paths below `data`, below the whole answer where there is no envelope."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -68,8 +79,33 @@ def _described(name: str, method: str, template: str, **rest: object) -> Route:
     return Route(name=name, method=method, template=template, grade=Grade.DESCRIBED, **rest)  # type: ignore[arg-type]
 
 
+def _below(parent: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{parent}.{name}" for name in names)
+
+
+_FINDINGS: Final = (
+    *_below("riskSummary", "critical", "high", "medium", "low", "informational"),
+    *_below("alerts[]", "id", "title", "severity", "url", "evidence", "guidance", "cwe"),
+    "alerts[].weakness",
+)
+_REPORT: Final = (
+    *("id", "siteId", "hostname", "types", "scanIntensity", "isCompleted", "createdAt"),
+)
+_SCHEDULE: Final = (
+    *("id", "siteId", "hostname", "types", "scanIntensity", "cadence", "testUsers"),
+    *("createdAt", "nextRunAt"),
+)
+_REMEDIATION: Final = (
+    *("id", "reportId", "findingId", "weakness", "stage", "createdAt", "pullRequestUrl"),
+)
+
 _ROWS: Final = (
-    Route(name="sites.list", method="GET", template="/api/sites"),
+    Route(
+        name="sites.list",
+        method="GET",
+        template="/api/sites",
+        answer_fields=_below("sites[]", "id", "hostname"),
+    ),
     Route(
         name="reports.create",
         method="POST",
@@ -77,11 +113,128 @@ _ROWS: Final = (
         body=Body.TOP_LEVEL,
         may_repeat=False,
         permission="create reports",
+        request_fields=(
+            *_below("options", "security.enabled", "seo.enabled", "dns.enabled", "whois.enabled"),
+            *_below("options.security.options", "vortexType", "testingType", "scanIntensity"),
+            "options.callback.secret",
+        ),
+        answer_fields=("id", "message", "status"),
     ),
-    Route(name="reports.progress", method="GET", template="/api/report/{report_id}/progress"),
-    Route(name="reports.overview", method="GET", template="/api/report/{report_id}/overview"),
-    Route(name="vortex.alerts", method="GET", template="/api/report/vortex/{security_id}/alerts"),
-    _described("agents.manifest", "GET", "/api/agents/manifest", limits=(Limit(60, per=60.0),)),
+    Route(
+        name="reports.progress",
+        method="GET",
+        template="/api/report/{report_id}/progress",
+        answer_fields=("isCompleted", "percentage"),
+    ),
+    Route(
+        name="reports.overview",
+        method="GET",
+        template="/api/report/{report_id}/overview",
+        answer_fields=("security.id",),
+    ),
+    Route(
+        name="vortex.alerts",
+        method="GET",
+        template="/api/report/vortex/{security_id}/alerts",
+        answer_fields=_FINDINGS,
+    ),
+    Route(
+        name="registrations.create",
+        method="POST",
+        template="/vortex-action/scans/register",
+        body=Body.TOP_LEVEL,
+        may_repeat=False,
+        request_fields=(
+            *("installationId", "reportId", "repositoryFullName", "pullRequestNumber"),
+            *("commitSha", "checkRunId", "targetUrl", "scanTypes", "failCheckOn"),
+            "callbackSecret",
+        ),
+        answer_fields=("message",),
+    ),
+    _described(
+        "reports.list",
+        "GET",
+        "/api/reports",
+        request_fields=("limit", "after"),
+        answer_fields=_below("reports[]", *_REPORT),
+    ),
+    _described(
+        "reports.show",
+        "GET",
+        "/api/report/{report_id}",
+        answer_fields=_below("report", *_REPORT),
+    ),
+    _described(
+        "schedules.list",
+        "GET",
+        "/api/schedules",
+        permission="manage scheduled reports",
+        answer_fields=_below("schedules[]", *_SCHEDULE),
+    ),
+    _described(
+        "schedules.create",
+        "POST",
+        "/api/schedules",
+        may_repeat=False,
+        permission="manage scheduled reports",
+        request_fields=("siteId", "types", "scanIntensity", "cadence", "testUsers"),
+        answer_fields=_below("schedule", *_SCHEDULE),
+    ),
+    _described(
+        "schedules.delete",
+        "DELETE",
+        "/api/schedules/{schedule_id}",
+        permission="manage scheduled reports",
+    ),
+    _described(
+        "remediation.trigger",
+        "POST",
+        "/api/remediations",
+        may_repeat=False,
+        permission="AI remediation",
+        request_fields=("reportId", "findingId", "weakness"),
+        answer_fields=(*_below("remediation", *_REMEDIATION), "creditsRemaining"),
+    ),
+    _described(
+        "remediation.list",
+        "GET",
+        "/api/remediations",
+        answer_fields=(*_below("remediations[]", *_REMEDIATION), "creditsRemaining"),
+    ),
+    _described(
+        "remediation.show",
+        "GET",
+        "/api/remediations/{remediation_id}",
+        answer_fields=_below("remediation", *_REMEDIATION),
+    ),
+    _described(
+        "network.start",
+        "POST",
+        "/api/network-scans",
+        may_repeat=False,
+        permission="run network scans",
+        request_fields=("targets", "jumpBox", "scanIntensity"),
+        answer_fields=_below("scan", "id", "targets", "jumpBox"),
+    ),
+    _described(
+        "network.progress",
+        "GET",
+        "/api/network-scans/{scan_id}/progress",
+        answer_fields=("isCompleted", "percentage"),
+    ),
+    _described(
+        "network.findings",
+        "GET",
+        "/api/network-scans/{scan_id}/findings",
+        answer_fields=_FINDINGS,
+    ),
+    _described(
+        "agents.manifest",
+        "GET",
+        "/api/agents/manifest",
+        limits=(Limit(60, per=60.0),),
+        answer_fields=_below("files[]", "filename", "platform", "version", "size", "sha256", "url"),
+    ),
     _described(
         "agents.download",
         "GET",
@@ -94,14 +247,16 @@ _ROWS: Final = (
 ROUTES: Final[Mapping[str, Route]] = {row.name: row for row in _ROWS}
 """All operations by name."""
 
-_PATTERNS: Final = tuple(
-    (row, re.compile(re.sub(r"{\w+}", "[^/]+", row.template))) for row in _ROWS
-)
 
-
-def find_route(method: str, path: str) -> Route | None:
-    """Return the table's row for a concrete `path` without query, or None."""
-    for row, pattern in _PATTERNS:
-        if row.method == method and pattern.fullmatch(path):
+def find_route(method: str, path: str, routes: Mapping[str, Route] = ROUTES) -> Route | None:
+    """Return the row of a table for a concrete `path` without query, or None."""
+    for row in routes.values():
+        if row.method == method and _pattern(row.template).fullmatch(path):
             return row
     return None
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    literals = re.split(r"{\w+}", template)
+    return re.compile("[^/]+".join(re.escape(text) for text in literals))

@@ -11,10 +11,12 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from bestdefense_async.core.binding import Bound
 from bestdefense_async.core.envelope import read_envelope
 from bestdefense_async.core.reply import Outgoing, Reply
 from bestdefense_async.core.request import Request
@@ -50,7 +52,7 @@ from bestdefense_async.transport.throttle import Throttles
 from bestdefense_async.transport.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from bestdefense_async.core.secret import Secret
@@ -76,6 +78,8 @@ class Shared:
     is_loopback: bool
     """Whether the base URL is this machine."""
     allow_provisional: bool
+    bound: Mapping[str, Bound] = field(factory=dict)
+    """The operations that this host has elsewhere."""
     budget: RetryBudget = field(factory=RetryBudget)
 
 
@@ -126,7 +130,11 @@ class Sender:
             BestDefenseError: See `errors`; `OutcomeUnknown` when the request may not arrive twice
                 and it is not known whether it was carried out.
         """
-        return await self._call(request, self._exchange, timeout=timeout)
+        bound = self._bound(request)
+        if bound is None:
+            return await self._call(request, self._exchange, timeout=timeout)
+        there = bound.request_there(request)
+        return bound.answer_here(await self._call(there, self._exchange, timeout=timeout))
 
     async def download(
         self,
@@ -152,6 +160,8 @@ class Sender:
             BestDefenseError: As for `send`.
         """
         digest = checked_digest(sha256)
+        bound = self._bound(request)
+        request = request if bound is None else bound.request_there(request)
 
         async def fetch(call: _Call, secret: Secret, permit: Permit) -> None:
             async with self._shared.wire.stream(
@@ -167,6 +177,12 @@ class Sender:
                 raise ProtocolError(f"The file was answered with status {stream.status}.")
 
         await self._call(request, fetch, timeout=timeout)
+
+    def _bound(self, request: Request) -> Bound | None:
+        """Return the binding to apply; a raw request stands in the host's words already."""
+        if request.route.grade is Grade.BOUND:
+            return None
+        return self._shared.bound.get(request.route.name)
 
     async def _call(self, request: Request, work: _Work, *, timeout: float | None) -> Any:  # noqa: ANN401
         """Run one call to its end: bounded by the client's life and by its own deadline."""

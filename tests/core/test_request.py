@@ -2,6 +2,7 @@
 
 import pytest
 
+from bestdefense_async.core.binding import Binding, bind
 from bestdefense_async.core.request import build_request, raw_request
 from bestdefense_async.core.route import ROUTES, Grade
 from bestdefense_async.errors import ConfigError
@@ -69,11 +70,9 @@ def test_a_method_the_api_does_not_have_is_refused() -> None:
         raw_request("CONNECT", "/api/sites")
 
 
-def test_every_route_is_named_for_its_noun_and_only_creations_may_not_repeat() -> None:
-    """One row per operation; what is described carries its grade."""
-    assert all(name == row.name and "." in name for name, row in ROUTES.items())
-    assert {name for name, row in ROUTES.items() if not row.may_repeat} == {"reports.create"}
-    assert {name for name, row in ROUTES.items() if row.grade is Grade.DESCRIBED} == {
-        "agents.manifest",
-        "agents.download",
-    }
+def test_a_raw_request_goes_by_the_table_it_is_given() -> None:
+    """Where an operation stands elsewhere, that is its path, and the old one is anybody's."""
+    there = bind("sites.list", Binding(method="GET", template="/v2/sites")).route
+    routes = {**ROUTES, "sites.list": there}
+    assert raw_request("GET", "/v2/sites?x=1", routes=routes).route is there
+    assert raw_request("GET", "/api/sites", routes=routes).route.grade is Grade.CALLER

@@ -1,0 +1,214 @@
+"""Bindings: an operation in the host's words, and back."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bestdefense_async.core.binding import Binding, bind
+from bestdefense_async.core.request import build_request
+from bestdefense_async.core.route import ROUTES, Body, Grade
+from bestdefense_async.errors import ConfigError
+
+SCHEDULE = {"siteId": "s-1", "types": ["security"], "cadence": "weekly", "testUsers": ["anna"]}
+
+
+def test_a_request_goes_out_in_the_words_of_the_host() -> None:
+    """Method, path and names are the host's; what is not renamed stays; never sent twice."""
+    bound = bind(
+        "schedules.create",
+        Binding(
+            method="PUT",
+            template="/api/v2/{siteId}/plans",
+            request={"cadence": "plan.interval", "testUsers[]": "plan.logins[]"},
+        ),
+    )
+    request = bound.request_there(build_request(ROUTES["schedules.create"], json=SCHEDULE))
+    assert (request.route.method, request.path) == ("PUT", "/api/v2/s-1/plans")
+    assert request.json == {
+        "types": ["security"],
+        "plan": {"interval": "weekly", "logins": ["anna"]},
+    }
+    assert request.route.grade is Grade.BOUND
+    assert not request.route.may_repeat
+    assert request.route.permission == "manage scheduled reports"
+
+
+def test_a_part_of_the_path_may_move_into_query_or_body() -> None:
+    """Where a host wants it there."""
+    delete = build_request(ROUTES["schedules.delete"], {"schedule_id": "x 1".replace(" ", "-")})
+    names = {"schedule_id": "id"}
+    by_query = bind("schedules.delete", Binding(method="DELETE", template="/a", request=names))
+    by_body = bind("schedules.delete", Binding(method="POST", template="/a/b", request=names))
+    assert by_query.request_there(delete).path == "/a?id=x-1"
+    there = by_body.request_there(delete)
+    assert (there.path, there.json, there.subject) == ("/a/b", {"id": "x-1"}, "x-1")
+
+
+def test_names_in_a_query_are_renamed() -> None:
+    """A page has another word for its size, and keeps the number."""
+    asked = build_request(ROUTES["reports.list"], query={"limit": 20, "after": "r 1&x=2"})
+    bound = bind(
+        "reports.list", Binding(method="GET", template="/r/", request={"limit": "itemsPerPage"})
+    )
+    assert bound.request_there(asked).path == "/r/?after=r%201%26x%3D2&itemsPerPage=20"
+
+
+def test_an_answer_comes_back_in_our_words() -> None:
+    """Lists are gone through member by member; what we do not know stays for `extra`."""
+    bound = bind(
+        "reports.list",
+        Binding(
+            method="GET",
+            template="/r",
+            answer={
+                "reports[].id": "items[].uuid",
+                "reports[].siteId": "items[].site.id",
+                "reports[].hostname": "items[].site.host",
+            },
+        ),
+    )
+    there = {
+        "items": [
+            {"uuid": "1", "site": {"id": "s", "host": "h", "owner": "o"}, "types": ["dns"]},
+            {"uuid": "2", "site": {"id": "t"}},
+        ],
+        "next": None,
+    }
+    assert bound.answer_here(there) == {
+        "reports": [
+            {"id": "1", "siteId": "s", "hostname": "h", "site": {"owner": "o"}, "types": ["dns"]},
+            {"id": "2", "siteId": "t"},
+        ],
+        "next": None,
+    }
+    assert bound.answer_here({"items": []}) == {"reports": []}
+
+
+@pytest.mark.parametrize(
+    ("answer", "there", "ours"),
+    [
+        ({"reports[]": "[]"}, [{"id": "1"}], {"reports": [{"id": "1"}]}),
+        ({"reports[].id": "[].key"}, [{"key": "1"}], {"reports": [{"id": "1"}]}),
+        ({"reports": ""}, [], {"reports": []}),
+    ],
+)
+def test_an_answer_may_be_a_list_itself(
+    answer: dict[str, str], there: object, ours: object
+) -> None:
+    """The empty path is the whole answer."""
+    bound = bind("reports.list", Binding(method="GET", template="/r", answer=answer))
+    assert bound.answer_here(there) == ours
+
+
+@pytest.mark.parametrize("payload", [None, [], "text", 7, {"items": None}, {"items": [None, 7]}])
+def test_an_answer_of_another_shape_passes_through_for_the_codec(payload: object) -> None:
+    """The translation never fails: what is missing is missed later, by name."""
+    bound = bind(
+        "reports.list",
+        Binding(method="GET", template="/r", answer={"reports[].id": "items[].uuid"}),
+    )
+    bound.answer_here(payload)
+
+
+def test_names_can_be_swapped() -> None:
+    """All is taken out before anything is put in."""
+    bound = bind(
+        "remediation.show",
+        Binding(
+            method="GET",
+            template="/r/{remediation_id}",
+            answer={
+                "remediation.id": "remediation.reportId",
+                "remediation.reportId": "remediation.id",
+            },
+        ),
+    )
+    assert bound.answer_here({"remediation": {"id": "a", "reportId": "b"}}) == {
+        "remediation": {"id": "b", "reportId": "a"}
+    }
+
+
+def test_a_binding_may_say_that_there_is_no_envelope() -> None:
+    """Then the payload stands beside `success`."""
+    there = Binding(method="POST", template="/s", has_envelope=False)
+    assert bind("schedules.create", there).route.body is Body.TOP_LEVEL
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("schedules.make", {}),
+        ("schedules.create", {"method": "BREW"}),
+        ("schedules.create", {"method": "GET"}),
+        ("schedules.create", {"template": "https://elsewhere.example/api"}),
+        ("schedules.create", {"template": "//elsewhere/api"}),
+        ("schedules.create", {"template": "/a/../b"}),
+        ("schedules.create", {"template": "/a?x=1"}),
+        ("schedules.create", {"template": "/a/{site}"}),
+        ("schedules.create", {"template": "/a/{siteId}/{siteId}"}),
+        ("schedules.create", {"request": {"site": "target"}}),
+        ("schedules.create", {"request": {"siteId": "a..b"}}),
+        ("schedules.create", {"request": {"siteId": "x", "cadence": "x"}}),
+        ("schedules.create", {"request": {"testUsers[]": "users"}}),
+        ("schedules.create", {"answer": {"schedule.color": "colour"}}),
+        ("schedules.delete", {"method": "DELETE"}),
+        ("reports.list", {"method": "GET", "request": {"limit": "page.size"}}),
+        ("reports.list", {"method": "GET", "answer": {"reports[].id": "a[].b[].c"}}),
+        (
+            "reports.list",
+            {"method": "GET", "answer": {"reports[].id": "a[].id", "reports[].types": "b[].t"}},
+        ),
+    ],
+)
+def test_a_binding_that_cannot_be_is_refused(name: str, words: dict[str, Any]) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ConfigError):
+        bind(name, Binding(**{"method": "POST", "template": "/a", **words}))
+
+
+_NAMES = st.text("abcdef", min_size=1, max_size=2)
+_PATHS = st.lists(_NAMES, min_size=1, max_size=3).map(".".join)
+
+
+def _are_apart(paths: list[str]) -> bool:
+    """Whether no path is another one or runs through it."""
+    return not any(
+        one != other and (f"{one}.".startswith(f"{other}.")) for one in paths for other in paths
+    ) and len(set(paths)) == len(paths)
+
+
+def _tree(paths: list[str], values: list[int]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, value in zip(paths, values, strict=True):
+        *parents, last = path.split(".")
+        here = tree
+        for parent in parents:
+            here = here.setdefault(parent, {})
+        here[last] = value
+    return tree
+
+
+@given(
+    theirs=st.lists(_PATHS, min_size=5, max_size=5).filter(_are_apart),
+    values=st.lists(st.integers(), min_size=5, max_size=5),
+    members=st.integers(0, 3),
+)
+def test_there_and_back_is_where_it_was(theirs: list[str], values: list[int], members: int) -> None:
+    """Whatever names a host has, its answer holds what our request would have said."""
+    ours = ["siteId", "types", "scanIntensity", "cadence", "testUsers"]
+    out = bind(
+        "schedules.create",
+        Binding(method="POST", template="/a", request=dict(zip(ours, theirs, strict=True))),
+    )
+    fields = [f"schedules[].{name}" for name in ours]
+    rows = dict(zip(fields, [f"data.rows[].{path}" for path in theirs], strict=True))
+    back = bind("schedules.list", Binding(method="GET", template="/a", answer=rows))
+
+    body = dict(zip(ours, values, strict=True))
+    there = out.request_there(build_request(ROUTES["schedules.create"], json=body)).json
+    assert there == _tree(theirs, values)
+    assert back.answer_here({"data": {"rows": [there] * members}}) == {
+        "schedules": [body] * members
+    }
