@@ -2,24 +2,29 @@
 
 It fails closed. A target without a verdict is not a clean target: it makes the run incomplete,
 which is a verdict of its own. A severity nobody has documented counts as worse than any
-threshold. A failure is said together with what is missing, and wins over it.
+threshold. A failure is said together with what is missing, and wins over it. A baseline or a
+waiver takes single findings out of all rules, and nothing else: no target without a verdict, and
+no finding that is only counted.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.models import SEVERITIES, Severity
-from bestdefense_async.output.text import counted, visible
+from bestdefense_async.models import SEVERITIES, Finding, Severity
+from bestdefense_async.output.clauses import Clauses
+from bestdefense_async.output.marks import OPEN, Mark, Marks, WaiverUse
+from bestdefense_async.output.text import counted
 
 if TYPE_CHECKING:
     from bestdefense_async.output.run import Row
+    from bestdefense_async.output.waivers import Waivers
 
 EXIT_PASSED: Final = 0
 EXIT_FAILED: Final = 1
@@ -91,7 +96,7 @@ class Policy:
     fail_on: Severity | None = field(default=Severity.HIGH, converter=_as_severity)
     """A finding of this severity or worse fails; None never does."""
     max_counts: Mapping[Severity, int] = field(factory=dict, converter=_as_limits)
-    """Most findings of exactly that severity in the whole run."""
+    """Most findings of exactly that severity in the whole run; undocumented ones count too."""
     allow_incomplete: Allowance = field(default=Allowance(0), converter=read_allowance)
     """Targets that may stay without a verdict."""
 
@@ -105,7 +110,7 @@ class Verdict:
     reasons: tuple[str, ...]
     """One clause per rule that decided, failures first; never empty."""
     findings: int
-    """Findings at or above the threshold."""
+    """Open findings at or above the threshold."""
     sites: int
     """Targets that have at least one of them."""
     total: int
@@ -114,34 +119,109 @@ class Verdict:
     """Targets without a verdict."""
     threshold: Severity | None = None
     """The severity from which a finding fails the run; None when there is no such rule."""
+    exceeded: frozenset[Severity] = frozenset()
+    """Severities of which there are more findings than their limit allows."""
+    waived: int = 0
+    """Findings that a waiver covers."""
+    known: int | None = None
+    """Findings that the baseline has too, waived ones left out; None without a baseline."""
+    new: int | None = None
+    """Findings that the baseline does not have, waived ones left out; None without one."""
+    marks: Marks = field(factory=Marks, repr=False)
+    """What became of each finding."""
     is_refused: bool = False
     """Whether the token is what kept the missing ones from being scanned."""
 
     @property
     def sentence(self) -> str:
         """One line, like `gate: FAILED, 3 high >= high on 2 of 40 sites`."""
-        return f"gate: {self.word.upper()}, {'; '.join(self.reasons)}"
+        return f"gate: {self.word.upper()}, {'; '.join((*self.reasons, *self.notes))}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One clause for each thing that was left out of the rules, and for waivers that are off.
+
+        Empty without waivers and baseline.
+        """
+        states = Counter(use.state for use in self.marks.uses)
+        sites = self.marks.unknown_sites
+        clauses = (
+            (self.waived, f"{counted(self.waived, 'finding')} waived"),
+            (self.known, f"{counted(self.known or 0, 'finding')} known from the baseline"),
+            (sites, f"{counted(sites, 'site')} not in the baseline"),
+            (states["expired"], f"{counted(states['expired'], 'waiver')} expired"),
+            (states["stale"], f"{counted(states['stale'], 'waiver')} matching nothing"),
+        )
+        return tuple(clause for number, clause in clauses if number)
+
+    @property
+    def uses(self) -> tuple[WaiverUse, ...]:
+        """What each waiver did, in the order of the file."""
+        return self.marks.uses
+
+    def breaks(self, severity: Severity) -> bool:
+        """Tell whether an open finding of this severity is among what failed the run."""
+        is_above = self.threshold is not None and severity.rank >= self.threshold.rank
+        return (
+            is_above or severity in self.exceeded or (bool(self.exceeded) and not severity.is_known)
+        )
+
+    def marked(self, place: int, row: Row) -> list[tuple[Finding, Mark]]:
+        """Return the findings of the row at that place, as `Row.reported`, with their marks."""
+        found = self.marks.by_place
+        return [(one, found.get((place, at), OPEN)) for at, one in enumerate(row.reported())]
+
+    def failing(self, place: int, row: Row) -> list[Finding]:
+        """Return those findings of the row at that place that failed the run."""
+        marked = self.marked(place, row)
+        return [one for one, mark in marked if mark.word == "open" and self.breaks(one.severity)]
 
 
-def judge(rows: Iterable[Row], policy: Policy) -> Verdict:
-    """Return the verdict about these targets; an empty run is incomplete."""
+def judge(
+    rows: Iterable[Row],
+    policy: Policy,
+    *,
+    baseline: Iterable[Row] | None = None,
+    waivers: Waivers | None = None,
+) -> Verdict:
+    """Return the verdict about these targets; an empty run is incomplete.
+
+    Args:
+        rows: How each target ended.
+        policy: The rules.
+        baseline: The rows of an earlier run: a finding it has, listed, of the same site and at
+            least as severe, breaks no rule. A site without a verdict there excuses nothing.
+        waivers: Findings somebody has accepted.
+    """
     rows = tuple(rows)
+    marks = Marks.of(rows, baseline=baseline, waivers=waivers)
+    counts = [marks.open_counts(place, row) for place, row in enumerate(rows)]
     missing = [row for row in rows if not row.has_verdict]
-    hits = _hits(rows, policy.fail_on)
-    failures = [*_threshold_failure(hits, len(rows), policy), *_limit_failures(rows, policy)]
+    hits = _at_least(counts, policy.fail_on)
+    exceeded = _exceeded(counts, policy)
+    clauses = Clauses(total=len(rows), adjective="" if baseline is None else "new ")
+    failures = [clauses.broken(found, f"> {most} allowed") for _, most, found in exceeded]
+    if hits:
+        failures.insert(0, clauses.broken(hits, f">= {policy.fail_on}"))
     is_complete = bool(rows) and len(missing) <= policy.allow_incomplete.of(len(rows))
     word = "failed" if failures else "passed" if is_complete else "incomplete"
-    reasons = failures or ([] if word == "incomplete" else [_nothing(policy, len(rows))])
+    reasons = failures or ([] if word == "incomplete" else [clauses.nothing(policy)])
     if missing or not rows:
-        reasons = [*reasons, _gap(len(missing), len(rows))]
+        reasons = [*reasons, clauses.gap(len(missing))]
+    states = Counter(mark.word for mark in marks.by_place.values())
     return Verdict(
         word=word,
         reasons=tuple(reasons),
-        findings=sum(sum(counts.values()) for counts in hits),
+        findings=sum(sum(found.values()) for found in hits),
         sites=len(hits),
         total=len(rows),
         missing=len(missing),
         threshold=policy.fail_on,
+        exceeded=frozenset(severity for severity, _, _ in exceeded),
+        waived=states["waived"],
+        known=None if baseline is None else states["known"],
+        new=None if baseline is None else sum(sum(found.values()) for found in counts),
+        marks=marks,
         is_refused=_is_refused(rows, missing),
     )
 
@@ -158,53 +238,30 @@ def exit_code(verdict: Verdict) -> int:
     return EXIT_REFUSED if verdict.is_refused else EXIT_INCOMPLETE
 
 
-def _hits(rows: tuple[Row, ...], threshold: Severity | None) -> list[dict[Severity, int]]:
-    """Return, for each row that has any, its findings at or above the threshold."""
+_Counts = dict[Severity, int]
+"""Open findings of one target."""
+
+
+def _at_least(counts: list[_Counts], threshold: Severity | None) -> list[_Counts]:
+    """Return, for each target that has any, its findings at or above the threshold."""
     if threshold is None:
         return []
-    kept = (
-        {word: count for word, count in row.counts().items() if word.rank >= threshold.rank}
-        for row in rows
-    )
-    return [counts for counts in kept if counts]
+    return _kept(counts, lambda word: word.rank >= threshold.rank)
 
 
-def _threshold_failure(hits: list[dict[Severity, int]], total: int, policy: Policy) -> list[str]:
-    if not hits:
-        return []
-    sums: Counter[Severity] = Counter()
-    for counts in hits:
-        sums.update(counts)
-    words = sorted(sums, key=lambda word: (-word.rank, word))
-    listed = ", ".join(f"{sums[word]} {visible(word, longest=40)}" for word in words)
-    return [f"{listed} >= {policy.fail_on} on {len(hits)} of {counted(total, 'site')}"]
-
-
-def _limit_failures(rows: tuple[Row, ...], policy: Policy) -> list[str]:
-    """Return a clause per limit that is exceeded; unknown severities count against each."""
-    failures = []
+def _exceeded(counts: list[_Counts], policy: Policy) -> list[tuple[Severity, int, list[_Counts]]]:
+    """Return each limit with too many findings, and those; unknown severities count for each."""
+    broken = []
     for severity, most in policy.max_counts.items():
-        found = sum(
-            count
-            for row in rows
-            for word, count in row.counts().items()
-            if word == severity or not word.is_known
-        )
-        if found > most:
-            failures.append(f"{found} {severity} > {most} allowed")
-    return failures
+        found = _kept(counts, lambda word: word == severity or not word.is_known)  # noqa: B023
+        if sum(sum(each.values()) for each in found) > most:
+            broken.append((severity, most, found))
+    return broken
 
 
-def _nothing(policy: Policy, total: int) -> str:
-    if policy.fail_on is None:
-        return f"no threshold for {counted(total, 'site')}"
-    return f"nothing >= {policy.fail_on} on {counted(total, 'site')}"
-
-
-def _gap(missing: int, total: int) -> str:
-    if not total:
-        return "no site was scanned"
-    return f"{missing} of {counted(total, 'site')} {'has' if missing == 1 else 'have'} no verdict"
+def _kept(counts: list[_Counts], is_meant: Callable[[Severity], bool]) -> list[_Counts]:
+    kept = ({word: count for word, count in each.items() if is_meant(word)} for each in counts)
+    return [each for each in kept if each]
 
 
 def _is_refused(rows: tuple[Row, ...], missing: list[Row]) -> bool:
