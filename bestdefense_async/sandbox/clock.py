@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import define
 
-_EPOCH = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+EPOCH = datetime(2026, 1, 5, 8, 0, tzinfo=UTC).timestamp()
+"""When the calendar begins unless it is told: always the same, so that runs compare."""
+
+LAST_SECOND = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 @define
@@ -24,12 +27,14 @@ class Clock:
     loop: asyncio.AbstractEventLoop
     origin: float
     """The loop's time at which this clock showed zero."""
+    epoch: float
+    """What the calendar showed then, in seconds since 1970."""
 
     @classmethod
-    def started(cls, *, speed: float) -> Clock:
+    def started(cls, *, speed: float, epoch: float) -> Clock:
         """Return a clock of the running loop that shows zero now."""
         loop = asyncio.get_running_loop()
-        return cls(speed=speed, loop=loop, origin=loop.time())
+        return cls(speed=speed, loop=loop, origin=loop.time(), epoch=epoch)
 
     def now(self) -> float:
         """Return the scan seconds since the start."""
@@ -43,8 +48,11 @@ class Clock:
         """Return the clock's reading `seconds` of the loop from now."""
         return self.now() + seconds * self.speed
 
+    def calendar(self, scan_seconds: float) -> str:
+        """Return when this clock showed or will show that many scan seconds: ISO 8601 in UTC.
 
-def calendar(scan_seconds: float) -> str:
-    """Return the moment as ISO 8601 in UTC; the sandbox's calendar is fixed, so runs compare."""
-    moment = _EPOCH + timedelta(seconds=scan_seconds)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+        However fast scans are, the calendar goes at the pace of the loop.
+        """
+        moment = datetime.fromtimestamp(self.epoch, UTC)
+        moment += timedelta(seconds=scan_seconds / self.speed)
+        return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

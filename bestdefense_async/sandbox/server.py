@@ -98,7 +98,7 @@ class Sandbox:
         scenario.arrange(fleet.of(MAIN))
         world = World(
             seed=seed,
-            clock=Clock.started(speed=settings.speed),
+            clock=Clock.started(speed=settings.speed, epoch=settings.epoch),
             fleet=fleet,
             scans=Scans(seed, scale=scenario.scale, numeric_ids=scenario.drift),
             alerts=Alerts(seed, scenario.hand),

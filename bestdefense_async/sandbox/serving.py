@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, TextIO, Unpack
 
 from bestdefense_async.sandbox.server import Sandbox
@@ -23,6 +24,8 @@ async def _serve(out: TextIO, words: Words) -> None:
         except NotImplementedError:
             # Windows loops have no signal handlers; there KeyboardInterrupt ends asyncio.run.
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    # A process lives in real time, and whoever uses it compares its times with their own.
+    words.setdefault("epoch", time.time())
     async with Sandbox(**words) as sandbox:
         line = {"url": sandbox.url, "token": sandbox.token}
         if sandbox.control_token is not None:

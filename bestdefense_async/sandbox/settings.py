@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from attrs import Attribute, field, frozen
 
+from bestdefense_async.sandbox.clock import EPOCH, LAST_SECOND
 from bestdefense_async.sandbox.limits import COUNTERS, DOCUMENTED, Policy, RetryAfter
 from bestdefense_async.sandbox.routes import NAMES, is_id
 from bestdefense_async.sandbox.scenarios import SCENARIOS, Scenario
@@ -25,6 +26,7 @@ class Words(TypedDict, total=False):
     seed: int
     sites: int
     speed: float
+    epoch: float
     scenario: str
     host: str
     port: int
@@ -74,6 +76,9 @@ class Settings:
 
     speed: float = 60.0
     """Scan seconds that pass in a second."""
+
+    epoch: float = EPOCH
+    """When the calendar begins, in seconds since 1970."""
 
     scenario: str = "clean"
     """A name of `SCENARIOS`."""
@@ -129,6 +134,9 @@ class Settings:
             if not 0 < value < math.inf:
                 message = f"{name} must be above zero, not {value!r}"
                 raise ValueError(message)
+        if not 0 <= self.epoch < LAST_SECOND:
+            message = f"epoch must be a time of the years 1970 to 9998, not {self.epoch!r}"
+            raise ValueError(message)
         if not 0 <= self.sites <= MAX_SITES:
             message = f"sites must be 0 to {MAX_SITES}, not {self.sites!r}"
             raise ValueError(message)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.sandbox import options
 from bestdefense_async.sandbox.chance import bell, identifier
-from bestdefense_async.sandbox.clock import calendar
 from bestdefense_async.sandbox.findings import findings_of
 from bestdefense_async.sandbox.records import Remediation
 from bestdefense_async.sandbox.replies import Reply, success
@@ -20,19 +19,20 @@ from bestdefense_async.sandbox.world import Call, World, absent, own_scan, refus
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from bestdefense_async.sandbox.clock import Clock
 _REVIEW = 600.0
 """Median scan seconds of a review."""
 
 
-def _described(item: Remediation, now: float) -> dict[str, Any]:
-    stage = item.stage(now)
+def _described(item: Remediation, clock: Clock) -> dict[str, Any]:
+    stage = item.stage(clock.now())
     return {
         "id": item.id,
         "reportId": item.report_id,
         "findingId": item.finding_id,
         "weakness": item.weakness,
         "stage": stage,
-        "createdAt": calendar(item.created),
+        "createdAt": clock.calendar(item.created),
         "pullRequestUrl": None
         if stage == "Blocked"
         else f"https://git.example/main/web/pull/{int(item.id[:4], 16)}",
@@ -75,17 +75,16 @@ def trigger(world: World, call: Call) -> Reply:
         )
     )
     world.credits[organization] = left - 1
-    data = {"remediation": _described(item, now), "creditsRemaining": left - 1}
+    data = {"remediation": _described(item, world.clock), "creditsRemaining": left - 1}
     return success(data, "Remediation started.")
 
 
 def list_remediations(world: World, call: Call) -> Reply:
     """Answer the organization's remediations, oldest first."""
-    now = world.clock.now()
     items = world.remediations.of(call.token.organization)
     return success(
         {
-            "remediations": [_described(item, now) for item in items],
+            "remediations": [_described(item, world.clock) for item in items],
             "creditsRemaining": world.credits_of(call.token.organization),
         }
     )
@@ -96,7 +95,7 @@ def show_remediation(world: World, call: Call) -> Reply:
     item = world.remediations.find(call.key, call.token.organization)
     if item is None:
         absent("Remediation")
-    return success({"remediation": _described(item, world.clock.now())})
+    return success({"remediation": _described(item, world.clock)})
 
 
 HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {

@@ -7,27 +7,27 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from bestdefense_async.sandbox.clock import calendar
 from bestdefense_async.sandbox.replies import Reply, success
 from bestdefense_async.sandbox.world import Call, World, own_scan, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from bestdefense_async.sandbox.clock import Clock
     from bestdefense_async.sandbox.scans import Scan
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 
 
-def _described(scan: Scan, now: float) -> dict[str, Any]:
+def _described(scan: Scan, clock: Clock) -> dict[str, Any]:
     return {
         "id": scan.id,
         "siteId": scan.site.id,
         "hostname": scan.site.hostname,
         "types": list(scan.options.types),
         "scanIntensity": scan.options.intensity,
-        "isCompleted": scan.is_over(now),
-        "createdAt": calendar(scan.started),
+        "isCompleted": scan.is_over(clock.now()),
+        "createdAt": clock.calendar(scan.started),
     }
 
 
@@ -60,13 +60,15 @@ def list_reports(world: World, call: Call) -> Reply:
     if "after" in words:
         last = own_scan(world, call, world.scans.by_id.get(words["after"][-1]))
         scans = (scan for scan in scans if scan.security_id < last.security_id)
-    return success({"reports": [_described(scan, now) for scan in islice(scans, _limit(words))]})
+    return success(
+        {"reports": [_described(scan, world.clock) for scan in islice(scans, _limit(words))]}
+    )
 
 
 def show_report(world: World, call: Call) -> Reply:
     """Answer one report."""
     scan = own_scan(world, call, world.scans.by_id.get(call.key))
-    report = _described(scan, world.clock.now()) | {"options": scan.options.body}
+    report = _described(scan, world.clock) | {"options": scan.options.body}
     return success({"report": report})
 
 

@@ -11,7 +11,6 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from bestdefense_async.sandbox import options
-from bestdefense_async.sandbox.clock import calendar
 from bestdefense_async.sandbox.replies import NOT_FOUND, Reply, encoded, page, success
 from bestdefense_async.sandbox.world import Call, World, absent, own_scan, own_site, refuse
 
@@ -113,7 +112,7 @@ def report_page(world: World, call: Call) -> Reply:
     if scan is None or now < scan.visible:
         return NOT_FOUND
     host = escape(scan.site.hostname)
-    started = calendar(scan.started)
+    started = world.clock.calendar(scan.started)
     return page(200, f"Report of {host}", f"Started {started}, {scan.percentage(now)} % done.")
 
 

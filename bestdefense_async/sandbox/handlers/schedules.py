@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.sandbox import options
 from bestdefense_async.sandbox.chance import identifier
-from bestdefense_async.sandbox.clock import calendar
 from bestdefense_async.sandbox.records import CADENCES, Schedule
 from bestdefense_async.sandbox.replies import Reply, success
 from bestdefense_async.sandbox.world import Call, World, absent, own_site, refuse
@@ -14,8 +13,10 @@ from bestdefense_async.sandbox.world import Call, World, absent, own_site, refus
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from bestdefense_async.sandbox.clock import Clock
 
-def _described(schedule: Schedule, now: float) -> dict[str, Any]:
+
+def _described(schedule: Schedule, clock: Clock) -> dict[str, Any]:
     return {
         "id": schedule.id,
         "siteId": schedule.site.id,
@@ -24,8 +25,8 @@ def _described(schedule: Schedule, now: float) -> dict[str, Any]:
         "scanIntensity": schedule.intensity,
         "cadence": schedule.cadence,
         "testUsers": list(schedule.test_users),
-        "createdAt": calendar(schedule.created),
-        "nextRunAt": calendar(schedule.next_run(now)),
+        "createdAt": clock.calendar(schedule.created),
+        "nextRunAt": clock.calendar(schedule.next_run(clock.now())),
     }
 
 
@@ -49,14 +50,13 @@ def create_schedule(world: World, call: Call) -> Reply:
         created=now,
     )
     world.schedules.put(schedule)
-    return success({"schedule": _described(schedule, now)}, "Schedule created.")
+    return success({"schedule": _described(schedule, world.clock)}, "Schedule created.")
 
 
 def list_schedules(world: World, call: Call) -> Reply:
     """Answer the organization's schedules, oldest first."""
-    now = world.clock.now()
     found = world.schedules.of(call.token.organization)
-    return success({"schedules": [_described(schedule, now) for schedule in found]})
+    return success({"schedules": [_described(schedule, world.clock) for schedule in found]})
 
 
 def delete_schedule(world: World, call: Call) -> Reply:
