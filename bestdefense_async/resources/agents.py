@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.codec import structure
-from bestdefense_async.core.request import build_request
+from bestdefense_async.core.request import build_request, check_part
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.errors import ConfigError
+from bestdefense_async.core.wanted import LARGEST_FILE, Wanted, checked_digest
+from bestdefense_async.errors import ConfigError, EnvelopeError
 from bestdefense_async.models import AgentManifest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bestdefense_async.models import AgentFile
     from bestdefense_async.resources.protocol import Sender
+
+_OURS: Final = re.compile(r".*\.part(\.json)?", re.IGNORECASE)
+"""What an unfinished file is called."""
+_DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?|.*\.", re.IGNORECASE)
+"""What is no file, or another one, on Windows."""
 
 
 class Agents:
@@ -34,23 +42,40 @@ class Agents:
         Raises:
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             LimitWaitTooLong: The limit allows the call only after `timeout`.
+            EnvelopeError: A name cannot be the name of a file or stands there twice, or a size is
+                no size of an agent.
             BestDefenseError: Anything else that `errors` names.
         """
         payload = await self._sender.send(build_request(ROUTES["agents.manifest"]), timeout=timeout)
-        return structure(payload, AgentManifest)
+        manifest = structure(payload, AgentManifest)
+        _check(manifest)
+        return manifest
 
     async def download(
-        self, file: AgentFile, directory: Path, *, timeout: float | None = None
+        self,
+        file: AgentFile,
+        directory: Path,
+        *,
+        allow_unverified: bool = False,
+        keep_part: bool = False,
+        on_progress: Callable[[int, int | None], object] | None = None,
+        timeout: float | None = None,
     ) -> Path:
         """Store a file of the manifest in a directory, checked by its SHA-256.
 
-        Limited to 20 calls an hour per token (documented). The file appears complete or not at
-        all, is never executable, and has the name the manifest gives, never one that the
-        download's own headers suggest.
+        The file appears complete or not at all, is never executable, and has the name the
+        manifest gives, never one that the download's own headers suggest. The manifest's URL is
+        not looked at. A download that is cut goes on where it stopped. Limited to 20 requests an
+        hour per token (documented), and going on takes a request of its own.
 
         Args:
             file: A row of the manifest.
             directory: An existing directory.
+            allow_unverified: Store also a file for which the manifest gives no SHA-256.
+            keep_part: When the download ends early, leave what came as `NAME.part` with
+                `NAME.part.json` for the next call, which checks it anew.
+            on_progress: Called on the loop with the bytes that are there and the bytes in all
+                (None while unknown), about once a MiB and when a request is about to leave.
             timeout: Seconds the call may take, waiting for the limit included.
 
         Returns:
@@ -59,16 +84,59 @@ class Agents:
         Raises:
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             ConfigError: The manifest's name cannot be the name of a file.
-            IntegrityError: The manifest has no digest, or the file another one.
-            DownloadError: The disk does not take it.
+            IntegrityError: The manifest has no digest, or what came is not the file.
+            DownloadError: The disk does not take it, or it is being downloaded already.
             LimitWaitTooLong: The limit allows the call only after `timeout`.
             BestDefenseError: Anything else that `errors` names.
         """
         request = build_request(ROUTES["agents.download"], {"filename": file.filename})
-        if file.filename.startswith(("-", ".")):
-            raise ConfigError("The name of an agent file must not begin with a dot or a dash.")
+        _check_name(file.filename)
+        digest = checked_digest(file.sha256, is_required=not allow_unverified)
         final = directory / file.filename
         await self._sender.download(
-            request, final, sha256=file.sha256, size=file.size, timeout=timeout
+            request,
+            final,
+            wanted=Wanted(sha256=digest, size=file.size),
+            keep_part=keep_part,
+            on_progress=on_progress,
+            timeout=timeout,
         )
         return final
+
+
+def _check_name(name: str) -> None:
+    """Check a name beyond what a path of the API needs.
+
+    Raises:
+        ConfigError: It would hide, be taken for an option, or be something else than a file.
+    """
+    check_part("filename", name)
+    if name.startswith(("-", ".")):
+        raise ConfigError("The name of an agent file must not begin with a dot or a dash.")
+    if _OURS.fullmatch(name):
+        raise ConfigError("The name of an agent file must not be that of an unfinished one.")
+    if _DEVICE.fullmatch(name):
+        raise ConfigError("The name of an agent file must not be that of a device.")
+
+
+def _check(manifest: AgentManifest) -> None:
+    """Check what the types of a manifest do not say; a digest is checked when it is needed.
+
+    Raises:
+        EnvelopeError: This is no manifest to download from. Names a path, never a value.
+    """
+    seen: set[str] = set()
+    for index, file in enumerate(manifest.files):
+        where = f"data.files[{index}]"
+        problem = None
+        try:
+            _check_name(file.filename)
+        except ConfigError:
+            problem = f"{where}.filename cannot be the name of a file"
+        if problem is None and file.filename.lower() in seen:
+            problem = f"{where}.filename stands there twice"
+        if problem is None and file.size is not None and not 0 < file.size <= LARGEST_FILE:
+            problem = f"{where}.size is no size of an agent"
+        if problem is not None:
+            raise EnvelopeError(f"The manifest cannot be used: {problem}.")
+        seen.add(file.filename.lower())

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bestdefense_async.core.request import Request
+    from bestdefense_async.core.wanted import Wanted
 
 
 class Sender(Protocol):
@@ -22,8 +24,9 @@ class Sender(Protocol):
         request: Request,
         final: Path,
         *,
-        sha256: str | None,
-        size: int | None = None,
+        wanted: Wanted,
+        keep_part: bool = False,
+        on_progress: Callable[[int, int | None], object] | None = None,
         timeout: float | None = None,
     ) -> None:
         """Store the file that the request answers at `final`, whole and checked."""

@@ -1,115 +1,322 @@
-"""Put a file in its place whole, checked, or not at all."""
+"""Put a file in its place whole, checked, or not at all, in as many requests as it takes.
+
+A download that is cut goes on where it stopped: `Range` asks for the rest, and `If-Range` for the
+whole if the file has changed. Whatever is answered is checked against what was asked before a byte
+of it is kept. While one batch is hashed and written in a thread, the next one is received.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import os
-import re
-import tempfile
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from attrs import define, field
+from attrs import define
 
+from bestdefense_async.core.wanted import parse_content_range, size_beyond, strong_etag
 from bestdefense_async.errors import (
     BestDefenseError,
     DownloadError,
     IntegrityError,
     ResponseTooLarge,
+    Truncated,
     clean_text,
 )
+from bestdefense_async.transport.part import Part
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-LARGEST_FILE: Final = 2 * 2**30
-"""Bytes; an agent is a few MiB, and a body without end must not fill the disk."""
+    from bestdefense_async.core.wanted import Wanted
+    from bestdefense_async.transport.stream import Stream
 
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+    Progress = Callable[[int, int | None], object]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
-def checked_digest(text: str | None) -> str:
-    """Return a SHA-256 digest in lower case.
+BATCH: Final = 1 << 20
+"""Bytes handed to a thread at once: below this the way there costs more than the work."""
+LEAST_PROGRESS: Final = 1 << 16
+"""Bytes that a cut request must have brought to be no failure: then patience begins anew."""
+MOST_REQUESTS: Final = 20
+"""Requests of one download after which progress buys no more: what an hour's limit permits."""
 
-    Raises:
-        IntegrityError: There is none, or it is not 64 hexadecimal digits: what cannot be checked
-            is not stored.
-    """
-    digest = "" if text is None else text.strip().lower()
-    if not _SHA256.fullmatch(digest):
-        raise IntegrityError(
-            "The manifest gives no usable SHA-256 for this file: it is not stored."
-        )
-    return digest
+_PAGES: Final = ("text/html", "application/xhtml+xml")
+_JSON: Final = ("application/json", "application/problem+json")
 
 
 @define
-class _Temporary:
-    """An unfinished file beside its final place."""
+class Download:
+    """One file on its way."""
 
-    path: str
-    descriptor: int
-    hash: hashlib._Hash = field(factory=hashlib.sha256)
-    size: int = 0
+    _part: Part
+    _on_progress: Progress | None
+    _is_range_asked: bool = False
+    _before: int = 0
+    """Bytes that were there when the latest request began."""
+    _bad: int = 0
+    """Answers that were not the file that is wanted."""
+    _requests: int = 0
 
-    @classmethod
-    def open(cls, final: Path) -> _Temporary:
-        descriptor, path = tempfile.mkstemp(prefix=".bestdefense-", dir=final.parent)
-        return cls(path, descriptor)
+    async def is_there(self) -> bool:
+        """Return whether an earlier run left the whole file: then it stands in its place now.
 
-    def write(self, chunk: bytes) -> None:
-        self.size += len(chunk)
-        if self.size > LARGEST_FILE:
-            raise ResponseTooLarge(f"The file is larger than {LARGEST_FILE} bytes.")
-        self.hash.update(chunk)
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(self.descriptor, view) :]
+        What an earlier run left is hashed here, before anybody waits for a limit.
 
-    def finish(self, final: Path, *, sha256: str, size: int | None) -> None:
-        if size is not None and size != self.size:
-            raise IntegrityError(f"The file has {self.size} bytes instead of {size}.")
-        if self.hash.hexdigest() != sha256:
-            raise IntegrityError("The file does not have the SHA-256 that the manifest gives.")
-        os.fsync(self.descriptor)
-        os.replace(self.path, final)  # noqa: PTH105  # takes a link's place, never follows it
+        Raises:
+            DownloadError: The disk does not take it.
+        """
+        part = self._part
+        await self._rehash()
+        if part.wanted.sha256 is None or not part.size or part.size != part.wanted.size:
+            return False
+        try:
+            await _on_disk(part, part.finish)
+        except IntegrityError:
+            return False
+        return True
 
-    def close(self) -> None:
-        """Remove what was not finished."""
-        os.close(self.descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)  # noqa: PTH108  # the path came from mkstemp as text
+    async def _rehash(self) -> None:
+        part = self._part
+        await _on_disk(part, part.look)
+        while await _on_disk(part, part.rehash):
+            self._tell()
+        await _on_disk(part, part.rest)
+
+    async def prepare(self) -> list[tuple[str, str]]:
+        """Return the headers of the next request, which ask for what is missing.
+
+        What is there by then is hashed again, unless this very download wrote it.
+
+        Raises:
+            DownloadError: The disk does not take it.
+        """
+        part = self._part
+        await self._rehash()
+        self._before = part.size
+        self._requests += 1
+        self._tell()
+        self._is_range_asked = part.size > 0
+        if not self._is_range_asked:
+            return []
+        headers = [("Range", f"bytes={part.size}-")]
+        if part.etag is not None:
+            headers.append(("If-Range", part.etag))
+        elif part.wanted.sha256 is None:
+            # Nobody could tell whether the rest belongs to what is there.
+            await _on_disk(part, part.restart)
+            self._is_range_asked = False
+            return []
+        return headers
+
+    async def take(self, stream: Stream) -> bool:
+        """Take an answer; False when it is no file but the server's reason for not sending one.
+
+        Returns when the file stands at its final place.
+
+        Raises:
+            IntegrityError: This is not the file, or not the part of it that was asked for.
+            ResponseTooLarge: There is more than may come.
+            DownloadError: The disk does not take it.
+            TransportError: The body is cut, too slow, or in a coding; as for `Stream.chunks`.
+        """
+        if stream.status == 416 and self._is_range_asked:  # noqa: PLR2004  # nothing is there
+            await self._beyond(stream)
+        elif stream.status == 206:  # noqa: PLR2004  # a part
+            await self._check_part(stream)
+        elif stream.status in {200, 204} and not self._is_other(stream, _JSON):
+            await self._begin(stream)
+        else:
+            return False
+        if stream.status < 300:  # noqa: PLR2004  # HTTP's successes
+            await self._receive(stream)
+        await _on_disk(self._part, self._part.finish)
+        return True
+
+    def tries_after(self, error: BestDefenseError, used: int) -> int:
+        """Return which attempt in a row, 1-based, this failure counts as.
+
+        A wrong file is asked for once more, whatever happened before. A cut that brought something
+        starts the count anew, until the requests of an hour are spent.
+        """
+        if isinstance(error, IntegrityError):
+            self._bad += 1
+            return self._bad
+        has_come_on = self._part.size - self._before >= LEAST_PROGRESS
+        return 1 if has_come_on and self._requests < MOST_REQUESTS else used
+
+    async def _begin(self, stream: Stream) -> None:
+        """Begin with the first byte of a whole file."""
+        part, length = self._part, stream.length
+        wanted = part.wanted
+        if self._is_other(stream, _PAGES):
+            self._bad += 1  # it will be the same page again
+            raise IntegrityError(
+                "The answer is a web page and not the file: of a proxy, a login or an error."
+            )
+        if stream.status == 204 or length == 0 != wanted.size:  # noqa: PLR2004  # no content
+            raise IntegrityError("The answer is empty.")
+        if length is not None and length > wanted.most:
+            raise ResponseTooLarge(
+                f"The file is announced with {length} bytes, above {wanted.most}."
+            )
+        if None not in {length, wanted.size} and length != wanted.size:
+            raise IntegrityError(
+                f"The file is announced with {length} bytes instead of {wanted.size}."
+            )
+        await _on_disk(
+            part,
+            part.restart,
+            etag=strong_etag(stream.headers.get("etag")),
+            total=wanted.size if length is None else length,
+        )
+        self._before = 0
+
+    def _is_other(self, stream: Stream, kinds: tuple[str, ...]) -> bool:
+        """Whether the answer says it is of such a kind, and does not have the file's size."""
+        size = self._part.wanted.size
+        kind = stream.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return kind in kinds and stream.length not in {0, size}
+
+    async def _check_part(self, stream: Stream) -> None:
+        """Check that a 206 is the rest that was asked for; if not, begin anew."""
+        part = self._part
+        total = part.wanted.size if part.total is None else part.total
+        held = parse_content_range(stream.headers.get("content-range"))
+        etag = strong_etag(stream.headers.get("etag"))
+        problem = None
+        if not self._is_range_asked:
+            problem = "The answer is a part of the file, and the whole was asked for."
+        elif held is None:
+            problem = "The answer is a part of the file and does not say which."
+        elif held.first != part.size or stream.length not in {None, held.last - held.first + 1}:
+            problem = "The answer is another part of the file than was asked for."
+        elif total not in {None, held.total} or held.total > part.wanted.most:
+            problem = f"The file has {held.total} bytes now, and had {total}."
+        elif None not in {etag, part.etag} and etag != part.etag:
+            problem = "The file has changed since the download began."
+        if problem is not None:
+            await _on_disk(part, part.restart)
+            raise IntegrityError(problem)
+        if held is not None:
+            part.total = held.total
+
+    async def _beyond(self, stream: Stream) -> None:
+        """Take a 416 for the end when everything is there; else begin anew."""
+        part = self._part
+        total = part.wanted.size if part.total is None else part.total
+        told = size_beyond(stream.headers.get("content-range"))
+        if part.size == total and told in {None, total}:
+            return
+        await _on_disk(part, part.restart)
+        raise IntegrityError("The server has no such part of the file: it begins anew.")
+
+    async def _receive(self, stream: Stream) -> None:
+        """Write the body; what came before a cut is kept."""
+        part = self._part
+        problem = await self._pump(stream.chunks())
+        await _on_disk(part, part.rest)
+        if problem is not None:
+            raise problem
+        if part.total is not None and part.size < part.total:
+            raise Truncated(f"{part.size} of {part.total} bytes have come.")
+
+    async def _pump(self, pieces: AsyncIterator[bytes]) -> BestDefenseError | None:
+        """Hash and write pieces while the next ones come; return what cut them off, if anything."""
+        loop = asyncio.get_running_loop()
+        batch: list[bytes] = []
+        size = 0
+        writing: asyncio.Future[None] | None = None
+        problem: BestDefenseError | None = None
+        try:
+            async for piece in pieces:
+                batch.append(piece)
+                size += len(piece)
+                if size >= BATCH:
+                    if writing is not None:
+                        await _settled(writing)
+                        self._tell()
+                    writing = loop.run_in_executor(None, self._part.write, batch)
+                    batch, size = [], 0
+        except BestDefenseError as error:
+            # Returned and not raised, so that nothing raised later drags its frames along.
+            problem = error.with_traceback(None)
+        finally:
+            if writing is not None:
+                await _settled(writing)
+            await _on_disk(self._part, self._part.write, batch)
+            self._tell()
+        return problem
+
+    def _tell(self) -> None:
+        if self._on_progress is not None:
+            part = self._part
+            self._on_progress(part.size, part.wanted.size if part.total is None else part.total)
 
 
-async def store(
-    chunks: AsyncIterator[bytes], final: Path, *, sha256: str, size: int | None
-) -> None:
-    """Write `chunks` to `final`, in threads, and check them.
+@contextlib.asynccontextmanager
+async def downloading(
+    final: Path,
+    wanted: Wanted,
+    *,
+    keep_part: bool = False,
+    on_progress: Progress | None = None,
+) -> AsyncIterator[Download]:
+    """Hold the place of a file while it is downloaded.
 
-    The file appears at its place complete and with the right digest; it is readable by its owner
-    alone and never executable. Whatever goes wrong, also a cancellation, leaves nothing behind.
+    Args:
+        final: Where the file is to stand. A link there is replaced, not followed.
+        wanted: What it must be.
+        keep_part: Leave what came beside the final place when the download ends early, unless the
+            disk is full or more came than may.
+        on_progress: Called on the loop with the bytes that are there and those of the whole (None
+            while unknown), about once a MiB and when a request is about to leave.
 
     Raises:
-        IntegrityError: Size or digest differ.
-        ResponseTooLarge: There is more than a file may have.
-        DownloadError: The disk does not take it.
+        DownloadError: Somebody else downloads it, or the disk does not take it.
     """
-    problem: str
+    part = Part(final, wanted)
+    is_kept = keep_part
     try:
-        temporary = await asyncio.to_thread(_Temporary.open, final)
-        try:
-            async for chunk in chunks:
-                await asyncio.to_thread(temporary.write, chunk)
-            await asyncio.to_thread(temporary.finish, final, sha256=sha256, size=size)
-        finally:
-            temporary.close()
-    except BestDefenseError:
+        await _on_disk(part, part.open)
+        yield Download(part, on_progress)
+    except (DownloadError, ResponseTooLarge):
+        is_kept = False
         raise
+    finally:
+        await _on_disk(part, part.close, keep=is_kept)
+
+
+async def _on_disk(part: Part, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do something with the part in a thread.
+
+    Raises:
+        DownloadError: The file system does not let us.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        return await _settled(loop.run_in_executor(None, partial(work, *args, **kwargs)))
     except OSError as error:
         problem = error.strerror or type(error).__name__
-    else:
-        return
-    where = clean_text(str(final), longest=200)
+    where = clean_text(str(part.final), longest=200)
     raise DownloadError(f"{where!r} cannot be written: {problem}.")
+
+
+async def _settled(work: asyncio.Future[T]) -> T:
+    """Return what a thread's work returns; a cancellation waits until it has ended.
+
+    A thread cannot be stopped, and the file must not be closed under its hands.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return work.result()
+    work.exception()  # nobody will ask for it any more
+    raise cancelled

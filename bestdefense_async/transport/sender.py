@@ -18,7 +18,7 @@ from attrs import define, field
 
 from bestdefense_async.core.binding import Bound
 from bestdefense_async.core.envelope import read_envelope
-from bestdefense_async.core.reply import Outgoing, Reply
+from bestdefense_async.core.reply import Outgoing
 from bestdefense_async.core.request import Request
 from bestdefense_async.core.retry import (
     Again,
@@ -44,19 +44,21 @@ from bestdefense_async.errors import (
     Sent,
     ServerError,
 )
-from bestdefense_async.transport.download import checked_digest, store
+from bestdefense_async.transport.download import downloading
 from bestdefense_async.transport.hooks import Event, EventKind, Hooks
 from bestdefense_async.transport.lifetime import Lifetime
 from bestdefense_async.transport.pacer import Pacer
 from bestdefense_async.transport.throttle import Throttles
-from bestdefense_async.transport.wire import Wire
+from bestdefense_async.transport.wire import Wire, refusal_to_follow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from bestdefense_async.core.secret import Secret
+    from bestdefense_async.core.wanted import Wanted
     from bestdefense_async.transport.credentials import Credentials
+    from bestdefense_async.transport.download import Progress
     from bestdefense_async.transport.throttle import Permit
 
     _Work = Callable[["_Call", Secret, Permit], Awaitable[Any]]
@@ -93,6 +95,8 @@ class _Call:
     body: bytes | None
     deadline: float | None
     attempt: int = 0
+    tries: int = 0
+    """Attempts that count for the retry policy: fewer than `attempt` after a download came on."""
     status: int | None = None
     """HTTP status of the latest attempt, None without an answer."""
     hint: float | None = None
@@ -105,6 +109,7 @@ class _Call:
     def begin_attempt(self) -> None:
         """Count the attempt that leaves now, and forget the answer to the one before."""
         self.attempt += 1
+        self.tries += 1
         self.status = None
         self.hint = None
         if self.first_sent_at is None:
@@ -141,42 +146,57 @@ class Sender:
         request: Request,
         final: Path,
         *,
-        sha256: str | None,
-        size: int | None = None,
+        wanted: Wanted,
+        keep_part: bool = False,
+        on_progress: Progress | None = None,
         timeout: float | None = None,
     ) -> None:
         """Store the file that the request answers, whole and checked, or not at all.
 
+        A download that is cut goes on where it stopped. Every request of it counts for the limit.
+
         Args:
             request: What is wanted.
             final: Where the file is to stand. A link there is replaced, not followed.
-            sha256: Its digest in hexadecimal.
-            size: Its size in bytes, None when unknown.
+            wanted: Its digest and size.
+            keep_part: Leave what came for the next call when the download ends early.
+            on_progress: Told bytes that are there and bytes in all, None while unknown.
             timeout: As for `send`.
 
         Raises:
-            IntegrityError: Digest or size differ, or there is no digest.
-            DownloadError: The disk does not take it.
+            IntegrityError: Digest or size differ, or what comes is not the file.
+            DownloadError: The disk does not take it, or somebody else downloads it.
             BestDefenseError: As for `send`.
         """
-        digest = checked_digest(sha256)
         bound = self._bound(request)
         request = request if bound is None else bound.request_there(request)
 
         async def fetch(call: _Call, secret: Secret, permit: Permit) -> None:
-            async with self._shared.wire.stream(
-                _outgoing(call), token=secret.reveal(), timeout=self._allowed(call)
-            ) as stream:
-                _landed(call, permit, stream.status, stream.headers)
-                if stream.status == 200:  # noqa: PLR2004  # the whole file
-                    await store(stream.chunks(), final, sha256=digest, size=size)
-                    return
-                excerpt = await anext(stream.chunks(), b"")
-                reply = Reply(status=stream.status, headers=stream.headers, body=excerpt)
+            try:
+                async with self._shared.wire.stream(
+                    _outgoing(call),
+                    token=secret.reveal(),
+                    timeout=self._allowed(call),
+                    deadline=call.deadline,
+                    extra_headers=await download.prepare(),
+                ) as stream:
+                    _landed(call, permit, stream.status, stream.headers)
+                    if await download.take(stream):
+                        return
+                    reply = await stream.refusal()
+                if 300 <= reply.status < 400:  # noqa: PLR2004  # HTTP's redirects
+                    raise refusal_to_follow(reply.status, reply.headers)
                 read_envelope(reply, call.request, secret)
-                raise ProtocolError(f"The file was answered with status {stream.status}.")
+                raise ProtocolError(f"The answer (status {reply.status}) is not the file.")
+            except BestDefenseError as error:
+                call.tries = download.tries_after(error, call.tries)
+                raise
 
-        await self._call(request, fetch, timeout=timeout)
+        async with downloading(
+            final, wanted, keep_part=keep_part, on_progress=on_progress
+        ) as download:
+            if not await download.is_there():
+                await self._call(request, fetch, timeout=timeout)
 
     def _bound(self, request: Request) -> Bound | None:
         """Return the binding to apply; a raw request stands in the host's words already."""
@@ -225,7 +245,7 @@ class Sender:
                     continue
             verdict = decide(
                 result,
-                attempt=call.attempt,
+                attempt=call.tries,
                 may_repeat=call.request.route.may_repeat,
                 policy=self._shared.policy,
                 uniform=random.uniform,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from bestdefense_async.errors import DecodeError, ProtocolError, clean_text
-from bestdefense_async.transport.body import check_end, is_close_delimited
+from bestdefense_async.core.reply import Reply
+from bestdefense_async.errors import BestDefenseError, DecodeError, ProtocolError, clean_text
+from bestdefense_async.transport.body import check_end, is_close_delimited, read_excerpt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,17 +17,26 @@ if TYPE_CHECKING:
 
     from bestdefense_async.transport.attempt import Attempt
 
-Run = Callable[[Awaitable[bytes], "Attempt", float], Awaitable["bytes | BaseException"]]
-"""`Wire.run`: awaits under a deadline and returns the result or the error to raise."""
+Run = Callable[[Awaitable[None], "Attempt", float], Awaitable["BaseException | None"]]
+"""`Wire.run`: awaits under a deadline and returns the error to raise, if any."""
 CHUNK: Final = 1 << 20
-"""Most bytes of one chunk."""
+"""Bytes that are received ahead of whoever takes the chunks."""
+LEAST: Final = 1 << 16
+"""Bytes that must come within the timeout: a server that drips keeps nobody for ever."""
+_LARGEST_REFUSAL: Final = 64 * 1024
 
 
 class Stream:
     """An answer of which the headers are there. It gives its body once."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, attempt: Attempt, run: Run, timeout: float
+        self,
+        response: aiohttp.ClientResponse,
+        attempt: Attempt,
+        run: Run,
+        *,
+        timeout: float,
+        deadline: float | None,
     ) -> None:
         self.status: int = response.status
         headers: dict[str, str] = {}
@@ -39,9 +50,13 @@ class Stream:
         self._attempt = attempt
         self._run = run
         self._timeout = timeout
+        self._deadline = deadline
+        self._parts: list[bytes] = []
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body in chunks of at most 1 MiB, each under the deadline of its own.
+        """Yield the body in chunks of 64 KiB to 2 MiB, each under the deadline of its own.
+
+        The last chunk may be shorter. What came before an error is yielded before it is raised.
 
         Raises:
             DecodeError: The body is in a coding; none was asked for.
@@ -55,13 +70,32 @@ class Stream:
         if self.status < 300 and is_close_delimited(self._response):  # noqa: PLR2004  # successes
             raise ProtocolError("The answer does not say how long the file is.")
         while True:
-            chunk = await self._run(
-                self._response.content.read(CHUNK), self._attempt, self._timeout
-            )
-            if isinstance(chunk, BaseException):
-                raise chunk
-            if not chunk:
+            problem = await self._run(self._gather(), self._attempt, self._allowed())
+            parts, self._parts = self._parts, []
+            if parts and (problem is None or isinstance(problem, BestDefenseError)):
+                yield parts[0] if len(parts) == 1 else b"".join(parts)
+            if problem is not None:
+                raise problem
+            if not parts:
                 break
-            yield chunk
         check_end(self._response, self._attempt)
         self._attempt.finish()
+
+    async def refusal(self) -> Reply:
+        """Return the answer with the beginning of its body, as far as it can be read."""
+        body, is_cut = await read_excerpt(self._response, _LARGEST_REFUSAL)
+        return Reply(status=self.status, headers=self.headers, body=body, is_cut=is_cut)
+
+    async def _gather(self) -> None:
+        """Receive one chunk."""
+        size = 0
+        while size < LEAST and (part := await self._response.content.readany()):
+            self._parts.append(part)
+            size += len(part)
+
+    def _allowed(self) -> float:
+        """Return the seconds the next chunk may take."""
+        if self._deadline is None:
+            return self._timeout
+        left = self._deadline - asyncio.get_running_loop().time()
+        return max(0.001, min(self._timeout, left))

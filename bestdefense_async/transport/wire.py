@@ -28,7 +28,7 @@ from bestdefense_async.transport.body import read_body, read_excerpt
 from bestdefense_async.transport.faults import explain
 from bestdefense_async.transport.lifetime import Lifetime
 from bestdefense_async.transport.session import MIB, WireSettings, open_session, parse_proxy
-from bestdefense_async.transport.stream import Stream
+from bestdefense_async.transport.stream import CHUNK, Stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -106,6 +106,7 @@ class Wire:
         *,
         token: str | None,
         timeout: float,
+        deadline: float | None = None,
         url: str | None = None,
         extra_headers: Iterable[tuple[str, str]] = (),
     ) -> AsyncIterator[Stream]:
@@ -114,6 +115,7 @@ class Wire:
         Args:
             token: None sends no credentials.
             timeout: Seconds until the headers are there, and then for each chunk.
+            deadline: Loop time at which the body must be complete, None for no bound.
             url: Another place than the API's, such as a redirect's target.
             extra_headers: For example `Range`.
 
@@ -126,11 +128,12 @@ class Wire:
         headers = [("Accept-Encoding", "identity"), ("Accept", "*/*"), *extra_headers]
         attempt = self._attempt(outgoing, token, headers)
         del token
-        outcome = await self.run(self._request(outgoing, attempt, url), attempt, timeout)
+        request = self._request(outgoing, attempt, url, buffer=CHUNK)
+        outcome = await self.run(request, attempt, timeout)
         if isinstance(outcome, BaseException):
             raise outcome
         try:
-            yield Stream(outcome, attempt, self.run, timeout)
+            yield Stream(outcome, attempt, self.run, timeout=timeout, deadline=deadline)
         finally:
             outcome.close()
 
@@ -229,9 +232,12 @@ class Wire:
             response.close()
 
     async def _request(
-        self, outgoing: Outgoing, attempt: Attempt, url: str | None
+        self, outgoing: Outgoing, attempt: Attempt, url: str | None, *, buffer: int | None = None
     ) -> aiohttp.ClientResponse:
-        """Send the request and return the answer when its headers are there."""
+        """Send the request and return the answer when its headers are there.
+
+        `buffer` is how many bytes of the body may wait to be read, None for aiohttp's 64 KiB.
+        """
         session = self._open()
         if url is None and not _PATH.fullmatch(outgoing.path):
             raise ConfigError("A path begins with a slash and holds no space or control character.")
@@ -245,6 +251,7 @@ class Wire:
             middlewares=(attempt,),
             proxy=None if self._proxy is None else self._proxy.url,
             proxy_headers=None if self._proxy is None else self._proxy.headers,
+            read_bufsize=buffer,
         )
         attempt.sent = Sent.YES
         return response

@@ -1,0 +1,307 @@
+"""What is there of a file so far: `NAME.part` beside its final place. Blocking; runs in threads.
+
+`NAME.part.json` says what the part belongs to: the digest and size that were wanted and the ETag
+that came. A part is gone on with only when these fit, and it is read and hashed again first, so
+the digest covers every byte of the file, whoever wrote them. The part is locked for as long as
+somebody works on it, and only who holds the lock moves it to the final place or removes it.
+
+Nothing here follows a link or writes into a file that has a second name: what stands in the way
+of the part is unlinked, what stands at the final place is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, field
+
+from bestdefense_async.core.wanted import Wanted, strong_etag
+from bestdefense_async.errors import DownloadError, IntegrityError, ResponseTooLarge, clean_text
+from bestdefense_async.transport.file_lock import try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SUFFIX: Final = ".part"
+VERSION: Final = 1
+
+_FLAGS: Final = (
+    os.O_RDWR
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe in the way must not keep us waiting
+    | getattr(os, "O_BINARY", 0)
+)
+_BLOCK: Final = 1 << 20
+_ATTEMPTS: Final = 10
+"""How often something else may turn up at the part's place while we open it."""
+_LARGEST_FACTS: Final = 4096
+
+
+@define
+class Part:
+    """The part of one file; `close` it in any case."""
+
+    final: Path
+    wanted: Wanted
+    etag: str | None = None
+    """What the server calls exactly these bytes, None when it has no word for them."""
+    total: int | None = None
+    """Bytes of the whole file, None while unknown."""
+    size: int = 0
+    """Bytes that are there and hashed."""
+    is_finished: bool = False
+    _descriptor: int = -1
+    """Open and locked, -1 before and after."""
+    _hash: hashlib._Hash = field(factory=hashlib.sha256, repr=False)
+    _unread: int = 0
+    """Bytes on the disk from `size` on that are still to be hashed."""
+    _left: tuple[int, int] = (0, 0)
+    """Size and time of change as we left the file."""
+
+    def open(self) -> None:
+        """Take the place, with what an earlier run left where that fits.
+
+        Raises:
+            DownloadError: It is taken already, it cannot be used, or the disk has no room.
+            OSError: The file system does not let us.
+        """
+        if self.final.is_dir() and not self.final.is_symlink():
+            raise DownloadError(f"{_shown(self.final)} is a directory: the file is not stored.")
+        self._descriptor = _open_locked(_beside(self.final, SUFFIX))
+        self._adopt()
+        self.check_room()
+
+    def check_room(self) -> None:
+        """Compare what is still to come with the free space.
+
+        Raises:
+            DownloadError: It does not fit.
+        """
+        total = self.wanted.size if self.total is None else self.total
+        if total is None:
+            return
+        missing = total - self.size - self._unread
+        free = shutil.disk_usage(self.final.parent).free
+        if missing > free:
+            raise DownloadError(
+                f"{_shown(self.final)} needs {missing} more bytes, and its disk has {free}."
+            )
+
+    def look(self) -> None:
+        """See whether the part is as we left it; if not, all of it is to be hashed again."""
+        found = os.fstat(self._descriptor)
+        if (found.st_size, found.st_mtime_ns) != self._left:
+            self.size = 0
+            self._hash = hashlib.sha256()
+            self._unread = min(found.st_size, self.wanted.most)
+
+    def rehash(self) -> bool:
+        """Hash a few of the bytes that an earlier attempt left; False when none are left."""
+        for _ in range(32):
+            if not self._unread:
+                break
+            os.lseek(self._descriptor, self.size, os.SEEK_SET)
+            block = os.read(self._descriptor, min(_BLOCK, self._unread))
+            self._hash.update(block)
+            self.size += len(block)
+            self._unread = self._unread - len(block) if block else 0
+        return self._unread > 0
+
+    def restart(self, *, etag: str | None = None, total: int | None = None) -> None:
+        """Begin at the first byte, with what the server says about the file that comes now.
+
+        Raises:
+            DownloadError: The disk has no room for it.
+        """
+        os.ftruncate(self._descriptor, 0)
+        self.size = self._unread = 0
+        self._hash = hashlib.sha256()
+        self.etag, self.total = etag, total
+        self.check_room()
+        facts = {
+            "version": VERSION,
+            "sha256": self.wanted.sha256,
+            "size": total,
+            "etag": etag,
+        }
+        _replace(_beside(self.final, f"{SUFFIX}.json"), json.dumps(facts))
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Add what came.
+
+        Raises:
+            ResponseTooLarge: It is more than may come.
+        """
+        os.lseek(self._descriptor, self.size, os.SEEK_SET)
+        for piece in pieces:
+            if self.size + len(piece) > self.wanted.most:
+                raise ResponseTooLarge(f"The file is larger than {self.wanted.most} bytes.")
+            view = memoryview(piece)
+            while view:
+                count = os.write(self._descriptor, view)
+                self._hash.update(view[:count])
+                self.size += count
+                view = view[count:]
+
+    def rest(self) -> None:
+        """Note how the part looks between two attempts."""
+        os.ftruncate(self._descriptor, self.size)
+        found = os.fstat(self._descriptor)
+        self._left = (found.st_size, found.st_mtime_ns)
+
+    def finish(self) -> None:
+        """Check the whole file and move it to its final place.
+
+        Raises:
+            IntegrityError: Size or digest are not those that are wanted. The part is emptied.
+        """
+        wanted = self.wanted
+        problem = None
+        if wanted.size is not None and wanted.size != self.size:
+            problem = f"The file has {self.size} bytes instead of {wanted.size}."
+        elif wanted.sha256 is not None and self._hash.hexdigest() != wanted.sha256:
+            problem = "The file does not have the SHA-256 that the manifest gives."
+        if problem is not None:
+            self.restart()
+            raise IntegrityError(problem)
+        os.fsync(self._descriptor)
+        if os.name == "nt":  # which moves no file that is open
+            self._close()
+        part = _beside(self.final, SUFFIX)
+        os.replace(part, self.final)  # noqa: PTH105  # takes a link's place, never follows it
+        self.is_finished = True
+        _beside(self.final, f"{SUFFIX}.json").unlink(missing_ok=True)
+        _sync_directory(self.final.parent)
+
+    def close(self, *, keep: bool) -> None:
+        """Let go of the part; unless it is to be kept and holds something, nothing is left."""
+        is_held = self._descriptor >= 0 and not self.is_finished
+        if is_held and not (keep and self.size + self._unread):
+            for suffix in (SUFFIX, f"{SUFFIX}.json"):
+                with contextlib.suppress(OSError):
+                    _beside(self.final, suffix).unlink()
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _adopt(self) -> None:
+        """Take over what an earlier run left, if it is a part of the file that is wanted."""
+        if hasattr(os, "fchmod"):
+            os.fchmod(self._descriptor, 0o600)
+        there = os.fstat(self._descriptor).st_size
+        facts = _read_facts(_beside(self.final, f"{SUFFIX}.json"))
+        etag, size = facts.get("etag"), facts.get("size")
+        etag = strong_etag(etag if isinstance(etag, str) else None)
+        size = size if type(size) is int else None
+        fits = (
+            facts.get("version") == VERSION
+            and facts.get("sha256") == self.wanted.sha256
+            and (self.wanted.size is None or size in {None, self.wanted.size})
+            and there <= (self.wanted.most if size is None else size)
+            # Without a digest only the server can tell whether these bytes are still its own.
+            and (self.wanted.sha256 is not None or etag is not None)
+        )
+        if fits:
+            self._unread, self.etag, self.total = there, etag, size
+        else:
+            os.ftruncate(self._descriptor, 0)
+        self._left = (-1, -1) if self._unread else (0, 0)
+
+
+def _beside(final: Path, suffix: str) -> Path:
+    return final.with_name(final.name + suffix)
+
+
+def _shown(path: Path) -> str:
+    return repr(clean_text(str(path), longest=200))
+
+
+def _open_locked(path: Path) -> int:
+    """Return a descriptor of the file at `path`, made if need be, that we alone hold."""
+    for _ in range(_ATTEMPTS):
+        try:
+            descriptor = os.open(path, _FLAGS, 0o600)
+        except OSError:
+            if not path.is_symlink():
+                raise
+            path.unlink()
+            continue
+        try:
+            if _is_ours(descriptor):
+                if not try_lock(descriptor):
+                    raise DownloadError(
+                        f"{_shown(path)} is in use: somebody else is downloading this file."
+                    )
+                if _is_at(descriptor, path):
+                    descriptor, locked = -1, descriptor
+                    return locked
+            else:
+                path.unlink()
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+    raise DownloadError(f"{_shown(path)} changes all the time: somebody else uses this place.")
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether this is a plain file of ours that has no second name."""
+    found = os.fstat(descriptor)
+    is_mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and is_mine
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file still stands at its place: its last holder may have moved it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _read_facts(path: Path) -> dict[str, object]:
+    """Return what stands beside a part; nothing when that cannot be used."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _FLAGS & ~(os.O_RDWR | os.O_CREAT))
+    except OSError:
+        return {}
+    try:
+        facts = json.loads(os.read(descriptor, _LARGEST_FACTS))
+    except (OSError, ValueError, RecursionError):
+        facts = None
+    finally:
+        os.close(descriptor)
+    return facts if isinstance(facts, dict) else {}
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _sync_directory(path: Path) -> None:
+    """Make sure that the new name outlives a power cut, where the system can say so."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
