@@ -43,7 +43,7 @@ class Waiver:
     """Pattern for the affected location, without scheme, query and fragment."""
     severity: Severity | None = None
     """The worst severity it covers: a finding that became worse is not waived. None is every
-    documented severity; another one is covered only where it is named."""
+    documented severity; one that is not documented is never covered."""
     line: int | None = None
     """Where it stands in its file, from 1."""
 
@@ -105,9 +105,7 @@ def _kinds(finding: Finding) -> set[str]:
 
 
 def _is_at_most(severity: Severity, limit: Severity | None) -> bool:
-    if not severity.is_known:
-        return severity == limit
-    return limit is None or severity.rank <= limit.rank
+    return severity.is_known and (limit is None or severity.rank <= limit.rank)
 
 
 def _names(row: Row) -> list[str]:
