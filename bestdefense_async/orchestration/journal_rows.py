@@ -1,4 +1,4 @@
-"""How outcomes and errors are written into a journal's rows, and read again."""
+"""How errors and results are written into a journal's rows, and read again."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import asdict
 
 from bestdefense_async import errors as ours
-from bestdefense_async.errors import BestDefenseError, OutcomeUnknown, Sent
+from bestdefense_async.errors import BestDefenseError, Sent
 from bestdefense_async.models import Finding, RiskSummary, Severity
-from bestdefense_async.orchestration.outcome import Done, Failed, Unknown
 
 if TYPE_CHECKING:
-    import sqlite3
-
-COLUMNS: Final = "place, target, site_id, report_id, claimed_at, finished_at, state, error, result"
-"""What `read_outcome` takes, in this order."""
+    from bestdefense_async.orchestration.outcome import Done
 
 _KINDS: Final = {
     name: kind
@@ -54,32 +50,11 @@ def write_result(outcome: Done) -> str:
     return json.dumps({"risk": risk, "findings": [asdict(each) for each in outcome.findings]})
 
 
-def read_outcome(row: sqlite3.Row | tuple[Any, ...]) -> Done | Failed | Unknown:
-    """Return the outcome in a row of a scan that is finished or unknown."""
-    place, target, site_id, report_id, claimed_at, finished_at, state, error, result = row
-    common = {
-        "index": place,
-        "target": target,
-        "site_id": site_id,
-        "report_id": report_id,
-        "started_at": claimed_at,
-        "finished_at": finished_at,
-    }
-    if state == "finished" and error is None:
-        data = json.loads(result)
-        risk = None if data["risk"] is None else RiskSummary(**data["risk"])
-        return Done(**common, risk=risk, findings=tuple(map(_finding, data["findings"])))
-    if state == "finished":
-        return Failed(**common, error=read_error(error))
-    if error is not None:
-        return Unknown(**common, error=read_error(error))
-    lost = OutcomeUnknown(
-        "the process ended before the answer was recorded",
-        operation="reports.create",
-        subject=site_id,
-        sent_at=claimed_at,
-    )
-    return Unknown(**common, error=lost)
+def read_result(text: str) -> tuple[RiskSummary | None, tuple[Finding, ...]]:
+    """Return what `write_result` wrote."""
+    data = json.loads(text)
+    risk = None if data["risk"] is None else RiskSummary(**data["risk"])
+    return risk, tuple(map(_finding, data["findings"]))
 
 
 def _finding(data: dict[str, Any]) -> Finding:

@@ -1,4 +1,4 @@
-"""The run a journal is of, and the questions about its rows that its writes begin with."""
+"""The run a journal is of, and who may go on with it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from bestdefense_async.errors import JournalError, JournalMismatch
-from bestdefense_async.models import ScanOptions, Site
-from bestdefense_async.orchestration.scan import Created
-from bestdefense_async.orchestration.targets import Target
+from bestdefense_async.models import ScanOptions
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,39 +52,6 @@ def key_of(site_id: str) -> str:
     return site_id.lower()
 
 
-def bind(connection: sqlite3.Connection, target: str, site_id: str) -> None:
-    """Make sure the site has a row: its own, the planned one of that target, or a new one."""
-    key = key_of(site_id)
-    if connection.execute("SELECT 1 FROM scan WHERE site_key = ?", (key,)).fetchone():
-        return
-    planned = connection.execute(
-        "UPDATE scan SET site_id = ?, site_key = ? WHERE place ="
-        " (SELECT min(place) FROM scan WHERE target = ? AND site_key IS NULL)",
-        (site_id, key, target),
-    )
-    if planned.rowcount == 0:
-        connection.execute(
-            "INSERT INTO scan (target, site_id, site_key) VALUES (?, ?, ?)", (target, site_id, key)
-        )
-
-
-def item_of(
-    target: str,
-    line: int | None,
-    site_id: str | None,
-    report_id: str | None,
-    claimed_at: float | None,
-) -> Target | Site | Created:
-    """Return what a group is fed to go on with a scan that is new or created."""
-    if site_id is None:
-        return Target(target, line)
-    if report_id is None:
-        return Site(id=site_id, hostname=target)
-    return Created(
-        target=target, site_id=site_id, report_id=report_id, started_at=claimed_at or 0.0
-    )
-
-
 def check_owner(
     connection: sqlite3.Connection, *, base_url: str, key: str, site_keys: set[str] | None
 ) -> None:
@@ -112,9 +77,3 @@ def check_fence(connection: sqlite3.Connection, fence: int) -> None:
     (current,) = connection.execute("SELECT fence FROM run").fetchone()
     if current != fence:
         raise JournalError("This run was taken over by another process: it is left to that one.")
-
-
-def check_changed(cursor: sqlite3.Cursor) -> None:
-    """Raise JournalError when a write found its scan in another state."""
-    if cursor.rowcount == 0:
-        raise JournalError("The journal knows something else about this scan: nothing was written.")

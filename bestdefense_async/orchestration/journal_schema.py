@@ -1,21 +1,19 @@
-"""The tables of a journal file, and whether a file is one.
+"""The tables of a journal file, and how those of earlier versions become them.
 
 A scan goes through these states, and no other way (`claimed` and `unknown` are never sent again):
 
     new --> claimed --> created --> finished
      ^         |-- refused for certain --> new, counted
-     |         '-- anything else --------> unknown --a late answer--> created
+     |         '-- anything else --------> unknown --a late answer, or found--> created
+     '-- by a person's word only ------------'
 """
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from bestdefense_async.errors import JournalError, JournalMismatch
-
 if TYPE_CHECKING:
-    from pathlib import Path
+    import sqlite3
 
 APPLICATION_ID: Final = 0x42444A4C
 """Marks an SQLite file as a journal: the letters BDJL."""
@@ -55,29 +53,50 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX unbound ON scan (target) WHERE site_key IS NULL",
         "CREATE INDEX by_state ON scan (state, place)",
     ),
+    # A row is known by the index of its input, from 0. A scan that failed can be followed on.
+    (
+        """
+        CREATE TABLE scan_2 (
+            place INTEGER PRIMARY KEY,
+            target TEXT NOT NULL,
+            line INTEGER,
+            site_id TEXT,
+            site_key TEXT,
+            is_duplicate INTEGER NOT NULL DEFAULT 0,
+            state TEXT NOT NULL DEFAULT 'new'
+                CHECK (state IN ('new', 'claimed', 'created', 'finished', 'unknown')),
+            attempt TEXT,
+            claimed_at REAL,
+            was_left INTEGER NOT NULL DEFAULT 0,
+            refusals INTEGER NOT NULL DEFAULT 0,
+            report_id TEXT,
+            finished_at REAL,
+            error TEXT,
+            result TEXT,
+            CHECK (state = 'new' OR site_id IS NOT NULL),
+            CHECK (state <> 'claimed' OR attempt IS NOT NULL),
+            CHECK (state NOT IN ('created', 'finished') OR report_id IS NOT NULL),
+            CHECK (state <> 'finished' OR result IS NOT NULL)
+        ) STRICT
+        """,
+        """
+        INSERT INTO scan_2 (place, target, line, site_id, site_key, state, attempt, claimed_at,
+            was_left, refusals, report_id, finished_at, error, result)
+        SELECT place - 1, target, line, site_id, site_key,
+            iif(state = 'finished' AND result IS NULL, 'created', state), attempt, claimed_at,
+            (SELECT fence > 1 FROM run), refusals, report_id, finished_at, error, result
+        FROM scan
+        """,
+        "DROP TABLE scan",
+        "ALTER TABLE scan_2 RENAME TO scan",
+        "CREATE UNIQUE INDEX by_site ON scan (site_key) WHERE is_duplicate = 0",
+        "CREATE INDEX by_state ON scan (is_duplicate, state, place)",
+    ),
 )
 """What leads from each schema version to the next; the first makes the tables."""
 
 VERSION: Final = len(MIGRATIONS)
 """The version this program writes, kept in the file's `user_version`."""
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open an existing file, without changing it.
-
-    Raises:
-        sqlite3.Error: It cannot be opened, or is no SQLite file.
-    """
-    # SQLite waits a little for a reader that copies the file; another writer is kept out by lock.
-    return sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=5.0
-    )
-
-
-def make_durable(connection: sqlite3.Connection) -> None:
-    """Let a commit be on the disk when it returns. Changes the file: only after `check`."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -88,24 +107,3 @@ def migrate(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Make sure that the file is a whole journal this program understands. Reads all of it.
-
-    Raises:
-        JournalMismatch: It is of another kind, or of a newer version.
-        JournalError: It is damaged.
-    """
-    (kind,) = connection.execute("PRAGMA application_id").fetchone()
-    if kind != APPLICATION_ID:
-        raise JournalMismatch(f"{path} is not a journal of this program.")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        raise JournalMismatch(
-            f"{path} was written by a newer version of this program (journal version {version}, "
-            f"this one knows {VERSION}): use that version to resume it."
-        )
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise JournalError(f"{path} is damaged: {verdict}.")

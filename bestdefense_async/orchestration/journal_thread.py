@@ -13,29 +13,21 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from bestdefense_async.errors import BestDefenseError, JournalError, JournalMismatch
+from bestdefense_async.errors import JournalError
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from bestdefense_async.errors import BestDefenseError
+
 T = TypeVar("T")
 
 Work: TypeAlias = "Callable[[sqlite3.Connection], Any]"
-_Job: TypeAlias = "tuple[Work, asyncio.Future[Any] | None]"
+_Job: TypeAlias = "tuple[Work, asyncio.Future[Any]]"
 
 _LARGEST: Final = 1000
 """Pieces of work in one transaction: more would only make the first of them wait longer."""
-
-
-def told(error: Exception) -> BestDefenseError:
-    """Return a fault of the database as an error of ours, in one sentence."""
-    if isinstance(error, BestDefenseError):
-        return error
-    words = str(error) or type(error).__name__
-    if "file is not a database" in words:
-        return JournalMismatch("The file is not a journal of this program.")
-    return JournalError(f"The journal cannot be read or written: {words}.")
 
 
 class JournalThread:
@@ -43,18 +35,25 @@ class JournalThread:
 
     Args:
         connect: Called in the thread. What it raises is what `start` raises.
-        on_end: Called in the thread, after the connection was closed.
+        close: Called in the thread, at the end, with that connection.
+        told: Makes an error of ours from whatever a piece of work raises.
     """
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], *, on_end: Callable[[], None]
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        *,
+        close: Callable[[sqlite3.Connection], None],
+        told: Callable[[Exception], BestDefenseError],
     ) -> None:
         self.commits: int = 0
         """Transactions committed so far."""
         self._connect = connect
-        self._on_end = on_end
+        self._close = close
+        self._told = told
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_closing = False
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -69,48 +68,43 @@ class JournalThread:
             await self.close()
             raise
 
-    async def do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what `work` returns, once it is committed. Cancelled, it is done all the same.
+    def submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Hand `work` in, to be done before any later work, even when nobody waits for it.
+
+        Returns:
+            A future: what `work` returned, once that is committed, or why nothing of it was done.
 
         Raises:
-            JournalError: It could not be done; then nothing of it was.
+            JournalError: The journal is closed.
         """
-        self._check_open()
+        if self._thread is None or self._is_closing or self._ended.done():
+            raise JournalError("The journal is closed.")
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put((work, future))
-        return await future
-
-    def do_soon(self, work: Work) -> None:
-        """Do `work` before any later work; whether it could be done is not told."""
-        self._check_open()
-        self._jobs.put((work, None))
+        return future
 
     async def close(self) -> None:
         """Do what was handed in, close the connection and end the thread. Again is harmless."""
         if self._thread is None:
             return
+        self._is_closing = True
         self._jobs.put(None)
         await asyncio.shield(self._ended)
         self._thread.join()  # its last act was to say so
-
-    def _check_open(self) -> None:
-        if self._thread is None or not self._thread.is_alive() or self._ended.done():
-            raise JournalError("The journal is closed.")
 
     def _run(self) -> None:
         try:
             connection = self._connect()
         except Exception as error:  # noqa: BLE001 - told to whoever opens
-            self._tell(_fail, [(self._started, told(error))])
+            self._tell(_fail, [(self._started, self._told(error))])
         else:
             self._tell(_settle, [(self._started, None)])
             try:
                 while (jobs := self._next()) is not None:
                     self._transact(connection, jobs)
             finally:
-                connection.close()
+                self._close(connection)
         finally:
-            self._on_end()
             self._tell(_settle, [(self._ended, None)])
 
     def _next(self) -> list[_Job] | None:
@@ -138,17 +132,15 @@ class JournalThread:
                 except Exception as error:
                     if not connection.in_transaction:  # the database has undone everything
                         raise
-                    if future is not None:
-                        errors.append((future, told(error)))
+                    errors.append((future, self._told(error)))
                 else:
-                    if future is not None:
-                        results.append((future, result))
+                    results.append((future, result))
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - told to everybody in this transaction
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            reason = told(error)
-            errors = [(future, reason) for _, future in jobs if future is not None]
+            reason = self._told(error)
+            errors = [(future, reason) for _, future in jobs]
             results = []
         else:
             self.commits += 1

@@ -14,7 +14,7 @@ from typing import ClassVar, TypeAlias
 
 from attrs import field, frozen
 
-from bestdefense_async.errors import BestDefenseError
+from bestdefense_async.errors import AuthError, BestDefenseError, QuotaExceeded, Sent
 from bestdefense_async.models import Finding, RiskSummary
 
 
@@ -79,6 +79,14 @@ class NotStarted(_Ended):
 
 
 Outcome: TypeAlias = Done | Failed | Unknown | NotStarted
+
+
+def is_about_target(error: BestDefenseError) -> bool:
+    """Return whether the refusal of a creation is a verdict on its target: `Failed`.
+
+    Else nothing was sent, or the token or the quota is at fault: the target was `NotStarted`.
+    """
+    return error.sent is not Sent.NO and not isinstance(error, AuthError | QuotaExceeded)
 
 
 @frozen(kw_only=True)

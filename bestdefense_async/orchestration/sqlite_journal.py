@@ -1,73 +1,59 @@
 """A durable record of a run in one SQLite file: what a run that was killed is resumed from.
 
-A scan is known by its site, once per run, and every claim has an attempt id of its own. Who opens
-the file raises its fencing number. From then on an earlier owner can change nothing, with one
-exception: the answer to a creation that it did send is knowledge, and is welcome late.
+An input is known by the group's index, and a site is claimed once per run. Every claim has an
+attempt id of its own. Who opens the file raises its fencing number. From then on an earlier owner
+can change nothing, with one exception: the answer to a creation that it did send is knowledge, and
+is welcome late.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
-import sqlite3
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Final, Self
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
 from attrs import asdict
 
-from bestdefense_async.errors import JournalBusy, JournalError
-from bestdefense_async.orchestration import journal_schema
-from bestdefense_async.orchestration.journal_rows import (
-    COLUMNS,
-    read_outcome,
-    write_error,
-    write_result,
-)
-from bestdefense_async.orchestration.journal_run import (
-    RunRecord,
-    bind,
-    check_changed,
-    check_fence,
-    check_owner,
-    item_of,
-    key_of,
-    read_run,
-    token_key,
-)
-from bestdefense_async.orchestration.journal_thread import JournalThread
-from bestdefense_async.orchestration.outcome import Done
+from bestdefense_async.errors import JournalError
+from bestdefense_async.orchestration import journal_file, journal_reads, journal_writes
+from bestdefense_async.orchestration.journal_owner import JournalOwner
+from bestdefense_async.orchestration.journal_run import check_owner, key_of, token_key
+from bestdefense_async.orchestration.journal_schema import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable
+    import sqlite3
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
     from types import TracebackType
 
     from bestdefense_async.errors import BestDefenseError
-    from bestdefense_async.models import ScanOptions, Site
-    from bestdefense_async.orchestration.outcome import Failed, Unknown
-    from bestdefense_async.orchestration.scan import Created
-    from bestdefense_async.orchestration.targets import Target
-
-_PAGE: Final = 500
-"""Outcomes read at once."""
+    from bestdefense_async.models import ScanOptions
+    from bestdefense_async.orchestration.journal_reads import UnknownScan
+    from bestdefense_async.orchestration.journal_run import RunRecord
+    from bestdefense_async.orchestration.journal_writes import PlannedItem
+    from bestdefense_async.orchestration.outcome import Done, Failed
+    from bestdefense_async.orchestration.scan import Planned
 
 
 class SqliteJournal:
     """A `Journal` in a file. Made by `create` or `open`; use it as `async with`, or close it.
 
-    One process holds a journal at a time, by a lock that ends with the process.
+    One process holds a journal at a time, by a lock that ends with the process. Anybody may read
+    it meanwhile with `read_journal`.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock: sqlite3.Connection | None = None
-        self._thread: JournalThread | None = None
-        self._run: RunRecord | None = None
+        self._owner = JournalOwner(path)
+        self._next_index = 0
         self._targets: dict[int, str] = {}
-        """Of the group's inputs that were accepted and not yet claimed."""
-        self._attempts: dict[int, tuple[str, str]] = {}
-        """Of the claimed ones that were not answered yet: site key and attempt id."""
+        """Of the inputs that were accepted and not yet claimed."""
+        self._attempts: dict[int, str] = {}
+        """Of the claimed ones that were not answered yet."""
+        self._untold: BaseException | None = None
+        """Why an input that was rejected could not be written, until somebody is told."""
 
     @classmethod
     async def create(
@@ -77,7 +63,7 @@ class SqliteJournal:
         base_url: str,
         token: str,
         options: ScanOptions,
-        targets: Iterable[Target] = (),
+        targets: Iterable[PlannedItem] = (),
     ) -> Self:
         """Make the journal of a new run, readable for its owner only.
 
@@ -86,23 +72,24 @@ class SqliteJournal:
             base_url: The server of the run.
             token: Only its hash is stored.
             options: What is scanned; the callback secret is not stored.
-            targets: The plan, when it is known: resuming then needs no list.
+            targets: The plan, when it is known, with the errors of a list that was read leniently:
+                it has the indexes from 0, and `remaining` gives it to be fed.
 
         Raises:
             JournalError: The file exists, or cannot be written.
             JournalBusy: Another process holds it.
         """
-        plan = [(each.text, each.line) for each in targets]
+        journal_file.check_absent(path)
+        plan = list(targets)
         known = json.dumps({**asdict(options), "callback_secret": None})
         row = (uuid.uuid4().hex, time.time(), base_url, token_key(token), known)
 
         def begin(connection: sqlite3.Connection) -> None:
-            journal_schema.migrate(connection)
             connection.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, 1)", row)
-            connection.executemany("INSERT INTO scan (target, line) VALUES (?, ?)", plan)
+            journal_writes.plan(connection, plan)
 
         journal = cls(path)
-        await journal._start(begin, is_new=True)
+        await journal._start(partial(journal_file.make, path), begin, is_new=True)
         return journal
 
     @classmethod
@@ -127,76 +114,29 @@ class SqliteJournal:
         key = token_key(token)
         ours = None if site_ids is None else {key_of(each) for each in site_ids}
 
-        def take_over(connection: sqlite3.Connection) -> None:
-            check_owner(connection, base_url=base_url, key=key, site_keys=ours)
-            journal_schema.migrate(connection)
-            connection.execute("UPDATE run SET fence = fence + 1, token_key = ?", (key,))
-            connection.execute(
-                "UPDATE scan SET state = 'unknown', finished_at = ? WHERE state = 'claimed'",
-                (time.time(),),
-            )
+        def check() -> None:
+            with journal_file.reading(path) as reader:
+                check_owner(reader, base_url=base_url, key=key, site_keys=ours)
+            journal_file.check_writable(path)
 
+        def take_over(connection: sqlite3.Connection) -> None:
+            migrate(connection)
+            journal_writes.take_over(connection, token_key=key, at=time.time())
+
+        await asyncio.to_thread(check)  # nothing is touched that is not ours
         journal = cls(path)
-        await journal._start(take_over, is_new=False)
+        await journal._start(partial(journal_file.connect, path), take_over, is_new=False)
         return journal
 
-    async def _start(self, first: Callable[[sqlite3.Connection], None], *, is_new: bool) -> None:
-        def connect() -> sqlite3.Connection:
-            return self._connect(is_new=is_new)
-
-        thread = JournalThread(connect, on_end=self._unlock)
-        await thread.start()
-        self._thread = thread
-        try:
-            await thread.do(first)
-            self._run = await thread.do(read_run)
-        except BaseException:
-            await self.aclose()
-            raise
-
-    def _connect(self, *, is_new: bool) -> sqlite3.Connection:
-        if not is_new and not self.path.is_file():
-            raise JournalError(f"There is no journal at {self.path}.")
-        self._take_lock()
-        if is_new:
-            try:
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            except FileExistsError:
-                raise JournalError(f"{self.path} exists: resume it, or name another.") from None
-            except OSError as error:
-                raise JournalError(f"{self.path} cannot be written: {error.strerror}.") from None
-        connection = journal_schema.connect(self.path)
-        try:
-            if not is_new:
-                journal_schema.check(connection, self.path)
-            journal_schema.make_durable(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _take_lock(self) -> None:
-        # A file of its own, since the journal itself must stay readable. SQLite's lock is the
-        # system's: it is refused at once, and it ends with the process however that ends.
-        lock = sqlite3.connect(
-            self.path.with_name(self.path.name + ".lock"),
-            isolation_level=None,
-            timeout=0.0,
-            check_same_thread=False,
-        )
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            lock.close()
-            if "locked" in str(error):
-                raise JournalBusy(f"Another process holds {self.path}.") from None
-            raise
-        self._lock = lock
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    async def _start(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        first: Callable[[sqlite3.Connection], None],
+        *,
+        is_new: bool,
+    ) -> None:
+        await self._owner.start(connect, first, is_new=is_new)
+        self._next_index = self._owner.inputs
 
     async def __aenter__(self) -> Self:
         return self
@@ -207,29 +147,68 @@ class SqliteJournal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        except JournalError:
+            if kind is None:
+                raise
 
     async def aclose(self) -> None:
-        """Write what is still to be written, and give the file free. Again is harmless."""
-        if self._thread is not None:
-            await self._thread.close()
+        """Write what is still to be written, and give the file free. Again is harmless.
+
+        Raises:
+            JournalError: An input that was rejected could not be written, and nobody was told.
+        """
+        await self._owner.close()
+        self._tell()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._owner.path
 
     @property
     def run(self) -> RunRecord:
         """The run this journal is of."""
-        if self._run is None:
-            raise JournalError("The journal is not open.")
-        return self._run
+        return self._owner.run
+
+    @property
+    def next_index(self) -> int:
+        """The first index that no input of the run has: a group counts on from here."""
+        return self._next_index
 
     @property
     def commits(self) -> int:
         """Transactions committed since it was opened."""
-        return 0 if self._thread is None else self._thread.commits
+        return self._owner.thread.commits
 
     async def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Note an input, without waiting for the disk: its claim is written after it."""
+        self._tell()
+        self._take(index)
         self._targets[index] = target
-        self._writer.do_soon(lambda connection: bind(connection, target, site_id))
+        note = self._owner.submit(journal_writes.take_in, index, target=target, site_id=site_id)
+        note.add_done_callback(_settled)  # should it fail, the claim writes it, or fails too
+
+    async def rejected(
+        self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
+    ) -> None:
+        """Note an input that is not scanned, without waiting for the disk.
+
+        Raises:
+            JournalError: An earlier one could not be written.
+        """
+        self._tell()
+        self._take(index)
+        note = self._owner.submit(
+            journal_writes.reject,
+            index,
+            target=target,
+            error=error,
+            is_duplicate=is_duplicate,
+            at=time.time(),
+        )
+        note.add_done_callback(self._noted)
 
     async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
         """Claim a scan; False when it was claimed before. Committed when this returns.
@@ -237,127 +216,94 @@ class SqliteJournal:
         Raises:
             JournalError: It cannot be written, or the run was taken over.
         """
+        self._take(index)
         target = self._targets.pop(index, site_id)
         attempt = uuid.uuid4().hex
-        fence = self.run.fence
 
         def claim(connection: sqlite3.Connection) -> bool:
-            bind(connection, target, site_id)
-            row = connection.execute(
-                "UPDATE scan SET state = 'claimed', attempt = ?, claimed_at = ?, error = NULL"
-                " WHERE site_key = ? AND state = 'new' AND (SELECT fence FROM run) = ?",
-                (attempt, at, key_of(site_id), fence),
-            )
-            if row.rowcount == 0:
-                check_fence(connection, fence)
-            return row.rowcount == 1
+            journal_writes.take_in(connection, index, target=target, site_id=site_id)
+            return journal_writes.claim(connection, index, site_id=site_id, attempt=attempt, at=at)
 
-        is_ours = await self._writer.do(claim)
+        is_ours = await self._owner.submit(claim)
         if is_ours:
-            self._attempts[index] = (key_of(site_id), attempt)
+            self._attempts[index] = attempt
         return is_ours
 
     async def created(self, index: int, *, report_id: str) -> None:
         """Note the scan's id. Welcome from an earlier owner too, while nothing else is known."""
-        key, attempt = self._attempt(index)
-
-        def create(connection: sqlite3.Connection) -> None:
-            row = connection.execute(
-                "UPDATE scan SET state = 'created', report_id = ?, error = NULL, finished_at = NULL"
-                " WHERE site_key = ? AND attempt = ? AND (state IN ('claimed', 'unknown')"
-                " OR (state IN ('created', 'finished') AND report_id = ?))",
-                (report_id, key, attempt, report_id),
-            )
-            check_changed(row)
-
-        await self._writer.do(create)
+        attempt = self._attempt(index)
+        write = partial(journal_writes.create, place=index, report_id=report_id, attempt=attempt)
+        await self._owner.thread.submit(write)
         del self._attempts[index]
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
         """Make the scan new again, and count the refusal."""
-        sql = "state = 'new', attempt = NULL, claimed_at = NULL, refusals = refusals + 1, error = ?"
-        await self._settle(index, sql, (write_error(error),))
+        attempt = self._attempt(index)
+        await self._owner.submit(
+            journal_writes.refuse, index, attempt=attempt, error=error, at=time.time()
+        )
+        del self._attempts[index]
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
         """Note that a scan may exist. It stays unknown until somebody knows better."""
-        sql = "state = 'unknown', error = ?, finished_at = ?"
-        await self._settle(index, sql, (write_error(error), time.time()))
-
-    async def _settle(self, index: int, assignments: str, values: tuple[Any, ...]) -> None:
-        """Leave the state `claimed`, as its owner."""
-        key, attempt = self._attempt(index)
-        fence = self.run.fence
-
-        def settle(connection: sqlite3.Connection) -> None:
-            check_fence(connection, fence)
-            row = connection.execute(
-                f"UPDATE scan SET {assignments}"  # noqa: S608 - our own words
-                " WHERE site_key = ? AND attempt = ? AND state = 'claimed'",
-                (*values, key, attempt),
-            )
-            check_changed(row)
-
-        await self._writer.do(settle)
+        attempt = self._attempt(index)
+        await self._owner.submit(
+            journal_writes.lose, index, attempt=attempt, error=error, at=time.time()
+        )
 
     async def finished(self, outcome: Done | Failed) -> None:
         """Note outcome and findings together. Called again, it changes nothing."""
-        fence = self.run.fence
-        error = None if isinstance(outcome, Done) else write_error(outcome.error)
-        result = write_result(outcome) if isinstance(outcome, Done) else None
-        where = (key_of(outcome.site_id or ""), outcome.report_id)
+        self._take(outcome.index)
+        await self._owner.submit(journal_writes.finish, outcome)
+        self._attempts.pop(outcome.index, None)
 
-        def finish(connection: sqlite3.Connection) -> None:
-            check_fence(connection, fence)
-            connection.execute(
-                "UPDATE scan SET state = 'finished', finished_at = ?, error = ?, result = ?"
-                " WHERE site_key = ? AND report_id = ? AND state = 'created'",
-                (outcome.finished_at, error, result, *where),
-            )
+    async def remaining(self) -> list[Planned]:
+        """Return what to feed to a group: scans to follow first, then what was never started.
 
-        await self._writer.do(finish)
-
-    async def remaining(self) -> list[Target | Site | Created]:
-        """Return what to feed to a group: scans to follow first, then what was never started."""
-
-        def read(connection: sqlite3.Connection) -> list[Target | Site | Created]:
-            rows = connection.execute(
-                "SELECT target, line, site_id, report_id, claimed_at FROM scan"
-                " WHERE state IN ('created', 'new') ORDER BY state, place"
-            )
-            return [item_of(*row) for row in rows]
-
-        return await self._writer.do(read)
-
-    async def outcomes(self) -> AsyncIterator[Done | Failed | Unknown]:
-        """Yield what is finished or unknown, findings included, in the order of the journal.
-
-        The index is the place in the journal, from 1, and stays the same whenever it is resumed.
+        What was rejected is there again: a site that was unknown may be known by now.
         """
-        place = 0
-        while True:
+        return await self._owner.thread.submit(journal_reads.remaining)
 
-            def read(connection: sqlite3.Connection, after: int = place) -> list[Any]:
-                return connection.execute(
-                    f"SELECT {COLUMNS} FROM scan WHERE place > ?"  # noqa: S608 - our own words
-                    " AND state IN ('finished', 'unknown') ORDER BY place LIMIT ?",
-                    (after, _PAGE),
-                ).fetchall()
+    async def unknowns(self) -> list[UnknownScan]:
+        """Return the creations whose answers are lost, to look for their scans at the server."""
+        return await self._owner.thread.submit(journal_reads.unknowns)
 
-            rows = await self._writer.do(read)
-            for row in rows:
-                yield read_outcome(row)
-            if len(rows) < _PAGE:
-                return
-            place = rows[-1][0]
+    async def found(self, index: int, *, report_id: str) -> None:
+        """Note the scan that was found for an unknown creation: from now on it can be followed.
 
-    @property
-    def _writer(self) -> JournalThread:
-        if self._thread is None:
-            raise JournalError("The journal is not open.")
-        return self._thread
+        Raises:
+            JournalError: The creation is not unknown, or the scan belongs to another input.
+        """
+        await self._owner.submit(journal_writes.find, index, report_id=report_id)
 
-    def _attempt(self, index: int) -> tuple[str, str]:
+    async def forget(self, index: int) -> None:
+        """Make an unknown creation new, so that it is sent again: by a person's word only.
+
+        Raises:
+            JournalError: The creation is not unknown.
+        """
+        await self._owner.submit(journal_writes.forget, index)
+
+    def _take(self, index: int) -> None:
+        self._next_index = max(self._next_index, index + 1)
+
+    def _attempt(self, index: int) -> str:
         try:
             return self._attempts[index]
         except KeyError:
             raise JournalError(f"Input {index} was not claimed in this journal.") from None
+
+    def _noted(self, note: asyncio.Future[None]) -> None:
+        if not note.cancelled() and (error := note.exception()) is not None:
+            self._untold = error
+
+    def _tell(self) -> None:
+        error, self._untold = self._untold, None
+        if error is not None:
+            raise error
+
+
+def _settled(note: asyncio.Future[None]) -> None:
+    """Take notice of an error, which asyncio would complain about otherwise."""
+    if not note.cancelled():
+        note.exception()

@@ -15,14 +15,18 @@ from bestdefense_async.errors import (
     JournalError,
     NotFound,
     OutcomeUnknown,
-    QuotaExceeded,
     RateLimited,
     RunStopped,
-    Sent,
     ServerError,
     TransportError,
 )
-from bestdefense_async.orchestration.outcome import Done, Failed, NotStarted, Unknown
+from bestdefense_async.orchestration.outcome import (
+    Done,
+    Failed,
+    NotStarted,
+    Unknown,
+    is_about_target,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -137,9 +141,9 @@ class Steps:
             await self._write(self._journal.unknown(scan.index, error=error))
             return Unknown(**scan.common(now=time.time()), error=error)
         await self._write(self._journal.refused(scan.index, error=error))
-        if error.sent is Sent.NO or isinstance(error, AuthError | QuotaExceeded):
-            return self._unsent(scan, error)
-        return Failed(**scan.common(now=time.time()), error=error)
+        if is_about_target(error):
+            return Failed(**scan.common(now=time.time()), error=error)
+        return self._unsent(scan, error)
 
     async def progress(self, report_id: str) -> Progress:
         """Send one poll."""

@@ -27,6 +27,8 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity, Site
 from bestdefense_async.orchestration import Created, Done, Failed, Target, Unknown
+from bestdefense_async.orchestration.journal_reads import read_journal
+from bestdefense_async.orchestration.scan import Planned
 from bestdefense_async.orchestration.sqlite_journal import SqliteJournal
 from bestdefense_async.testing.process import SandboxProcess
 
@@ -57,6 +59,11 @@ async def claim(journal: SqliteJournal, index: int) -> bool:
     return await journal.claimed(index, site_id=f"s{index}", at=100.0 + index)
 
 
+def created_site(planned: Planned) -> str | None:
+    """Return the site of a scan that is to be followed; None for anything else."""
+    return planned.item.site_id if isinstance(planned.item, Created) else None
+
+
 def done(index: int) -> Done:
     """Return an outcome with a finding."""
     finding = Finding(severity=Severity("high"), title="T", extra={"a": [1]})
@@ -83,7 +90,7 @@ def child(*words: str) -> subprocess.Popen[str]:
 async def test_a_resumed_run_knows_what_is_new_created_finished_and_unknown(tmp_path: Path) -> None:
     """Findings come back whole, and a claim without an answer is unknown and fed no more."""
     path = tmp_path / "run"
-    plan = [Target("h0.example"), Target("h5.example", 6)]
+    plan = [Target(f"h{index}.example", index + 1) for index in range(6)]
     async with await create(path, targets=plan) as journal:
         assert [await claim(journal, index) for index in range(5)] == [True] * 5
         await journal.created(0, report_id="r0")
@@ -93,13 +100,16 @@ async def test_a_resumed_run_knows_what_is_new_created_finished_and_unknown(tmp_
         await journal.unknown(4, error=ConnectionLost("Reset."))
     async with await reopen(path) as journal:
         remaining = await journal.remaining()
-        outcomes = {each.site_id: each async for each in journal.outcomes()}
+        outcomes = {each.site_id: each for each in read_journal(path).outcomes}
 
         assert journal.run.fence == 2
+        assert journal.next_index == 6
         assert remaining == [
-            Created(target="h0.example", site_id="s0", report_id="r0", started_at=100.0),
-            Target("h5.example", 6),
-            Site(id="s3", hostname="h3.example"),
+            Planned(
+                0, Created(target="h0.example", site_id="s0", report_id="r0", started_at=100.0)
+            ),
+            Planned(3, Site(id="s3", hostname="h3.example")),
+            Planned(5, Target("h5.example", 6)),
         ]
         assert isinstance(outcomes["s1"], Done)
         assert outcomes["s1"].findings == done(1).findings
@@ -108,7 +118,14 @@ async def test_a_resumed_run_knows_what_is_new_created_finished_and_unknown(tmp_
         assert outcomes["s2"].started_at == 102.0
         assert isinstance(outcomes["s4"], Unknown)
         assert isinstance(outcomes["s4"].error, ConnectionLost)
-        assert len(outcomes) == 3
+        assert [each.word for each in outcomes.values()] == [
+            "failed",
+            "done",
+            "unknown",
+            "failed",
+            "unknown",
+            "not_started",
+        ]
         assert not await claim(journal, 2)
         assert await claim(journal, 3)
 
@@ -121,8 +138,7 @@ async def test_a_failure_is_read_with_its_kind_and_its_message(tmp_path: Path) -
         error = PollTimeout("r0", waited=5.0)
         failed = Failed(index=0, target="h0.example", site_id="s0", report_id="r0", error=error)
         await journal.finished(failed)
-        await journal.finished(done(0))
-        (read,) = [each async for each in journal.outcomes()]
+        (read,) = read_journal(journal.path).outcomes
 
     assert isinstance(read, Failed)
     assert isinstance(read.error, PollTimeout)
@@ -147,9 +163,9 @@ async def test_an_old_owner_changes_nothing_but_its_late_answer_is_welcome(tmp_p
             await old.created(2, report_id="r2")
 
             remaining = await new.remaining()
-            unknown = [each.site_id async for each in new.outcomes()]
+            unknown = [each.site_id for each in await new.unknowns()]
 
-    assert [each.site_id for each in remaining if isinstance(each, Created)] == ["s0", "s2"]
+    assert [created_site(each) for each in remaining] == ["s0", "s2"]
     assert unknown == ["s1"]
 
 
@@ -174,7 +190,7 @@ async def test_one_bad_write_does_not_undo_its_neighbours(tmp_path: Path) -> Non
 
     assert isinstance(bad, JournalError)
     assert good is None
-    assert [each.site_id for each in remaining if isinstance(each, Created)] == ["s1"]
+    assert [created_site(each) for each in remaining] == ["s1"]
 
 
 async def test_a_second_holder_is_refused_at_once_and_closing_leaves_nothing(
@@ -263,8 +279,8 @@ async def test_a_full_disk_ends_the_claims_and_loses_nothing(tmp_path: Path) -> 
         told, _ = process.communicate(timeout=60)
     claimed, created, errors = map(int, told.split())
     async with await SqliteJournal.open(path, base_url="http://x", token="t") as journal:
-        known = [each for each in await journal.remaining() if isinstance(each, Created)]
-        unknown = [each async for each in journal.outcomes()]
+        known = [each for each in await journal.remaining() if created_site(each)]
+        unknown = await journal.unknowns()
 
     assert (claimed > 9, errors) == (True, 1)
     assert len(known) == created
@@ -305,20 +321,13 @@ def test_a_run_killed_again_and_again_creates_nothing_twice_and_loses_nothing(
                 elif process.wait() == 0:
                     break
 
-        async def end() -> tuple[list[object], list[Done | Failed | Unknown]]:
-            async with await SqliteJournal.open(
-                path, base_url=sandbox.url, token=sandbox.token
-            ) as journal:
-                outcomes = [each async for each in journal.outcomes()]
-                return list(await journal.remaining()), outcomes
-
-        remaining, outcomes = asyncio.run(end())
+        outcomes = read_journal(path).outcomes
         created = sandbox.scans_per_site()
         sandbox.assert_no_duplicates()
 
     words = Counter(each.word for each in outcomes)
     assert kills >= 5
-    assert remaining == []
+    assert [each.index for each in outcomes] == list(range(400))
     assert set(words) <= {"done", "unknown"}
     assert words.total() == 400
     assert words["unknown"] <= 32 * kills
