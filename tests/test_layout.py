@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": _BELOW_CLIENT,
     "orchestration": _BELOW_CLIENT | {"client"},
     "output": _BELOW_OUTPUT,
-    "cli": _BELOW_OUTPUT | {"output", "sandbox", "__init__"},
+    "specification": {"errors", "config", "core"},
+    "cli": _BELOW_OUTPUT | {"output", "sandbox", "specification", "__init__"},
     "distributed": _BELOW_OUTPUT,
     "sandbox": set(),
     "testing": _BELOW_OUTPUT | {"sandbox", "__init__"},
@@ -51,7 +52,10 @@ ONLY_IN: dict[str, set[str]] = {
     "keyring": {"cli"},
     "platformdirs": {"cli"},
     "pytest": {"testing"},
+    "referencing": {"specification"},
     "rich": {"cli", "output"},
+    "tomlkit": {"cli"},
+    "yaml": {"specification"},
 }
 
 PURE = ("core", "models")

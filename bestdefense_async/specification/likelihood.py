@@ -1,0 +1,190 @@
+"""How likely an operation of a host is one of ours: a number, and the reasons for it.
+
+Five things count, each from 0 to 1: what it is about, what it does (words, and the form of its
+path), what it takes, what it answers, and its method, which multiplies. Fields count only where
+both sides have some.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from bestdefense_async.core.route import Body, Route
+from bestdefense_async.specification.model import Operation, shape_of
+from bestdefense_async.specification.vocabulary import (
+    ACTIONS,
+    BROAD,
+    IMPLIED,
+    SUBJECTS,
+    Words,
+    split_words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bestdefense_async.specification.pairing import Pairing
+
+_SUBJECT: Final = 3.0
+_ACTION: Final = 2.5
+_REQUEST: Final = 1.5
+_ANSWER: Final = 2.5
+_METHODS: Final = {
+    ("POST", "PUT"): 0.8,
+    ("POST", "PATCH"): 0.6,
+    ("DELETE", "POST"): 0.8,
+}
+"""How likely a method of theirs stands for another one of ours."""
+
+
+@frozen(kw_only=True)
+class Likelihood:
+    """How likely, and why."""
+
+    score: float
+    """0 to 1."""
+    reasons: tuple[str, ...]
+    """Short, the strongest first."""
+
+
+@frozen(kw_only=True)
+class _Words:
+    """The words of an operation by where they stand."""
+
+    path: Words
+    own_id: Words
+    tags: Words
+    summary: Words
+
+    @classmethod
+    def of(cls, operation: Operation) -> _Words:
+        fixed = (part for part in operation.path.split("/") if "{" not in part)
+        return cls(
+            path=_all(fixed),
+            own_id=split_words(operation.operation_id),
+            tags=_all(operation.tags),
+            summary=split_words(operation.summary),
+        )
+
+    def evidence(self, words: frozenset[str]) -> tuple[float, list[str]]:
+        """Return how much speaks for one of `words`, and in which places it stands."""
+        doubt, found = 1.0, []
+        for place, there, weight in (
+            ("path", self.path, 0.8),
+            ("operationId", self.own_id, 0.6),
+            ("tag", self.tags, 0.45),
+            ("summary", self.summary, 0.35),
+        ):
+            hit = next((word for word in there if word in words), None)
+            if hit is not None:
+                doubt *= 1 - weight
+                found.append(f"{place} says {hit!r}")
+        return 1 - doubt, found
+
+
+def method_factor(route: Route, operation: Operation) -> float:
+    """Return how likely the method is, 0 to 1; 0 rules the operation out."""
+    if route.method == operation.method:
+        return 1.0
+    return _METHODS.get((route.method, operation.method), 0.0)
+
+
+def subject_of(route: Route) -> frozenset[str]:
+    """Return the words for what an operation of ours is about."""
+    group = route.name.partition(".")[0]
+    words = SUBJECTS.get(group, frozenset())
+    return words | {"scan"} if group == "network" else words
+
+
+def likelihood(
+    route: Route, operation: Operation, *, request: Pairing, answer: Pairing
+) -> Likelihood:
+    """Return how likely `operation` is our `route`.
+
+    Args:
+        request: How the fields that are sent fit, path parts included.
+        answer: How the fields that are answered fit.
+    """
+    words = _Words.of(operation)
+    group, _, action = route.name.partition(".")
+    subject, reasons = _subject(group, words)
+    doing, why = _action(route, action, operation, words)
+    reasons += why
+    parts = [(subject, _SUBJECT), (doing, _ACTION)]
+    if request.pairs or request.missing:
+        parts.append((request.share, _REQUEST))
+        reasons += _shared("takes", request)
+    if route.answer_fields and operation.answer:
+        parts.append((answer.share, _ANSWER))
+        reasons += _shared("answers", answer)
+    factor = method_factor(route, operation)
+    score = factor * sum(value * weight for value, weight in parts) / sum(w for _, w in parts)
+    if subject == 0:
+        score *= 0.4
+    is_guess = (route.method, shape_of(route.template)) == (
+        operation.method,
+        shape_of(operation.path),
+    )
+    if is_guess:
+        score = min(1.0, score + 0.1)
+        reasons.insert(0, "stands where we guessed")
+    if operation.is_deprecated:
+        score *= 0.8
+        reasons.append("is deprecated")
+    return Likelihood(score=round(score, 3), reasons=tuple(reasons))
+
+
+def _subject(group: str, words: _Words) -> tuple[float, list[str]]:
+    own, found = words.evidence(SUBJECTS.get(group, frozenset()))
+    foreign = [
+        other
+        for name, other in SUBJECTS.items()
+        if name != group and name not in BROAD and set(words.path) & other
+    ]
+    has_own_in_path = bool(set(words.path) & SUBJECTS.get(group, frozenset()))
+    if foreign and (group in BROAD or not has_own_in_path):
+        own *= 0.2
+    return own, found
+
+
+def _action(
+    route: Route, action: str, operation: Operation, words: _Words
+) -> tuple[float, list[str]]:
+    own, found = words.evidence(ACTIONS.get(action, frozenset()))
+    others = frozenset[str]().union(*(ACTIONS[name] for name in ACTIONS if name != action))
+    foreign, _ = words.evidence(others - ACTIONS.get(action, frozenset()))
+    if not own:
+        own = 0.85 if action in IMPLIED and foreign == 0 else 0.3 if action in IMPLIED else 0.0
+    elif foreign > own:
+        own *= 0.6
+    form = _form(route, operation)
+    return own * 0.5 + form * 0.5, found
+
+
+def _form(route: Route, operation: Operation) -> float:
+    """Return how well the form of the path and the kind of answer fit, 0 to 1."""
+    if (route.body is Body.BINARY) != operation.is_file:
+        return 0.1 if operation.answer or operation.is_file else 0.5
+    ends_in_part = operation.path.rstrip("/").endswith("}")
+    difference = abs(len(operation.parts) - len(route.parts))
+    lists = any("[]" in path for path in route.answer_fields)
+    is_list = any(path.path.count("[]") and path.path.endswith("[]") for path in operation.answer)
+    score = 1.0 if ends_in_part == route.template.endswith("}") else 0.4
+    score -= 0.2 * difference
+    if operation.answer and route.answer_fields and lists and not is_list:
+        score -= 0.4
+    return max(0.0, score)
+
+
+def _shared(verb: str, pairing: Pairing) -> list[str]:
+    if not pairing.pairs:
+        return []
+    shown = ", ".join(pair.theirs.rpartition(".")[2] or pair.theirs for pair in pairing.pairs[:4])
+    more = len(pairing.pairs) - 4
+    return [f"{verb} {shown}" + (f" and {more} more" if more > 0 else "")]
+
+
+def _all(texts: Iterable[str]) -> Words:
+    return tuple(word for text in texts for word in split_words(text))

@@ -1,0 +1,164 @@
+"""A schema into the flat list of its members: what may stand where, and of what type.
+
+Schemas are graphs: they refer to each other and to themselves. A reference is followed once on the
+way down, so a tree of comments is listed one level deep; the number of schemas looked at is capped,
+for few of them can unfold to very many.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define, field
+
+from bestdefense_async.specification.document import SpecificationError
+from bestdefense_async.specification.model import Field
+from bestdefense_async.specification.references import References
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DEEPEST: Final = 10
+"""Names in a path; ours have four."""
+_MOST_FIELDS: Final = 2_000
+_MOST_STEPS: Final = 1_000_000
+
+
+@define(kw_only=True)
+class _Shape:
+    """A schema with its references and combinations resolved."""
+
+    kinds: set[str] = field(factory=set)
+    format: str | None = None
+    pattern: str | None = None
+    words: list[str] = field(factory=list)
+    required: set[str] = field(factory=set)
+    properties: dict[str, tuple[Any, frozenset[str]]] = field(factory=dict)
+    """Schema of each member, and the references on the way to it."""
+    items: tuple[Any, frozenset[str]] | None = None
+
+
+@define
+class Flattener:
+    """Lists the members of schemas of one specification."""
+
+    references: References
+    _steps: int = 0
+
+    def fields(self, schema: object) -> tuple[Field, ...]:
+        """Return every member of what `schema` describes, containers before what they hold.
+
+        A list of the schema itself has the path `[]`.
+
+        Raises:
+            SpecificationError: The specification's schemas unfold without end.
+        """
+        found: list[Field] = []
+        for each in self._walk(schema, "", frozenset(), is_required=True):
+            found.append(each)
+            if len(found) >= _MOST_FIELDS:
+                break
+        return tuple(found)
+
+    def one(self, name: str, schema: object, *, is_required: bool) -> Field:
+        """Return a parameter as a field."""
+        shape = self._shape(schema, frozenset())
+        return _field(name, shape, is_required=is_required)
+
+    def _walk(
+        self, schema: object, path: str, refs: frozenset[str], *, is_required: bool
+    ) -> Iterator[Field]:
+        shape = self._shape(schema, refs)
+        if path:
+            yield _field(path, shape, is_required=is_required)
+        if path.count(".") + path.count("[]") >= _DEEPEST:
+            return
+        if shape.items is not None:
+            inner, inner_refs = shape.items
+            yield from self._walk(inner, f"{path}[]", inner_refs, is_required=is_required)
+        for name, (inner, inner_refs) in shape.properties.items():
+            # A name with a dot or brackets could not be told from a path.
+            if not set(".[]") & set(name):
+                yield from self._walk(
+                    inner,
+                    f"{path}.{name}" if path else name,
+                    inner_refs,
+                    is_required=is_required and name in shape.required,
+                )
+
+    def _shape(self, schema: object, refs: frozenset[str]) -> _Shape:
+        shape = _Shape()
+        self._add(shape, schema, refs)
+        return shape
+
+    def _add(self, shape: _Shape, schema: object, refs: frozenset[str]) -> None:
+        """Take what a schema says into `shape`."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise SpecificationError("Its schemas unfold to more than a specification has.")
+        if not isinstance(schema, dict):
+            return
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and reference not in refs:
+            self._add(shape, self.references.look_up(reference), refs | {reference})
+        _take_words(shape, schema)
+        for name, inner in _mapping(schema.get("properties")).items():
+            shape.properties.setdefault(name, (inner, refs))
+        if "items" in schema and shape.items is None:
+            shape.items = (schema["items"], refs)
+            shape.kinds.add("array")
+        shape.required |= {name for name in _list(schema.get("required")) if isinstance(name, str)}
+        for inner in _list(schema.get("allOf")):
+            self._add(shape, inner, refs)
+        self._add_choices(shape, schema, refs)
+        if shape.properties:
+            shape.kinds.add("object")
+
+    def _add_choices(self, shape: _Shape, schema: dict[str, Any], refs: frozenset[str]) -> None:
+        """Take in what one of several schemas may say: only what all demand is required."""
+        for word in ("oneOf", "anyOf"):
+            choices = [self._shape(each, refs) for each in _list(schema.get(word))]
+            choices = [each for each in choices if each != _Shape()]
+            if not choices:
+                continue
+            for choice in choices:
+                shape.kinds |= choice.kinds
+                shape.format = shape.format or choice.format
+                shape.pattern = shape.pattern or choice.pattern
+                shape.words += choice.words
+                shape.items = shape.items or choice.items
+                shape.properties = {**choice.properties, **shape.properties}
+            shape.required |= set.intersection(*(each.required for each in choices))
+
+
+def _take_words(shape: _Shape, schema: dict[str, Any]) -> None:
+    given = schema.get("type")
+    kinds = [given] if isinstance(given, str) else _list(given)
+    shape.kinds |= {kind for kind in kinds if isinstance(kind, str) and kind != "null"}
+    values = _list(schema.get("enum"))
+    if "const" in schema:
+        values = [schema["const"]]
+    shape.words += [value for value in values if isinstance(value, str)]
+    for name in ("format", "pattern"):
+        value = schema.get(name)
+        if isinstance(value, str) and getattr(shape, name) is None:
+            setattr(shape, name, value)
+
+
+def _field(path: str, shape: _Shape, *, is_required: bool) -> Field:
+    return Field(
+        path=path,
+        kinds=frozenset(shape.kinds),
+        format=shape.format,
+        pattern=shape.pattern,
+        words=tuple(dict.fromkeys(shape.words)),
+        is_required=is_required,
+    )
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
