@@ -13,7 +13,11 @@ from bestdefense_async.core.retry import RetryPolicy
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.resources.agents import Agents
+from bestdefense_async.resources.network import Network
+from bestdefense_async.resources.registrations import Registrations
+from bestdefense_async.resources.remediation import Remediations
 from bestdefense_async.resources.reports import Reports
+from bestdefense_async.resources.schedules import Schedules
 from bestdefense_async.resources.sites import Sites
 from bestdefense_async.resources.vortex import Vortex
 from bestdefense_async.transport.credentials import Credentials, TokenSource
@@ -46,6 +50,10 @@ class View:
         self.sites: Sites = Sites(self._sender)
         self.vortex: Vortex = Vortex(self._sender)
         self.reports: Reports = Reports(self._sender, self.vortex)
+        self.schedules: Schedules = Schedules(self._sender)
+        self.remediation: Remediations = Remediations(self._sender)
+        self.network: Network = Network(self._sender)
+        self.registrations: Registrations = Registrations(self._sender)
         self.agents: Agents = Agents(self._sender)
 
     @property

@@ -36,7 +36,7 @@
     ├── DeadlineExceeded             the caller's time ran out
     │   ├── LimitWaitTooLong         the wait for a rate limit would outlast the deadline
     │   └── PollTimeout              a scan did not finish in time; it goes on at the server
-    ├── OutcomeUnknown               a scan may or may not have been started; look it up
+    ├── OutcomeUnknown               a creation may or may not have been done; look it up
     ├── DownloadError                a file could not be stored
     └── JournalError                 the record of a run cannot be used
         ├── JournalBusy              another process holds it
@@ -130,8 +130,9 @@ class ProvisionalRoute(ConfigError):
     def __init__(self, operation: str) -> None:
         super().__init__(
             f"The path of {operation} is not published, so it is not sent to this host. "
-            "Read it from the host's own specification with `bestdefense spec adopt`, or pass "
-            "allow_provisional=True if you know that our guess is right."
+            "Read it from the host's own specification with `bestdefense spec adopt`, or say where "
+            f'it stands with bindings={{"{operation}": Binding(...)}}. To send it to the path we '
+            "guess, pass allow_provisional=True."
         )
         self.operation = operation
 
@@ -280,7 +281,7 @@ class PermissionDenied(ApiError):
     permission: str | None = None
     """The permission the operation needs, as the vendor words it, or None."""
     is_plan: bool | None = None
-    """True when the answer says the plan is the reason, None when it does not say."""
+    """Whether the plan is the reason and not the permission; None when the answer does not say."""
 
 
 class NotFound(ApiError):
@@ -344,7 +345,7 @@ class PollTimeout(DeadlineExceeded):
 
 
 class OutcomeUnknown(BestDefenseError):
-    """A scan may or may not have been started. It is never sent again by itself."""
+    """A creation may or may not have been done. It is never sent again by itself."""
 
     sent = Sent.MAYBE
 

@@ -92,11 +92,9 @@ class Bound:
         parts = {name: _as_part(name, ours.pop(name, None)) for name in self._in_path}
         theirs = _moved(ours, self._outward)
         if self.route.method in _WITHOUT_BODY:
-            made = build_request(self.route, parts, query=theirs)
-        else:
-            is_empty = request.json is None and not theirs
-            made = build_request(self.route, parts, None if is_empty else theirs)
-        return evolve(made, subject=request.subject)
+            return build_request(self.route, parts, query=theirs, subject=request.subject)
+        body = None if request.json is None and not theirs else theirs
+        return build_request(self.route, parts, body, subject=request.subject)
 
     def answer_here(self, payload: Any) -> Any:  # noqa: ANN401  # any JSON value
         """Return a payload of the host in our words; what is missing stays missing."""

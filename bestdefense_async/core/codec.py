@@ -8,6 +8,7 @@ path, never a value.
 from __future__ import annotations
 
 import operator
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -15,18 +16,26 @@ import cattrs
 from attrs import fields
 from cattrs.gen import make_dict_structure_fn, override
 
+from bestdefense_async.core.wire_time import parse_time
 from bestdefense_async.errors import EnvelopeError
 from bestdefense_async.models import (
     AgentFile,
     AgentManifest,
     Alerts,
     Finding,
+    NetworkScan,
     Overview,
     Progress,
+    Remediation,
+    RemediationList,
     Report,
+    ReportSummary,
     RiskSummary,
+    Schedule,
     Severity,
     Site,
+    Stage,
+    Triggered,
 )
 
 if TYPE_CHECKING:
@@ -40,12 +49,16 @@ _EXTRA: Final = "\x01extra"
 Not a NUL: cattrs before 26.2 writes it into source code that Python then cannot compile.
 """
 
-_WIRE_NAMES: Final[dict[tuple[type, str], str]] = {
-    (Progress, "is_completed"): "isCompleted",
-}
-_ON_WIRE: Final = {name: wire for (_, name), wire in _WIRE_NAMES.items()}
-_IDS: Final = {(Site, "id"), (Report, "id"), (Finding, "id")}
-_PLAIN: Final[tuple[type, ...]] = (Site, Report, Progress, Finding, AgentFile, AgentManifest)
+_IDS: Final = {"id", "site_id", "report_id", "finding_id"}
+"""Attributes that hold an id."""
+_PLAIN: Final[tuple[type, ...]] = (
+    *(Site, Report, ReportSummary, Progress, Finding, AgentFile, AgentManifest),
+    *(Schedule, Remediation, Triggered, RemediationList, NetworkScan),
+)
+_LISTED: Final[tuple[type, ...]] = (
+    *(str, Finding, Site, AgentFile, ReportSummary, Schedule, Remediation),
+)
+"""What may stand in a list."""
 
 _SUMMARY_KEYS: Final = ("riskSummary", "risk_summary")
 _FINDINGS_KEYS: Final = ("alerts", "findings")
@@ -78,6 +91,25 @@ def structure(payload: object, model: type[Model], *, root: str = "data") -> Mod
     raise EnvelopeError(f"The answer has another shape than the API's: {path} {problem}.")
 
 
+def structure_member(payload: object, name: str, model: type[Model]) -> Model:
+    """Return one member of the payload as a `model`.
+
+    Raises:
+        EnvelopeError: It is missing, or of another shape. Names its path below `data`.
+    """
+    if not isinstance(payload, dict) or name not in payload:
+        raise EnvelopeError(f"The answer has another shape than the API's: data.{name} is missing.")
+    return structure(payload[name], model, root=f"data.{name}")
+
+
+def _on_wire(name: str) -> str:
+    """Return the name on the wire of an attribute."""
+    if name == "intensity":
+        return "scanIntensity"
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
 def _locate(error: BaseException, path: str) -> tuple[str, str]:
     """Return the path of the first thing wrong below `error`, and what is wrong with it."""
     if isinstance(error, cattrs.IterableValidationError | cattrs.ClassValidationError):
@@ -86,7 +118,7 @@ def _locate(error: BaseException, path: str) -> tuple[str, str]:
             inner, note = located[0]
             if isinstance(note, cattrs.IterableValidationNote):
                 return _locate(inner, f"{path}[{note.index}]")
-            return _locate(inner, f"{path}.{_ON_WIRE.get(note.name, note.name)}")
+            return _locate(inner, f"{path}.{_on_wire(note.name)}")
         return _locate(others[0], path)
     if isinstance(error, _ShapeError):
         return path + error.where, error.problem
@@ -110,6 +142,24 @@ def _number(value: Any, _: Any) -> float:  # noqa: ANN401  # a cattrs hook
     if type(value) not in {int, float}:
         raise _ShapeError("is not a number")
     return float(value)
+
+
+def _time(value: Any, _: Any) -> datetime:  # noqa: ANN401  # a cattrs hook
+    try:
+        return parse_time(value)
+    except (ValueError, OverflowError):
+        pass
+    raise _ShapeError("is not a time")
+
+
+def _stage(value: Any, _: Any) -> Stage:  # noqa: ANN401  # a cattrs hook
+    if not isinstance(value, str) or not value.strip():
+        raise _ShapeError("is not a stage")
+    return Stage(value)
+
+
+def _optional_identifier(value: Any, _: Any = None) -> str | None:  # noqa: ANN401  # a cattrs hook
+    return None if value is None else _identifier(value)
 
 
 def _identifier(value: Any, _: Any = None) -> str:  # noqa: ANN401  # a cattrs hook
@@ -186,14 +236,16 @@ def _alerts(converter: cattrs.Converter) -> Callable[[Any, Any], Alerts]:
 
 def _with_extra(model: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     """Return a hook for an attrs class that keeps unknown members in its `extra`."""
-    names = {
-        attribute.name: _WIRE_NAMES.get((model, attribute.name), attribute.name)
-        for attribute in fields(model)
-    } | {"extra": _EXTRA}
+    names = {each.name: _on_wire(each.name) for each in fields(model)} | {"extra": _EXTRA}
+    optional = {each.name for each in fields(model) if each.default is None}
+    hooks = {
+        name: _optional_identifier if name in optional else _identifier
+        for name in names.keys() & _IDS
+    }
     rules = {
-        name: override(rename=wire, struct_hook=_identifier if (model, name) in _IDS else None)
+        name: override(rename=wire, struct_hook=hooks.get(name))
         for name, wire in names.items()
-        if wire != name or (model, name) in _IDS
+        if wire != name or name in hooks
     }
     build: Any = make_dict_structure_fn(model, converter, **rules)  # type: ignore[arg-type]
     known = frozenset(names.values())
@@ -228,11 +280,13 @@ def _converter(*, careful: bool) -> cattrs.Converter:
     converter.register_structure_hook(int, _strict(int, "is not a whole number"))
     converter.register_structure_hook(bool, _strict(bool, "is not true or false"))
     converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(datetime, _time)
     converter.register_structure_hook(Severity, _severity)
+    converter.register_structure_hook(Stage, _stage)
     converter.register_structure_hook(Overview, _overview)
     converter.register_structure_hook(RiskSummary, _risk_summary)
     converter.register_structure_hook(Alerts, _alerts(converter))
-    for item in (Finding, Site, AgentFile):
+    for item in _LISTED:
         sequence = tuple[item, ...]  # type: ignore[valid-type]
         converter.register_structure_hook_func(
             partial(operator.eq, sequence), _strict_sequence(converter, item)

@@ -7,6 +7,7 @@ HTML of a framework or of a CDN, nothing, or an envelope.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
@@ -48,8 +49,17 @@ _BY_STATUS: Final[dict[int, type[ApiError]]] = {
 _EXCERPT: Final = 200
 """Characters of a server's text in a message."""
 _LONGEST_DETAIL: Final = 2000
-_PLAN_WORDS: Final = ("plan", "upgrade", "subscription")
-_QUOTA_WORDS: Final = ("quota", "credit")
+
+
+def _any_of(*words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z])(?:{'|'.join(words)})s?(?![a-z])")
+
+
+_PLAN_WORDS: Final = _any_of("plan", "upgrade", "subscription")
+_PERMISSION_WORDS: Final = _any_of("permission", "permitted", "role", "not allowed")
+_QUOTA_WORDS: Final = _any_of("quota", "credit")
+_MAY_BE_QUOTA: Final = {ApiError, InvalidRequest, PermissionDenied, Conflict, RateLimited}
+"""What an answer about spent credits may come as; how the API says it is unknown."""
 
 
 def read_envelope(reply: Reply, request: Request, secret: Secret) -> Any:  # noqa: ANN401  # JSON
@@ -118,11 +128,16 @@ def _said_no(reply: Reply, request: Request, members: dict[str, Any], secret: Se
     words = secret.redact(_words(members.get("message"), detail))
     lowered = f"{code or ''} {words}".lower()
     kind = _BY_STATUS.get(reply.status) or _by_family(reply.status)
-    if kind in {RateLimited, PermissionDenied} and any(word in lowered for word in _QUOTA_WORDS):
+    if kind in _MAY_BE_QUOTA and _QUOTA_WORDS.search(lowered):
         kind = QuotaExceeded
+    is_plan = _is_plan(lowered)
+    permission = request.route.permission
     message = f"{request.route.name} was refused with status {reply.status}"
+    message = f"{message}: {words}" if words else f"{message}."
+    if kind is PermissionDenied:
+        message += _needed(permission, words, is_plan=is_plan)
     error = kind(
-        f"{message}: {words}" if words else f"{message}.",
+        message,
         status=reply.status,
         operation=request.route.name,
         detail=None
@@ -134,9 +149,24 @@ def _said_no(reply: Reply, request: Request, members: dict[str, Any], secret: Se
         code=code,
     )
     if isinstance(error, PermissionDenied):
-        error.permission = request.route.permission
-        error.is_plan = True if any(word in lowered for word in _PLAN_WORDS) else None
+        error.permission = permission
+        error.is_plan = is_plan
     return error
+
+
+def _is_plan(lowered: str) -> bool | None:
+    """Return whether the plan is the reason, as far as an answer in lower case says."""
+    if _PLAN_WORDS.search(lowered):
+        return True
+    return False if _PERMISSION_WORDS.search(lowered) else None
+
+
+def _needed(permission: str | None, words: str, *, is_plan: bool | None) -> str:
+    """Return the sentence about what the organization needs, where it has not been said yet."""
+    if permission is None or permission.lower() in words.lower() or is_plan:
+        return ""
+    also = "" if is_plan is False else ", and a plan that includes this"
+    return f" The organization needs the permission {permission!r}{also}."
 
 
 def _by_family(status: int) -> type[ApiError]:

@@ -40,8 +40,16 @@ def build_request(
     json: Any = None,  # noqa: ANN401  # any JSON value
     *,
     query: Mapping[str, str | int] | None = None,
+    subject: str | None = None,
 ) -> Request:
     """Return the request of `route` with its path filled in.
+
+    Args:
+        route: The operation.
+        parts: What stands in its path.
+        json: The body; None for none.
+        query: What stands behind the path.
+        subject: What the call is about, for error messages; None is the first part.
 
     Raises:
         ConfigError: A part is empty, `.`, `..`, or has a character outside the allow-list
@@ -55,7 +63,7 @@ def build_request(
         parts=checked,
         query=query or {},
         json=json,
-        subject=next(iter(checked.values()), ""),
+        subject=next(iter(checked.values()), "") if subject is None else subject,
     )
 
 

@@ -1,6 +1,7 @@
 """A report: one scan of one site, and what can be asked about it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from attrs import field, frozen
@@ -47,5 +48,26 @@ class Overview:
 
     security_id: int | None
     """Id of the security report, an id space of its own; None before the scan is far enough."""
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Members of the answer that this class does not name."""
+
+
+@frozen(kw_only=True)
+class ReportSummary:
+    """A report as lists show it.
+
+    That reports can be listed is described; the members are inferred, so all but the id may be
+    missing.
+    """
+
+    id: str
+    site_id: str | None = None
+    hostname: str | None = None
+    types: tuple[str, ...] = ()
+    """What was scanned: security, seo, dns, whois."""
+    intensity: str | None = None
+    is_completed: bool | None = None
+    created_at: datetime | None = None
+    """With its time zone."""
     extra: Mapping[str, Any] = field(factory=dict)
     """Members of the answer that this class does not name."""

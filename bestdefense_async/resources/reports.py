@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import time
 from typing import TYPE_CHECKING, Any
 
-from bestdefense_async.core.codec import structure
+from bestdefense_async.core.codec import structure, structure_member
 from bestdefense_async.core.polling import PollPolicy, first_wait, next_wait
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
@@ -18,14 +17,22 @@ from bestdefense_async.errors import (
     EnvelopeError,
     IntegrityError,
     NotFound,
-    OutcomeUnknown,
     PollTimeout,
     RateLimited,
     ServerError,
     TLSError,
     TransportError,
 )
-from bestdefense_async.models import Overview, Progress, Report, ScanOptions, Site
+from bestdefense_async.models import (
+    Overview,
+    Progress,
+    Report,
+    ReportSummary,
+    ScanOptions,
+    Site,
+)
+from bestdefense_async.resources.creation import create
+from bestdefense_async.resources.identity import check_identity
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Alerts
@@ -63,16 +70,50 @@ class Reports:
         request = build_request(
             ROUTES["reports.create"], {"site_id": site_id}, _creation_body(options or ScanOptions())
         )
-        sent_at = time.time()
-        payload = await self._sender.send(request)
-        try:
-            return structure(_without(payload, "success"), Report, root="answer")
-        except EnvelopeError as error:
-            # The scan was started, and nobody knows its id.
-            unreadable = error
-        raise OutcomeUnknown(
-            str(unreadable), operation=request.route.name, subject=site_id, sent_at=sent_at
-        ) from unreadable
+        return await create(
+            self._sender,
+            request,
+            lambda payload: structure(_without(payload, "success"), Report, root="answer"),
+        )
+
+    async def list(
+        self, *, limit: int | None = None, after: str | None = None
+    ) -> tuple[ReportSummary, ...]:
+        """Return the reports of the organization, the latest first, in one request.
+
+        Args:
+            limit: Most reports to return; None is all of them.
+            after: Id of a report: only older ones are returned, so this pages through a list.
+
+        Raises:
+            ConfigError: The limit is not a whole number above 0.
+            ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
+            BestDefenseError: Anything else that `errors` names.
+
+        Source: api-facts, "list and read scans". (described; order and paging inferred)
+        """
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise ConfigError("The limit of a list must be a whole number above 0.")
+        words: dict[str, str | int | None] = {"limit": limit, "after": after}
+        query = {name: word for name, word in words.items() if word is not None}
+        payload = await self._sender.send(build_request(ROUTES["reports.list"], query=query))
+        return structure_member(payload, "reports", tuple[ReportSummary, ...])
+
+    async def show(self, report_id: str) -> ReportSummary:
+        """Return what one report is about.
+
+        Raises:
+            ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
+            NotFound: The report does not exist, or is another organization's.
+            IntegrityError: The answer is about another one.
+            BestDefenseError: Anything else that `errors` names.
+
+        Source: api-facts, "list and read scans". (described)
+        """
+        request = build_request(ROUTES["reports.show"], {"report_id": report_id})
+        report = structure_member(await self._sender.send(request), "report", ReportSummary)
+        check_identity("report", report_id, report.id)
+        return report
 
     async def progress(self, report_id: str) -> Progress:
         """Return how far a report is.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bestdefense_async.core.codec import structure
+from bestdefense_async.core.codec import structure_member
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.errors import EnvelopeError, UnknownSite, clean_text
+from bestdefense_async.errors import UnknownSite, clean_text
 from bestdefense_async.models import Site
 
 if TYPE_CHECKING:
@@ -31,11 +31,7 @@ class Sites:
         Source: api-facts, "list sites". (documented; no pagination is documented)
         """
         payload = await self._sender.send(build_request(ROUTES["sites.list"]))
-        if not isinstance(payload, dict) or "sites" not in payload:
-            raise EnvelopeError(
-                "The answer has another shape than the API's: data.sites is missing."
-            )
-        return structure(payload["sites"], tuple[Site, ...], root="data.sites")
+        return structure_member(payload, "sites", tuple[Site, ...])
 
     async def find(self, hostname: str) -> Site:
         """Return the site with this host name, compared without regard to case.

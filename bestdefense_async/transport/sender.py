@@ -37,6 +37,7 @@ from bestdefense_async.errors import (
     ClientClosed,
     ConfigError,
     DeadlineExceeded,
+    NotFound,
     OutcomeUnknown,
     ProtocolError,
     ProvisionalRoute,
@@ -105,6 +106,8 @@ class _Call:
     """Wall clock of the first attempt that may have left."""
     is_again: bool = False
     """Whether it had been admitted before, so that it goes to the front."""
+    is_maybe_deleted: bool = False
+    """Whether an earlier attempt may have deleted what this call is to delete."""
 
     def begin_attempt(self) -> None:
         """Count the attempt that leaves now, and forget the answer to the one before."""
@@ -234,9 +237,13 @@ class Sender:
         while True:
             self._check_destination(call.request, secret)
             result = await self._admitted(call, secret)
+            if isinstance(result, NotFound) and call.is_maybe_deleted:
+                result = None
             if not isinstance(result, BestDefenseError):
                 self._shared.budget.earn()
                 return result
+            if call.request.route.method == "DELETE" and is_fate_unknown(result):
+                call.is_maybe_deleted = True
             if isinstance(result, AuthError) and not is_renewed:
                 is_renewed = True
                 renewed = await self._credentials.renew(secret)

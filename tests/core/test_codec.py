@@ -10,12 +10,17 @@ from bestdefense_async.models import (
     AgentManifest,
     Alerts,
     Finding,
+    NetworkScan,
     Overview,
     Progress,
+    Remediation,
     Report,
+    ReportSummary,
     RiskSummary,
+    Schedule,
     Severity,
     Site,
+    Triggered,
 )
 
 
@@ -115,3 +120,59 @@ def test_an_error_does_not_repeat_the_value() -> None:
     assert "S3CRET" not in repr(caught.value)
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05+00:00"),
+        ("2026-01-02T03:04:05.678+05:30", "2026-01-02T03:04:05.678000+05:30"),
+        (" 2026-01-02 03:04:05 ", "2026-01-02T03:04:05+00:00"),
+        ("2026-01-02", "2026-01-02T00:00:00+00:00"),
+        (1767323045, "2026-01-02T03:04:05+00:00"),
+        (1767323045000, "2026-01-02T03:04:05+00:00"),
+        (1767323045.5, "2026-01-02T03:04:05.500000+00:00"),
+    ],
+)
+def test_a_time_always_has_a_zone(written: object, expected: str) -> None:
+    """One without is UTC; a number counts seconds, or milliseconds when it is that large."""
+    report = structure({"id": "r", "createdAt": written}, ReportSummary)
+    assert report.created_at is not None
+    assert report.created_at.isoformat() == expected
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", "soon", "2026-13-01", "2026-01-02T03:04:60Z", "10000-01-01", True, [], 1e300, 10**400],
+)
+def test_what_is_no_time_is_named_by_its_path(written: object) -> None:
+    """Never a crash, never a wrong time."""
+    with pytest.raises(EnvelopeError, match=r"data\.createdAt is not a time"):
+        structure({"id": "r", "createdAt": written}, ReportSummary)
+
+
+def test_described_models_need_nothing_but_an_id() -> None:
+    """Their members are guesses, so one that is missing must not hide the rest."""
+    assert structure({"id": 7}, ReportSummary) == ReportSummary(id="7")
+    assert structure({"id": 7, "siteId": 8}, Schedule) == Schedule(id="7", site_id="8")
+    assert structure({"id": 7, "findingId": None}, Remediation) == Remediation(id="7")
+    assert structure({"id": 7}, NetworkScan) == NetworkScan(id="7")
+
+
+@pytest.mark.parametrize(
+    ("payload", "model", "path"),
+    [
+        ({"id": "s", "types": "dns"}, Schedule, r"data\.types is not a list"),
+        ({"id": "s", "testUsers": ["a", 1]}, Schedule, r"data\.testUsers\[1\] is not text"),
+        ({"id": "s", "scanIntensity": 3}, Schedule, r"data\.scanIntensity"),
+        ({"id": "r", "stage": " "}, Remediation, r"data\.stage is not a stage"),
+        ({"remediation": {}, "creditsRemaining": 1}, Triggered, r"data\.remediation"),
+        ({"remediation": {"id": "r"}, "creditsRemaining": "1"}, Triggered, "creditsRemaining"),
+    ],
+)
+def test_a_described_model_of_another_shape_is_named_by_its_path(
+    payload: object, model: type, path: str
+) -> None:
+    """What is there must be of the right type."""
+    with pytest.raises(EnvelopeError, match=path):
+        structure(payload, model)

@@ -133,16 +133,38 @@ def test_server_text_cannot_steer_a_terminal() -> None:
     assert "\\x1b[2J\\u202egone" in str(caught.value)
 
 
-def test_a_403_names_the_permission_and_whether_the_plan_is_why() -> None:
-    """A person must know what to ask for."""
+@pytest.mark.parametrize(
+    ("message", "is_plan", "said"),
+    [
+        ("Upgrade your plan.", True, "Upgrade your plan."),
+        ("Your role does not allow it.", False, "needs the permission 'create reports'."),
+        ("You lack 'Create reports'.", None, "You lack 'Create reports'."),
+        ("Forbidden, an explanation follows", None, "'create reports', and a plan that includes"),
+    ],
+)
+def test_a_403_names_the_permission_and_whether_the_plan_is_why(
+    message: str, *, is_plan: bool | None, said: str
+) -> None:
+    """A person must know what to ask for, and need not be told twice."""
     with pytest.raises(errors.PermissionDenied) as caught:
-        read(403, {"success": False, "message": "Upgrade your plan"}, CREATE)
+        read(403, {"success": False, "message": message}, CREATE)
     assert caught.value.permission == "create reports"
-    assert caught.value.is_plan is True
+    assert caught.value.is_plan is is_plan
+    assert str(caught.value).endswith((said, f"{said} this."))
+    assert str(caught.value).lower().count("create reports") <= 1
 
 
-@pytest.mark.parametrize("status", [403, 429])
+@pytest.mark.parametrize("status", [200, 400, 402, 403, 409, 422, 429])
 def test_a_spent_quota_is_not_a_passing_refusal(status: int) -> None:
     """Trying again in a moment does not bring credits back."""
     with pytest.raises(errors.QuotaExceeded):
         read(status, {"success": False, "error": {"code": "quota_exceeded"}})
+    with pytest.raises(errors.QuotaExceeded):
+        read(status, {"success": False, "message": "No AI remediation credits left."})
+
+
+@pytest.mark.parametrize("message", ["The field accredited is missing.", "Quotation needed."])
+def test_a_word_that_only_contains_credit_is_no_quota(message: str) -> None:
+    """Whole words count."""
+    with pytest.raises(errors.InvalidRequest):
+        read(422, {"success": False, "message": message})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bestdefense_async import ConfigError, RiskSummary, ScanOptions, Severity
+from bestdefense_async import ConfigError, RiskSummary, ScanOptions, Severity, Stage
 from bestdefense_async.models import SEVERITIES
 
 
@@ -72,3 +72,11 @@ def test_the_enumerations_of_the_options_are_open() -> None:
     options = ScanOptions(types="security", intensity="extreme", callback_secret="c0" * 32)
     assert options.types == ("security",)
     assert "c0c0" not in repr(options)
+
+
+def test_a_stage_is_read_in_any_letter_case_and_an_unknown_one_is_kept() -> None:
+    """The enumeration is open."""
+    assert Stage(" approved") == Stage.APPROVED == "Approved"
+    assert Stage("REVIEW").is_known
+    assert Stage("Merged elsewhere") == "Merged elsewhere"
+    assert not Stage("Merged elsewhere").is_known
