@@ -14,6 +14,7 @@ from bestdefense_async.orchestration.outcome import (
     TargetRejected,
     Unknown,
 )
+from bestdefense_async.orchestration.run_store import RunInfo, RunStore
 from bestdefense_async.orchestration.scan import Created, Handle, Planned
 from bestdefense_async.orchestration.scan_group import ScanGroup
 from bestdefense_async.orchestration.sqlite_journal import SqliteJournal
@@ -31,6 +32,8 @@ __all__ = [
     "NullJournal",
     "Outcome",
     "Planned",
+    "RunInfo",
+    "RunStore",
     "ScanFinished",
     "ScanGroup",
     "ScanStarted",

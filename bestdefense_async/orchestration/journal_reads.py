@@ -129,6 +129,12 @@ def unknowns(connection: sqlite3.Connection) -> list[UnknownScan]:
     ]
 
 
+def known_reports(connection: sqlite3.Connection) -> set[str]:
+    """Return the ids of all scans the journal knows."""
+    rows = connection.execute("SELECT report_id FROM scan WHERE report_id IS NOT NULL")
+    return {report_id for (report_id,) in rows}
+
+
 def count_states(connection: sqlite3.Connection) -> dict[str, int]:
     """Return how many inputs are in each state, duplicates not counted."""
     counts = dict.fromkeys(("new", "claimed", "created", "finished", "unknown"), 0)
@@ -154,6 +160,28 @@ def count_outcomes(connection: sqlite3.Connection) -> dict[str, int]:
         Unknown.word: states["claimed"] + states["unknown"],
         NotStarted.word: states["new"] - failed,
     }
+
+
+def durations(connection: sqlite3.Connection, *, most: int) -> list[tuple[float, bool]]:
+    """Return how long the latest scans took, at most so many: seconds, and whether to their end.
+
+    What is not finished after those seconds was still running then, as far as is known. A scan
+    that nobody followed for a while is left out: when it finished is not known.
+    """
+    rows = connection.execute(
+        "SELECT claimed_at, finished_at, state = 'finished' FROM scan"
+        " WHERE is_duplicate = 0 AND was_left = 0 AND claimed_at IS NOT NULL"
+        " AND (state = 'finished' OR (state = 'created'"
+        " AND (error IS NULL OR json_extract(error, '$.kind') = 'PollTimeout')))"
+        " ORDER BY place DESC LIMIT ?",
+        (most,),
+    ).fetchall()
+    latest = max((at for row in rows for at in row[:2] if at is not None), default=0.0)
+    took = [
+        ((latest if finished_at is None else finished_at) - claimed_at, bool(is_finished))
+        for claimed_at, finished_at, is_finished in rows
+    ]
+    return [(seconds, is_finished) for seconds, is_finished in took if seconds > 0.0]
 
 
 def _outcomes(connection: sqlite3.Connection, *, is_held: bool) -> Iterator[Outcome]:
