@@ -1,4 +1,4 @@
-"""Read a run that was saved, as an event log or as a JSON document.
+"""Read a run that was saved: as a journal, as an event log or as a JSON document.
 
 A log may stop anywhere: the process was killed, the disk was full. Whatever has no outcome then
 gets one that has no verdict, so a log that was cut off can never pass the gate.
@@ -14,6 +14,8 @@ from typing import Any, Final
 from attrs import define, evolve, field
 
 from bestdefense_async.errors import JournalMismatch
+from bestdefense_async.orchestration.journal_file import is_database
+from bestdefense_async.output.from_journal import run_from_journal
 from bestdefense_async.output.records import SCHEMA_VERSION, problem_from, row_from
 from bestdefense_async.output.run import Problem, Row, Run, finite
 
@@ -21,13 +23,16 @@ _CUT_OFF: Final = Problem("Interrupted", "The run ended before this target had a
 
 
 def read_run(path: Path | str) -> Run:
-    """Return the run saved at `path`: `.json` is a document, anything else an event log.
+    """Return the run saved at `path`: a journal, a document in `.json`, or else an event log.
 
     Raises:
         JournalMismatch: The file is not such a run, of another version, or damaged.
+        JournalError: A journal cannot be read.
         OSError: It cannot be read.
     """
     path = Path(path)
+    if is_database(path):
+        return run_from_journal(path)
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix == ".json":
         return _from_document(_parsed(text, where=path.name))
