@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from bestdefense_async.cli import streams
+from bestdefense_async.output.records import dumps
 from bestdefense_async.output.text import visible
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def emit(name: str, records: Sequence[Mapping[str, Any]], form: str) -> None:
     """
     if form == "json":
         document = {"schema_version": SCHEMA_VERSION, name: list(records)}
-        streams.put(json.dumps(document, indent=2, allow_nan=False) + "\n")
+        streams.put(dumps(document, indent=2) + "\n")
     elif form == "jsonl":
         for record in records:
             line = {"schema_version": SCHEMA_VERSION, **record}
-            streams.put(json.dumps(line, allow_nan=False) + "\n")
+            streams.put(dumps(line) + "\n")
     else:
         streams.put(table(records))
 

@@ -14,6 +14,7 @@ import sys
 
 from bestdefense_async.cli.exits import Unwritable
 from bestdefense_async.errors import clean_text
+from bestdefense_async.output.text import without_ci_commands
 
 
 class ReaderGone(Exception):
@@ -67,7 +68,7 @@ def say(text: str) -> None:
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(clean_text(text, longest=2000) + "\n")
+        sys.stderr.write(without_ci_commands(clean_text(text, longest=2000)) + "\n")
         sys.stderr.flush()
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.models import Severity
     from bestdefense_async.output.gate import Policy
+    from bestdefense_async.output.marks import WaiverUse
 
 _MOST_UNKNOWN: Final = 3
 """Undocumented severities that a clause names; the rest is counted."""
@@ -58,3 +59,10 @@ class Clauses:
             return "no site was scanned"
         verb = "has" if missing == 1 else "have"
         return f"{missing} of {counted(self.total, 'site')} {verb} no verdict"
+
+
+def waiver_line(use: WaiverUse) -> str:
+    """Say of a waiver that did nothing what it is and why, on one line."""
+    state = "matches nothing" if use.state == "stale" else f"expired on {use.waiver.expires}"
+    at = "" if use.waiver.line is None else f" of line {use.waiver.line}"
+    return f"the waiver{at} {state}: {use.waiver}"

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bestdefense_async.output.fingerprint import compare
 from bestdefense_async.output.gate import exit_code
-from bestdefense_async.output.records import SCHEMA_VERSION, dumps, row_record
+from bestdefense_async.output.records import (
+    SCHEMA_VERSION,
+    changes_record,
+    dumps,
+    row_record,
+    verdict_record,
+)
 from bestdefense_async.output.run import finite
 
 if TYPE_CHECKING:
@@ -13,8 +20,12 @@ if TYPE_CHECKING:
     from bestdefense_async.output.run import Run
 
 
-def document(run: Run, verdict: Verdict) -> str:
-    """Return the run and its verdict as JSON text that ends with a line break."""
+def document(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+    """Return the run and its verdict as JSON text that ends with a line break.
+
+    With an older run it also says what changed since.
+    """
+    changes = {} if older is None else {"changes": changes_record(compare(run, older))}
     return (
         dumps(
             {
@@ -33,11 +44,16 @@ def document(run: Run, verdict: Verdict) -> str:
                     "sites": verdict.sites,
                     "missing": verdict.missing,
                     "exit_code": exit_code(verdict),
+                    **verdict_record(verdict),
                 },
                 "targets": len(run.rows),
                 "outcomes": run.by_outcome(),
                 "risk": {str(word): count for word, count in run.counts().items()},
-                "rows": [row_record(row) for row in run.rows],
+                **changes,
+                "rows": [
+                    row_record(row, [mark for _, mark in verdict.marked(place, row)])
+                    for place, row in enumerate(run.rows)
+                ],
             },
             indent=1,
         )

@@ -18,8 +18,16 @@ from bestdefense_async.orchestration.outcome import (
     TargetAccepted,
     TargetRejected,
 )
+from bestdefense_async.output.fingerprint import compare
 from bestdefense_async.output.gate import Verdict, exit_code
-from bestdefense_async.output.records import SCHEMA_VERSION, dumps, problem_record, row_record
+from bestdefense_async.output.records import (
+    SCHEMA_VERSION,
+    changes_record,
+    dumps,
+    problem_record,
+    row_record,
+    verdict_record,
+)
 from bestdefense_async.output.run import Row, Run, finite, problem_of, target_text
 
 
@@ -88,9 +96,9 @@ class EventLog:
         index = event.outcome.index if isinstance(event, ScanFinished) else event.index
         self._write(name, {"index": index, **record(event)})
 
-    def run_summary(self, run: Run, verdict: Verdict) -> None:
+    def run_summary(self, run: Run, verdict: Verdict, *, older: Run | None = None) -> None:
         """Write the last line."""
-        self._write("run.summary", summary_record(run, verdict))
+        self._write("run.summary", summary_record(run, verdict, older=older))
 
     def _write(self, event: str, record: dict[str, Any]) -> None:
         head = {"event": event, "schema_version": SCHEMA_VERSION, "at": finite(self._now())}
@@ -98,8 +106,9 @@ class EventLog:
         self._stream.flush()
 
 
-def summary_record(run: Run, verdict: Verdict) -> dict[str, Any]:
-    """Return the counts and the verdict of a run as plain values."""
+def summary_record(run: Run, verdict: Verdict, *, older: Run | None = None) -> dict[str, Any]:
+    """Return the counts and the verdict of a run as plain values, and what changed."""
+    changes = {} if older is None else {"changes": changes_record(compare(run, older))}
     return {
         "targets": len(run.rows),
         "outcomes": run.by_outcome(),
@@ -107,12 +116,14 @@ def summary_record(run: Run, verdict: Verdict) -> dict[str, Any]:
         "gate": verdict.word,
         "sentence": verdict.sentence,
         "exit_code": exit_code(verdict),
+        **verdict_record(verdict),
+        **changes,
         "finished_at": finite(run.finished_at),
         "throttled": [[begin, end] for begin, end in run.throttled],
     }
 
 
-def saved_events(run: Run, verdict: Verdict) -> str:
+def saved_events(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
     """Return the event log of a finished run, as it could have been written meanwhile."""
     lines: list[dict[str, Any]] = [
         {
@@ -134,5 +145,5 @@ def saved_events(run: Run, verdict: Verdict) -> str:
         for index, row in enumerate(run.rows)
     ]
     summary = {"event": "run.summary", "at": finite(run.finished_at)}
-    lines.append(summary | summary_record(run, verdict))
+    lines.append(summary | summary_record(run, verdict, older=older))
     return "".join(dumps({"schema_version": SCHEMA_VERSION} | line) + "\n" for line in lines)

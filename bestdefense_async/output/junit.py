@@ -1,8 +1,9 @@
 """JUnit XML, as Jenkins and most CI systems read it.
 
-One case per site and kind of weakness: `<failure>` when it breaks the gate's threshold, `<error>`
-when the site has no verdict, and a passing case for what is below the threshold or clean. Every
-text is made printable first, because XML cannot hold control characters at all.
+One case per site and kind of weakness: `<failure>` when it breaks a rule of the gate, `<error>`
+when the site has no verdict, and a passing case for what breaks none or is clean. `<skipped>` is
+what would break one but is waived or known from the baseline: CI systems count it apart and show
+why. Every text is made printable first, because XML cannot hold control characters at all.
 """
 
 from __future__ import annotations
@@ -12,39 +13,51 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from junitparser import Error, Failure, SystemErr, SystemOut, TestCase, TestSuite
+from junitparser import Error, Failure, Skipped, SystemErr, SystemOut, TestCase, TestSuite
 
+from bestdefense_async.output.clauses import waiver_line
+from bestdefense_async.output.fingerprint import compare
 from bestdefense_async.output.text import moment, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bestdefense_async.models import Finding, Severity
+    from bestdefense_async.models import Finding
     from bestdefense_async.output.gate import Verdict
+    from bestdefense_async.output.marks import Mark
     from bestdefense_async.output.run import Row, Run
 
 _MOST_PLACES: Final = 20
 """Places named in one failure."""
 
 
-def junit(run: Run, verdict: Verdict) -> str:
-    """Return the run as one JUnit test suite in XML that ends with a line break."""
+def junit(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+    """Return the run as one JUnit test suite in XML that ends with a line break.
+
+    With an older run the suite has the numbers of new and fixed findings as properties.
+    """
     suite = TestSuite(_token(run.name))
     suite.timestamp = _timestamp(run.started_at)
     suite.hostname = _host(run.base_url)
     suite.add_property("gate", verdict.word)
     suite.add_property("sentence", visible(verdict.sentence, longest=600))
+    if older is not None:
+        changes = compare(run, older)
+        suite.add_property("new", str(changes.new.total()))
+        suite.add_property("fixed", str(changes.fixed.total()))
     suite.add_testcases(
-        [case for row in run.rows for case in _cases(row, threshold=verdict.threshold)]
+        [case for place, row in enumerate(run.rows) for case in _cases(place, row, verdict)]
     )
     suite.time = round(run.seconds or 0.0, 3)
-    suite.append(SystemOut(visible(verdict.sentence, longest=600)))  # type: ignore[no-untyped-call]
+    idle = [waiver_line(use) for use in verdict.uses if use.state != "used"]
+    lines = [visible(line, longest=600) for line in (verdict.sentence, *idle)]
+    suite.append(SystemOut("\n".join(lines)))  # type: ignore[no-untyped-call]
     suite.append(SystemErr(""))  # type: ignore[no-untyped-call]
     xml: bytes = suite.tostring()  # type: ignore[no-untyped-call]
     return xml.decode() + "\n"
 
 
-def _cases(row: Row, *, threshold: Severity | None) -> Iterator[TestCase]:
+def _cases(place: int, row: Row, verdict: Verdict) -> Iterator[TestCase]:
     target = _token(row.target)
     seconds = 0.0
     if row.started_at is not None and row.finished_at is not None:
@@ -58,21 +71,33 @@ def _cases(row: Row, *, threshold: Severity | None) -> Iterator[TestCase]:
         case.result = [Error(text, _token(kind))]
         yield case
         return
-    kinds: dict[str, list[Finding]] = {}
-    for finding in row.reported():
-        kinds.setdefault(_kind(finding), []).append(finding)
+    kinds: dict[str, list[tuple[Finding, Mark]]] = {}
+    for finding, mark in verdict.marked(place, row):
+        kinds.setdefault(_kind(finding), []).append((finding, mark))
     if not kinds:
         yield TestCase("no findings", target, seconds)
-    for place, kind in enumerate(sorted(kinds)):
-        case = TestCase(kind, target, 0.0 if place else seconds)
-        hits = [
-            finding
-            for finding in kinds[kind]
-            if threshold is not None and finding.severity.rank >= threshold.rank
-        ]
+    for number, kind in enumerate(sorted(kinds)):
+        case = TestCase(kind, target, 0.0 if number else seconds)
+        breaking = [pair for pair in kinds[kind] if verdict.breaks(pair[0].severity)]
+        hits = [finding for finding, mark in breaking if mark.word == "open"]
+        excused = [mark for _, mark in breaking if mark.word != "open"]
         if hits:
             case.result = [_failure(hits)]
+        elif excused:
+            case.result = [Skipped(_excuse(excused))]
         yield case
+
+
+def _excuse(marks: list[Mark]) -> str:
+    """Say why findings that would break a rule do not."""
+    reasons = Counter(
+        "known from the baseline"
+        if mark.waiver is None
+        else f"waived until {mark.waiver.expires}: {visible(mark.waiver.reason)}"
+        for mark in marks
+    )
+    listed = [f"{count} {reason}" for reason, count in reasons.items()]
+    return "; ".join(listed[:_MOST_PLACES])
 
 
 def _failure(hits: list[Finding]) -> Failure:

@@ -8,31 +8,48 @@ surrogates.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.errors import JournalMismatch, clean_text
 from bestdefense_async.models import SEVERITIES, Finding, RiskSummary, Severity
+from bestdefense_async.output.fingerprint import fingerprint
 from bestdefense_async.output.run import OUTCOMES, Problem, Row, finite
+from bestdefense_async.output.text import CI_COMMAND
+
+if TYPE_CHECKING:
+    from bestdefense_async.output.fingerprint import Changes
+    from bestdefense_async.output.gate import Verdict
+    from bestdefense_async.output.marks import Mark, WaiverUse
 
 SCHEMA_VERSION: Final = 1
 """Counts up when a reader of the last version could misunderstand the new one."""
 
+_CONDITIONS: Final = ("fingerprint", "weakness", "target", "url", "severity")
 _FINDING_TEXTS: Final = ("id", "title", "url", "evidence", "guidance", "cwe", "weakness")
 
 
 def dumps(value: object, *, indent: int | None = None) -> str:
     """Return `value` as JSON in plain ASCII; never NaN, never a raw control character.
 
+    A `##[` in a text is written with an escape: the same to every reader of JSON, and no command
+    to a CI system in whose log it stands.
+
     Raises:
         ValueError: A number is not finite.
     """
     separators = (",", ":") if indent is None else (",", ": ")
-    return json.dumps(value, allow_nan=False, indent=indent, separators=separators)
+    text = json.dumps(value, allow_nan=False, indent=indent, separators=separators)
+    return CI_COMMAND.sub(r"\\u0023", text) if "##" in text else text
 
 
-def row_record(row: Row) -> dict[str, Any]:
-    """Return a row as plain values."""
+def row_record(row: Row, marks: Sequence[Mark] | None = None) -> dict[str, Any]:
+    """Return a row as plain values; `marks` say what became of each of its findings."""
+    findings = [finding_record(row, finding) for finding in row.findings]
+    for record, mark in zip(findings, marks or (), strict=False):
+        record["state"] = mark.word
+        if mark.waiver is not None:
+            record["waived_because"] = mark.waiver.reason
     return {
         "target": row.target,
         "site_id": row.site_id,
@@ -42,8 +59,54 @@ def row_record(row: Row) -> dict[str, Any]:
         "error": problem_record(row.error),
         "started_at": finite(row.started_at),
         "finished_at": finite(row.finished_at),
-        "findings": [_finding_record(finding) for finding in row.findings],
+        "findings": findings,
     }
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """Return what baseline and waivers did as plain values; null where there is none."""
+    return {
+        "threshold": None if verdict.threshold is None else str(verdict.threshold),
+        "exceeded": sorted(verdict.exceeded),
+        "waived": verdict.waived,
+        "known": verdict.known,
+        "new": verdict.new,
+        "waivers": [_waiver_record(use) for use in verdict.uses],
+    }
+
+
+def _waiver_record(use: WaiverUse) -> dict[str, Any]:
+    waiver = use.waiver
+    conditions = {name: getattr(waiver, name) for name in _CONDITIONS}
+    return {
+        "state": use.state,
+        "findings": use.findings,
+        "reason": waiver.reason,
+        "expires": waiver.expires.isoformat(),
+        "line": waiver.line,
+        **{name: str(text) for name, text in conditions.items() if text is not None},
+    }
+
+
+def changes_record(changes: Changes) -> dict[str, Any]:
+    """Return what changed since an older run as plain values; unchanged findings are counted."""
+    counts = {"fixed": changes.fixed, "new": changes.new, "unchanged": changes.unchanged}
+    findings = {"fixed": changes.fixed_findings, "new": changes.new_findings}
+    return {
+        **{
+            name: {str(word): counter[word] for word in _by_rank(counter)}
+            for name, counter in counts.items()
+        },
+        "findings": [
+            {"change": name, "target": row.target, **finding_record(row, finding)}
+            for name, found in findings.items()
+            for row, finding in found
+        ],
+    }
+
+
+def _by_rank(counter: Mapping[Severity, int]) -> list[Severity]:
+    return sorted({*SEVERITIES, *counter}, key=lambda word: (-word.rank, word))
 
 
 def problem_record(problem: Problem | None) -> dict[str, str] | None:
@@ -83,10 +146,11 @@ def problem_from(record: object) -> Problem | None:
     return Problem(str(record.get("kind", "unknown")), str(record.get("message", "")))
 
 
-def _finding_record(finding: Finding) -> dict[str, str]:
+def finding_record(row: Row, finding: Finding) -> dict[str, str]:
+    """Return a finding of a row as plain values, with the name it has in every run."""
     texts = ((name, getattr(finding, name)) for name in _FINDING_TEXTS)
     present = {name: text for name, text in texts if text is not None}
-    return {"severity": str(finding.severity)} | present
+    return {"severity": str(finding.severity), "fingerprint": fingerprint(row, finding)} | present
 
 
 def _finding_from(record: object) -> Finding:

@@ -3,7 +3,8 @@
 GitHub refuses http(s) addresses as artifacts, so an artifact is `host/path`; the whole address
 stands in the message and the properties. One run holds all sites, because several runs of one tool
 in a file are refused. At most 5,000 results are shown there, so no more are written: the worst
-ones, and a notification says how many were left out.
+ones, waived ones last, and a notification says how many were left out. What is gone since an older
+run is left out too: GitHub closes an alert when its result is absent.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from attrs import frozen
+
 from bestdefense_async._version import __version__
-from bestdefense_async.output.fingerprint import fingerprint
+from bestdefense_async.models import Finding
+from bestdefense_async.output.clauses import waiver_line
+from bestdefense_async.output.fingerprint import KnownFindings, fingerprint
 from bestdefense_async.output.records import dumps
+from bestdefense_async.output.run import Row
 from bestdefense_async.output.text import counted, visible, without_scheme
+from bestdefense_async.output.waivers import Waiver
 
 if TYPE_CHECKING:
-    from bestdefense_async.models import Finding, Severity
+    from bestdefense_async.models import Severity
     from bestdefense_async.output.gate import Verdict
-    from bestdefense_async.output.run import Row, Run
+    from bestdefense_async.output.run import Run
 
 MOST_RESULTS: Final = 5_000
 _MOST_NOTIFICATIONS: Final = 500
@@ -34,13 +41,16 @@ _WORST_SCORE: Final = "9.5"
 _CWE: Final = re.compile(r"CWE-([0-9]{1,6})", re.IGNORECASE | re.ASCII)
 
 
-def sarif(run: Run, verdict: Verdict) -> str:
-    """Return the findings of a run as a SARIF log that ends with a line break."""
-    found = [(row, finding) for row in run.rows for finding in row.reported()]
+def sarif(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+    """Return the findings of a run as a SARIF log that ends with a line break.
+
+    With an older run each result says whether it is new.
+    """
+    found = _results_of(run, verdict, None if older is None else KnownFindings.of(older.rows))
     found.sort(key=_order)
     kept = found[:MOST_RESULTS]
     rules: dict[str, dict[str, Any]] = {}
-    results = [_result(row, finding, rules) for row, finding in kept]
+    results = [_result(one, rules) for one in kept]
     return (
         dumps(
             {
@@ -56,7 +66,7 @@ def sarif(run: Run, verdict: Verdict) -> str:
                             }
                         },
                         "automationDetails": {"id": f"bestdefense/{_text(run.name, 80)}/"},
-                        "invocations": [_invocation(run, verdict, left_out=len(found) - len(kept))],
+                        "invocations": [_invocation(run, verdict, left_out=found[MOST_RESULTS:])],
                         "results": results,
                         "columnKind": "unicodeCodePoints",
                     }
@@ -68,10 +78,33 @@ def sarif(run: Run, verdict: Verdict) -> str:
     )
 
 
-def _order(pair: tuple[Row, Finding]) -> tuple[Any, ...]:
-    row, finding = pair
+@frozen
+class _Found:
+    """A finding, and what else is said about it."""
+
+    row: Row
+    finding: Finding
+    waiver: Waiver | None
+    baseline_state: str | None
+    """new or unchanged; None when nothing is compared."""
+
+
+def _results_of(run: Run, verdict: Verdict, known: KnownFindings | None) -> list[_Found]:
+    found = []
+    for place, row in enumerate(run.rows):
+        before = {} if known is None else known.match(row)
+        for at, (finding, mark) in enumerate(verdict.marked(place, row)):
+            state = None if known is None else "unchanged" if at in before else "new"
+            found.append(_Found(row, finding, mark.waiver, state))
+    return found
+
+
+def _order(found: _Found) -> tuple[Any, ...]:
+    finding = found.finding
     texts = (finding.cwe, finding.weakness, finding.title, finding.url)
-    return (-finding.severity.rank, row.target, *(text or "" for text in texts))
+    is_waived = found.waiver is not None
+    rank = -finding.severity.rank
+    return (is_waived, rank, found.row.target, *(text or "" for text in texts))
 
 
 def _text(text: object, longest: int = _LONGEST_MESSAGE) -> str:
@@ -80,7 +113,8 @@ def _text(text: object, longest: int = _LONGEST_MESSAGE) -> str:
     return shown.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
 
 
-def _result(row: Row, finding: Finding, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _result(found: _Found, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    row, finding = found.row, found.finding
     name = visible(finding.cwe or finding.weakness or finding.title or "not named", longest=120)
     rules.setdefault(name, _rule(name, finding))
     place = finding.url or row.target
@@ -106,7 +140,14 @@ def _result(row: Row, finding: Finding, rules: dict[str, dict[str, Any]]) -> dic
         ],
         "partialFingerprints": {"primaryLocationLineHash": f"{fingerprint(row, finding)}:1"},
         "properties": {key: value for key, value in properties.items() if value},
+        **({} if found.waiver is None else {"suppressions": [_suppression(found.waiver)]}),
+        **({} if found.baseline_state is None else {"baselineState": found.baseline_state}),
     }
+
+
+def _suppression(waiver: Waiver) -> dict[str, str]:
+    text = f"{waiver.reason} (until {waiver.expires})"
+    return {"kind": "external", "status": "accepted", "justification": _text(text)}
 
 
 def _rule(name: str, finding: Finding) -> dict[str, Any]:
@@ -137,12 +178,18 @@ def _artifact(place: str, row: Row) -> str:
     return "/".join(parts) or quote(row.site_id or "unknown", safe="", errors="replace")
 
 
-def _invocation(run: Run, verdict: Verdict, *, left_out: int) -> dict[str, Any]:
+def _invocation(run: Run, verdict: Verdict, *, left_out: list[_Found]) -> dict[str, Any]:
     """Return how the run went: a site without a verdict is a failed part of it."""
     missing = [row for row in run.rows if not row.has_verdict]
     notes = [{"level": "note", "message": {"text": _text(verdict.sentence)}}]
+    for use in verdict.uses:
+        if use.state != "used":
+            message = {"text": _text(waiver_line(use))}
+            notes.append({"level": "warning", "message": message})
     if left_out:
-        text = f"{counted(left_out, 'finding')} of lower severity left out: the limit is"
+        waived = " or waived" if any(found.waiver for found in left_out) else ""
+        many = counted(len(left_out), "finding")
+        text = f"{many} of lower severity{waived} left out: the limit is"
         message = {"text": f"{text} {MOST_RESULTS:,} results."}
         notes.append({"level": "warning", "message": message})
     for row in missing[:_MOST_NOTIFICATIONS]:

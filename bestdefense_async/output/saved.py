@@ -1,7 +1,8 @@
 """Read a run that was saved: as a journal, as an event log or as a JSON document.
 
 A log may stop anywhere: the process was killed, the disk was full. Whatever has no outcome then
-gets one that has no verdict, so a log that was cut off can never pass the gate.
+gets one that has no verdict, and so does, as one target, the unknown rest that the run had not yet
+come to. So a run that was cut off can never pass the gate.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def read_run(path: Path | str) -> Run:
     if is_database(path):
         return run_from_journal(path)
     text = path.read_text(encoding="utf-8", errors="replace")
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         return _from_document(_parsed(text, where=path.name))
     reader = _Reader()
     for record in _records(text, where=path.name):
@@ -72,7 +73,18 @@ def _from_document(value: Mapping[str, Any]) -> Run:
     rows = value.get("rows")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise JournalMismatch("The document holds no rows.")
-    return _run(value, tuple(row_from(row) for row in rows), value)
+    found = tuple(row_from(row) for row in rows)
+    return _run(value, (*found, *_rest(found, value)), value)
+
+
+def _rest(rows: tuple[Row, ...], end: Mapping[str, Any]) -> tuple[Row, ...]:
+    """Return a row for the targets that are not there, none when all are."""
+    total = end.get("targets")
+    if isinstance(total, int) and total <= len(rows):
+        return ()
+    many = "The rest" if not isinstance(total, int) else f"{total - len(rows)} more"
+    problem = Problem("Interrupted", "The saved run ends before all its targets are told.")
+    return (Row(target=f"({many} of the targets)", outcome="not_started", error=problem),)
 
 
 def _run(start: Mapping[str, Any], rows: tuple[Row, ...], end: Mapping[str, Any]) -> Run:
@@ -143,7 +155,7 @@ class _Reader:
         if not self._start:
             raise JournalMismatch(f"{name} is not a saved run: it does not begin as one.")
         rows = tuple(row for key, row in self._rows.items() if key not in self._duplicates)
-        run = _run(self._start, rows, self._end)
+        run = _run(self._start, (*rows, *_rest(rows, self._end)), self._end)
         return evolve(run, name=run.name or name)
 
 

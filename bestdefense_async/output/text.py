@@ -2,8 +2,9 @@
 
 A scanner's findings quote attackers. Whatever is shown to a person passes through here first:
 controls, bidirectional overrides and invisible characters become visible escapes, and piles of
-combining marks and endless titles are cut. Escaping for HTML, XML or Markdown comes on top and
-belongs to each format. JSON keeps the text as it was: its own escapes are lossless.
+combining marks and endless titles are cut. A text that a CI system would read as a command, where
+it stands in a log, is broken. Escaping for HTML, XML or Markdown comes on top and belongs to each
+format. JSON keeps the text as it was: its own escapes are lossless.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ _SPANS: Final = (
     (60, "min", 1, "s"),
 )
 
+CI_COMMAND: Final = re.compile(r"#(?=#[A-Za-z]*\[)")
+"""Where `##[error]` of GitHub and the like begins: runners obey it anywhere in a line."""
+
+_FIRST_COMMAND: Final = re.compile(r"\s*::(?=.*::)")
+"""Where `::error::` begins: runners obey it at the beginning of a line."""
+
 _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -45,7 +52,15 @@ def visible(text: object, *, longest: int = 300) -> str:
         )
     if not kept.isascii():
         kept = _thin_marks(kept)
+    if _FIRST_COMMAND.match(kept):
+        kept = kept.replace(":", "\\x3a", 1)
+    kept = without_ci_commands(kept)
     return kept if len(kept) <= longest else kept[: longest - 1] + "…"
+
+
+def without_ci_commands(text: str) -> str:
+    """Return `text` with nothing in it that a runner would obey in the middle of a line."""
+    return CI_COMMAND.sub(r"\\x23", text) if "##" in text else text
 
 
 def _thin_marks(text: str) -> str:

@@ -12,17 +12,21 @@ import os
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bestdefense_async.output.gate import Verdict
     from bestdefense_async.output.run import Run
 
-    Renderer = Callable[[Run, Verdict], str]
+
+class Renderer(Protocol):
+    """Renders a run in one format; with an older run it also says what changed since."""
+
+    def __call__(self, run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+        """Return the whole text."""
+
 
 FORMATS: Final = {
     ".jsonl": ("jsonl", "saved_events"),
@@ -51,14 +55,20 @@ def renderer(path: Path | str) -> Renderer:
     return render
 
 
-def write_run(path: Path | str, run: Run, verdict: Verdict) -> None:
+def write_run(path: Path | str, run: Run, verdict: Verdict, *, older: Run | None = None) -> None:
     """Write the run to `path` in the format of its suffix, whole or not at all.
+
+    Args:
+        path: The file.
+        run: What was scanned.
+        verdict: What the gate says about it.
+        older: An earlier run; the file then says what is new and what is fixed.
 
     Raises:
         ConfigError: No format has this suffix.
         OSError: The file cannot be written: the directory is missing, the disk is full.
     """
-    write_text(path, renderer(path)(run, verdict))
+    write_text(path, renderer(path)(run, verdict, older=older))
 
 
 def write_text(path: Path | str, text: str) -> None:

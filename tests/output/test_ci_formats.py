@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -12,12 +13,17 @@ import pytest
 import xmlschema
 from jsonschema import Draft7Validator
 
-from bestdefense_async.models import RiskSummary
-from bestdefense_async.output.gate import Policy, judge
+from bestdefense_async.models import Finding, RiskSummary, Severity
+from bestdefense_async.output.annotations import annotation_lines
+from bestdefense_async.output.fingerprint import fingerprint
+from bestdefense_async.output.gate import Policy, Verdict, judge
 from bestdefense_async.output.junit import junit
 from bestdefense_async.output.markdown import markdown
-from bestdefense_async.output.run import Row, Run
+from bestdefense_async.output.run import Problem, Row, Run
 from bestdefense_async.output.sarif import MOST_RESULTS, sarif
+from bestdefense_async.output.text import visible
+from bestdefense_async.output.waivers import Waiver, Waivers
+from bestdefense_async.output.writer import FORMATS, renderer
 from tests.support.runs import done, failed, fleet, hostile, not_started, run_of
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -36,6 +42,34 @@ RUNS = [
 ]
 
 
+TODAY = date(2026, 11, 25)
+WAIVERS = Waivers(
+    entries=(
+        Waiver(weakness="CWE-89", target="a.*", reason="mended on Monday", expires=TODAY, line=1),
+        Waiver(weakness="CWE-79", target="*", reason="gone", expires=date(2026, 1, 1), line=7),
+        Waiver(weakness="CWE-1", target="*", reason="none", expires=TODAY, line=13),
+    ),
+    today=TODAY,
+)
+OLDER = run_of(done("a.example", high=1), done("b.example", medium=1), name="last week")
+
+
+def waived(run: Run = SMALL, older: Run | None = None) -> Verdict:
+    """Return the verdict with a used, an expired and a stale waiver."""
+    baseline = None if older is None else older.rows
+    return judge(run.rows, Policy(), waivers=WAIVERS, baseline=baseline)
+
+
+def everything_waived(run: Run) -> Verdict:
+    """Return the verdict when each finding that has a documented severity is waived."""
+    entries = tuple(
+        Waiver(fingerprint=fingerprint(row, finding), reason=finding.title or "x", expires=TODAY)
+        for row in run.rows
+        for finding in row.findings
+    )
+    return judge(run.rows, Policy(), waivers=Waivers(entries=entries, today=TODAY))
+
+
 def shared(name: str) -> Path:
     """Return a schema that lies beside the checkout; skip where it does not."""
     path = SHARED / name
@@ -51,9 +85,10 @@ def sarif_run(run: Run) -> dict[str, Any]:
     return only
 
 
-def cases(run: Run, **rules: Any) -> dict[tuple[str, str], str]:
-    """Return by site and case what JUnit says: passed, failure or error."""
-    suite = ET.fromstring(junit(run, judge(run.rows, Policy(**rules))))  # noqa: S314 - our own
+def cases(run: Run, verdict: Verdict | None = None, **rules: Any) -> dict[tuple[str, str], str]:
+    """Return by site and case what JUnit says: passed, skipped, failure or error."""
+    verdict = judge(run.rows, Policy(**rules)) if verdict is None else verdict
+    suite = ET.fromstring(junit(run, verdict))  # noqa: S314 - our own
     return {
         (case.get("classname", ""), case.get("name", "")): next((r.tag for r in case), "passed")
         for case in suite.iter("testcase")
@@ -62,10 +97,12 @@ def cases(run: Run, **rules: Any) -> dict[tuple[str, str], str]:
 
 @pytest.mark.parametrize("run", RUNS)
 def test_sarif_is_valid(run: Run) -> None:
-    """The schema of OASIS accepts every run."""
+    """The schema of OASIS accepts every run, also when it is compared and all is waived."""
     schema = json.loads(shared("sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
+    validator = Draft7Validator(schema)
 
-    Draft7Validator(schema).validate(json.loads(sarif(run, judge(run.rows, Policy()))))
+    validator.validate(json.loads(sarif(run, judge(run.rows, Policy()))))
+    validator.validate(json.loads(sarif(run, everything_waived(run), older=run)))
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -128,6 +165,35 @@ def test_sarif_keeps_the_worst_five_thousand_and_says_so() -> None:
     assert "3,000 findings of lower severity left out" in notes
 
 
+def test_sarif_suppresses_what_is_waived_and_says_what_is_new() -> None:
+    """GitHub shows suppressed alerts as dismissed; the state is relative to the older run."""
+    [only] = json.loads(sarif(SMALL, waived(), older=OLDER))["runs"]
+    results = {
+        (result["properties"]["target"], result["ruleId"]): result for result in only["results"]
+    }
+    suppressed = {key: each for key, each in results.items() if "suppressions" in each}
+
+    assert list(suppressed) == [("a.example", "CWE-89")]
+    assert suppressed["a.example", "CWE-89"]["suppressions"] == [
+        {
+            "kind": "external",
+            "status": "accepted",
+            "justification": "mended on Monday (until 2026-11-25)",
+        }
+    ]
+    assert only["results"][-1] == suppressed["a.example", "CWE-89"]
+    assert {key: each["baselineState"] for key, each in results.items()} == {
+        ("a.example", "CWE-89"): "new",
+        ("a.example", "CWE-79"): "unchanged",
+        ("a.example", "CWE-918"): "new",
+        ("a.example", "CWE-614"): "new",
+        ("e.example", "Not listed"): "new",
+    }
+    notes = str(only["invocations"][0]["toolExecutionNotifications"])
+    assert "the waiver of line 7 expired on 2026-01-01: CWE-79 at *" in notes
+    assert "the waiver of line 13 matches nothing: CWE-1 at *" in notes
+
+
 def test_a_finding_keeps_its_fingerprint_when_its_id_and_evidence_change() -> None:
     """Otherwise every scan would open all alerts anew."""
     before, after = (
@@ -144,10 +210,11 @@ def test_a_finding_keeps_its_fingerprint_when_its_id_and_evidence_change() -> No
 
 @pytest.mark.parametrize("run", RUNS)
 def test_junit_is_valid(run: Run) -> None:
-    """The schema that Jenkins and Ant go by accepts every run."""
+    """The schema that Jenkins and Ant go by accepts every run, also when all is waived."""
     schema = xmlschema.XMLSchema(str(shared("junit.xsd")))
 
     schema.validate(junit(run, judge(run.rows, Policy())))
+    schema.validate(junit(run, everything_waived(run), older=run))
 
 
 def test_junit_has_one_case_per_site_and_weakness() -> None:
@@ -167,6 +234,38 @@ def test_junit_has_one_case_per_site_and_weakness() -> None:
 def test_junit_without_a_threshold_fails_nothing() -> None:
     """Whoever set no threshold sees findings, and errors for what is unknown."""
     assert set(cases(SMALL, fail_on="none").values()) == {"passed", "error"}
+
+
+def test_junit_skips_what_is_waived_or_known() -> None:
+    """With the reason; CI systems count skipped cases apart from passed ones."""
+    verdict = waived(older=OLDER)
+    suite = ET.fromstring(junit(SMALL, verdict, older=OLDER))  # noqa: S314 - our own
+    skipped = [case.get("message") for case in suite.iter("skipped")]
+    properties = {each.get("name"): each.get("value") for each in suite.iter("property")}
+
+    told = {key: tag for key, tag in cases(SMALL, verdict).items() if key[0] == "a.example"}
+    assert told == {
+        ("a.example", "CWE-89 SQL Injection"): "skipped",
+        ("a.example", "CWE-79 Cross-site Scripting"): "skipped",
+        ("a.example", "CWE-918 Server-Side Request Forgery"): "failure",
+        ("a.example", "CWE-614 Sensitive Cookie Without Secure Attribute"): "passed",
+    }
+    assert skipped == [
+        "1 known from the baseline",
+        "1 waived until 2026-11-25: mended on Monday",
+    ]
+    assert (properties["new"], properties["fixed"], suite.get("skipped")) == ("3", "1", "2")
+    [out] = suite.iter("system-out")
+    assert "the waiver of line 13 matches nothing: CWE-1 at *" in str(out.text)
+
+
+def test_junit_fails_what_exceeds_a_limit() -> None:
+    """A limit is a rule like the threshold."""
+    told = cases(SMALL, fail_on="none", max_counts={"low": 0, "high": 6})
+
+    assert [key[1] for key, tag in told.items() if tag == "failure"] == [
+        "CWE-614 Sensitive Cookie Without Secure Attribute"
+    ]
 
 
 def test_junit_counts_what_it_lists() -> None:
@@ -197,9 +296,32 @@ def test_markdown_says_verdict_numbers_worst_and_gaps() -> None:
     assert "| `c.example` | failed | `ServerError: 503 from the API` |" in text
 
 
-def test_hostile_text_makes_no_markup_in_markdown() -> None:
+def test_markdown_says_what_failed_what_is_waived_and_what_changed() -> None:
+    """With the name that a waiver needs, and the reason that one gave."""
+    text = markdown(SMALL, waived(older=OLDER), older=OLDER)
+    name = fingerprint(SMALL.rows[0], SMALL.rows[0].findings[2])
+
+    assert "- `new 5 high >= high on 2 of 5 sites`\n" in text
+    assert "- `1 finding waived`\n- `1 finding known from the baseline`\n" in text
+    assert f"| `a.example` | `Image proxy reaches internal addresses` | `high` | `{name}` |" in text
+    assert "| `e.example` | `4 not listed one by one` | `high` |  |" in text
+    assert (
+        "### Waived\n\n| Site | Finding | Severity | Until | Reason |\n"
+        "| --- | --- | --- | --- | --- |\n| `a.example` | `Search parameter is executed as SQL` | `critical` | 2026-11-25 | "
+        "`mended on Monday` |" in text
+    )
+    assert "### Since `last week`, 2026-09-21 14:13:20 UTC" in text
+    assert "| High | 0 | 1 | 1 |" in text
+    assert "| Medium | 1 | 0 | 0 |" in text
+    assert "- `the waiver of line 7 expired on 2026-01-01: CWE-79 at *`" in text
+
+
+@pytest.mark.parametrize("is_waived", [False, True], ids=["failing", "waived"])
+def test_hostile_text_makes_no_markup_in_markdown(*, is_waived: bool) -> None:
     """Outside of code spans there is nothing but our own words, and each table keeps its shape."""
-    text = markdown(hostile(), judge(hostile().rows, Policy()))
+    run = hostile()
+    verdict = everything_waived(run) if is_waived else judge(run.rows, Policy())
+    text = markdown(run, verdict, older=run)
     ours = re.sub(r"`[^`\n]*`", "", text)
 
     assert "`" not in ours
@@ -216,3 +338,92 @@ def test_hostile_text_makes_no_markup_in_markdown() -> None:
 def test_markdown_stays_below_the_limit_of_a_step_summary(run: Run) -> None:
     """GitHub drops a summary that is too large as a whole."""
     assert len(markdown(run, judge(run.rows, Policy())).encode()) < 100_000
+
+
+def test_annotations_begin_with_the_verdict() -> None:
+    """Then the worst sites, then those of which nothing is known."""
+    lines = annotation_lines(SMALL, judge(SMALL.rows, Policy()))
+
+    assert lines == [
+        (
+            "::error title=Security gate failed::1 critical, 6 high >= high on 2 of 5 sites; "
+            "2 of 5 sites have no verdict"
+        ),
+        (
+            "::error title=a.example::critical: Search parameter is executed as SQL at "
+            "https://a.example/path/0 and 2 more findings"
+        ),
+        "::error title=e.example::high: 4 not listed one by one",
+        "::warning title=c.example has no verdict::503 from the API",
+        "::warning title=d.example has no verdict::no scan was started",
+    ]
+
+
+def test_a_run_that_passed_is_not_annotated() -> None:
+    """Nothing is to be done."""
+    assert annotation_lines(SMALL, judge(SMALL.rows[:2], Policy(fail_on=None))) == []
+
+
+def runner_reads(line: str) -> tuple[str, dict[str, str], str] | None:
+    """Return command, properties and text as the runner of GitHub reads a line."""
+    if not (match := re.match(r"\s*::([^: ]*)(?: (.*?))?::(.*)$", line)):
+        legacy = re.search(r"##\[([^\] ]*)", line)
+        return (legacy[1], {}, "") if legacy else None
+    pairs = [pair.split("=", 1) for pair in (match[2] or "").split(",") if "=" in pair]
+    marks = [("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")]
+    properties = dict(pairs)
+    text = match[3]
+    for code, mark in marks:
+        properties = {key: value.replace(code, mark) for key, value in properties.items()}
+        text = text.replace(code, mark) if code not in {"%3A", "%2C"} else text
+    return match[1], properties, text
+
+
+NASTY = (
+    "a%0A::error::x",
+    "::stop-commands::x",
+    "##[error]owned",
+    "a, file=/etc/passwd",
+    "x::y",
+    "100%25 ###[add-mask]z",
+    "\n##vso[task.setvariable variable=x]y",
+)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_no_text_becomes_a_command_of_its_own(text: str) -> None:
+    """What a site says is shown in an annotation and does nothing else."""
+    row = Row(target=text, outcome="failed", error=Problem(text, text))
+    _, line = annotation_lines(run_of(row), judge([row], Policy()))
+    command = runner_reads(line)
+
+    assert command is not None
+    kind, properties, said = command
+    assert (kind, properties) == ("warning", {"title": f"{visible(text)} has no verdict"})
+    assert said == visible(text)
+    assert runner_reads(visible(text)) is None
+    assert "##" not in re.sub(r"##(?![A-Za-z]*\[)", "", line)
+
+
+@pytest.mark.parametrize("text", NASTY)
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_format_on_stdout_gives_a_runner_no_command(suffix: str, text: str) -> None:
+    """A log shows whatever is written, and the runner reads the log."""
+    finding = Finding(severity=Severity("high"), title=text, weakness=text, url=text, cwe=text)
+    row = Row(target=text, outcome="done", risk=RiskSummary(), findings=(finding,))
+    run = run_of(row)
+    written = renderer(f"run{suffix}")(run, judge(run.rows, Policy()))
+
+    assert [line for line in written.splitlines() if runner_reads(line) is not None] == []
+    if suffix == ".json":
+        assert json.loads(written)["rows"][0]["target"] == text
+
+
+def test_ten_annotations_are_all_that_is_shown() -> None:
+    """GitHub drops the others without a word."""
+    run = fleet(200)
+
+    assert len(annotation_lines(run, judge(run.rows, Policy()))) == 10
+    assert all(
+        len(line) < 1_000 for line in annotation_lines(hostile(), judge(hostile().rows, Policy()))
+    )

@@ -79,7 +79,10 @@ def logged(events: tuple[Event, ...] = EVENTS) -> str:
     log.run_started(run_of(finished_at=None, options=ScanOptions(intensity="quick")))
     for event in events:
         log.write(event)
-    rows = [Row.of(event.outcome) for event in events if isinstance(event, ScanFinished)]
+    refused = [event for event in events if isinstance(event, TargetRejected)]
+    twice = {event.index for event in refused if event.reason == "duplicate"}
+    finished = [event.outcome for event in events if isinstance(event, ScanFinished)]
+    rows = [Row.of(outcome) for outcome in finished if outcome.index not in twice]
     run = run_of(*rows, throttled=((START, START + 1),))
     log.run_summary(run, judge(run.rows, Policy()))
     return stream.getvalue()
@@ -153,15 +156,45 @@ def test_a_logged_run_can_be_read_again(tmp_path: Path) -> None:
 
 
 def test_a_log_that_was_cut_off_never_passes(tmp_path: Path) -> None:
-    """Targets without an outcome have no verdict; the half line at the end is passed over."""
+    """Targets without an outcome have no verdict; the half line at the end is passed over.
+
+    Neither has what the run had not come to: nobody knows how many targets that were.
+    """
     lines = logged().splitlines(keepends=True)
     run = read_back(tmp_path, "".join(lines[:4]) + lines[4][:40])
 
     assert [(row.outcome, row.report_id) for row in run.rows] == [
         ("unknown", "r-0"),
         ("not_started", None),
+        ("not_started", None),
     ]
     assert judge(run.rows, Policy(fail_on=None)).word == "incomplete"
+
+
+def test_a_log_that_was_cut_off_between_two_targets_never_passes(tmp_path: Path) -> None:
+    """All it tells of is done and clean, and its last line is missing."""
+    clean = saved_events(run_of(done("a.example")), judge([], Policy()))
+    whole = read_back(tmp_path, clean)
+    cut = read_back(tmp_path, "".join(clean.splitlines(keepends=True)[:-1]))
+
+    assert judge(whole.rows, Policy()).word == "passed"
+    assert judge(cut.rows, Policy()).word == "incomplete"
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_target_that_was_taken_out_is_missed(form: str, tmp_path: Path) -> None:
+    """The number of targets stands in the run; fewer of them are no whole run."""
+    run = run_of(done("a.example"), done("b.example"))
+    verdict = judge(run.rows, Policy())
+    if form == "json":
+        value = json.loads(document(run, verdict))
+        del value["rows"][0]
+        text = json.dumps(value)
+    else:
+        lines = saved_events(run, verdict).splitlines(keepends=True)
+        text = "".join([lines[0], *lines[2:]])
+
+    assert judge(read_back(tmp_path, text, f"run.{form}").rows, Policy()).word == "incomplete"
 
 
 def test_a_duplicate_is_no_target_of_its_own(tmp_path: Path) -> None:
