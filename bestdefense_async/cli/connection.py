@@ -111,17 +111,22 @@ class Connection:
 
         Raises:
             MissingToken: There is no token.
-            ConfigError: Token or base URL cannot be used.
+            ConfigError: Token, base URL or the file of bindings cannot be used.
         """
         from bestdefense_async import BestDefense
+        from bestdefense_async.cli import bindings_file
         from bestdefense_async.config import base_url_from
 
         base_url = str(base_url_from(self.base_url))
         secret = self.token().secret
+        self.say_host(base_url)
+        bindings = bindings_file.load(base_url)
+        return BestDefense(secret, base_url=base_url, hooks=hooks, bindings=bindings)
+
+    def say_host(self, base_url: str) -> None:
+        """Say where the token goes when a file says so: whoever filled the directory decides."""
         if self.base_url_file is not None:
-            # Whoever filled this directory decides where the token goes: never silently.
             streams.say(f"bestdefense: the host is {base_url}, says {self.base_url_file}")
-        return BestDefense(secret, base_url=base_url, hooks=hooks)
 
 
 def connected(function: F) -> F:

@@ -69,8 +69,9 @@ class _Words:
         )
 
     def evidence(self, words: frozenset[str]) -> tuple[float, list[str]]:
-        """Return how much speaks for one of `words`, and in which places it stands."""
-        doubt, found = 1.0, []
+        """Return how much speaks for one of `words`, and one sentence on where it stands."""
+        doubt = 1.0
+        places: dict[str, list[str]] = {}
         for place, there, weight in (
             ("path", self.path, 0.8),
             ("operationId", self.own_id, 0.6),
@@ -80,8 +81,8 @@ class _Words:
             hit = next((word for word in there if word in words), None)
             if hit is not None:
                 doubt *= 1 - weight
-                found.append(f"{place} says {hit!r}")
-        return 1 - doubt, found
+                places.setdefault(hit, []).append(place)
+        return 1 - doubt, [f"{hit!r} in {', '.join(found)}" for hit, found in places.items()]
 
 
 def method_factor(route: Route, operation: Operation) -> float:

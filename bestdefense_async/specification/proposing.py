@@ -64,16 +64,12 @@ class Proposal:
     """Others that are about as likely."""
 
     @property
-    def is_sure(self) -> bool:
-        """Whether it may be taken without asking."""
+    def sure(self) -> Candidate | None:
+        """The candidate that may be taken without asking, or None."""
         best = self.best
-        return (
-            best is not None
-            and best.binding is not None
-            and best.fit.score >= SURE
-            and not best.doubts
-            and not self.rivals
-        )
+        if best is None or best.binding is None or best.doubts or self.rivals:
+            return None
+        return best if best.fit.score >= SURE else None
 
 
 def propose(specification: Specification, *, source: str) -> tuple[Proposal, ...]:

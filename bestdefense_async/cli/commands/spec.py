@@ -1,0 +1,207 @@
+"""`bestdefense spec`: what the host itself says about its API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bestdefense_async.cli import streams
+from bestdefense_async.cli.connection import ApiCommand, Connection, connected, connection
+from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.records import FORMAT, emit
+from bestdefense_async.cli.running import Interruption, run_async
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bestdefense_async.specification.comparing import Comparison
+    from bestdefense_async.specification.model import Specification
+    from bestdefense_async.specification.proposing import Proposal
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_MOST_REMARKS = 3
+
+
+def _source(function: F) -> F:
+    return click.option(
+        "--from",
+        "source",
+        metavar="URL|FILE|-",
+        help="Where the specification is, in place of asking the host. "
+        "The token goes to the host of the API only.",
+    )(function)
+
+
+@click.group("spec")
+def command() -> None:
+    """Hold the host's own specification against what this program knows, and adopt it.
+
+    Some operations of the API are described by the vendor, but their paths are not published. They
+    are not sent to a host until its specification, or you, have said where they stand.
+    """
+
+
+@command.command("show", cls=ApiCommand)
+@_source
+@connected
+@FORMAT
+def show(source: str | None, form: str) -> int:
+    """List our operations and where they stand on this host, or probably do."""
+    streams.require_stdout()
+    asked = connection()
+
+    async def work(_: Interruption) -> int:
+        from bestdefense_async.cli import bindings_file
+        from bestdefense_async.specification.comparing import compare
+        from bestdefense_async.specification.proposing import propose
+
+        found, place = await _read(asked, source)
+        _say_what(found, place)
+        bindings = bindings_file.load(_base_url(asked))
+        likely = {each.route.name: each for each in propose(found, source=place)}
+        rows = compare(found, bindings)
+        emit("operations", [_shown(row, likely.get(row.route.name)) for row in rows], form)
+        return Exit.OK
+
+    return run_async(work)
+
+
+@command.command("check", cls=ApiCommand)
+@_source
+@connected
+@FORMAT
+def check(source: str | None, form: str) -> int:
+    """Compare paths, methods and fields; exit 1 on a contradiction.
+
+    What is not published and not there is `not found`, which is no contradiction; `spec adopt`
+    looks for it elsewhere.
+    """
+    streams.require_stdout()
+    asked = connection()
+
+    async def work(_: Interruption) -> int:
+        from bestdefense_async.cli import bindings_file
+        from bestdefense_async.specification.comparing import Standing, compare
+
+        found, place = await _read(asked, source)
+        rows = compare(found, bindings_file.load(_base_url(asked)))
+        emit("operations", [_checked(row, form) for row in rows], form)
+        _say_remarks(found)
+        counts = {word: sum(row.standing is word for row in rows) for word in Standing}
+        said = ", ".join(f"{word} {count}" for word, count in counts.items() if count)
+        streams.say(f"spec: {said}, says {place}")
+        return Exit.GATE_FAILED if counts[Standing.DRIFT] else Exit.OK
+
+    return run_async(work)
+
+
+@command.command("adopt", cls=ApiCommand)
+@_source
+@click.option("-y", "--yes", is_flag=True, help="Take every sure proposal without asking.")
+@click.option(
+    "--bind",
+    "named",
+    metavar="NAME=METHOD PATH",
+    multiple=True,
+    help="Say yourself where an operation stands, like schedules.create='POST /api/v2/schedules'.",
+)
+@connected
+@FORMAT
+def adopt(source: str | None, yes: bool, named: tuple[str, ...], form: str) -> int:  # noqa: FBT001
+    """Propose where unpublished operations stand, and keep what you agree to.
+
+    The proposals go to stdout, the questions to stderr. What you agree to is written to the user's
+    bindings.toml, and from then on those operations work on this host. Sure is a score of 0.70 or
+    more with nothing in doubt and no other operation as likely; with -y the rest stays undecided,
+    and the exit code is 3.
+    """
+    streams.require_stdout()
+    asked = connection()
+
+    async def work(_: Interruption) -> int:
+        from bestdefense_async.cli.adopting import Adoption
+
+        found, place = await _read(asked, source)
+        adoption = Adoption(found, place=place, base_url=_base_url(asked), named=named)
+        _say_remarks(found)
+        emit("proposals", adoption.records(form), form)
+        return adoption.settle(is_agreed=yes)
+
+    return run_async(work)
+
+
+def _base_url(asked: Connection) -> str:
+    from bestdefense_async.config import base_url_from
+
+    return str(base_url_from(asked.base_url))
+
+
+async def _read(asked: Connection, source: str | None) -> tuple[Specification, str]:
+    """Return the specification and the place it was found at."""
+    from bestdefense_async.cli.specification_source import load
+    from bestdefense_async.config import base_url_from
+    from bestdefense_async.specification.document import SpecificationError
+    from bestdefense_async.specification.reading import read_specification
+
+    prefix = base_url_from(asked.base_url).prefix
+    loaded = await load(asked, source)
+    problem = ""
+    try:
+        return read_specification(loaded.document, prefix=prefix), loaded.place
+    except SpecificationError as error:
+        problem = str(error)
+    raise SpecificationError(f"{loaded.place} cannot be read as a specification. {problem}")
+
+
+def _say_what(found: Specification, place: str) -> None:
+    kind = "Swagger" if found.version == "2.0" else "OpenAPI"
+    title = f"{found.title or 'no title'} {found.release}".strip()
+    streams.say(f"spec: {title} ({kind} {found.version}), from {place}")
+    servers = ", ".join(found.servers) or "none named"
+    streams.say(f"spec: {len(found.operations)} operations, servers: {servers}")
+    _say_remarks(found)
+
+
+def _say_remarks(found: Specification) -> None:
+    for remark in found.remarks[:_MOST_REMARKS]:
+        streams.say(f"spec: {remark}")
+    more = len(found.remarks) - _MOST_REMARKS
+    if more > 0:
+        streams.say(f"spec: and {more} more such remarks")
+
+
+def _shown(row: Comparison, proposal: Proposal | None) -> dict[str, Any]:
+    """Return one operation as a record: where it stands for us, and on the host."""
+    from bestdefense_async.specification.comparing import Standing
+
+    best = None if proposal is None else proposal.best
+    there: str | None = row.place
+    standing = str(row.standing)
+    if row.standing is not Standing.AGREES and row.problems and best is not None:
+        there, standing = best.operation.name, f"probably, {best.fit.score:.2f}"
+    elif row.standing is Standing.NOT_FOUND:
+        there = None
+    return {
+        "operation": row.route.name,
+        "known": "bound" if row.is_bound else str(row.route.grade),
+        "here": row.place,
+        "there": there,
+        "standing": standing,
+    }
+
+
+def _checked(row: Comparison, form: str) -> dict[str, Any]:
+    said = [*row.problems, *row.notes]
+    return {
+        "operation": row.route.name,
+        "known": "bound" if row.is_bound else str(row.route.grade),
+        "here": row.place,
+        "standing": str(row.standing),
+        **(
+            {"what": " ".join(said) or None}
+            if form == "table"
+            else {"problems": list(row.problems), "notes": list(row.notes)}
+        ),
+    }
