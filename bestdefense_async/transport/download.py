@@ -42,7 +42,7 @@ BATCH: Final = 1 << 20
 LEAST_PROGRESS: Final = 1 << 16
 """Bytes that a cut request must have brought to be no failure: then patience begins anew."""
 MOST_REQUESTS: Final = 20
-"""Requests of one download after which progress buys no more: what an hour's limit permits."""
+"""Requests of one download: what the limit permits in an hour. (documented)"""
 
 _PAGES: Final = ("text/html", "application/xhtml+xml")
 _JSON: Final = ("application/json", "application/problem+json")
@@ -84,7 +84,6 @@ class Download:
         await _on_disk(part, part.look)
         while await _on_disk(part, part.rehash):
             self._tell()
-        await _on_disk(part, part.rest)
 
     async def prepare(self) -> list[tuple[str, str]]:
         """Return the headers of the next request, which ask for what is missing.
@@ -140,13 +139,14 @@ class Download:
         """Return which attempt in a row, 1-based, this failure counts as.
 
         A wrong file is asked for once more, whatever happened before. A cut that brought something
-        starts the count anew, until the requests of an hour are spent.
+        starts the count anew, until the requests of an hour are spent: then it ends.
         """
         if isinstance(error, IntegrityError):
             self._bad += 1
             return self._bad
-        has_come_on = self._part.size - self._before >= LEAST_PROGRESS
-        return 1 if has_come_on and self._requests < MOST_REQUESTS else used
+        if self._requests >= MOST_REQUESTS:
+            return MOST_REQUESTS
+        return 1 if self._part.size - self._before >= LEAST_PROGRESS else used
 
     async def _begin(self, stream: Stream) -> None:
         """Begin with the first byte of a whole file."""
@@ -209,7 +209,7 @@ class Download:
         part = self._part
         total = part.wanted.size if part.total is None else part.total
         told = size_beyond(stream.headers.get("content-range"))
-        if part.size == total and told in {None, total}:
+        if part.size == (told if total is None else total):
             return
         await _on_disk(part, part.restart)
         raise IntegrityError("The server has no such part of the file: it begins anew.")
@@ -218,19 +218,21 @@ class Download:
         """Write the body; what came before a cut is kept."""
         part = self._part
         problem = await self._pump(stream.chunks())
-        await _on_disk(part, part.rest)
         if problem is not None:
             raise problem
         if part.total is not None and part.size < part.total:
             raise Truncated(f"{part.size} of {part.total} bytes have come.")
 
     async def _pump(self, pieces: AsyncIterator[bytes]) -> BestDefenseError | None:
-        """Hash and write pieces while the next ones come; return what cut them off, if anything."""
-        loop = asyncio.get_running_loop()
+        """Hash and write pieces while the next ones come; return what cut them off, if anything.
+
+        Errors are returned and not raised, so that none drags along the frames of another.
+        """
         batch: list[bytes] = []
         size = 0
         writing: asyncio.Future[None] | None = None
         problem: BestDefenseError | None = None
+        worse: BestDefenseError | None = None
         try:
             async for piece in pieces:
                 batch.append(piece)
@@ -239,17 +241,26 @@ class Download:
                     if writing is not None:
                         await _settled(writing)
                         self._tell()
-                    writing = loop.run_in_executor(None, self._part.write, batch)
+                    writing = asyncio.ensure_future(_on_disk(self._part, self._part.write, batch))
                     batch, size = [], 0
         except BestDefenseError as error:
-            # Returned and not raised, so that nothing raised later drags its frames along.
             problem = error.with_traceback(None)
         finally:
+            worse = await self._flush(writing, batch)
+        return worse or problem
+
+    async def _flush(
+        self, writing: asyncio.Future[None] | None, batch: list[bytes]
+    ) -> BestDefenseError | None:
+        """Write what is still in our hands, also after an error or a cancellation."""
+        try:
             if writing is not None:
                 await _settled(writing)
             await _on_disk(self._part, self._part.write, batch)
-            self._tell()
-        return problem
+        except BestDefenseError as error:
+            return error.with_traceback(None)
+        self._tell()
+        return None
 
     def _tell(self) -> None:
         if self._on_progress is not None:

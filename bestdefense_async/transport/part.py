@@ -17,7 +17,6 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +27,7 @@ from bestdefense_async.errors import DownloadError, IntegrityError, ResponseTooL
 from bestdefense_async.transport.file_lock import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 SUFFIX: Final = ".part"
 VERSION: Final = 1
@@ -41,6 +40,8 @@ _FLAGS: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 _BLOCK: Final = 1 << 20
+_BLOCKS: Final = 32
+"""Blocks hashed at a time, so that whoever waits can be cancelled in between."""
 _ATTEMPTS: Final = 10
 """How often something else may turn up at the part's place while we open it."""
 _LARGEST_FACTS: Final = 4096
@@ -97,23 +98,24 @@ class Part:
             )
 
     def look(self) -> None:
-        """See whether the part is as we left it; if not, all of it is to be hashed again."""
+        """See whether anybody else has written here; if so, all of it is to be hashed again."""
         found = os.fstat(self._descriptor)
         if (found.st_size, found.st_mtime_ns) != self._left:
             self.size = 0
             self._hash = hashlib.sha256()
-            self._unread = min(found.st_size, self.wanted.most)
+            self._unread = found.st_size
+            self._left = (found.st_size, found.st_mtime_ns)
 
     def rehash(self) -> bool:
-        """Hash a few of the bytes that an earlier attempt left; False when none are left."""
-        for _ in range(32):
-            if not self._unread:
-                break
-            os.lseek(self._descriptor, self.size, os.SEEK_SET)
+        """Hash some of the bytes that are there and not hashed; False when none are left."""
+        os.lseek(self._descriptor, self.size, os.SEEK_SET)
+        for _ in range(_BLOCKS):
             block = os.read(self._descriptor, min(_BLOCK, self._unread))
             self._hash.update(block)
             self.size += len(block)
             self._unread = self._unread - len(block) if block else 0
+            if not self._unread:
+                break
         return self._unread > 0
 
     def restart(self, *, etag: str | None = None, total: int | None = None) -> None:
@@ -125,15 +127,11 @@ class Part:
         os.ftruncate(self._descriptor, 0)
         self.size = self._unread = 0
         self._hash = hashlib.sha256()
+        self._leave()
         self.etag, self.total = etag, total
         self.check_room()
-        facts = {
-            "version": VERSION,
-            "sha256": self.wanted.sha256,
-            "size": total,
-            "etag": etag,
-        }
-        _replace(_beside(self.final, f"{SUFFIX}.json"), json.dumps(facts))
+        facts = {"version": VERSION, "sha256": self.wanted.sha256, "size": total, "etag": etag}
+        _write_facts(_beside(self.final, f"{SUFFIX}.json"), facts)
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Add what came.
@@ -141,6 +139,7 @@ class Part:
         Raises:
             ResponseTooLarge: It is more than may come.
         """
+        self._catch_up()
         os.lseek(self._descriptor, self.size, os.SEEK_SET)
         for piece in pieces:
             if self.size + len(piece) > self.wanted.most:
@@ -151,12 +150,7 @@ class Part:
                 self._hash.update(view[:count])
                 self.size += count
                 view = view[count:]
-
-    def rest(self) -> None:
-        """Note how the part looks between two attempts."""
-        os.ftruncate(self._descriptor, self.size)
-        found = os.fstat(self._descriptor)
-        self._left = (found.st_size, found.st_mtime_ns)
+        self._leave()
 
     def finish(self) -> None:
         """Check the whole file and move it to its final place.
@@ -164,6 +158,7 @@ class Part:
         Raises:
             IntegrityError: Size or digest are not those that are wanted. The part is emptied.
         """
+        self._catch_up()
         wanted = self.wanted
         problem = None
         if wanted.size is not None and wanted.size != self.size:
@@ -191,6 +186,15 @@ class Part:
                     _beside(self.final, suffix).unlink()
         self._close()
 
+    def _catch_up(self) -> None:
+        self.look()
+        while self._unread:
+            self.rehash()
+
+    def _leave(self) -> None:
+        found = os.fstat(self._descriptor)
+        self._left = (found.st_size, found.st_mtime_ns)
+
     def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -217,7 +221,7 @@ class Part:
             self._unread, self.etag, self.total = there, etag, size
         else:
             os.ftruncate(self._descriptor, 0)
-        self._left = (-1, -1) if self._unread else (0, 0)
+        self._leave()
 
 
 def _beside(final: Path, suffix: str) -> Path:
@@ -285,16 +289,12 @@ def _read_facts(path: Path) -> dict[str, object]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
+def _write_facts(path: Path, facts: Mapping[str, object]) -> None:
+    """Write what stands beside a part; half of it, after a crash, is as good as none."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        json.dump(facts, file)
 
 
 def _sync_directory(path: Path) -> None:
