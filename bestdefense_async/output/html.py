@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bestdefense_async.models import SEVERITIES
+from bestdefense_async.output import report_tables as tables
 from bestdefense_async.output.fingerprint import Changes, compare
 from bestdefense_async.output.palette import TONES, dark_rules
 from bestdefense_async.output.pictures.bars import Bar, stacked
@@ -25,30 +26,24 @@ from bestdefense_async.output.pictures.fleet import fleet_map
 from bestdefense_async.output.pictures.numbers import card, sign
 from bestdefense_async.output.pictures.timeline import timeline
 from bestdefense_async.output.summary import (
-    BANDS,
     WeaknessCount,
     banded,
     by_band,
-    severity_band,
     weaknesses,
     worst_first,
 )
-from bestdefense_async.output.text import counted, duration, joined, moment, visible
+from bestdefense_async.output.text import counted, duration, moment, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bestdefense_async.output.gate import Verdict
     from bestdefense_async.output.run import Row, Run
 
 WORST: Final = 20
 """Sites drawn as bars."""
 MOST_WEAKNESSES: Final = 15
-MOST_FINDINGS: Final = 100
-MOST_SITES: Final = 2_500
-"""Rows of the table of all sites; the report says when there are more."""
-MOST_GAPS: Final = 500
-"""Rows of the table of sites without a verdict."""
-
-_SEVERITY_BANDS: Final = tuple(name for name in BANDS if name not in {"clean", "not_scanned"})
+"""Kinds of weakness drawn as bars."""
 
 
 def html(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
@@ -66,7 +61,7 @@ def html(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
         .render(
             style=Markup(style),  # noqa: S704 - our own file and palette
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-            **_facts(run, verdict, None if older is None else compare(run, older)),
+            **_facts(run, verdict, older),
         )
     )
     return page + "\n"
@@ -82,7 +77,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["visible"] = visible
-    environment.filters["moment"] = moment
+    environment.filters["number"] = "{:,}".format
     return environment
 
 
@@ -92,38 +87,63 @@ def _style() -> str:
     return "".join(line.strip() for line in sheet.splitlines())
 
 
-def _facts(run: Run, verdict: Verdict, changes: Changes | None) -> dict[str, Any]:
+def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
     """Return everything the template shows."""
-    bands = banded(run)
+    changes = None if older is None else compare(run, older)
+    ranked = worst_first(run.rows)
+    bands = banded(ranked)
     kinds = weaknesses(run)
     gaps = bands["not_scanned"]
-    ranked = worst_first(run.rows)
+    severities = tables.severity_rows(run, changes)
     return {
         "title": f"Security scan: {visible(run.name, longest=80)}",
-        "name": run.name,
+        "total": counted(len(run.rows), "site"),
         "sign": sign(verdict.word),
         "headline": headline(verdict),
+        "gate": visible(verdict.sentence, longest=600),
         "facts": _about(run),
-        "cards": _cards(bands, len(run.rows), changes),
-        "fleet": fleet_map(bands) if run.rows else None,
-        "changes": None if changes is None else changes_bars(changes),
+        "cards": _cards(bands, len(run.rows), verdict, changes),
+        "fleet": _both(partial(fleet_map, bands)) if run.rows else None,
+        "compared": None if older is None or changes is None else compared(changes, older),
+        "changes": None if changes is None else _both(partial(changes_bars, changes)),
         "worst": _worst_bars(ranked),
         "weaknesses": _weakness_bars(kinds),
-        "timeline": timeline(run),
+        "timeline": _both(partial(timeline, run)),
         "tones": TONES,
-        "severities": _severity_rows(run, changes),
-        "has_changes": changes is not None,
+        "severities": severities,
         "outcomes": run.by_outcome(),
-        "kinds": kinds[:50],
+        "kinds": kinds[: tables.MOST_WEAKNESSES],
         "kinds_total": len(kinds),
-        "columns": _columns(kinds, ranked),
-        "findings": _worst_findings(run),
+        "columns": [row["band"] for row in severities],
+        "findings": tables.worst_findings(run, verdict, changes),
         "findings_total": sum(len(row.findings) for row in run.rows),
-        "gaps": gaps[:MOST_GAPS],
+        "waived": verdict.waived,
+        "waivers": tables.waiver_rows(verdict),
+        "waivers_total": len(verdict.uses),
+        "gaps": gaps[: tables.MOST_GAPS],
         "gaps_total": len(gaps),
-        "sites": [(row, by_band(row.counts())) for row in ranked[:MOST_SITES]],
+        "gaps_why": tables.gap_reasons(gaps),
+        "sites": [(row, by_band(row.counts())) for row in ranked[: tables.MOST_SITES]],
         "sites_total": len(ranked),
     }
+
+
+def _both(draw: Callable[..., Markup | None]) -> Markup | None:
+    """Return a picture in its wide form followed by its narrow one."""
+    forms = [draw(is_narrow=is_narrow) for is_narrow in (False, True)]
+    return Markup("").join(form for form in forms if form is not None) or None
+
+
+def compared(changes: Changes, older: Run) -> str:
+    """Return what changed since the older run as a sentence for people."""
+    when = "" if older.started_at is None else f" of {moment(older.started_at)}"
+    new, fixed, unchanged = (
+        kind.total() for kind in (changes.new, changes.fixed, changes.unchanged)
+    )
+    return (
+        f"Since the run{when} ({visible(older.name, longest=80)}): "
+        f"{counted(new, 'finding')} new, {fixed:,} fixed, {unchanged:,} unchanged."
+    )
 
 
 def headline(verdict: Verdict) -> str:
@@ -134,6 +154,7 @@ def headline(verdict: Verdict) -> str:
         if verdict.missing
         else ""
     )
+    new = "" if verdict.new is None else "new "
     if not verdict.total:
         return "Incomplete: no site was scanned."
     if verdict.word == "incomplete":
@@ -142,15 +163,15 @@ def headline(verdict: Verdict) -> str:
     if verdict.word == "passed":
         worse = _severity_or_worse(verdict)
         said = (
-            f"no finding is rated {worse}"
+            f"no {new}finding is rated {worse}"
             if verdict.threshold is not None
             else "no threshold was set"
         )
         return f"Passed: {said} on {sites}{f'; {gap}' if gap else ''}."
-    said = f"more findings than a limit allows on {sites}"
+    said = f"more {new}findings than a limit allows on {sites}"
     if verdict.findings:
         said = (
-            f"{counted(verdict.findings, 'finding')} rated {_severity_or_worse(verdict)} "
+            f"{counted(verdict.findings, f'{new}finding')} rated {_severity_or_worse(verdict)} "
             f"on {verdict.sites:,} of {sites}"
         )
     return f"Failed: {said}{f'; {gap}' if gap else ''}."
@@ -178,37 +199,44 @@ def _about(run: Run) -> list[tuple[str, str]]:
     return [(name, value) for name, value in known if value != "unknown"]
 
 
-def _cards(bands: dict[str, list[Row]], total: int, changes: Changes | None) -> list[Markup]:
+def _cards(
+    bands: dict[str, list[Row]], total: int, verdict: Verdict, changes: Changes | None
+) -> list[Markup]:
     of = f"of {counted(total, 'site')}"
     gaps = Counter(row.outcome.replace("_", " ") for row in bands["not_scanned"])
-    why = joined([f"{count:,} {word}" for word, count in sorted(gaps.items())])
+    why = tuple(f"{count:,} {word}" for word, count in gaps.most_common(2))
+    other = (f"and {len(bands['other']):,} of other severity",) if bands["other"] else ()
     numbers = [
-        card("critical", f"{len(bands['critical']):,}", "critical sites", of),
-        card("high", f"{len(bands['high']):,}", "high sites", of),
-        card("clean", f"{len(bands['clean']):,}", "clean sites", of),
-        card("not_scanned", f"{len(bands['not_scanned']):,}", "not scanned", why or of),
+        card("critical", f"{len(bands['critical']):,}", "critical sites", (of, *other)),
+        card("high", f"{len(bands['high']):,}", "high sites", (of,)),
+        card("clean", f"{len(bands['clean']):,}", "clean sites", (of,)),
+        card("not_scanned", f"{len(bands['not_scanned']):,}", "not scanned", why or (of,)),
     ]
-    if changes is None:
-        return [*numbers, card("informational", "—", "new findings", "no earlier run to compare")]
-    new, fixed = changes.new.total(), changes.fixed.total()
-    return [*numbers, card("informational", f"{new:,}", "new findings", f"{fixed:,} fixed")]
+    new, remark = "—", "no earlier run"
+    if changes is not None:
+        new, remark = f"{changes.new.total():,}", f"{changes.fixed.total():,} fixed"
+    elif verdict.new is not None:
+        new, remark = f"{verdict.new:,}", "beside the baseline"
+    remarks = (remark, f"{verdict.waived:,} waived") if verdict.waived else (remark,)
+    return [*numbers, card("informational", new, "new findings", remarks)]
 
 
 def _worst_bars(ranked: list[Row]) -> Markup | None:
     bars = [
-        Bar(label=row.target, counts=by_band(row.counts()))
+        Bar(label=visible(row.target), counts=counts, remark=f"{sum(counts.values()):,}")
         for row in ranked[:WORST]
-        if row.has_verdict and row.counts()
+        if row.has_verdict and (counts := by_band(row.counts()))
     ]
     if not bars:
         return None
-    return stacked(bars, name="worst", about="The worst sites, findings by severity")
+    about = "The worst sites, findings by severity"
+    return _both(partial(stacked, bars, name="worst", about=about))
 
 
 def _weakness_bars(kinds: list[WeaknessCount]) -> Markup | None:
     bars = [
         Bar(
-            label=f"{kind.name} · {kind.cwe}" if kind.name else kind.cwe,
+            label=" · ".join(visible(part) for part in (kind.name, kind.cwe) if part),
             counts=kind.counts,
             remark=f"{kind.total:,} on {counted(kind.sites, 'site')}",
         )
@@ -216,70 +244,5 @@ def _weakness_bars(kinds: list[WeaknessCount]) -> Markup | None:
     ]
     if not bars:
         return None
-    return stacked(
-        bars,
-        name="weaknesses",
-        about="Weaknesses, findings by severity",
-        labels=380,
-        remarks=140,
-    )
-
-
-def _severity_rows(run: Run, changes: Changes | None) -> list[dict[str, Any]]:
-    """Return one row per severity: findings, sites, and what changed."""
-    findings: Counter[str] = Counter()
-    sites: Counter[str] = Counter()
-    for row in run.rows:
-        counts = by_band(row.counts())
-        findings.update(counts)
-        sites.update(counts.keys())
-    kinds = (
-        {"new": changes.new, "fixed": changes.fixed, "unchanged": changes.unchanged}
-        if changes
-        else {}
-    )
-    moved = {kind: by_band(dict(counter)) for kind, counter in kinds.items()}
-    return [
-        {
-            "band": name,
-            "findings": findings[name],
-            "sites": sites[name],
-            **{kind: counts.get(name, 0) for kind, counts in moved.items()},
-        }
-        for name in _SEVERITY_BANDS
-        if name != "other" or findings[name]
-    ]
-
-
-def _columns(kinds: list[WeaknessCount], ranked: list[Row]) -> list[str]:
-    """Return the bands that tables show: the documented severities, and `other` when it occurs."""
-    has_other = any(kind.counts.get("other") for kind in kinds) or any(
-        not word.is_known for row in ranked for word in row.counts()
-    )
-    return [name for name in _SEVERITY_BANDS if name != "other" or has_other]
-
-
-def _worst_findings(run: Run) -> list[dict[str, str]]:
-    """Return the most serious findings that are listed, as text for a table."""
-    listed = [(row, finding) for row in run.rows for finding in row.findings]
-    listed.sort(
-        key=lambda pair: (
-            -pair[1].severity.rank,
-            pair[0].target,
-            pair[1].cwe or "",
-            pair[1].title or "",
-            pair[1].url or "",
-        )
-    )
-    return [
-        {
-            "band": severity_band(finding.severity),
-            "severity": visible(finding.severity, longest=30),
-            "target": visible(row.target, longest=100),
-            "title": visible(finding.title or finding.weakness or "not named", longest=160),
-            "cwe": visible(finding.cwe or "", longest=20),
-            "url": visible(finding.url or "", longest=160),
-            "guidance": visible(finding.guidance or "", longest=240),
-        }
-        for row, finding in listed[:MOST_FINDINGS]
-    ]
+    about = "Weaknesses, findings by severity"
+    return _both(partial(stacked, bars, name="weaknesses", about=about, labels=380))

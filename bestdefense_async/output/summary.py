@@ -51,22 +51,20 @@ def _badness(counts: dict[str, int]) -> tuple[int, ...]:
     return tuple(-counts.get(name, 0) for name in BANDS)
 
 
-def banded(run: Run) -> dict[str, list[Row]]:
-    """Return the sites of every band, the worst first in each."""
-    sites: dict[str, list[Row]] = {name: [] for name in BANDS}
-    for row in run.rows:
-        sites[band(row)].append(row)
-    for rows in sites.values():
-        rows.sort(key=lambda row: (_badness(by_band(row.counts())), row.target))
-    return sites
-
-
 def worst_first(rows: Iterable[Row]) -> list[Row]:
     """Return sites with the worst first, those without a verdict last."""
     return sorted(
         rows,
         key=lambda row: (not row.has_verdict, _badness(by_band(row.counts())), row.target),
     )
+
+
+def banded(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return the sites of every band; in each they keep their order."""
+    sites: dict[str, list[Row]] = {name: [] for name in BANDS}
+    for row in rows:
+        sites[band(row)].append(row)
+    return sites
 
 
 @frozen(kw_only=True)

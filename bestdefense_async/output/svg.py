@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 
-from bestdefense_async.output.text import visible
+from bestdefense_async.output.text import middle_cut, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +26,19 @@ SOFT: Final = "#5b6577"
 """Secondary text, in the light: 5.9 to 1 on white."""
 LINE: Final = "#dfe3ea"
 """Axes and rules, in the light."""
+
+WIDE: Final = 1080
+"""Width of a picture on a desk and on paper: exactly what the page leaves, so that it is sharp."""
+NARROW: Final = 340
+"""Width of its other form, for a phone."""
+
+_EMS: Final = (
+    ("ijlI|.,:;'!", 0.32),
+    (" ()[]frt/\\-·J", 0.42),
+    ("mwMW@%…—←→", 1.02),
+    ("ABCDEFGHKLNOPQRSTUVXYZ&<>=+~#", 0.8),
+)
+"""Generous widths of characters in ems; all others get 0.64, those beyond ASCII 1.02."""
 
 
 def number(value: float) -> str:
@@ -57,6 +70,32 @@ def said(text: object, *, longest: int = 200) -> str:
     return escape(visible(text, longest=longest), quote=False)
 
 
+def width_of(content: str, *, size: float) -> float:
+    """Return about how wide `content` is drawn, rather too much than too little.
+
+    Nobody knows the reader's font; the widths are those of a wide one.
+    """
+    return size * sum(_ems(character) for character in content)
+
+
+def _ems(character: str) -> float:
+    known = next((ems for group, ems in _EMS if character in group), None)
+    if known is not None:
+        return known
+    return 0.64 if character.isascii() else 1.02
+
+
+def fitted(content: object, *, width: float, size: float) -> str:
+    """Return text safe to show that needs no more than `width`; what is cut out is its middle."""
+    whole = visible(content)
+    if width_of(whole, size=size) <= width:
+        return whole
+    longest = max(min(int(width / size / _EMS[0][1]), len(whole) - 1), 1)
+    while longest > 1 and width_of(middle_cut(whole, longest=longest), size=size) > width:
+        longest -= 1
+    return middle_cut(whole, longest=longest)
+
+
 def text(content: object, *, x: float, y: float, size: float = 12, **given: object) -> str:
     """Return a line of text; `fill` and the like may be given."""
     look: dict[str, object] = {"fill": INK, "class_": "ink"} | given
@@ -80,7 +119,14 @@ def line(x1: float, y1: float, x2: float, y2: float, **given: object) -> str:
 
 
 def picture(
-    children: Iterable[str], *, name: str, width: float, height: float, about: str, details: str
+    children: Iterable[str],
+    *,
+    name: str,
+    width: float,
+    height: float,
+    about: str,
+    details: str,
+    is_narrow: bool = False,
 ) -> Markup:
     """Return a whole picture with its title and description.
 
@@ -91,13 +137,19 @@ def picture(
         height: In the same units.
         about: The title.
         details: What the picture says, in words, for whoever cannot see it.
+        is_narrow: Whether this is the form for a phone. It is hidden by an attribute, and only
+            the page's style sheet shows it, in place of the wide form.
     """
     inner = "".join(children)
+    kind = name
+    if is_narrow:
+        kind, name = f"{name} narrow", f"{name}-narrow"
     return Markup(  # noqa: S704 - every text in it went through `said` or `attributes`
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" role="img"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" role="img"'
         f' aria-labelledby="{name}-title {name}-desc"'
         f' viewBox="0 0 {number(width)} {number(height)}"'
-        f' width="{number(width)}" height="{number(height)}" font-family="{escape(FONT)}">'
+        f' width="{number(width)}" height="{number(height)}" font-family="{escape(FONT)}"'
+        f"{attributes(display='none' if is_narrow else None)}>"
         f'<title id="{name}-title">{said(about)}</title>'
         f'<desc id="{name}-desc">{said(details, longest=2_000)}</desc>{inner}</svg>'
     )

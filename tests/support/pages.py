@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from xml.etree import ElementTree as ET
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SVG: Final = "{http://www.w3.org/2000/svg}"
-
-_QUIET: Final = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-)
 
 
 class Page(HTMLParser):
@@ -58,13 +41,28 @@ def pictures(page: str) -> list[ET.Element]:
     return [ET.fromstring(text) for text in found]  # noqa: S314 - our own output
 
 
-def chromium() -> str | None:
-    """Return the path of a Chromium, None when there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return next(filter(None, map(shutil.which, names)), None)
+def picture(page: str, kind: str) -> ET.Element:
+    """Return the one picture of this class: `fleet`, or `fleet narrow` for a phone."""
+    [found] = [item for item in pictures(page) if item.get("class") == kind]
+    return found
 
 
-def rendered(browser: str, page: Path, profile: Path, *flags: str) -> str:
-    """Return the document as the browser has it after loading `page`."""
-    command = [browser, *_QUIET, f"--user-data-dir={profile}", *flags, "--dump-dom", page.as_uri()]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+def squares(band: ET.Element) -> list[tuple[float, float, float]]:
+    """Return the left and upper edge and the side of every square of a band of the fleet map."""
+    shapes = [path for path in band.iter(f"{SVG}path") if path.find(f"{SVG}title") is not None]
+    if shapes:
+        return [
+            (float(x), float(y), float(side))
+            for shape in shapes
+            for x, y, side in re.findall(
+                r"^M([\d.]+) ([\d.]+)h(\d+)v\d+h-\d+z", shape.get("d") or ""
+            )
+        ]
+    line = [path for path in band.iter(f"{SVG}path") if path.get("stroke-dasharray")][-1]
+    dashes = list(map(float, (line.get("stroke-dasharray") or "").split()))
+    pitch, side = sum(dashes), float(line.get("stroke-width") or 0)
+    return [
+        (float(x) + place * pitch, float(y) - side / 2, side)
+        for x, y, length in re.findall(r"M([\d.]+) ([\d.]+)h(\d+)", line.get("d") or "")
+        for place in range(round((float(length) + pitch - side) / pitch))
+    ]

@@ -8,23 +8,18 @@ from attrs import frozen
 
 from bestdefense_async.output import svg
 from bestdefense_async.output.palette import TONES
+from bestdefense_async.output.pictures.legend import band_keys, legend
 from bestdefense_async.output.summary import BANDS
-from bestdefense_async.output.text import middle_cut, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from markupsafe import Markup
 
-_WIDTH: Final = 1080
-_PITCH: Final = 26
-_BAR: Final = 18
-_TOP: Final = 30
-"""Height of the legend above the bars."""
-_LABEL_SIZE: Final = 12.5
-_LABEL_WIDTH: Final = 7.2
-"""Generous width of a character of a label: labels are cut so that they never reach the bars."""
-_DIGIT_WIDTH: Final = 8
+_LABEL: Final = 12.5
+_REMARK: Final = 12
+_DIGITS: Final = 11
+"""Size of the numbers in the bars."""
 
 
 @frozen(kw_only=True)
@@ -34,12 +29,26 @@ class Bar:
     label: str
     counts: dict[str, int]
     """By band, worst first."""
-    remark: str = ""
-    """Stands behind the bar."""
+    remark: str
+    """Stands behind the bar, or above its end on a phone."""
+
+
+@frozen(kw_only=True)
+class _Layout:
+    width: int
+    left: float
+    """Where the bars begin."""
+    pitch: int
+    bar: int
+    """Height of a bar."""
+    head: int
+    """Height of the label above its bar; 0 when it stands beside it."""
+    scale: float
+    """Length of one finding."""
 
 
 def stacked(
-    bars: Sequence[Bar], *, name: str, about: str, labels: int = 290, remarks: int = 60
+    bars: Sequence[Bar], *, name: str, about: str, labels: int = 290, is_narrow: bool = False
 ) -> Markup:
     """Return the bars below each other, on one scale.
 
@@ -47,72 +56,93 @@ def stacked(
         bars: In the order in which they are drawn.
         name: Unique in the page.
         about: Title of the picture.
-        labels: Width of the column of labels.
-        remarks: Width that the remarks behind the longest bar need.
+        labels: Width of the column of labels; on a phone they stand above their bars.
+        is_narrow: Whether it is for a phone.
     """
     longest = max((sum(bar.counts.values()) for bar in bars), default=0) or 1
-    scale = (_WIDTH - labels - 12 - remarks) / longest
+    if is_narrow:
+        layout = _Layout(
+            width=svg.NARROW, left=0, pitch=42, bar=14, head=18, scale=svg.NARROW / longest
+        )
+    else:
+        left = labels + 12
+        remarks = 14 + max(svg.width_of(bar.remark, size=_REMARK) for bar in bars)
+        room = svg.WIDE - left - remarks
+        layout = _Layout(width=svg.WIDE, left=left, pitch=26, bar=18, head=0, scale=room / longest)
     used = [band for band in BANDS if any(bar.counts.get(band) for bar in bars)]
-    parts = [_legend(used, left=labels + 12)]
-    for place, bar in enumerate(bars):
-        parts.append(_bar(bar, top=_TOP + place * _PITCH, labels=labels, scale=scale))
+    keys, top = legend(band_keys(used), left=layout.left, right=layout.width)
+    top += 8
+    parts = [keys]
+    parts += [
+        _bar(bar, top=top + place * layout.pitch, at=layout) for place, bar in enumerate(bars)
+    ]
     details = "; ".join(f"{bar.label}: {_words(bar.counts)}" for bar in bars)
     return svg.picture(
         parts,
         name=name,
-        width=_WIDTH,
-        height=_TOP + len(bars) * _PITCH,
+        width=layout.width,
+        height=top + len(bars) * layout.pitch - (layout.pitch - layout.head - layout.bar),
         about=about,
         details=details,
+        is_narrow=is_narrow,
     )
 
 
-def _legend(used: list[str], *, left: float) -> str:
+def _bar(bar: Bar, *, top: float, at: _Layout) -> str:
+    beside = top + at.bar / 2 + 4.5
+    look: dict[str, object] = {"fill": svg.SOFT, "class_": "soft"}
+    length = sum(bar.counts.values()) * at.scale
+    if at.head:
+        room = at.width - svg.width_of(bar.remark, size=_REMARK) - 12
+        label = svg.fitted(bar.label, width=room, size=_LABEL)
+        words = svg.text(label, x=0, y=top + 11, size=_LABEL) + svg.text(
+            bar.remark, x=at.width, y=top + 11, size=_REMARK, text_anchor="end", **look
+        )
+    else:
+        label = svg.fitted(bar.label, width=at.left - 12, size=_LABEL)
+        words = svg.text(
+            label, x=at.left - 12, y=beside, size=_LABEL, text_anchor="end"
+        ) + svg.text(bar.remark, x=at.left + length + 7, y=beside, size=_REMARK, **look)
+    return words + "".join(_pieces(bar.counts, top=top + at.head, at=at))
+
+
+def _pieces(counts: dict[str, int], *, top: float, at: _Layout) -> list[str]:
+    """Return one piece per band, with its number where there is room for it.
+
+    A bar of one piece has no number in it: the remark says the same.
+    """
     parts = []
-    for band in used:
-        tone = TONES[band]
-        parts.append(svg.rect(left, 4, 11, 11, rx=2, fill=tone.light, class_=f"b-{band}"))
-        parts.append(svg.text(tone.label, x=left + 16, y=14, size=12, fill=svg.SOFT, class_="soft"))
-        left += 34 + len(tone.label) * _LABEL_WIDTH
-    return "".join(parts)
-
-
-def _bar(bar: Bar, *, top: float, labels: int, scale: float) -> str:
-    middle = top + _BAR / 2 + 4.5
-    label = middle_cut(visible(bar.label), longest=int(labels / _LABEL_WIDTH))
-    parts = [svg.text(label, x=labels, y=middle, size=_LABEL_SIZE, text_anchor="end")]
-    left = labels + 12.0
-    for band, count in bar.counts.items():
-        width = count * scale
+    left = at.left
+    for band, count in counts.items():
+        width = count * at.scale
         tone = TONES[band]
         parts.append(
             svg.rect(
                 left,
                 top,
                 max(width - 1, 0.5),
-                _BAR,
-                svg.title(f"{count} {tone.label.lower()}"),
+                at.bar,
+                svg.title(f"{count:,} {tone.label.lower()}"),
                 rx=2,
                 fill=tone.light,
                 class_=f"b-{band}",
             )
         )
-        if width > len(str(count)) * _DIGIT_WIDTH + 6:
+        number = f"{count:,}"
+        if len(counts) > 1 and width > svg.width_of(number, size=_DIGITS) + 4:
             parts.append(
                 svg.text(
-                    count,
+                    number,
                     x=left + (width - 1) / 2,
-                    y=middle - 0.5,
-                    size=11,
+                    y=top + at.bar / 2 + 4,
+                    size=_DIGITS,
                     text_anchor="middle",
                     fill=tone.on_light,
                     class_=f"o-{band}",
                 )
             )
         left += width
-    remark = bar.remark or f"{sum(bar.counts.values())}"
-    parts.append(svg.text(remark, x=left + 6, y=middle, size=12, fill=svg.SOFT, class_="soft"))
-    return "".join(parts)
+    return parts
 
 
 def _words(counts: dict[str, int]) -> str:

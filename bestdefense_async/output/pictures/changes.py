@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from attrs import frozen
+
 from bestdefense_async.output import svg
 from bestdefense_async.output.palette import TONES
 from bestdefense_async.output.summary import BANDS, by_band
@@ -13,42 +15,56 @@ if TYPE_CHECKING:
 
     from bestdefense_async.output.fingerprint import Changes
 
-_WIDTH: Final = 1080
-_LABELS: Final = 130
-_MIDDLE: Final = 605
-_REACH: Final = 400
-"""Length of the longest bar; a number stands behind each."""
 _PITCH: Final = 30
 _BAR: Final = 20
 _TOP: Final = 30
+_SIZE: Final = 12.5
 
 
-def changes_bars(changes: Changes) -> Markup | None:
+@frozen(kw_only=True)
+class _Layout:
+    """Where things stand; a number stands behind the end of each bar."""
+
+    width: int
+    labels: int
+    """Where the names of the severities end."""
+    middle: int
+    reach: int
+    """Length of the longest bar."""
+
+
+_WIDE: Final = _Layout(width=svg.WIDE, labels=130, middle=605, reach=400)
+_NARROW: Final = _Layout(width=svg.NARROW, labels=92, middle=218, reach=66)
+
+
+def changes_bars(changes: Changes, *, is_narrow: bool = False) -> Markup | None:
     """Return the picture on one scale for both sides; None when nothing changed."""
+    at = _NARROW if is_narrow else _WIDE
     new, fixed = by_band(dict(changes.new)), by_band(dict(changes.fixed))
     shown = [name for name in BANDS if name in new or name in fixed]
     if not shown:
         return None
-    scale = _REACH / max(*new.values(), *fixed.values(), 1)
+    scale = at.reach / max(*new.values(), *fixed.values(), 1)
     bottom = _TOP + len(shown) * _PITCH
     parts = [
-        _word("← fixed", x=_MIDDLE - 10, anchor="end"),
-        _word("new →", x=_MIDDLE + 10, anchor="start"),
+        _word("← fixed", x=at.middle - 10, anchor="end"),
+        _word("new →", x=at.middle + 10, anchor="start"),
     ]
     for place, name in enumerate(shown):
-        top = _TOP + place * _PITCH
-        parts.append(_row(name, fixed.get(name, 0), new.get(name, 0), top=top, scale=scale))
-    parts.append(svg.line(_MIDDLE, 20, _MIDDLE, bottom, stroke=svg.SOFT, class_="axis"))
+        lengths = (fixed.get(name, 0), new.get(name, 0))
+        parts.append(_row(name, *lengths, top=_TOP + place * _PITCH, scale=scale, at=at))
+    parts.append(svg.line(at.middle, 20, at.middle, bottom, stroke=svg.SOFT, class_="axis"))
     details = "; ".join(
         f"{TONES[name].label}: {fixed.get(name, 0)} fixed, {new.get(name, 0)} new" for name in shown
     )
     return svg.picture(
         parts,
         name="changes",
-        width=_WIDTH,
+        width=at.width,
         height=bottom,
         about="Findings that were fixed and that are new, by severity",
         details=f"{details}.",
+        is_narrow=is_narrow,
     )
 
 
@@ -56,16 +72,17 @@ def _word(content: str, *, x: float, anchor: str) -> str:
     return svg.text(content, x=x, y=14, size=12, fill=svg.SOFT, class_="soft", text_anchor=anchor)
 
 
-def _row(name: str, fixed: int, new: int, *, top: float, scale: float) -> str:
+def _row(name: str, fixed: int, new: int, *, top: float, scale: float, at: _Layout) -> str:
     """Return one severity: hollow for what is gone, full for what has come."""
     tone = TONES[name]
     base = top + _BAR / 2 + 4.5
     left, right = fixed * scale, new * scale
-    return "".join(
-        (
-            svg.text(tone.label, x=_LABELS, y=base, size=12.5, text_anchor="end"),
+    label = tone.label if svg.width_of(tone.label, size=_SIZE) <= at.labels else tone.short
+    parts = [svg.text(label, x=at.labels, y=base, size=_SIZE, text_anchor="end")]
+    if fixed:
+        parts.append(
             svg.rect(
-                _MIDDLE - 1 - left,
+                at.middle - 1 - left,
                 top + 0.75,
                 left,
                 _BAR - 1.5,
@@ -75,12 +92,14 @@ def _row(name: str, fixed: int, new: int, *, top: float, scale: float) -> str:
                 stroke_width=1.5,
                 class_=f"hollow k-{name}",
             )
-            if fixed
-            else "",
-            svg.rect(_MIDDLE + 1, top, right, _BAR, rx=2, fill=tone.light, class_=f"b-{name}")
-            if new
-            else "",
-            svg.text(f"{fixed:,}", x=_MIDDLE - 9 - left, y=base, size=12, text_anchor="end"),
-            svg.text(f"{new:,}", x=_MIDDLE + 9 + right, y=base, size=12),
         )
-    )
+    if new:
+        parts.append(
+            svg.rect(at.middle + 1, top, right, _BAR, rx=2, fill=tone.light, class_=f"b-{name}")
+        )
+    numbers = [
+        (f"{fixed:,}", at.middle - 9 - left, "end"),
+        (f"{new:,}", at.middle + 9 + right, None),
+    ]
+    parts += [svg.text(word, x=x, y=base, size=12, text_anchor=side) for word, x, side in numbers]
+    return "".join(parts)

@@ -10,8 +10,12 @@ from bestdefense_async.output.palette import TONES
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_WIDTH: Final = 204
-_HEIGHT: Final = 108
+_WIDTH: Final = 176
+_HEIGHT: Final = 118
+_EDGE: Final = 14
+_VALUE: Final = 36
+_LABEL: Final = 13.5
+_REMARK: Final = 11
 
 _SIGNS: Final = {
     "passed": ("clean", "M14 25 L21 32 L35 16"),
@@ -40,24 +44,51 @@ def sign(word: str) -> Markup:
     )
 
 
-def card(name: str, value: str, label: str, remark: str) -> Markup:
-    """Return one big number in the tone of the band `name`."""
+def card(name: str, value: str, label: str, remarks: tuple[str, ...] = ()) -> Markup:
+    """Return one big number in the tone of the band `name`; zeros step back.
+
+    Args:
+        name: The band.
+        value: The number.
+        label: What it counts.
+        remarks: At most two short lines below.
+    """
     tone = TONES[name]
-    edge = svg.rect(
-        0.5, 0.5, _WIDTH - 1, _HEIGHT - 1, rx=10, fill="#ffffff", stroke=svg.LINE, class_="card"
-    )
-    bar = svg.rect(16, 16, 28, 5, rx=2.5, fill=tone.light, class_=f"b-{name}")
+    look: dict[str, object] = {"fill": tone.light, "class_": f"b-{name}"}
+    if value in {"0", "—"}:
+        look = {"fill": svg.SOFT, "class_": "soft"}
+    elif name == "not_scanned":  # its tone is grey, like that of a zero
+        look = {"fill": svg.INK, "class_": "ink"}
+    room = _WIDTH - 2 * _EDGE
+    lines = [
+        svg.text(
+            svg.fitted(remark, width=room, size=_REMARK),
+            x=_EDGE,
+            y=88 + place * 15,
+            size=_REMARK,
+            fill=svg.SOFT,
+            class_="soft",
+        )
+        for place, remark in enumerate(remarks)
+    ]
     return svg.picture(
         [
-            edge,
-            bar,
-            svg.text(value, x=16, y=60, size=34, font_weight=700),
-            svg.text(label, x=16, y=80, size=13, font_weight=600),
-            svg.text(remark, x=16, y=96, size=11, fill=svg.SOFT, class_="soft"),
+            svg.rect(
+                0.5, 0.5, _WIDTH - 1, _HEIGHT - 1, rx=9, fill="#fff", stroke=svg.LINE, class_="card"
+            ),
+            svg.element(
+                "path",
+                d=f"M0 9a9 9 0 0 1 9-9h{_WIDTH - 18}a9 9 0 0 1 9 9v-4H0z",
+                fill=tone.light,
+                class_=f"b-{name}",
+            ),
+            svg.text(value, x=_EDGE, y=50, size=_VALUE, font_weight=700, **look),
+            svg.text(label, x=_EDGE, y=71, size=_LABEL, font_weight=600),
+            *lines,
         ],
         name=f"card-{name}",
         width=_WIDTH,
         height=_HEIGHT,
         about=f"{value} {label}",
-        details=remark,
+        details=", ".join(remarks) or label,
     )

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from bestdefense_async.output import svg
 from bestdefense_async.output.palette import TONES
+from bestdefense_async.output.pictures.legend import legend
 from bestdefense_async.output.summary import in_flight
 from bestdefense_async.output.text import counted, duration
 
@@ -16,41 +17,50 @@ if TYPE_CHECKING:
 
     from bestdefense_async.output.run import Run
 
-_WIDTH: Final = 1080
-_HEIGHT: Final = 262
-_LEFT: Final = 48
-_RIGHT: Final = 1064
-_TOP: Final = 34
-_FLOOR: Final = 190
-_MARKS: Final = 208
-"""Where the failures stand, below the floor and above the words of the axis."""
+_TALL: Final = 150
+"""Height of the level."""
+_LANE: Final = 16
+"""Height of the lane of rate limits and of that of failures, below the floor."""
 _LINE: Final = "#2b62b3"
 _STEPS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400)
 """Seconds between two marks of the axis."""
-_MOST_TICKS: Final = 9
 _MINUTE: Final = 60
 _DAY: Final = 86_400
+_SIZE: Final = 11.5
 
 
-@frozen
+@frozen(kw_only=True)
 class _Scale:
     """Where moments and levels stand in the picture."""
 
     begin: float
     end: float
     peak: int
+    right: float
+    most_ticks: int
+    top: float
+
+    @property
+    def left(self) -> float:
+        """Where the run begins, behind the numbers of the levels."""
+        return svg.width_of(f"{self.peak:,}", size=_SIZE) + 12
+
+    @property
+    def floor(self) -> float:
+        """Where nothing is under way."""
+        return self.top + _TALL
 
     def x(self, moment: float) -> float:
         """Return the place of a moment."""
-        inside = min(max(moment, self.begin), self.end)
-        return _LEFT + (_RIGHT - _LEFT) * (inside - self.begin) / (self.end - self.begin)
+        inside = min(max(moment, self.begin), self.end) - self.begin
+        return self.left + (self.right - self.left) * inside / (self.end - self.begin)
 
     def y(self, level: float) -> float:
         """Return the height of a level."""
-        return _FLOOR - (_FLOOR - _TOP) * level / self.peak
+        return self.floor - _TALL * level / self.peak
 
 
-def timeline(run: Run) -> Markup | None:
+def timeline(run: Run, *, is_narrow: bool = False) -> Markup | None:
     """Return the picture; None when the run knows no times."""
     changes = in_flight(run)
     if not changes:
@@ -58,28 +68,40 @@ def timeline(run: Run) -> Markup | None:
     begin = min(run.started_at if run.started_at is not None else changes[0][0], changes[0][0])
     end = max(run.finished_at if run.finished_at is not None else begin, changes[-1][0], begin + 1)
     peak = max(level for _, level in changes)
-    scale = _Scale(begin, end, max(peak, 1))
     failures = sorted(
         row.finished_at
         for row in run.rows
         if not row.has_verdict and row.finished_at is not None and row.started_at is not None
     )
-    parts = [
-        _throttled(run, scale),
-        _axes(scale),
-        _area(changes, scale),
-        _failures(failures, scale),
-        _legend(is_throttled=bool(run.throttled), has_failures=bool(failures)),
-    ]
+    width = svg.NARROW if is_narrow else svg.WIDE
+    keys, top = _keys(width, is_throttled=bool(run.throttled), has_failures=bool(failures))
+    scale = _Scale(
+        begin=begin,
+        end=end,
+        peak=max(peak, 1),
+        right=width - 2,
+        most_ticks=4 if is_narrow else 9,
+        top=top + 10,
+    )
+    lane = scale.floor + 4
+    parts = [keys, _levels(scale), _area(changes, scale)]
+    if run.throttled:
+        parts.append(_throttled(run, scale, top=lane + 4))
+        lane += _LANE
+    if failures:
+        parts.append(_failures(failures, scale, y=lane + _LANE / 2))
+        lane += _LANE
+    parts.append(_moments(scale, y=lane + 14))
     return svg.picture(
         parts,
         name="timeline",
-        width=_WIDTH,
-        height=_HEIGHT,
+        width=width,
+        height=lane + 36,
         about="Scans under way over time",
         details=f"At most {counted(peak, 'scan')} at once, over {duration(end - begin)}; "
         f"{counted(len(failures), 'failure')}, "
         f"{counted(len(run.throttled), 'span')} with a rate limit.",
+        is_narrow=is_narrow,
     )
 
 
@@ -95,10 +117,11 @@ def _area(changes: list[tuple[float, int]], scale: _Scale) -> str:
         steps.append(f"H{pixel}V{svg.number(scale.y(highest))}")
         if last != highest:
             steps.append(f"H{pixel + 1}V{svg.number(scale.y(last))}")
-    start = f"M{_LEFT} {_FLOOR}"
+    floor = svg.number(scale.floor)
+    start = f"M{svg.number(scale.left)} {floor}"
     stroke = start + "".join(steps) + f"H{svg.number(scale.x(scale.end))}"
     return svg.element(
-        "path", d=f"{stroke}V{_FLOOR}Z", fill=_LINE, fill_opacity=0.16, class_="area"
+        "path", d=f"{stroke}V{floor}Z", fill=_LINE, fill_opacity=0.16, class_="area"
     ) + svg.element(
         "path",
         d=stroke,
@@ -110,50 +133,59 @@ def _area(changes: list[tuple[float, int]], scale: _Scale) -> str:
     )
 
 
-def _axes(scale: _Scale) -> str:
+def _levels(scale: _Scale) -> str:
     parts = []
     for level in sorted({0, scale.peak // 2, scale.peak}):
         y = scale.y(level)
-        parts.append(svg.line(_LEFT, y, _RIGHT, y))
-        parts.append(_word(level, x=_LEFT - 8, y=y + 4, text_anchor="end"))
-    span = scale.end - scale.begin
-    step = next((step for step in _STEPS if span / step <= _MOST_TICKS), None)
-    if step is None:
-        step = _DAY * max(1, round(span / _DAY / _MOST_TICKS))
-    for place in range(int(span // step) + 1):
-        x = scale.x(scale.begin + place * step)
-        parts.append(svg.line(x, _FLOOR, x, _FLOOR + 5))
-        anchor = "start" if place == 0 else "end" if x > _RIGHT - 30 else "middle"
-        said = duration(place * step) if place * step >= _MINUTE else f"{place * step} s"
-        parts.append(_word(said, x=x, y=_MARKS + 28, text_anchor=anchor))
-    parts.append(_word("since the start of the run", x=_RIGHT, y=_MARKS + 46, text_anchor="end"))
+        parts.append(svg.line(scale.left, y, scale.right, y))
+        parts.append(_word(f"{level:,}", x=scale.left - 8, y=y + 4, anchor="end"))
     return "".join(parts)
 
 
-def _word(content: object, *, x: float, y: float, text_anchor: str) -> str:
-    return svg.text(
-        content, x=x, y=y, size=11.5, fill=svg.SOFT, class_="soft", text_anchor=text_anchor
-    )
+def _moments(scale: _Scale, *, y: float) -> str:
+    """Return the marks of the axis and their words, and what they count from."""
+    span = scale.end - scale.begin
+    step = next((step for step in _STEPS if span / step <= scale.most_ticks), None)
+    if step is None:
+        step = _DAY * max(1, round(span / _DAY / scale.most_ticks))
+    parts = []
+    for seconds in range(0, int(span) + 1, step):
+        x = scale.x(scale.begin + seconds)
+        parts.append(svg.line(x, scale.floor, x, scale.floor + 4))
+        said = duration(seconds) if seconds >= _MINUTE else f"{seconds} s"
+        half = svg.width_of(said, size=_SIZE) / 2
+        inside = min(max(x, scale.left + half), scale.right - half)
+        parts.append(_word(said, x=inside, y=y, anchor="middle"))
+    parts.append(_word("since the start of the run", x=scale.right, y=y + 18, anchor="end"))
+    return "".join(parts)
 
 
-def _throttled(run: Run, scale: _Scale) -> str:
+def _word(content: object, *, x: float, y: float, anchor: str) -> str:
+    return svg.text(content, x=x, y=y, size=_SIZE, fill=svg.SOFT, class_="soft", text_anchor=anchor)
+
+
+def _throttled(run: Run, scale: _Scale, *, top: float) -> str:
     parts = []
     for begin, end in run.throttled:
         left = scale.x(begin)
-        width = max(scale.x(end) - left, 1.5)
         parts.append(
             svg.rect(
                 left,
-                _TOP,
-                width,
-                _FLOOR - _TOP,
+                top,
+                max(scale.x(end) - left, 2),
+                8,
                 svg.title(f"rate limit, {duration(end - begin)}"),
+                rx=1,
                 fill=TONES["medium"].light,
-                fill_opacity=0.28,
-                class_="throttled b-medium",
+                class_="b-medium",
             )
         )
     return "".join(parts)
+
+
+def _failures(failures: list[float], scale: _Scale, *, y: float) -> str:
+    places = sorted({round(scale.x(moment)) for moment in failures})
+    return _crosses("".join(_cross(place, y) for place in places))
 
 
 def _cross(x: float, y: float) -> str:
@@ -171,25 +203,13 @@ def _crosses(path: str) -> str:
     )
 
 
-def _failures(failures: list[float], scale: _Scale) -> str:
-    places = sorted({round(scale.x(moment)) for moment in failures})
-    return _crosses("".join(_cross(place, _MARKS) for place in places)) if places else ""
-
-
-def _legend(*, is_throttled: bool, has_failures: bool) -> str:
-    keys = [
-        ("scans under way", svg.rect(0, 8, 14, 10, fill=_LINE, fill_opacity=0.3, class_="area"))
-    ]
+def _keys(width: float, *, is_throttled: bool, has_failures: bool) -> tuple[str, float]:
+    area = svg.rect(0, 2, 14, 10, fill=_LINE, fill_opacity=0.16, class_="area")
+    level = svg.line(0, 2, 14, 2, stroke=_LINE, stroke_width=1.6, class_="level")
+    keys = [("scans under way", area + level)]
     if is_throttled:
-        tone = TONES["medium"].light
-        mark = svg.rect(0, 8, 14, 10, fill=tone, fill_opacity=0.4, class_="throttled b-medium")
+        mark = svg.rect(0, 3, 14, 8, rx=1, fill=TONES["medium"].light, class_="b-medium")
         keys.append(("held back by a rate limit", mark))
     if has_failures:
-        keys.append(("ended without a verdict", _crosses(_cross(7, 13))))
-    parts = []
-    left: float = _LEFT
-    for label, mark in keys:
-        word = _word(label, x=20, y=17, text_anchor="start")
-        parts.append(svg.element("g", mark, word, transform=f"translate({svg.number(left)} 0)"))
-        left += 44 + len(label) * 6.4
-    return "".join(parts)
+        keys.append(("ended without a verdict", _crosses(_cross(7, 7))))
+    return legend(keys, left=0, right=width)
