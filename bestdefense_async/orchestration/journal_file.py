@@ -77,6 +77,7 @@ def hold(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
+        lock.execute("PRAGMA journal_mode = MEMORY")  # no file for what is never written
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         lock.close()
@@ -115,14 +116,12 @@ def connect(path: Path) -> sqlite3.Connection:
 
     Raises:
         JournalMismatch: It is of another kind, or of a newer version.
-        JournalError: It is damaged.
         sqlite3.Error: It cannot be opened.
     """
     # SQLite waits a little for a reader that copies the file; another writer is kept out by lock.
     connection = sqlite3.connect(_uri(path, mode="rw"), uri=True, isolation_level=None, timeout=5.0)
     try:
         check_kind(connection, path)
-        check_whole(connection, path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_mode = WAL")
     except BaseException:

@@ -144,8 +144,8 @@ class JournalThread:
             results = []
         else:
             self.commits += 1
+        self._tell(_fail, errors)  # first: whoever waits for later work knows of earlier failures
         self._tell(_settle, results)
-        self._tell(_fail, errors)
 
     def _tell(self, how: Callable[[list[Any]], None], answers: list[Any]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -116,6 +116,7 @@ class SqliteJournal:
 
         def check() -> None:
             with journal_file.reading(path) as reader:
+                journal_file.check_whole(reader, path)
                 check_owner(reader, base_url=base_url, key=key, site_keys=ours)
             journal_file.check_writable(path)
 
@@ -267,6 +268,10 @@ class SqliteJournal:
     async def unknowns(self) -> list[UnknownScan]:
         """Return the creations whose answers are lost, to look for their scans at the server."""
         return await self._owner.thread.submit(journal_reads.unknowns)
+
+    async def known_reports(self) -> set[str]:
+        """Return the ids of all scans the journal knows."""
+        return await self._owner.thread.submit(journal_reads.known_reports)
 
     async def found(self, index: int, *, report_id: str) -> None:
         """Note the scan that was found for an unknown creation: from now on it can be followed.

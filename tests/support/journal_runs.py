@@ -1,4 +1,4 @@
-"""A process that scans with a journal until it is done or killed: `python journal_runs.py ...`."""
+"""A process that works with a journal until it is done or killed: `python journal_runs.py ...`."""
 
 import asyncio
 import resource
@@ -9,13 +9,14 @@ from pathlib import Path
 from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.models import ScanOptions
-from bestdefense_async.orchestration import ScanGroup
-from bestdefense_async.orchestration.sqlite_journal import SqliteJournal
+from bestdefense_async.orchestration import ScanGroup, SqliteJournal
+
+URL = "http://127.0.0.1:1"
 
 
-async def resume(path: Path, url: str, token: str, speed: float) -> None:
+async def resume(path: Path, url: str, token: str, speed: str) -> None:
     """Scan what remains of a journal's run."""
-    polling = PollPolicy(speed=speed)
+    polling = PollPolicy(speed=float(speed))
     async with (
         await SqliteJournal.open(path, base_url=url, token=token) as journal,
         BestDefense(token, url) as client,
@@ -30,16 +31,13 @@ async def resume(path: Path, url: str, token: str, speed: float) -> None:
 async def fill(path: Path) -> None:
     """Claim and create scans until the disk is full, and tell how many."""
     told: Counter[str] = Counter()
-    journal = await SqliteJournal.create(
-        path, base_url="http://x", token="t", options=ScanOptions()
-    )
+    journal = await SqliteJournal.create(path, base_url=URL, token="t", options=ScanOptions())
     # After the file exists, it may not grow without end: what a full disk looks like.
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
     async with journal:
         for index in range(5_000):
             try:
-                await journal.accepted(index, target=f"h{index}.example", site_id=f"s{index}")
-                if not await journal.claimed(index, site_id=f"s{index}", at=1.0):
+                if not await _claim(journal, index):
                     break
                 told["claimed"] += 1
                 await journal.created(index, report_id=f"r{index}")
@@ -50,8 +48,30 @@ async def fill(path: Path) -> None:
     print(told["claimed"], told["created"], told["JournalError"])  # noqa: T201 - for the parent
 
 
+async def hold(path: Path) -> None:
+    """Make a journal, write into it as fast as possible, and keep it until the parent says so."""
+    loop = asyncio.get_running_loop()
+    async with await SqliteJournal.create(
+        path, base_url=URL, token="t", options=ScanOptions()
+    ) as journal:
+        await _claim(journal, 0)
+        print("held", flush=True)  # noqa: T201 - the parent waits for it
+        end = loop.run_in_executor(None, sys.stdin.readline)
+        index = 1
+        while not end.done():
+            await _claim(journal, index)
+            await journal.created(index, report_id=f"r{index}")
+            index += 1
+
+
+async def _claim(journal: SqliteJournal, index: int) -> bool:
+    await journal.accepted(index, target=f"h{index}.example", site_id=f"s{index}")
+    return await journal.claimed(index, site_id=f"s{index}", at=1.0)
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "fill":
-        asyncio.run(fill(Path(sys.argv[2])))
+    job, path, *rest = sys.argv[1:]
+    if job == "resume":
+        asyncio.run(resume(Path(path), *rest))
     else:
-        asyncio.run(resume(Path(sys.argv[2]), sys.argv[3], sys.argv[4], float(sys.argv[5])))
+        asyncio.run({"fill": fill, "hold": hold}[job](Path(path)))
