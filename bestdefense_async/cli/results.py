@@ -12,8 +12,11 @@ from bestdefense_async.cli import streams
 from bestdefense_async.cli.exits import Exit, Unwritable
 from bestdefense_async.cli.run_table import run_table
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.output.gate import exit_code, judge
-from bestdefense_async.output.jsonl import EventLog, saved_events
+from bestdefense_async.output.annotations import annotation_lines
+from bestdefense_async.output.clauses import waiver_line
+from bestdefense_async.output.gate import exit_code
+from bestdefense_async.output.jsonl import EventLog
+from bestdefense_async.output.step_summary import append_summary
 from bestdefense_async.output.text import counted, visible
 from bestdefense_async.output.writer import renderer, write_run
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from bestdefense_async.cli.verdict_options import Judging
+    from bestdefense_async.cli.judging import Judging
     from bestdefense_async.orchestration import Event
     from bestdefense_async.output.gate import Verdict
     from bestdefense_async.output.run import Row, Run
@@ -64,6 +67,8 @@ class Results:
         paths = [Path(name) for name in self._judging.files]
         for path in paths:
             renderer(path)
+            if paths.count(path) > 1:
+                raise ConfigError(f"{str(path)!r} is given twice.")
             if not path.parent.is_dir():
                 raise ConfigError(f"{str(path)!r} cannot be written: no directory {path.parent}.")
             if path.is_dir():
@@ -101,27 +106,43 @@ class Results:
             with _named_errors():
                 log.write(event)
 
-    def conclude(self, run: Run, *, is_live: bool = True, is_interrupted: bool = False) -> int:
+    def conclude(
+        self,
+        run: Run,
+        *,
+        is_live: bool = True,
+        is_interrupted: bool = False,
+        resume: str | None = None,
+    ) -> int:
         """Judge the run, write it everywhere, say the verdict and return the exit code.
 
         Args:
             run: The whole run.
             is_live: The logs have heard every event already; else they are written now.
             is_interrupted: A signal ended the run.
+            resume: The name by which the run can be gone on with; None when it has no journal.
 
         Raises:
             ReaderGone: The reader of stdout went away.
         """
-        verdict = judge(run.rows, self._judging.policy)
+        verdict = self._judging.judge(run)
         unwritten = [*self._write_stdout(run, verdict, is_live=is_live)]
         unwritten += self._write_files(run, verdict, is_live=is_live)
+        unwritten += self._write_step_summary(run, verdict)
         for problem in unwritten:
             streams.say(f"bestdefense: {problem}")
         _say_missing(run.rows)
-        streams.say(verdict.sentence)
+        _say_idle_waivers(verdict)
+        for line in annotation_lines(run, verdict) if self._judging.is_annotated else ():
+            streams.say(line)
+        ways = [] if resume is None else _ways_on(run.rows, resume)
         if is_interrupted:
-            streams.say(_farewell(run))
+            streams.say(verdict.sentence)
+            for line in (_farewell(run), *ways):
+                streams.say(line)
             return Exit.INTERRUPTED
+        for line in (*ways, verdict.sentence):
+            streams.say(line)
         code = Exit.OK if self._judging.is_exit_zero else _code(run, verdict)
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
 
@@ -129,15 +150,13 @@ class Results:
         """Write the run to stdout; return what went wrong, so that the files still get theirs."""
         try:
             if self._judging.form == "table":
-                streams.put(run_table(run, min_severity=self._judging.min_severity))
-            elif self._judging.form == "json":
-                streams.put(renderer("run.json")(run, verdict))
-            elif self._judging.form is None:
-                pass
-            elif is_live:
-                self._logs[0].run_summary(run, verdict)
-            else:
-                streams.put(saved_events(run, verdict))
+                least, older = self._judging.min_severity, self._judging.older
+                streams.put(run_table(run, verdict, min_severity=least, older=older))
+            elif self._judging.form == "jsonl" and is_live:
+                self._logs[0].run_summary(run, verdict, older=self._judging.older)
+            elif self._judging.form is not None:
+                render = renderer(f"run.{self._judging.form}")
+                streams.put(render(run, verdict, older=self._judging.older))
         except Unwritable as error:
             return [str(error)]
         return []
@@ -147,17 +166,27 @@ class Results:
         if is_live:
             for log in self._logs[self._judging.form == "jsonl" :]:
                 try:
-                    log.run_summary(run, verdict)
+                    log.run_summary(run, verdict, older=self._judging.older)
                 except OSError as error:
                     problems.append(f"A log could not be finished: {error.strerror}.")
         for name in self._judging.files:
             if is_live and _is_log(Path(name)):
                 continue
             try:
-                write_run(name, run, verdict)
+                write_run(name, run, verdict, older=self._judging.older)
             except OSError as error:
                 problems.append(f"{name!r} could not be written: {error.strerror}.")
         return problems
+
+    def _write_step_summary(self, run: Run, verdict: Verdict) -> list[str]:
+        if self._judging.step_summary is None:
+            return []
+        try:
+            append_summary(self._judging.step_summary, run, verdict, older=self._judging.older)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            return [f"The summary of the step could not be written: {reason}."]
+        return []
 
 
 def _farewell(run: Run) -> str:
@@ -170,6 +199,19 @@ def _farewell(run: Run) -> str:
     if ends["unknown"]:
         parts.append(f"{ends['unknown']} perhaps started")
     return f"bestdefense: interrupted: {', '.join(parts)}, {ends['not_started']} not started"
+
+
+def _ways_on(rows: Sequence[Row], name: str) -> list[str]:
+    """Say how to go on with what has no result, where there is anything to go on with."""
+    ways = []
+    kinds = [(row.outcome, None if row.error is None else row.error.kind) for row in rows]
+    if any(
+        word in {"failed", "not_started"} and kind not in _TARGET_ERRORS for word, kind in kinds
+    ):
+        ways.append(f"to go on: bestdefense scan --resume {name}")
+    if any(word == "unknown" for word, _ in kinds):
+        ways.append(f"to look for what was perhaps started: bestdefense runs reconcile {name}")
+    return ways
 
 
 def _log(stream: TextIO) -> EventLog:
@@ -213,6 +255,15 @@ def _say_missing(rows: Sequence[Row]) -> None:
         streams.say(f"{word}: {visible(row.target)}{report}: {visible(why, longest=400)}")
     if len(missing) > _SHOWN:
         streams.say(f"and {counted(len(missing) - _SHOWN, 'more target')} without a verdict")
+
+
+def _say_idle_waivers(verdict: Verdict) -> None:
+    """Name the first waivers that are out of force or needed no more."""
+    idle = [use for use in verdict.uses if use.state != "used"]
+    for use in idle[:_SHOWN]:
+        streams.say(waiver_line(use))
+    if len(idle) > _SHOWN:
+        streams.say(f"and {counted(len(idle) - _SHOWN, 'more waiver')} that did nothing")
 
 
 def _code(run: Run, verdict: Verdict) -> Exit:

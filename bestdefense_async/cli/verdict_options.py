@@ -1,75 +1,62 @@
-"""The options that `scan` and `gate` share: what to judge by, what to show, where to write."""
+"""The options of commands with a verdict: what to judge by, what to show, where to write."""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-from attrs import frozen
 
 from bestdefense_async.cli import params
-from bestdefense_async.output.gate import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-
-@frozen(kw_only=True)
-class Judging:
-    """What is to be made of a run."""
-
-    policy: Policy
-    form: str | None
-    """What stdout holds: table, json or jsonl; None for nothing."""
-    files: tuple[str, ...]
-    """Where else to write; the suffix says in which format."""
-    min_severity: str
-    """Least severity to show; no matter for the gate."""
-    is_exit_zero: bool
-    """Return 0 also when the gate fails or the run is incomplete."""
-
-    @classmethod
-    def from_words(cls, words: Mapping[str, Any], *, gate: bool = False) -> Judging:
-        """Return what the options say; without `--fail-on`, gates and CI fail on high.
-
-        Raises:
-            ConfigError: A file has a suffix nobody can write, or the policy makes no sense.
-        """
-        usual = "high" if gate or os.environ.get("CI") else "none"
-        return cls(
-            policy=Policy(
-                fail_on=words["fail_on"] or usual, allow_incomplete=words["allow_incomplete"]
-            ),
-            form=words["form"],
-            files=words["files"],
-            min_severity=words["min_severity"],
-            is_exit_zero=words["exit_zero"],
-        )
+FORMATS: Final = ("table", "json", "jsonl", "sarif", "xml", "md", "html")
+"""What stdout can hold: the table, or what a file with that suffix would."""
 
 
 def judged(function: F) -> F:
-    """Give a command the options of a verdict; `Judging.from_words` reads them."""
-    for option in reversed(_OPTIONS):
+    """Give a command the options of the verdict it ends with; `Judging.from_words` reads them."""
+    return _with(function, (*_RULES, _EXIT_ZERO, *_OUTPUTS))
+
+
+def rendered(function: F) -> F:
+    """Give a command the options of a verdict that it only shows."""
+    return _with(function, (*_RULES, *_OUTPUTS))
+
+
+def _with(function: F, options: tuple[Callable[[F], F], ...]) -> F:
+    for option in reversed(options):
         function = option(function)
     return function
 
 
-_OPTIONS = (
+_RULES: Final = (
     click.option(
         "--fail-on",
         type=click.Choice(params.FAIL_ON_WORDS),
-        help="Exit 1 on findings of this severity or worse. [default: high in gate and CI, "
-        "else none]",
+        help="Fail on findings of this severity or worse. [default: high in gate and CI, else "
+        "none]",
+    ),
+    *(
+        click.option(
+            f"--max-{word}",
+            type=params.count(),
+            help=f"Fail on more than this many findings rated {word}.",
+        )
+        for word in params.SEVERITY_WORDS
     ),
     click.option(
-        "--min-severity",
-        type=click.Choice(params.SEVERITY_WORDS),
-        default="informational",
-        show_default=True,
-        help="Least severity to show; the gate looks at all.",
+        "--baseline",
+        metavar="RUN",
+        help="Findings that this earlier run has too do not fail: a file, or a run by its name.",
+    ),
+    click.option(
+        "--waivers",
+        metavar="FILE",
+        help="Findings that this file waives, each with a reason and a last day, do not fail.",
     ),
     click.option(
         "--allow-incomplete",
@@ -78,14 +65,27 @@ _OPTIONS = (
         show_default=True,
         help="Sites that may stay without a verdict, like 3 or 5%.",
     ),
-    click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdict says."),
+)
+
+_EXIT_ZERO: Final = click.option(
+    "--exit-zero", is_flag=True, help="Exit 0 whatever the verdict says."
+)
+
+_OUTPUTS: Final = (
+    click.option(
+        "--min-severity",
+        type=click.Choice(params.SEVERITY_WORDS),
+        default="informational",
+        show_default=True,
+        help="Least severity that the table shows; the gate looks at all.",
+    ),
     click.option(
         "--format",
         "form",
-        type=click.Choice(("table", "json", "jsonl")),
+        type=click.Choice(FORMATS),
         default="table",
         show_default=True,
-        help="What stdout is to hold.",
+        help="What stdout is to hold; xml is JUnit.",
     ),
     click.option(
         "-o",
@@ -93,6 +93,7 @@ _OPTIONS = (
         "files",
         multiple=True,
         metavar="FILE",
-        help="Also write this file; the suffix says how (.html, .jsonl, .json ...). Repeatable.",
+        help="Also write this file; its suffix says how: .json, .jsonl, .sarif, .xml (JUnit), "
+        ".md or .html. Repeatable.",
     ),
 )

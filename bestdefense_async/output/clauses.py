@@ -37,12 +37,14 @@ class Clauses:
         unknown = [word for word in words if not word.is_known]
         rest = unknown[_MOST_UNKNOWN:]
         listed = [
-            f"{sums[word]} {visible(word, longest=40)}" for word in words if word not in set(rest)
+            f"{sums[word]} {self.adjective}{visible(word, longest=40)}"
+            for word in words
+            if word not in set(rest)
         ]
         if rest:
             listed.append(f"{sum(sums[word] for word in rest)} of {len(rest)} other severities")
         sites = f"on {len(hits)} of {counted(self.total, 'site')}"
-        return f"{self.adjective}{', '.join(listed)} {rule} {sites}"
+        return f"{', '.join(listed)} {rule} {sites}"
 
     def nothing(self, policy: Policy) -> str:
         """Say what was asked and not found."""

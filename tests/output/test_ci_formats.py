@@ -301,13 +301,14 @@ def test_markdown_says_what_failed_what_is_waived_and_what_changed() -> None:
     text = markdown(SMALL, waived(older=OLDER), older=OLDER)
     name = fingerprint(SMALL.rows[0], SMALL.rows[0].findings[2])
 
-    assert "- `new 5 high >= high on 2 of 5 sites`\n" in text
+    assert "- `5 new high >= high on 2 of 5 sites`\n" in text
     assert "- `1 finding waived`\n- `1 finding known from the baseline`\n" in text
     assert f"| `a.example` | `Image proxy reaches internal addresses` | `high` | `{name}` |" in text
     assert "| `e.example` | `4 not listed one by one` | `high` |  |" in text
     assert (
         "### Waived\n\n| Site | Finding | Severity | Until | Reason |\n"
-        "| --- | --- | --- | --- | --- |\n| `a.example` | `Search parameter is executed as SQL` | `critical` | 2026-11-25 | "
+        "| --- | --- | --- | --- | --- |\n"
+        "| `a.example` | `Search parameter is executed as SQL` | `critical` | 2026-11-25 | "
         "`mended on Monday` |" in text
     )
     assert "### Since `last week`, 2026-09-21 14:13:20 UTC" in text

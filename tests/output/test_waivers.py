@@ -223,7 +223,7 @@ def test_new_and_known_findings_are_counted_and_said() -> None:
 
     assert (verdict.known, verdict.new) == (1, 2)
     assert verdict.sentence == (
-        "gate: FAILED, new 2 high >= high on 2 of 2 sites; 1 finding known from the baseline; "
+        "gate: FAILED, 2 new high >= high on 2 of 2 sites; 1 finding known from the baseline; "
         "1 site not in the baseline"
     )
     passed = judge([HIGH], Policy(), baseline=[HIGH])

@@ -1,4 +1,4 @@
-"""`bestdefense gate`: judge reports that are finished, without a new scan."""
+"""`bestdefense gate`: judge reports that are finished or a run that is saved, without a scan."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import click
 from bestdefense_async.cli import streams
 from bestdefense_async.cli.connection import ApiCommand, connected, connection
 from bestdefense_async.cli.running import Interruption, run_async
-from bestdefense_async.cli.verdict_options import Judging, judged
+from bestdefense_async.cli.verdict_options import judged
+from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bestdefense_async.cli.judging import Judging
     from bestdefense_async.client import BestDefense
+    from bestdefense_async.models import ReportSummary
     from bestdefense_async.output.run import Row
 
 _AT_ONCE: Final = 20
@@ -22,30 +25,65 @@ _AT_ONCE: Final = 20
 
 
 @click.command("gate", cls=ApiCommand)
-@click.argument("report_ids", nargs=-1, required=True, metavar="REPORT_ID...")
+@click.argument("report_ids", nargs=-1, metavar="[REPORT_ID...]")
+@click.option(
+    "--run",
+    "run_name",
+    metavar="RUN",
+    help="Judge a saved run: a .json, .jsonl or .journal file, a run by its name, or last.",
+)
 @judged
 @connected
-def command(report_ids: tuple[str, ...], **words: Any) -> int:  # noqa: ANN401  # options by name
-    """Judge finished reports: exit 1 when one has findings at or above --fail-on.
+def command(report_ids: tuple[str, ...], run_name: str | None, **words: Any) -> int:  # noqa: ANN401
+    """Judge finished reports, or a saved run: exit 1 when a rule is broken.
 
-    A report that is not complete has no verdict: the gate is incomplete then, exit 3.
-    """
-    from bestdefense_async.cli.results import Results
+    What has no verdict leaves the gate incomplete: exit 3. With --run no token is needed.
+
+    \b
+      bestdefense gate 4f0c1c9e-7a55-4f0b-9a4e-0d6a6f7d1c11 --fail-on critical
+      bestdefense gate --run last --max-critical 0 --max-high 5
+      bestdefense gate --run run.json --baseline last-week.json --waivers waivers.toml
+    """  # noqa: D301  # \b is click's mark for text it must not fill
+    from bestdefense_async.cli.judging import Judging
 
     streams.require_stdout()
-    asked = connection()
+    if report_ids and run_name is not None:
+        raise ConfigError("Judge either reports or a run: leave out --run or the report ids.")
+    if not report_ids and run_name is None:
+        raise ConfigError("Nothing to judge: name reports by their ids, or a run with --run.")
     judging = Judging.from_words(words, gate=True)
+    if run_name is not None:
+        return _judge_run(run_name, judging)
+    return _judge_reports(tuple(dict.fromkeys(report_ids)), judging)
+
+
+def _judge_run(name: str, judging: Judging) -> int:
+    from bestdefense_async.cli.results import Results
+    from bestdefense_async.cli.run_source import load_run
+
+    run = load_run(name)
+    with Results(judging) as results:
+        return results.conclude(run, is_live=False)
+
+
+def _judge_reports(report_ids: tuple[str, ...], judging: Judging) -> int:
+    from bestdefense_async.cli.results import Results
+
+    asked = connection()
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.output.run import Run
 
         started = time.time()
+        is_site_needed = judging.baseline is not None
         with Results(judging) as results:
             async with asked.client() as bd:
                 slots = asyncio.Semaphore(_AT_ONCE)
-                unique = dict.fromkeys(report_ids)
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(_row(bd, one, slots)) for one in unique]
+                    tasks = [
+                        group.create_task(_row(bd, one, slots, is_site_needed=is_site_needed))
+                        for one in report_ids
+                    ]
                 run = Run(
                     rows=tuple(task.result() for task in tasks),
                     name="gate",
@@ -58,13 +96,15 @@ def command(report_ids: tuple[str, ...], **words: Any) -> int:  # noqa: ANN401  
     return run_async(work)
 
 
-async def _row(bd: BestDefense, report_id: str, slots: asyncio.Semaphore) -> Row:
+async def _row(
+    bd: BestDefense, report_id: str, slots: asyncio.Semaphore, *, is_site_needed: bool
+) -> Row:
     """Return the row of one report; whatever keeps it from being judged stands in it.
 
     Raises:
-        ConfigError: That cannot be the id of a report.
+        ConfigError: That cannot be the id of a report, or nobody can tell its site.
     """
-    from bestdefense_async.errors import BestDefenseError, ConfigError
+    from bestdefense_async.errors import BestDefenseError
     from bestdefense_async.output.run import Problem, Row, problem_of
 
     async with slots:
@@ -74,6 +114,7 @@ async def _row(bd: BestDefense, report_id: str, slots: asyncio.Semaphore) -> Row
                 problem = Problem("NotFinished", "The scan is not complete: wait for it first.")
                 return Row(target=report_id, outcome="failed", report_id=report_id, error=problem)
             alerts = await bd.reports.findings(report_id)
+            report = await _summary(bd, report_id, is_site_needed=is_site_needed)
         except ConfigError:
             raise
         except BestDefenseError as error:
@@ -81,9 +122,34 @@ async def _row(bd: BestDefense, report_id: str, slots: asyncio.Semaphore) -> Row
                 target=report_id, outcome="failed", report_id=report_id, error=problem_of(error)
             )
     return Row(
-        target=report_id,
+        target=report_id if report is None else report.hostname or report_id,
         outcome="done",
+        site_id=None if report is None else report.site_id,
         report_id=report_id,
         risk=alerts.risk,
         findings=alerts.findings,
     )
+
+
+async def _summary(
+    bd: BestDefense, report_id: str, *, is_site_needed: bool
+) -> ReportSummary | None:
+    """Return which site a report is of; None when the host has no confirmed way to ask.
+
+    Raises:
+        ConfigError: There is none, and without the site nothing is known from a baseline.
+    """
+    from bestdefense_async.errors import BestDefenseError, ProvisionalRoute
+
+    try:
+        return await bd.reports.show(report_id)
+    except ProvisionalRoute:
+        pass
+    except BestDefenseError:
+        return None
+    if is_site_needed:
+        raise ConfigError(
+            "This host does not tell which site a report is of, so a baseline cannot be used: "
+            "save the scan with -o run.json and judge it with --run run.json."
+        )
+    return None

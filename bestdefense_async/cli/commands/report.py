@@ -1,0 +1,40 @@
+"""`bestdefense report`: render a saved run again, without a scan and without a token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bestdefense_async.cli import streams
+from bestdefense_async.cli.connection import ApiCommand
+from bestdefense_async.cli.verdict_options import rendered
+
+
+@click.command("report", cls=ApiCommand)
+@click.argument("run_name", metavar="RUN")
+@click.option(
+    "--compare",
+    metavar="OLDER",
+    help="Also say what is fixed, new and unchanged since this run.",
+)
+@rendered
+def command(run_name: str, **words: Any) -> int:  # noqa: ANN401  # options by name
+    """Render a saved run again, in any format.
+
+    RUN is a .json, .jsonl or .journal file, a run by its name or the beginning of it, or last.
+    The exit code is 0 whatever the run holds: `gate --run` is what judges it.
+
+    \b
+      bestdefense report last -o report.html -o report.md
+      bestdefense report today.json --compare last-week.json --format md
+    """  # noqa: D301  # \b is click's mark for text it must not fill
+    from bestdefense_async.cli.judging import Judging
+    from bestdefense_async.cli.results import Results
+    from bestdefense_async.cli.run_source import load_run
+
+    streams.require_stdout()
+    judging = Judging.from_words(words, gate=True)
+    run = load_run(run_name)
+    with Results(judging) as results:
+        return results.conclude(run, is_live=False)
