@@ -99,6 +99,9 @@ if TYPE_CHECKING:
         Unknown,
         read_journal,
     )
+    from bestdefense_async.specification.saved import (
+        read_bindings,
+    )
     from bestdefense_async.transport.hooks import (
         Event,
         EventKind,
@@ -190,6 +193,7 @@ _HOMES = {
         "Unknown",
         "read_journal",
     ),
+    "specification.saved": ("read_bindings",),
     "transport.hooks": (
         "Event",
         "EventKind",
@@ -280,6 +284,7 @@ __all__ = [
     "View",
     "WrongLoop",
     "__version__",
+    "read_bindings",
     "read_journal",
 ]
 

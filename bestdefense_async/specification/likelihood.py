@@ -17,6 +17,7 @@ from bestdefense_async.specification.vocabulary import (
     ACTIONS,
     BROAD,
     IMPLIED,
+    NEIGHBOURS,
     SUBJECTS,
     Words,
     split_words,
@@ -95,8 +96,7 @@ def method_factor(route: Route, operation: Operation) -> float:
 def subject_of(route: Route) -> frozenset[str]:
     """Return the words for what an operation of ours is about."""
     group = route.name.partition(".")[0]
-    words = SUBJECTS.get(group, frozenset())
-    return words | {"scan"} if group == "network" else words
+    return SUBJECTS.get(group, frozenset()) | NEIGHBOURS.get(group, frozenset())
 
 
 def likelihood(
@@ -121,6 +121,9 @@ def likelihood(
         parts.append((answer.share, _ANSWER))
         reasons += _shared("answers", answer)
     factor = method_factor(route, operation)
+    if (route.method, operation.method) == ("DELETE", "POST"):
+        # A POST at the same place changes the thing, unless it says otherwise.
+        factor = 0.95 if why else 0.3
     score = factor * sum(value * weight for value, weight in parts) / sum(w for _, w in parts)
     if subject == 0:
         score *= 0.4

@@ -7,6 +7,7 @@ are paired first: what stands in one list of ours stands in one list of theirs.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 LEAST: Final = 0.5
 """How alike two fields must be to be taken for the same."""
+_DEPTH: Final = 0.05
+"""What each level further down takes from how alike they are."""
 _NEAR: Final = 0.04
 """Two that differ by less are equally likely."""
 _UNKNOWN: Final = Meaning(names="", kinds=(), is_optional=True)
@@ -156,31 +159,50 @@ def _pair_level(
 def _pair_members(
     ours: Sequence[str], theirs: Sequence[Field], list_path: str, subject: frozenset[str]
 ) -> tuple[list[Pair], list[str]]:
-    known = [
-        (each, effective_words(each.path.removeprefix(f"{list_path}."), subject)) for each in theirs
-    ]
-    # Of two that are equally alike, the one that stands higher up is likelier.
+    """Pair fields of one level, once more with the container most of them stand in as their home.
+
+    Its name then says nothing about a member: `job.uuid` is the id of what is asked about.
+    """
+    pairs, doubts = _pair_from(ours, theirs, list_path, subject)
+    homes = Counter(pair.theirs.rpartition(".")[0] for pair in pairs)
+    for home, _ in homes.most_common(1):
+        if home not in {"", list_path}:
+            again, unsure = _pair_from(ours, theirs, home, subject)
+            if sum(pair.alike for pair in again) > sum(pair.alike for pair in pairs):
+                return again, unsure
+    return pairs, doubts
+
+
+def _pair_from(
+    ours: Sequence[str], theirs: Sequence[Field], home: str, subject: frozenset[str]
+) -> tuple[list[Pair], list[str]]:
+    known = []
+    for each in theirs:
+        inner = each.path.removeprefix(f"{home}.")
+        known.append((each, effective_words(inner, subject), inner.count(".")))
     scores = sorted(
         (
-            (alike(path, words, each, subject=subject), each.path.count("."), path, each.path)
+            (alike(path, words, each, subject=subject) - _DEPTH * depth, depth, path, each.path)
             for path in ours
-            for each, words in known
+            for each, words, depth in known
         ),
         key=lambda row: (-row[0], row[1]),
     )
     scores = [row for row in scores if row[0] >= LEAST]
     pairs: dict[str, Pair] = {}
-    taken: set[str] = set()
-    for score, _, path, there in scores:
-        if path not in pairs and there not in taken:
-            pairs[path] = Pair(ours=path, theirs=there, alike=score)
-            taken.add(there)
-    doubts = []
+    depths: dict[str, int] = {}
     for score, depth, path, there in scores:
-        pair = pairs.get(path)
-        is_near = pair is not None and there not in taken and pair.alike - score < _NEAR
-        if pair is not None and is_near and depth == pair.theirs.count("."):
-            doubts.append(f"{path} may be {pair.theirs} or {there}")
+        if path not in pairs and there not in depths:
+            pairs[path] = Pair(ours=path, theirs=there, alike=score)
+            depths[there] = depth
+    # What stands far below the field that was taken is an echo of something else.
+    doubts = [
+        f"{path} may be {pairs[path].theirs} or {there}."
+        for score, depth, path, there in scores
+        if there not in depths
+        and pairs[path].alike - score < _NEAR
+        and depth <= depths[pairs[path].theirs] + 1
+    ]
     return list(pairs.values()), doubts
 
 

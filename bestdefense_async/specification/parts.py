@@ -43,9 +43,11 @@ def place_parts(route: Route, operation: Operation) -> Parts:
     names: dict[str, str] = {}
     unknown: list[str] = []
     theirs = _described(operation)
-    for their_name, words in _known_by(operation).items():
+    subject = subject_of(route)
+    for their_name, readings in _known_by(operation, subject).items():
         scored = [
-            (alike(ours, words, theirs[their_name], subject=subject_of(route)), ours)
+            (alike(ours, words, theirs[their_name], subject=subject), ours)
+            for words in readings
             for ours in free
         ]
         score, best = max(scored, key=lambda row: row[0], default=(0.0, ""))
@@ -78,14 +80,22 @@ def _described(operation: Operation) -> dict[str, Field]:
     return {name: described.get(name, Field(path=name)) for name in operation.parts}
 
 
-def _known_by(operation: Operation) -> dict[str, Words]:
-    """Return the words of each part: with those of the segment before it, where needed."""
-    known: dict[str, Words] = {}
+def _known_by(operation: Operation, subject: frozenset[str]) -> dict[str, tuple[Words, ...]]:
+    """Return the words of each part, in the ways it can be read.
+
+    One that says nothing itself (`{id}`) is known by the segment before it; and where that names
+    what it is all about, it needs no words.
+    """
+    known: dict[str, tuple[Words, ...]] = {}
     before: Words = ()
     for segment in operation.path.split("/"):
         for name in _BRACES.findall(segment):
             words = split_words(name)
-            known[name] = before[-1:] + words if set(words) <= GENERIC else words
+            if set(words) <= GENERIC:
+                bare = (words,) if set(before) & subject else ()
+                known[name] = (before[-1:] + words, *bare)
+            else:
+                known[name] = (words,)
         if "{" not in segment:
             before = split_words(segment)
     return known

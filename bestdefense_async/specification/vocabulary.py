@@ -230,7 +230,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
 
 GENERIC: Final = _words(
     "id uuid identifier key ref name value url uri link href type status state count time at date "
-    "title label code"
+    "title label code left remaining balance"
 )
 """Words that say nothing without what they stand in: `site.id` is the site's."""
 
@@ -253,6 +253,12 @@ SUBJECTS: Final[Mapping[str, frozenset[str]]] = {
     "reports": _words("report scan assessment audit"),
 }
 """What an operation is about, by the first half of its name."""
+
+NEIGHBOURS: Final[Mapping[str, frozenset[str]]] = {
+    "network": _words("scan job"),
+    "agents": _words("file release artifact binary download"),
+}
+"""Words that say nothing more in the names and paths of a subject, beside its own."""
 
 BROAD: Final = frozenset({"reports", "sites"})
 """Subjects whose words also stand in the paths of others."""
