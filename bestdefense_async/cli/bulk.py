@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, evolve, field, frozen
 
@@ -20,50 +21,68 @@ from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.models import ScanOptions
 from bestdefense_async.orchestration import (
     Done,
+    Journal,
+    Outcome,
     ScanFinished,
     ScanGroup,
     ScanStarted,
     TargetRejected,
 )
+from bestdefense_async.orchestration.source import Item
 from bestdefense_async.output.run import Row, Run
 from bestdefense_async.output.text import counted, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
-
     from bestdefense_async.cli.running import Interruption
-    from bestdefense_async.orchestration import Event, Outcome, Target
+    from bestdefense_async.orchestration import Event
+
+DRAIN_TIMEOUT: Final = 60.0
+"""Seconds for what was sent to be answered after a signal."""
 
 SANDBOX_SPEED: Final = 60.0
 """Scan seconds that pass in a second in the sandbox, unless it is told otherwise."""
 
 
 class _Stopped(Exception):
-    """Somebody asked us to stop."""
+    """The results cannot be written any more."""
 
 
 @frozen(kw_only=True)
-class Plan:
+class Manner:
     """How to run. Times are seconds, None for no limit."""
 
     options: ScanOptions
     max_active: int = 100
     scan_timeout: float | None = None
     run_timeout: float | None = None
-    speed: float = 1.0
-    """Seconds of a scan that pass in a second; above 1 only in the sandbox."""
+    polling: PollPolicy = field(factory=PollPolicy)
+    """How often a scan is asked for."""
     verbosity: int = 0
     """-1 shows no progress, 1 tells each outcome."""
     is_kept: bool = False
     """Leave the last picture of the live view on the terminal."""
 
 
+@frozen(kw_only=True)
+class Workload:
+    """What to run, and what of it has ended already."""
+
+    items: Sequence[Item]
+    ended: Sequence[Outcome] = ()
+    """Outcomes that an earlier part of the run has brought."""
+    journal: Journal | None = None
+    """Where the run is recorded; None keeps no record."""
+    name: str = "scan"
+    started_at: float | None = None
+    """When the run began, in seconds since the epoch; None is now."""
+
+
 @define
 class Bulk:
-    """Runs one plan once and keeps what came of it."""
+    """Runs one workload once and keeps what came of it."""
 
     client: BestDefense
-    plan: Plan
+    manner: Manner
     results: Results
     """Told what happens, as it happens."""
     throttling: Throttling
@@ -72,30 +91,33 @@ class Bulk:
     _duplicates: set[int] = field(factory=set, init=False)
     _failure: Exception | None = field(default=None, init=False)
 
-    async def run(self, targets: Sequence[Target], interruption: Interruption) -> Run:
+    async def run(self, work: Workload, interruption: Interruption) -> Run:
         """Scan all targets and return the run: each target has a row, also after a signal.
 
         Raises:
             Unwritable: The results cannot be written; everything was stopped.
             ReaderGone: The reader of stdout went away; everything was stopped.
         """
-        self._tally = Tally(len(targets), asyncio.get_running_loop().time())
+        total = len(work.items) + len(work.ended)
+        self._tally = Tally(total, asyncio.get_running_loop().time())
         run = Run(
             rows=(),
-            started_at=time.time(),
+            name=work.name,
+            started_at=time.time() if work.started_at is None else work.started_at,
             base_url=self.client.base_url,
-            options=self.plan.options,
+            options=self.manner.options,
         )
         self.results.begin(run)
-        title = f"Scanning {counted(len(targets), 'site')} at {self.client.base_url}"
-        quiet, keep = self.plan.verbosity != 0, self.plan.is_kept
+        self._take_over(work.ended)
+        title = f"Scanning {counted(len(work.items), 'site')} at {self.client.base_url}"
+        quiet, keep = self.manner.verbosity != 0, self.manner.is_kept
         async with shown(self._tally, title=title, quiet=quiet, keep=keep):
-            group = self._group()
+            group = self._group(work.journal)
             # The outcomes of a stopped group are picked up after its block.
             with contextlib.suppress(_Stopped):
                 async with group:
-                    group.feed(targets)
-                    await _unless_stopped(self._pick_up(group), interruption)
+                    group.feed(work.items)
+                    await self._until_ended(group, interruption)
             await self._pick_up(group)
         if self._failure is not None:
             raise self._failure
@@ -106,17 +128,44 @@ class Bulk:
             throttled=tuple(self.throttling.spans),
         )
 
-    def _group(self) -> ScanGroup:
-        plan = self.plan
+    def _group(self, journal: Journal | None) -> ScanGroup:
+        manner = self.manner
         return ScanGroup(
             self.client,
-            options=plan.options,
-            max_active=plan.max_active,
-            scan_timeout=plan.scan_timeout,
-            run_timeout=plan.run_timeout,
+            options=manner.options,
+            max_active=manner.max_active,
+            scan_timeout=manner.scan_timeout,
+            run_timeout=manner.run_timeout,
             on_event=self._hear,
-            polling=PollPolicy(speed=plan.speed),
+            polling=manner.polling,
+            journal=journal,
         )
+
+    def _take_over(self, ended: Sequence[Outcome]) -> None:
+        """Count and write what is known already, so that the results are those of the whole run."""
+        for outcome in ended:
+            self._rows[outcome.index] = Row.of(outcome)
+            risk = outcome.risk if isinstance(outcome, Done) else None
+            self._tally.end(outcome.index, outcome.word, outcome.target, risk)
+            self.results.hear(ScanFinished(outcome=outcome))
+
+    async def _until_ended(self, group: ScanGroup, interruption: Interruption) -> None:
+        """Pick up all outcomes; a signal drains the group first."""
+        interruption.is_handled = True
+        picking = asyncio.ensure_future(self._pick_up(group))
+        signal = asyncio.ensure_future(interruption.requested.wait())
+        try:
+            await asyncio.wait({picking, signal}, return_when=asyncio.FIRST_COMPLETED)
+            if not picking.done():
+                streams.say(
+                    "bestdefense: stopping: what was sent is still written down; "
+                    "a second signal ends at once"
+                )
+                await group.drain(DRAIN_TIMEOUT)
+            await picking
+        finally:
+            signal.cancel()
+            picking.cancel()
 
     async def _pick_up(self, group: ScanGroup) -> None:
         async for outcome in group:
@@ -143,24 +192,7 @@ class Bulk:
     def _end(self, outcome: Outcome) -> None:
         risk = outcome.risk if isinstance(outcome, Done) else None
         self._tally.end(outcome.index, outcome.word, outcome.target, risk)
-        if self.plan.verbosity > 0:
+        if self.manner.verbosity > 0:
             counts = {} if risk is None else risk.as_dict()
             said = counts_text(counts) if isinstance(outcome, Done) else str(outcome.error)
             streams.say(f"{outcome.word:11}  {visible(outcome.target)}  {said}")
-
-
-async def _unless_stopped(work: Coroutine[Any, Any, None], interruption: Interruption) -> None:
-    """Do the work; at the first signal cancel it and raise `_Stopped`."""
-    interruption.is_handled = True
-    task = asyncio.ensure_future(work)
-    signal = asyncio.ensure_future(interruption.requested.wait())
-    try:
-        await asyncio.wait({task, signal}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        signal.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
-    if task.cancelled():
-        raise _Stopped
-    await task

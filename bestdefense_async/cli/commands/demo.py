@@ -14,8 +14,8 @@ from bestdefense_async.cli.running import Interruption, run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bestdefense_async.cli.judging import Judging
     from bestdefense_async.cli.results import Results
-    from bestdefense_async.cli.verdict_options import Judging
     from bestdefense_async.sandbox import Sandbox
 
 FOLDER: Final = Path("bestdefense-demo")
@@ -53,7 +53,7 @@ def command(sites: int) -> int:
 
 def _judging() -> Judging:
     """Return where results go, having made the folder."""
-    from bestdefense_async.cli.verdict_options import Judging
+    from bestdefense_async.cli.judging import Judging
     from bestdefense_async.output.gate import Policy
 
     problem = ""
@@ -75,24 +75,25 @@ def _judging() -> Judging:
 
 async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) -> int:
     from bestdefense_async import BestDefense, ScanOptions
-    from bestdefense_async.cli.bulk import SANDBOX_SPEED, Bulk, Plan
+    from bestdefense_async.cli.bulk import SANDBOX_SPEED, Bulk, Manner, Workload
     from bestdefense_async.cli.throttling import Throttling
+    from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.orchestration import Target
 
     names = sandbox.hostnames
     if len(names) > 1:
         sandbox.script(names[len(names) // 2], duration=float("inf"))
-    plan = Plan(
+    manner = Manner(
         options=ScanOptions(intensity="quick"),
         max_active=len(names),
         scan_timeout=_PATIENCE,
-        speed=SANDBOX_SPEED,
+        polling=PollPolicy(speed=SANDBOX_SPEED),
         is_kept=True,
     )
     throttling = Throttling()
     async with BestDefense(sandbox.token, sandbox.url, hooks=(throttling,)) as bd:
-        bulk = Bulk(bd, plan, results, throttling)
-        run = await bulk.run([Target(name) for name in names], interruption)
+        bulk = Bulk(bd, manner, results, throttling)
+        run = await bulk.run(Workload(items=[Target(name) for name in names]), interruption)
     return results.conclude(run, is_interrupted=bool(interruption.count))
 
 

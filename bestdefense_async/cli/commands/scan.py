@@ -9,15 +9,16 @@ import click
 
 from bestdefense_async.cli import params, streams
 from bestdefense_async.cli.connection import ApiCommand, Connection, connected, connection
-from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.running import Interruption, run_async
-from bestdefense_async.cli.verdict_options import Judging, judged
-from bestdefense_async.errors import ConfigError, UnknownSite
+from bestdefense_async.cli.verdict_options import judged
+from bestdefense_async.errors import ConfigError
 from bestdefense_async.output.text import counted
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.target_args import Targets
-    from bestdefense_async.models import ScanOptions, Site
+    from bestdefense_async.cli.bulk import Manner
+    from bestdefense_async.cli.judging import Judging
+    from bestdefense_async.cli.recording import NewRun, ResumedRun
+    from bestdefense_async.models import ScanOptions
 
 
 @click.command("scan", cls=ApiCommand)
@@ -52,7 +53,8 @@ if TYPE_CHECKING:
 )
 @click.option("--timeout", type=params.SECONDS, help="Longest time for one scan, like 2h.")
 @click.option("--run-timeout", type=params.SECONDS, help="Longest time for the whole run.")
-@click.option("--dry-run", is_flag=True, help="Resolve the targets, start nothing.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was left before its end.")
+@click.option("--dry-run", is_flag=True, help="Show what would be started, and start nothing.")
 @click.option(
     "--confirm-over",
     type=params.count(),
@@ -67,64 +69,118 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
     """Scan sites and wait for the results.
 
     A TARGET is a host name, a URL or a site id. Results go to stdout, everything else to stderr.
+    Each run is recorded as it happens: after Ctrl-C, a reboot or a crash it can be resumed, and no
+    scan is started twice.
 
     \b
       bestdefense scan www.example.com --fail-on high
       bestdefense scan -l hosts.txt -o report.html -o run.jsonl
+      bestdefense scan --resume last
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.target_args import collect
-    from bestdefense_async.models import ScanOptions
+    from bestdefense_async.cli.judging import Judging
 
     streams.require_stdout()
     asked = connection()
     judging = Judging.from_words(words)
+    asked.check()
+    if words["resume"] is None:
+        run: NewRun | ResumedRun = _new_run(targets, listing, words)
+    else:
+        run = _resumed_run(targets, listing, words)
+    manner = _manner(asked, run.options, words)
+    if words["dry_run"]:
+        from bestdefense_async.cli.dry_run import dry_run
+
+        return dry_run(asked, run, manner, words["form"])
+    from bestdefense_async.cli.planning import plan_of, said
+
+    plan = plan_of(run, manner)
+    plan.check(run_timeout=manner.run_timeout, scan_timeout=manner.scan_timeout)
+    _confirm(plan.creations, words["confirm_over"], is_agreed=words["yes"])
+    if manner.verbosity >= 0:
+        streams.say(f"bestdefense: {said(plan)}")
+    return _scan(asked, run, manner, judging)
+
+
+def _new_run(targets: tuple[str, ...], listing: str | None, words: dict[str, Any]) -> NewRun:
+    from bestdefense_async.cli.recording import NewRun
+    from bestdefense_async.cli.target_args import collect
+    from bestdefense_async.models import ScanOptions
+
     options = ScanOptions(types=words["types"], intensity=words["intensity"], mode=words["mode"])
     if "security" not in options.types and (options.intensity or options.mode):
         raise ConfigError("--intensity and --mode belong to a security scan: add it to --type.")
-    asked.check()
     found = collect(targets, listing)
     if found.repeated:
         verb = "is" if found.repeated == 1 else "are"
         streams.say(
             f"bestdefense: {counted(found.repeated, 'repeated target')} {verb} scanned once"
         )
-    if words["dry_run"]:
-        return _dry_run(asked, found, words["form"])
-    _confirm(len(found.unique), words["confirm_over"], is_agreed=words["yes"])
-    return _scan(asked, found, options, judging, words)
+    return NewRun(found.unique, options)
 
 
-def _scan(
-    asked: Connection,
-    found: Targets,
-    options: ScanOptions,
-    judging: Judging,
-    words: dict[str, Any],
-) -> int:
-    from bestdefense_async.cli.results import Results
+def _resumed_run(
+    targets: tuple[str, ...], listing: str | None, words: dict[str, Any]
+) -> ResumedRun:
+    """Return the run to go on with; what it scans and how was decided when it began.
+
+    Raises:
+        ConfigError: Something is asked for that the run has decided.
+        JournalError: There is no such run, or it cannot be read.
+    """
+    from bestdefense_async.cli.recording import ResumedRun
+
+    context = click.get_current_context()
+    given = [
+        f"--{name.removesuffix('s')}"
+        for name in ("types", "intensity", "mode")
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    given += ["targets"] if targets else []
+    given += ["--list"] if listing is not None else []
+    if given:
+        raise ConfigError(
+            f"--resume goes on with the targets and the options of the run: "
+            f"leave out {' and '.join(given)}."
+        )
+    return ResumedRun.find(words["resume"])
+
+
+def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> Manner:
+    from bestdefense_async.cli.bulk import SANDBOX_SPEED, Manner
+    from bestdefense_async.core.polling import PollPolicy
 
     verbosity = -1 if words["quiet"] else words["verbose"]
     if verbosity > 1:
         streams.log_requests()
+    return Manner(
+        options=options,
+        max_active=words["max_active"],
+        scan_timeout=words["timeout"],
+        run_timeout=words["run_timeout"],
+        polling=PollPolicy(speed=SANDBOX_SPEED if asked.is_sandbox else 1.0),
+        verbosity=verbosity,
+    )
+
+
+def _scan(asked: Connection, run: NewRun | ResumedRun, manner: Manner, judging: Judging) -> int:
+    from bestdefense_async.cli.results import Results
 
     async def work(interruption: Interruption) -> int:
-        from bestdefense_async.cli.bulk import SANDBOX_SPEED, Bulk, Plan
+        from bestdefense_async.cli.bulk import Bulk
         from bestdefense_async.cli.throttling import Throttling
 
         throttling = Throttling()
-        plan = Plan(
-            options=options,
-            max_active=words["max_active"],
-            scan_timeout=words["timeout"],
-            run_timeout=words["run_timeout"],
-            speed=SANDBOX_SPEED if asked.is_sandbox else 1.0,
-            verbosity=verbosity,
-        )
         with Results(judging) as results:
-            async with asked.client(hooks=(throttling,)) as bd:
-                bulk = Bulk(bd, plan, results, throttling)
-                run = await bulk.run(found.unique, interruption)
-            return results.conclude(run, is_interrupted=bool(interruption.count))
+            async with (
+                asked.client(hooks=(throttling,)) as bd,
+                run.opened(asked, bd) as workload,
+            ):
+                bulk = Bulk(bd, manner, results, throttling)
+                ended = await bulk.run(workload, interruption)
+            return results.conclude(
+                ended, is_interrupted=bool(interruption.count), resume=workload.name
+            )
 
     return run_async(work)
 
@@ -143,39 +199,3 @@ def _confirm(count: int, most: int | None, *, is_agreed: bool) -> None:
             f"{count} scans would be started, more than --confirm-over {most}: add -y to agree."
         )
     click.confirm(f"Start {count} scans?", abort=True, err=True)
-
-
-def _dry_run(asked: Connection, found: Targets, form: str) -> int:
-    """Show which sites the targets name; exit 0 when all do, 3 when some do, 2 when none does."""
-
-    async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.records import emit
-        from bestdefense_async.errors import TargetError
-        from bestdefense_async.orchestration.site_index import SiteIndex
-
-        async with asked.client() as bd:
-            sites = await bd.sites.list()
-
-        async def listed() -> tuple[Site, ...]:
-            return sites
-
-        index, known = SiteIndex(listed), {site.id.lower() for site in sites}
-        records, refused = [], 0
-        for target in found.unique:
-            try:
-                site_id = await index.resolve(target)
-                if site_id.lower() not in known:
-                    raise UnknownSite(f"No site of this organization has the id {target.text}.")
-                records.append({"target": target.text, "site_id": site_id})
-            except TargetError as error:
-                refused += 1
-                streams.say(f"bestdefense: {error}")
-        emit("targets", records, form)
-        rest = f", {counted(refused, 'target')} cannot be scanned" if refused else ""
-        streams.say(
-            f"dry run: {counted(len(records), 'scan')} would be started{rest}; nothing was sent "
-            "but the question which sites there are"
-        )
-        return Exit.OK if not refused else Exit.INCOMPLETE if records else Exit.USAGE
-
-    return run_async(work)

@@ -1,0 +1,186 @@
+"""`bestdefense runs`: the records of bulk runs on this machine."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bestdefense_async.cli import params, streams
+from bestdefense_async.cli.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.records import FORMAT, emit
+from bestdefense_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bestdefense_async.cli.running import Interruption
+    from bestdefense_async.orchestration import Outcome, RunInfo, SqliteJournal
+
+
+@click.group("runs")
+def command() -> None:
+    """List, show and prune the records of runs, and settle what is unknown.
+
+    Where a RUN is asked for: its name, the beginning of it, `last`, or a file.
+    """
+
+
+@command.command("list")
+@FORMAT
+def list_runs(form: str) -> int:
+    """List the runs on this machine, the newest first."""
+    from bestdefense_async.cli.recording import run_store
+
+    streams.require_stdout()
+    emit("runs", [_info_record(info) for info in run_store().list()], form)
+    return Exit.OK
+
+
+@command.command("show")
+@click.argument("name", metavar="RUN")
+@FORMAT
+def show_run(name: str, form: str) -> int:
+    """Show how each target of a run ended, or where it stands."""
+    from bestdefense_async.cli.recording import ResumedRun
+    from bestdefense_async.output.text import counted, moment
+
+    streams.require_stdout()
+    run = ResumedRun.find(name)
+    emit("targets", [_outcome_record(each) for each in run.snapshot.outcomes], form)
+    record = run.snapshot.run
+    streams.say(
+        f"run {run.path.stem}: {counted(run.total, 'target')} at {record.base_url}, begun "
+        f"{moment(record.created_at)}, {run.creations} to start, {run.follows} to follow"
+    )
+    return Exit.OK
+
+
+@command.command("prune")
+@click.option("--keep", type=params.count(), help="Keep this many of the newest runs.")
+@click.option("--older-than", type=params.SECONDS, help="Delete only runs older than this: 30d.")
+@click.option("--incomplete", is_flag=True, help="Delete runs that could be resumed, too.")
+@FORMAT
+def prune_runs(keep: int | None, older_than: float | None, form: str, *, incomplete: bool) -> int:
+    """Delete the records of old runs, and list what was deleted.
+
+    Runs that another process holds are never deleted, and those that could be resumed only with
+    --incomplete.
+    """
+    from bestdefense_async.cli.recording import run_store
+
+    streams.require_stdout()
+    if keep is None and older_than is None:
+        raise ConfigError("Say what to delete: --older-than 30d, --keep 20, or both.")
+    deleted = run_store().prune(
+        keep=keep, older_than=older_than, now=time.time(), include_incomplete=incomplete
+    )
+    emit("runs", [_info_record(info) for info in deleted], form)
+    streams.say(f"bestdefense: {len(deleted)} deleted")
+    return Exit.OK
+
+
+@command.command("reconcile", cls=ApiCommand)
+@click.argument("name", metavar="RUN")
+@click.option(
+    "--start-again",
+    "gone",
+    multiple=True,
+    metavar="TARGET",
+    help="You have looked and there is no scan of it: start it when the run is resumed.",
+)
+@FORMAT
+@connected
+def reconcile_run(name: str, gone: tuple[str, ...], form: str) -> int:
+    """Look for scans whose creation was sent and never answered.
+
+    A report of the same site and time that nothing else explains is taken for the lost one, and is
+    followed when the run is resumed. Exit 3 when something stays unknown.
+    """
+    from bestdefense_async.cli.running import run_async
+
+    streams.require_stdout()
+    asked = connection()
+    asked.check()
+
+    async def work(_: Interruption) -> int:
+        from bestdefense_async.cli.recording import ResumedRun
+        from bestdefense_async.orchestration.reconcile import reconcile
+
+        run = ResumedRun.find(name)
+        async with asked.client() as bd, run.opened(asked, bd) as workload:
+            journal = workload.journal
+            await _forget(journal, gone)
+            settlements = await reconcile(bd.reports, journal)
+        records = [
+            {
+                "target": each.lost.target,
+                "site_id": each.lost.site_id,
+                "report_id": each.report_id,
+                "result": each.reason,
+            }
+            for each in settlements
+        ]
+        emit("targets", records, form)
+        found = sum(each.report_id is not None for each in settlements)
+        unknown = len(settlements) - found
+        streams.say(
+            f"bestdefense: {found} found, {unknown} still unknown"
+            + (f"; go on with: bestdefense scan --resume {run.path.stem}" if found or gone else "")
+        )
+        return Exit.INCOMPLETE if unknown else Exit.OK
+
+    return run_async(work)
+
+
+async def _forget(journal: SqliteJournal, targets: Sequence[str]) -> None:
+    """Take a person's word that there is no scan of these targets.
+
+    Raises:
+        ConfigError: One of them is not unknown in this run.
+    """
+    if not targets:
+        return
+    lost = {each.target: each.index for each in await journal.unknowns()}
+    wrong = [target for target in targets if target not in lost]
+    if wrong:
+        raise ConfigError(f"{wrong[0]!r} is not unknown in this run: nothing was changed.")
+    for target in targets:
+        await journal.forget(lost[target])
+
+
+def _info_record(info: RunInfo) -> dict[str, Any]:
+    from bestdefense_async.output.text import moment
+
+    counts = {word: info.counts.get(word, 0) for word in ("done", "failed", "unknown")}
+    return {
+        "run": info.name,
+        "started": None if info.created_at is None else moment(info.created_at),
+        "host": info.base_url,
+        "kind": info.kind,
+        **counts,
+        "not_started": info.counts.get("not_started", 0),
+        "state": next(_states(info)),
+    }
+
+
+def _states(info: RunInfo) -> Iterator[str]:
+    """Yield what can be said about a run, the most important first."""
+    if info.problem is not None:
+        yield f"unreadable: {info.problem}"
+    if info.is_held:
+        yield "running"
+    yield "complete" if info.is_complete else "can be resumed"
+
+
+def _outcome_record(outcome: Outcome) -> dict[str, Any]:
+    error = getattr(outcome, "error", None)
+    return {
+        "target": outcome.target,
+        "outcome": outcome.word,
+        "site_id": outcome.site_id,
+        "report_id": outcome.report_id,
+        "error": None if error is None else str(error),
+    }
