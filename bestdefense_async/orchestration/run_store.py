@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
-from bestdefense_async.errors import ConfigError, JournalBusy, JournalError
+from bestdefense_async.errors import ConfigError, JournalBusy, JournalError, clean_text
 from bestdefense_async.orchestration import journal_file
 from bestdefense_async.orchestration.journal_reads import count_outcomes, durations
 from bestdefense_async.orchestration.journal_run import read_run
@@ -105,9 +105,10 @@ class RunStore:
             return paths[fitting[0]]
         if fitting:
             raise JournalError(f"{name} fits {len(fitting)} runs: {_some(fitting)}.")
+        shown = clean_text(repr(name), longest=80)
         if paths:
-            raise JournalError(f"There is no run or file {name!r}; runs are {_some(list(paths))}.")
-        raise JournalError(f"There is no file {name!r}, and no run in {self.directory}.")
+            raise JournalError(f"There is no run or file {shown}; runs are {_some(list(paths))}.")
+        raise JournalError(f"There is no file {shown}, and no run in {self.directory}.")
 
     def list(self) -> tuple[RunInfo, ...]:
         """Return all runs, the newest first, those that cannot be read with their problem."""
