@@ -133,6 +133,14 @@ def connected(function: F) -> F:
     """Give a command the options of a connection; `connection()` reads them."""
     for option in (
         click.option(
+            "-v",
+            "--verbose",
+            count=True,
+            expose_value=False,
+            callback=_tell_requests,
+            help="Tell more on stderr, like each outcome; -vv each request.",
+        ),
+        click.option(
             "--token-file",
             metavar="FILE",
             expose_value=False,
@@ -152,6 +160,12 @@ def connected(function: F) -> F:
     return function
 
 
+def _tell_requests(context: click.Context, parameter: click.Parameter, value: int) -> None:
+    context.meta[str(parameter.name)] = value
+    if value > 1:
+        streams.log_requests()
+
+
 def _keep(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     name = str(parameter.name)
     context.meta[name] = value
@@ -160,6 +174,11 @@ def _keep(context: click.Context, parameter: click.Parameter, value: str | None)
     files: object = context.default_map
     if source is click.core.ParameterSource.DEFAULT_MAP and isinstance(files, FileSettings):
         context.meta[f"{name} file"] = files.origin(name)
+
+
+def verbosity() -> int:
+    """Return how often the current command was asked to tell more."""
+    return int(click.get_current_context().meta.get("verbose", 0))
 
 
 def connection() -> Connection:
