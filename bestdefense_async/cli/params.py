@@ -25,6 +25,7 @@ SEVERITY_WORDS: Final = ("critical", "high", "medium", "low", "informational")
 FAIL_ON_WORDS: Final = ("critical", "high", "medium", "low", "none")
 INTENSITY_WORDS: Final = ("quick", "standard", "thorough")
 MODE_WORDS: Final = ("analog", "ai")
+CADENCE_WORDS: Final = ("daily", "weekly", "monthly")
 TYPE_WORDS: Final = ("security", "seo", "dns", "whois")
 
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")

@@ -25,8 +25,20 @@ FORMAT = click.option(
 )
 
 
-def emit(name: str, records: Sequence[Mapping[str, Any]], form: str) -> None:
+def emit(
+    name: str,
+    records: Sequence[Mapping[str, Any]],
+    form: str,
+    *,
+    columns: Sequence[str] | None = None,
+) -> None:
     """Write records to stdout as a table, one JSON document, or one JSON object a line.
+
+    Args:
+        name: What the records are, in the JSON document.
+        records: All with the same members.
+        form: table, json or jsonl.
+        columns: Members that fit into a table's width; None for all.
 
     Raises:
         ReaderGone: The reader of stdout went away.
@@ -40,7 +52,8 @@ def emit(name: str, records: Sequence[Mapping[str, Any]], form: str) -> None:
             line = {"schema_version": SCHEMA_VERSION, **record}
             streams.put(dumps(line) + "\n")
     else:
-        streams.put(table(records))
+        shown = columns if columns is not None else list(records[0]) if records else []
+        streams.put(table([{name: record[name] for name in shown} for record in records]))
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:
@@ -63,4 +76,6 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        value = ", ".join(map(str, value)) or "-"
     return visible(value, longest=120)

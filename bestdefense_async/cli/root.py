@@ -17,11 +17,17 @@ CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_w
 _COMMANDS: Mapping[str, str] = {
     "scan": "scan",
     "gate": "gate",
+    "report": "report",
+    "runs": "runs",
     "sites": "sites",
     "reports": "reports",
+    "schedules": "schedules",
+    "remediation": "remediation",
+    "network": "network",
     "sandbox": "sandbox",
     "demo": "demo",
     "auth": "auth",
+    "spec": "spec",
     "completion": "completion",
 }
 """Name of each command, and the module of `commands` that holds it under the name `command`."""

@@ -1,0 +1,171 @@
+"""`bestdefense remediation`: have findings repaired by AI, and see what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bestdefense_async.cli import params, streams
+from bestdefense_async.cli.connection import ApiCommand, Connection, connected, connection
+from bestdefense_async.cli.records import FORMAT, emit
+from bestdefense_async.cli.running import Interruption, run_async
+from bestdefense_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bestdefense_async.cli.repairs import Asked
+    from bestdefense_async.models import Remediation
+
+_COLUMNS = ("id", "stage", "weakness", "created_at", "pull_request_url")
+
+
+@click.group("remediation")
+def command() -> None:
+    """Trigger AI remediations, and see at which stage they are."""
+
+
+@command.command("list", cls=ApiCommand)
+@click.option("--stage", help="Only those at this stage: Review, Approved, Blocked or Rejected.")
+@connected
+@FORMAT
+def list_remediations(stage: str | None, form: str) -> int:
+    """List all remediations of the organization; the credits left go to stderr."""
+    streams.require_stdout()
+    client = connection().client
+
+    async def work(_: Interruption) -> int:
+        from bestdefense_async.models import Stage
+
+        async with client() as bd:
+            listed = await bd.remediation.list()
+        wanted = None if stage is None else Stage(stage)
+        shown = [one for one in listed.remediations if wanted is None or one.stage == wanted]
+        emit("remediations", [_record(one) for one in shown], form, columns=_COLUMNS)
+        if not shown:
+            streams.say("There are no remediations." if stage is None else f"None is {wanted}.")
+        if listed.credits_remaining is not None:
+            streams.say(f"credits left: {listed.credits_remaining}")
+        return 0
+
+    return run_async(work)
+
+
+@command.command("show", cls=ApiCommand)
+@click.argument("remediation_id")
+@connected
+@FORMAT
+def show_remediation(remediation_id: str, form: str) -> int:
+    """Show one remediation: its stage, and its pull request."""
+    streams.require_stdout()
+    client = connection().client
+
+    async def work(_: Interruption) -> int:
+        async with client() as bd:
+            found = await bd.remediation.show(remediation_id)
+        emit("remediations", [_record(found)], form)
+        return 0
+
+    return run_async(work)
+
+
+@command.command("trigger", cls=ApiCommand)
+@click.argument("report_id", required=False)
+@click.option("--finding", "finding_id", metavar="ID", help="The finding of REPORT_ID to repair.")
+@click.option("--weakness", metavar="NAME", help="Or all its findings of this weakness type.")
+@click.option("--from", "run", metavar="RUN", help="Or the findings of a saved run, like `last`.")
+@click.option(
+    "--min-severity",
+    type=click.Choice(params.SEVERITY_WORDS),
+    default="high",
+    show_default=True,
+    help="Least severity to repair, with --from; unknown ones are always repaired.",
+)
+@click.option(
+    "--per",
+    type=click.Choice(("finding", "weakness")),
+    default="finding",
+    show_default=True,
+    help="With --from: one remediation for each finding, or for each weakness type of a report.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be triggered, and trigger nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before credits are spent.")
+@connected
+@FORMAT
+def trigger(report_id: str | None, **words: Any) -> int:  # noqa: ANN401  # click's options
+    """Trigger remediations, each for a credit.
+
+    What has a remediation already, at whatever stage, is not triggered again, and a trigger whose
+    answer is lost is not sent again. When the credits are spent the rest is not triggered: exit 3.
+
+    \b
+      bestdefense remediation trigger REPORT_ID --finding ID
+      bestdefense remediation trigger --from last --min-severity high --dry-run
+      bestdefense remediation trigger --from run.jsonl --per weakness -y
+    """  # noqa: D301  # \b is click's mark for text it must not fill
+    streams.require_stdout()
+    asked_of = connection()
+    asked_of.check()
+    from bestdefense_async.cli.repairs import agree
+    from bestdefense_async.cli.triggering import Triggering
+
+    triggering = Triggering(_asked(asked_of, report_id, words), words["form"])
+
+    async def look(_: Interruption) -> int:
+        async with asked_of.client() as bd:
+            await triggering.look(bd)
+        return 0
+
+    async def go(interruption: Interruption) -> int:
+        async with asked_of.client() as bd:
+            return await triggering.trigger(bd, interruption)
+
+    code = run_async(look)
+    if code or words["dry_run"]:
+        if not code:
+            triggering.tell_plan()
+        return code
+    agree(len(triggering.missing), triggering.credits_remaining, is_agreed=words["yes"])
+    return run_async(go)
+
+
+def _asked(asked_of: Connection, report_id: str | None, words: dict[str, Any]) -> Asked:
+    """Return what is to be repaired.
+
+    Raises:
+        ConfigError: It is not said in exactly one way, or the run is of another host.
+        JournalError: There is no such run, or it cannot be read.
+    """
+    from bestdefense_async.cli.repairs import Asked, asked_by
+    from bestdefense_async.orchestration.repairs import Repair
+
+    finding_id, weakness, name = words["finding_id"], words["weakness"], words["run"]
+    if name is None:
+        if report_id is None or (finding_id is None) == (weakness is None):
+            raise ConfigError("Give a REPORT_ID with --finding or --weakness, or give --from RUN.")
+        repair = Repair(report_id=report_id, finding_id=finding_id, weakness=weakness)
+        return Asked(repairs=(repair,), unnamed=0)
+    if (report_id, finding_id, weakness) != (None, None, None):
+        raise ConfigError("--from RUN has its own reports and findings: give nothing beside it.")
+    from bestdefense_async.cli.run_source import load_run
+    from bestdefense_async.config import base_url_from
+
+    run = load_run(name)
+    here = str(base_url_from(asked_of.base_url))
+    if run.base_url not in {"", here}:
+        raise ConfigError(
+            f"That run is of {run.base_url}, not of {here}: its ids mean nothing here."
+        )
+    return asked_by(run, min_severity=words["min_severity"], per=words["per"])
+
+
+def _record(remediation: Remediation) -> dict[str, Any]:
+    created_at = remediation.created_at
+    return {
+        "id": remediation.id,
+        "stage": None if remediation.stage is None else str(remediation.stage),
+        "weakness": remediation.weakness,
+        "finding_id": remediation.finding_id,
+        "report_id": remediation.report_id,
+        "created_at": None if created_at is None else created_at.isoformat(),
+        "pull_request_url": remediation.pull_request_url,
+    }

@@ -1,0 +1,197 @@
+"""Many AI remediations at once, each of which costs a credit.
+
+What already has a remediation is not triggered again, and a trigger whose answer is lost is not
+sent again: both would pay twice for one repair. When the credits are spent, or the server says
+that the organization may not do this at all, everything that is still to come is told so without
+being sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from bestdefense_async.errors import (
+    AuthError,
+    BestDefenseError,
+    OutcomeUnknown,
+    PermissionDenied,
+    ProvisionalRoute,
+    QuotaExceeded,
+    RunStopped,
+    Sent,
+)
+from bestdefense_async.models import Remediation, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from bestdefense_async.resources.remediation import Remediations
+
+AT_ONCE = 8
+"""Triggers under way at the same time: so many may be refused after the last credit."""
+
+
+@frozen(kw_only=True)
+class Repair:
+    """One wanted remediation: of a finding, or of all findings of a weakness in a report."""
+
+    report_id: str
+    finding_id: str | None = None
+    """None for the whole weakness."""
+    weakness: str | None = None
+    covers: tuple[str, ...] = ()
+    """Ids of the findings it is about, where it is about a whole weakness and they are known."""
+    severity: Severity | None = None
+    """The worst one it is about."""
+    target: str = ""
+    """The site, for people."""
+
+    @property
+    def key(self) -> tuple[str | None, ...]:
+        """What makes two repairs the same."""
+        if self.finding_id is not None:
+            return self.report_id, self.finding_id
+        return self.report_id, None, self.weakness
+
+
+class Word(enum.StrEnum):
+    """How a wanted remediation ended."""
+
+    TRIGGERED = "triggered"
+    EXISTS = "exists"
+    """It, or one for its whole weakness, had been triggered before."""
+    REFUSED = "refused"
+    """The server said no to this one."""
+    UNKNOWN = "unknown"
+    """It was sent and its answer is lost: look before it is sent again."""
+    NOT_TRIGGERED = "not_triggered"
+    """It was not sent, or credits or permission were lacking."""
+
+
+@frozen(kw_only=True)
+class Repaired:
+    """What became of one wanted remediation."""
+
+    repair: Repair
+    word: Word
+    remediation: Remediation | None = None
+    error: BestDefenseError | None = None
+    """Why it was not triggered; None when it was, or had been before."""
+
+
+class RepairRun:
+    """Triggers remediations, a few at a time and in order.
+
+    Args:
+        remediations: The client's `remediation`.
+        credits_remaining: Credits known to be left, None when it is not known.
+    """
+
+    def __init__(self, remediations: Remediations, *, credits_remaining: int | None = None) -> None:
+        self._remediations = remediations
+        self._stopped: BestDefenseError | None = None
+        self.credits_remaining: int | None = credits_remaining
+        """What the server said last, None when it has not said."""
+        self._note_credits(credits_remaining)
+
+    def stop(self, reason: BestDefenseError) -> None:
+        """Send no further trigger; those under way are waited for."""
+        self._stopped = self._stopped or reason
+
+    async def run(self, repairs: Iterable[Repair], tell: Callable[[Repaired], object]) -> None:
+        """Trigger each repair once; `tell` is called once for each, as they end.
+
+        Raises:
+            ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
+        """
+        waiting = iter(repairs)
+
+        async def work() -> None:
+            for repair in waiting:
+                tell(await self._ended(repair))
+
+        workers = [asyncio.ensure_future(work()) for _ in range(AT_ONCE)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _ended(self, repair: Repair) -> Repaired:
+        if self._stopped is not None:
+            return Repaired(repair=repair, word=Word.NOT_TRIGGERED, error=self._stopped)
+        weakness = repair.weakness if repair.finding_id is None else None
+        try:
+            triggered = await self._remediations.trigger(
+                repair.report_id, finding_id=repair.finding_id, weakness=weakness
+            )
+        except ProvisionalRoute:
+            raise
+        except BestDefenseError as error:
+            self._note_refusal(error)
+            return Repaired(repair=repair, word=_word(error), error=error)
+        self._note_credits(triggered.credits_remaining)
+        return Repaired(repair=repair, word=Word.TRIGGERED, remediation=triggered.remediation)
+
+    def _note_credits(self, remaining: int | None) -> None:
+        if remaining is None:
+            return
+        # Answers may overtake each other; what is spent does not come back meanwhile.
+        known = self.credits_remaining
+        self.credits_remaining = remaining if known is None else min(known, remaining)
+        if self.credits_remaining <= 0:
+            self.stop(RunStopped("No AI remediation credits are left."))
+
+    def _note_refusal(self, error: BestDefenseError) -> None:
+        """Stop after a refusal that would meet every other trigger, too."""
+        if isinstance(error, QuotaExceeded):
+            self.credits_remaining = 0
+        is_for_all = isinstance(error, PermissionDenied) and error.is_plan is not None
+        if is_for_all or isinstance(error, QuotaExceeded | AuthError):
+            self.stop(error)
+
+
+def _word(error: BestDefenseError) -> Word:
+    if isinstance(error, OutcomeUnknown):
+        return Word.UNKNOWN
+    if isinstance(error, QuotaExceeded) or error.sent is Sent.NO:
+        return Word.NOT_TRIGGERED
+    return Word.REFUSED
+
+
+def without_existing(
+    repairs: Iterable[Repair], existing: Iterable[Remediation]
+) -> tuple[tuple[Repair, ...], tuple[Repaired, ...]]:
+    """Return what is still to be triggered, each once, and what has been triggered before.
+
+    A finding is covered by a remediation of its own, or by one of its whole weakness in the same
+    report; a weakness also when each of its findings is. The stage does not matter: a rejected one
+    is not asked for again by itself.
+    """
+    known: dict[tuple[str | None, ...], Remediation] = {}
+    for one in existing:
+        if one.finding_id is not None:
+            known[one.report_id, one.finding_id] = one
+        else:
+            known[one.report_id, None, one.weakness] = one
+    missing: dict[tuple[str | None, ...], Repair] = {}
+    covered: dict[tuple[str | None, ...], Repaired] = {}
+    for repair in repairs:
+        group = (repair.report_id, None, repair.weakness)
+        members = [known.get((repair.report_id, finding_id)) for finding_id in repair.covers]
+        found = known.get(repair.key) or known.get(group) or _last_of_all(members)
+        if found is not None:
+            covered[repair.key] = Repaired(repair=repair, word=Word.EXISTS, remediation=found)
+        else:
+            missing.setdefault(repair.key, repair)
+    return tuple(missing.values()), tuple(covered.values())
+
+
+def _last_of_all(members: list[Remediation | None]) -> Remediation | None:
+    """Return the last of the members when there are some and none of them is missing."""
+    return members[-1] if members and None not in members else None
