@@ -11,7 +11,9 @@ from bestdefense_async.core.limits import Limit
 from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.retry import RetryPolicy
 from bestdefense_async.core.route import ROUTES
+from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import ConfigError
+from bestdefense_async.polling.registry import PollSchedulers
 from bestdefense_async.resources.agents import Agents
 from bestdefense_async.resources.network import Network
 from bestdefense_async.resources.registrations import Registrations
@@ -30,7 +32,7 @@ from bestdefense_async.transport.throttle import Throttles
 from bestdefense_async.transport.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
     from pathlib import Path
     from ssl import SSLContext
     from types import TracebackType
@@ -38,21 +40,29 @@ if TYPE_CHECKING:
     import aiohttp
 
     from bestdefense_async.config import BaseUrl
+    from bestdefense_async.models import Progress
+    from bestdefense_async.polling.scheduler import PollScheduler
 
 
 class View:
     """The API as one token sees it."""
 
-    def __init__(self, shared: Shared, base_url: BaseUrl, token: TokenSource) -> None:
+    def __init__(
+        self, shared: Shared, schedulers: PollSchedulers, base_url: BaseUrl, token: TokenSource
+    ) -> None:
         self._shared = shared
+        self._schedulers = schedulers
+        self._token = Secret(token) if isinstance(token, str) else token
         self._base_url = base_url
-        self._sender = Sender(shared, Credentials(token))
+        self._sender = Sender(shared, Credentials(self._token))
         self.sites: Sites = Sites(self._sender)
         self.vortex: Vortex = Vortex(self._sender)
-        self.reports: Reports = Reports(self._sender, self.vortex)
+        self.reports: Reports = Reports(self._sender, self.vortex, lambda: self.polls)
         self.schedules: Schedules = Schedules(self._sender)
         self.remediation: Remediations = Remediations(self._sender)
-        self.network: Network = Network(self._sender)
+        self.network: Network = Network(
+            self._sender, lambda: self._polls_of("network", self.network.progress)
+        )
         self.registrations: Registrations = Registrations(self._sender)
         self.agents: Agents = Agents(self._sender)
 
@@ -61,15 +71,32 @@ class View:
         """Where the API stands, without a slash at the end."""
         return str(self._base_url)
 
+    @property
+    def polls(self) -> PollScheduler:
+        """What waits for reports: one scheduler per token, the same for all views of it.
+
+        Needs a running loop. Rarely used directly: `reports.wait` and `ScanGroup` go through it.
+
+        Raises:
+            ClientClosed: The client is closed.
+            WrongLoop: The client belongs to another event loop.
+        """
+        return self._polls_of("reports", self.reports.progress)
+
+    def _polls_of(self, kind: str, progress: Callable[[str], Awaitable[Progress]]) -> PollScheduler:
+        """Return this token's scheduler of one id space."""
+        self._shared.lifetime.check()
+        return self._schedulers.of((kind, _key(self._token)), progress)
+
     def with_token(self, token: TokenSource) -> View:
         """Return the same client as another token sees it.
 
-        Pool, limits and retry budget are shared; limits are kept per token.
+        Pool, limits and retry budget are shared; limits and polls are kept per token.
 
         Raises:
             ConfigError: The text cannot be a token.
         """
-        return View(self._shared, self._base_url, token)
+        return View(self._shared, self._schedulers, self._base_url, token)
 
     async def request(
         self,
@@ -115,7 +142,8 @@ class BestDefense(View):
             `BESTDEFENSE_API_KEY`.
         base_url: None takes `BD_BASE_URL`, else the multi-tenant host.
         limits: Limits per operation in place of the documented ones, such as
-            `{"agents.manifest": Limit(60, per=60.0)}`; a tuple holds several at once.
+            `{"agents.manifest": Limit(60, per=60.0)}`; a tuple holds several at once. One of
+            `reports.progress` is the budget of all who wait: see `reports.wait`.
         timeout: Seconds one attempt may take.
         max_in_flight: Requests under way at once.
         requests_per_second: A politeness rate over all requests; None for none.
@@ -127,7 +155,8 @@ class BestDefense(View):
             sandbox.
         proxy: URL of an http proxy. Environment variables are not looked at.
         ssl_context: For a private certificate authority; None trusts the system's.
-        state_dir: Directory in which the hourly limits survive the process; None for none.
+        state_dir: Directory in which limits of a minute and longer are kept together with other
+            processes, and from one to the next; None for none.
         session: An aiohttp session to use. It is never closed or changed.
 
     Raises:
@@ -160,6 +189,7 @@ class BestDefense(View):
             raise ConfigError("max_in_flight must be 1 or more.")
         base = base_url_from(base_url)
         source = token_from_environment()[0] if token is None else token
+        merged = _merged(limits or {})
         self._hooks = Hooks(hooks)
         lifetime = Lifetime()
         self._wire = Wire(
@@ -174,7 +204,7 @@ class BestDefense(View):
         shared = Shared(
             lifetime=lifetime,
             wire=self._wire,
-            throttles=Throttles(_merged(limits or {}), state_dir=state_dir),
+            throttles=Throttles(merged, state_dir=state_dir),
             slots=asyncio.Semaphore(max_in_flight),
             pacer=None if requests_per_second is None else Pacer(requests_per_second),
             hooks=self._hooks,
@@ -184,7 +214,10 @@ class BestDefense(View):
             allow_provisional=allow_provisional,
             bound={name: bind(name, each) for name, each in (bindings or {}).items()},
         )
-        super().__init__(shared, base, source)
+        schedulers = PollSchedulers(
+            max_in_flight=max_in_flight, limits=merged.get("reports.progress", ())
+        )
+        super().__init__(shared, schedulers, base, source)
 
     async def __aenter__(self) -> Self:
         return self
@@ -198,12 +231,22 @@ class BestDefense(View):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client: calls under way end with `ClientClosed`. May be called again."""
+        """Close the client: calls and waits end with `ClientClosed`. May be called again."""
         await self._wire.aclose()
+        await self._schedulers.aclose()
         await asyncio.to_thread(self._hooks.close)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
+
+
+def _key(token: Hashable) -> Hashable:
+    """Return what tokens are told apart by: equal ones share, incomparable ones stand alone."""
+    try:
+        hash(token)
+    except TypeError:
+        return id(token)
+    return token
 
 
 def _merged(

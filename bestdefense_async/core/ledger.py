@@ -6,7 +6,7 @@ at once: a call is booked with all of them or with none.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bestdefense_async.core.caution import LONGEST_PAUSE, Allowance, Caution
@@ -28,7 +28,7 @@ class Ledger:
             older calls may count at the server, so the class starts with few in flight.
     """
 
-    __slots__ = ("_allowance", "_caution", "_in_flight", "_rules")
+    __slots__ = ("_allowance", "_caution", "_in_flight", "_others_at", "_rules")
 
     def __init__(self, limits: tuple[Limit, ...], *, now: float, known_since: float) -> None:
         longest = max((limit.per for limit in limits), default=0.0)
@@ -37,6 +37,7 @@ class Ledger:
         self._caution.calm(now)
         self._allowance = Allowance(self._caution.pace)
         self._in_flight = 0
+        self._others_at = -math.inf
 
     def opens(self, now: float) -> float:
         """Return when the next call may leave as things stand.
@@ -103,7 +104,7 @@ class Ledger:
             return
         if hint.limit is not None and len(self._rules) == 1:
             self._allowance.limit = hint.limit
-        if hint.remaining is not None and sent > self._caution.since:
+        if hint.remaining is not None and sent > max(self._caution.since, self._others_at):
             self._allowance.heard(hint, now=now, sent=sent, in_flight=self._in_flight)
             self._caution.history_is_known()
 
@@ -159,21 +160,27 @@ class Ledger:
         """The longest period of a window in seconds, 0.0 without a window."""
         return max((kept.limit.per for kept in self._windows()), default=0.0)
 
-    def restore(self, now: float, *, ages: list[float], pause: float) -> None:
-        """Book what an earlier process did: ages of its calls, and what is left of its pause."""
+    def others(self, now: float, *, stamps: Sequence[float], pause: float = 0.0) -> None:
+        """Book what other processes did, in place of what they had done the last time.
+
+        Args:
+            now: The present.
+            stamps: When their calls were counted; one that is in flight counts as now.
+            pause: Seconds that are left of a pause.
+        """
+        # What the server said, or is just saying, may not count these calls.
+        self._allowance.forget()
+        self._others_at = now
         for kept in self._windows():
-            for age in ages:
-                kept.stamped(now - age)
-            kept.forget(now)
+            kept.others(stamps)
         if pause > 0:
             self._caution.pause(now + min(pause, LONGEST_PAUSE))
         self._caution.history_is_known()
 
-    def dump(self, now: float) -> tuple[list[float], float]:
-        """Return what `restore` needs; a call in flight counts as now."""
+    def own(self, now: float) -> tuple[list[float], int, float]:
+        """Return what other processes should know: our stamps, calls in flight, end of a pause."""
         longest = max(self._windows(), key=lambda kept: kept.limit.per)
-        ages = [now - stamp for stamp in longest.stamps(now)]
-        return ages + [0.0] * self._in_flight, self._caution.paused_until - now
+        return list(longest.own_stamps(now)), self._in_flight, self._caution.paused_until
 
     def _windows(self) -> list[Window]:
         return [kept for kept in self._rules if isinstance(kept, Window)]

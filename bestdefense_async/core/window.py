@@ -35,6 +35,7 @@ and others that count more; the price is that the calls of an idle hour cannot b
 import math
 from array import array
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
 from typing import Final
 
 from bestdefense_async.core.limits import Limit
@@ -58,12 +59,13 @@ class Window:
     All times are seconds on one clock, passed in.
     """
 
-    __slots__ = ("_not_before", "_period", "_room", "_stamps", "limit")
+    __slots__ = ("_not_before", "_others", "_period", "_room", "_stamps", "limit")
 
     def __init__(self, limit: Limit) -> None:
         self.limit: Limit = limit
         self._period = limit.per * CLOCK_RATE
         self._stamps = array("d")  # ascending; eight bytes each
+        self._others: Sequence[float] = ()  # those of the stamps that others told us
         self._room: int | None = None  # what the cached answer below is for
         self._not_before = -math.inf
 
@@ -82,6 +84,24 @@ class Window:
         else:
             insort(stamps, when)
         self._room = None
+
+    def others(self, stamps: Sequence[float]) -> None:
+        """Count these calls of other processes, in place of those named the last time."""
+        if stamps == self._others:
+            return
+        self._stamps = self._own()
+        for stamp in stamps:
+            insort(self._stamps, stamp)
+        self._others = stamps
+        self._room = None
+
+    def _own(self) -> "array[float]":
+        own = array("d", self._stamps)
+        for stamp in self._others:
+            at = bisect_left(own, stamp)
+            if at < len(own) and own[at] == stamp:  # else it was forgotten
+                del own[at]
+        return own
 
     def not_before(self, in_flight: int, calls: int) -> float:
         """Return the earliest moment for one more call beside `in_flight` unanswered ones.
@@ -139,10 +159,10 @@ class Window:
         counted = len(self._stamps) - bisect_left(self._stamps, now - self._period)
         return counted / self.limit.calls
 
-    def stamps(self, now: float) -> "array[float]":
-        """Return the stamps that still matter at `now`, oldest first."""
+    def own_stamps(self, now: float) -> "array[float]":
+        """Return the stamps of our own calls that still matter at `now`, oldest first."""
         self.forget(now)
-        return self._stamps
+        return self._own()
 
     def is_empty(self, now: float) -> bool:
         """Tell whether the last stamp is two periods old."""

@@ -131,7 +131,7 @@ class Throttle:
             none; it can still be paused by a 429.
         known_since: Loop time from which on this process knows of every call with the token; None
             is now. While older calls may count, a class starts with few calls in flight.
-        saved: Where the state of long limits survives the process, or None.
+        saved: Where the state of limits is kept with other processes, or None.
         uniform: Chance between two bounds.
         wall_clock: Unix time, used for dates in headers and for saved state only.
     """
@@ -216,8 +216,9 @@ class Throttles:
 
     Args:
         limits: Shared by all tokens.
-        state_dir: A directory in which limits of ten minutes and longer survive the process, one
-            small file per token, named by a hash. None keeps everything in memory.
+        state_dir: A directory in which limits of a minute and longer are kept together with other
+            processes, and from one to the next: one small file per token, named by a hash. None
+            keeps everything in memory.
         uniform: Chance between two bounds.
         wall_clock: Unix time.
     """

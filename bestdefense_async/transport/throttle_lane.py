@@ -19,13 +19,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bestdefense_async.core.ledger import Ledger
 from bestdefense_async.errors import LimitWaitTooLong, WrongLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from bestdefense_async.core.limits import Limit
     from bestdefense_async.transport.throttle import Permit
@@ -34,6 +34,31 @@ if TYPE_CHECKING:
 
 SWEEP_FROM: Final = 64
 """Dead entries a queue may hold beyond half of it before they are swept out."""
+
+HELD_FOR: Final = 0.02
+"""Seconds until a book that another process holds is asked for again."""
+
+LOOK_AGAIN: Final = 1.0
+"""Seconds between two looks at calls of other processes that are in flight."""
+
+
+class Book(Protocol):
+    """What all processes with the token know of each other's calls."""
+
+    def look(self) -> bool:
+        """Learn what is new; return whether calls of others are in flight."""
+        ...
+
+    def is_ours(self) -> bool:
+        """Learn what is new and keep the others out until the end of this turn of the loop.
+
+        False when another process does so now.
+        """
+        ...
+
+    def changed(self) -> None:
+        """Note that there is something new to tell."""
+        ...
 
 
 class Lane:
@@ -50,7 +75,7 @@ class Lane:
 
     __slots__ = (
         "_alive",
-        "_changed",
+        "_book",
         "_expiries",
         "_first",
         "_ledger",
@@ -78,7 +103,7 @@ class Lane:
         self._ledger = Ledger(limits, now=loop.time(), known_since=known_since)
         self._uniform = uniform
         self._wall_clock = wall_clock
-        self._changed: Callable[[], None] | None = None
+        self._book: Book | None = None
         self._queue: deque[Waiter] = deque()
         self._first: deque[Waiter] = deque()  # calls that had their turn before
         self._alive = 0  # tasks waiting; the queues may hold more entries, dead ones
@@ -97,7 +122,7 @@ class Lane:
             raise WrongLoop("These limits belong to another event loop; use one client per loop.")
         now = self._loop.time()
         is_free = not self._queue and not self._first and not self._waking
-        if is_free and self._ledger.opens(now) <= now:
+        if is_free and self._opens(now) <= now:
             self._ledger.take(now)
             self._note()
             permit.begin(now)
@@ -196,7 +221,7 @@ class Lane:
                 if queue[0].done():
                     queue.popleft()
                     continue
-                opens = self._ledger.opens(now)
+                opens = self._opens(now)
                 if opens > now:
                     self._wake_at(opens)
                     return
@@ -274,18 +299,31 @@ class Lane:
         """The longest period of a window in seconds, 0.0 without a window."""
         return self._ledger.longest_window
 
-    def restore(self, ages: list[float], *, pause: float) -> None:
-        """Take over what an earlier process did: ages of its calls and the rest of its pause."""
-        self._ledger.restore(self._loop.time(), ages=ages, pause=pause)
+    def others(self, stamps: Sequence[float], *, pause: float = 0.0) -> None:
+        """Book what other processes did, in place of what they had done the last time."""
+        self._ledger.others(self._loop.time(), stamps=stamps, pause=pause)
 
-    def dump(self) -> tuple[list[float], float]:
-        """Return what a later process should know: ages of calls, and seconds of pause left."""
-        return self._ledger.dump(self._loop.time())
+    def own(self) -> tuple[list[float], int, float]:
+        """Return what other processes should know: our stamps, calls in flight, end of a pause."""
+        return self._ledger.own(self._loop.time())
 
-    def keep(self, changed: Callable[[], None]) -> None:
-        """Call `changed` from now on whenever there is something new to keep."""
-        self._changed = changed
+    def share(self, book: Book) -> None:
+        """Ask a book that other processes write in too, from now on."""
+        self._book = book
+
+    def _opens(self, now: float) -> float:
+        """Return when the next call may leave, by all that is known anywhere.
+
+        Whoever gets "now" for an answer must take it in this turn of the loop.
+        """
+        if self._book is None:
+            return self._ledger.opens(now)
+        is_anyone_flying = self._book.look()
+        opens = self._ledger.opens(now)
+        if opens <= now:
+            return self._ledger.opens(now) if self._book.is_ours() else now + HELD_FOR
+        return min(opens, now + LOOK_AGAIN) if is_anyone_flying else opens
 
     def _note(self) -> None:
-        if self._changed is not None:
-            self._changed()
+        if self._book is not None:
+            self._book.changed()

@@ -1,4 +1,4 @@
-"""What is left of long windows when a process ends."""
+"""What processes know of each other's calls: at the same time, and one after the other."""
 
 import asyncio
 import json
@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from bestdefense_async.core.limits import Limit
+from bestdefense_async.errors import LimitWaitTooLong
+from bestdefense_async.transport.file_lock import try_lock
 from bestdefense_async.transport.throttle import Throttle, Throttles
 from tests.support.rate_clients import LIMIT_CLASS, Network, saturate
 from tests.support.rate_servers import POLICIES
@@ -245,10 +247,151 @@ def test_a_path_that_is_no_directory_is_said_once(
 
 
 def test_short_windows_are_not_written(tmp_path: Path) -> None:
-    """A minute is over before a restart matters, and costs a file for each call."""
+    """Half a minute is over before a restart matters, and would cost a file for each call."""
 
     async def main() -> None:
-        await make(new_process(tmp_path, limit=Limit(20, per=60.0)), 3)
+        await make(new_process(tmp_path, limit=Limit(20, per=30.0)), 3)
 
     run_virtual(main(), start=1000.0)
     assert list(tmp_path.iterdir()) == []
+
+
+MINUTE = Limit(60, per=60.0)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    ("limit", "says_remaining"),
+    [
+        pytest.param(HOUR, False, id="20 an hour"),
+        pytest.param(HOUR, True, id="20 an hour, with headers"),
+        pytest.param(MINUTE, False, id="60 a minute"),
+    ],
+)
+def test_processes_that_share_the_file_are_never_refused(
+    policy: str, limit: Limit, tmp_path: Path, *, says_remaining: bool
+) -> None:
+    """Three at the same time, all of them asking for all they can get: together they keep to it."""
+    chance = random.Random(7)
+    server = POLICIES[policy](limit.calls, limit.per, 1000.0 + chance.uniform(0, limit.per))
+    net = Network(server, chance, says_remaining=says_remaining)
+    until = 1000.0 + 3 * limit.per
+
+    async def main() -> None:
+        processes = [new_process(tmp_path, limit=limit) for _ in range(3)]
+        await asyncio.gather(*(saturate(one, net, workers=3, until=until) for one in processes))
+
+    run_virtual(main(), start=1000.0)
+    assert net.refused == []
+    assert len(net.served) >= 0.9 * 3 * limit.calls
+
+
+def test_what_two_processes_spend_is_one_sum(tmp_path: Path) -> None:
+    """Twelve here and eight there are twenty, and neither gets the twenty-first."""
+
+    async def main() -> None:
+        here, there = new_process(tmp_path), new_process(tmp_path)
+        await make(here, 3)
+        assert await make(there, 8) == [0.0] * 8
+        assert await make(here, 9) == [0.0] * 9
+        for throttle in (here, there):
+            with pytest.raises(LimitWaitTooLong) as caught:
+                await throttle.admit(LIMIT_CLASS, deadline=1100.0).__aenter__()
+            assert caught.value.wait > 3500.0
+
+    run_virtual(main(), start=1000.0)
+
+
+def test_a_call_in_flight_elsewhere_counts(tmp_path: Path) -> None:
+    """Its answer is not there yet, and the server may have counted it."""
+
+    async def main() -> None:
+        await make(new_process(tmp_path), 3)
+        here, there = new_process(tmp_path), new_process(tmp_path)
+        permits = [here.admit(LIMIT_CLASS) for _ in range(17)]
+        for permit in permits:
+            await permit.__aenter__()
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(make(there, 1))
+        await asyncio.sleep(50.0)
+        assert not waiting.done()
+        permits.pop().unsent()
+        assert await waiting == [pytest.approx(51.0, abs=0.1)]
+
+    run_virtual(main(), start=1000.0)
+
+
+def test_a_call_of_a_dead_process_counts_once_its_lease_is_over(tmp_path: Path) -> None:
+    """Nobody will ever say what became of it, so it is taken for made."""
+
+    async def main() -> None:
+        await make(new_process(tmp_path), 1)
+        dead = new_process(tmp_path)
+        await dead.admit(LIMIT_CLASS).__aenter__()
+        await asyncio.sleep(100.0)
+        await make(new_process(tmp_path), 1)
+        (file,) = tmp_path.iterdir()
+        entry = json.loads(file.read_bytes())["classes"][LIMIT_CLASS]
+        assert len(entry["stamps"]) == 3
+        assert entry["flying"] == []
+
+    run_virtual(main(), start=1000.0)
+
+
+def test_a_pause_is_everybodys(tmp_path: Path) -> None:
+    """What the server told one process holds for the token."""
+
+    async def main() -> None:
+        here, there = new_process(tmp_path), new_process(tmp_path)
+        await make(there, 1)
+        async with here.admit(LIMIT_CLASS) as permit:
+            permit.refused({"retry-after": "999"})
+        await asyncio.sleep(0)
+        assert await make(there, 1) == [pytest.approx(1000.0, abs=0.1)]
+
+    run_virtual(main(), start=1000.0)
+
+
+def test_a_process_waits_while_another_decides_and_not_for_ever(tmp_path: Path) -> None:
+    """The lock is held for a turn of the loop; a process that was stopped inside it is passed."""
+
+    async def main() -> None:
+        throttle = new_process(tmp_path)
+        await make(throttle, 1)
+        holder = os.open(tmp_path, os.O_RDONLY)
+        try:
+            assert try_lock(holder)
+            waiting = asyncio.create_task(make(throttle, 1))
+            await asyncio.sleep(1.0)
+            assert not waiting.done()
+            os.close(holder)
+            holder = -1
+            assert await waiting == [pytest.approx(1.0, abs=0.1)]
+            holder = os.open(tmp_path, os.O_RDONLY)
+            assert try_lock(holder)
+            assert await make(throttle, 1) == [pytest.approx(5.0, abs=0.1)]
+        finally:
+            if holder >= 0:
+                os.close(holder)
+
+    run_virtual(main(), start=1000.0)
+
+
+def test_a_wall_clock_that_jumps_changes_nothing_that_is_known(tmp_path: Path) -> None:
+    """Neither our own calls nor those of others become older by it."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        jump = 0.0
+        throttle = Throttles(
+            {LIMIT_CLASS: (HOUR,)},
+            state_dir=tmp_path,
+            wall_clock=lambda: WALL + loop.time() + jump,
+        ).of("key of a token")
+        await make(new_process(tmp_path), 10)
+        await make(throttle, 9)
+        jump = 7200.0
+        assert await make(throttle, 1) == [0.0]
+        assert (await make(throttle, 1))[0] > 3500.0
+
+    run_virtual(main(), start=1000.0)
