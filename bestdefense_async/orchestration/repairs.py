@@ -177,7 +177,7 @@ def without_existing(
     for one in existing:
         if one.finding_id is not None:
             known[one.report_id, one.finding_id] = one
-        else:
+        elif one.weakness is not None:
             known[one.report_id, None, one.weakness] = one
     missing: dict[tuple[str | None, ...], Repair] = {}
     covered: dict[tuple[str | None, ...], Repaired] = {}
