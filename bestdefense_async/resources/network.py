@@ -12,16 +12,23 @@ from bestdefense_async.models import Alerts, NetworkScan, Progress
 from bestdefense_async.resources.creation import create
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from bestdefense_async.resources.protocol import Sender
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.resources.protocol import Polls, Sender
 
 
 class Network:
-    """Scan networks, follow the scans and read what they found."""
+    """Scan networks, follow the scans and read what they found.
 
-    def __init__(self, sender: Sender) -> None:
+    Args:
+        sender: Sends what is asked for.
+        polls: Returns what waits for network scans; asked for when somebody waits.
+    """
+
+    def __init__(self, sender: Sender, polls: Callable[[], Polls]) -> None:
         self._sender = sender
+        self._polls = polls
 
     async def start(
         self, targets: Sequence[str], *, jump_box: str | None = None, intensity: str | None = None
@@ -69,6 +76,25 @@ class Network:
         """
         request = build_request(ROUTES["network.progress"], {"scan_id": scan_id})
         return structure(await self._sender.send(request), Progress)
+
+    async def wait(
+        self, scan_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
+    ) -> Progress:
+        """Wait until a network scan is complete, as `reports.wait` does for a report.
+
+        Args:
+            scan_id: The scan.
+            timeout: Seconds to wait at most; None waits for ever.
+            policy: How often to ask, and for how long while every poll fails.
+
+        Raises:
+            PollTimeout: Time is up. The scan goes on at the server.
+            ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
+            AuthError: The token stopped working; carries the scan's id.
+            ClientClosed: The client was closed meanwhile.
+            BestDefenseError: What the last poll met, when asking again cannot help.
+        """
+        return await self._polls().wait(scan_id, timeout=timeout, policy=policy)
 
     async def findings(self, scan_id: str) -> Alerts:
         """Return what a network scan has found so far.
