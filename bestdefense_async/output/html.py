@@ -107,7 +107,9 @@ def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
         "compared": None if older is None or changes is None else compared(changes, older),
         "changes": None if changes is None else _both(partial(changes_bars, changes)),
         "worst": _worst_bars(ranked),
+        "worst_part": _part(WORST, len(ranked) - len(bands["clean"]) - len(gaps), "site"),
         "weaknesses": _weakness_bars(kinds),
+        "weaknesses_part": _part(MOST_WEAKNESSES, len(kinds), "kind"),
         "timeline": _both(partial(timeline, run)),
         "tones": TONES,
         "severities": severities,
@@ -126,6 +128,12 @@ def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
         "sites": [(row, by_band(row.counts())) for row in ranked[: tables.MOST_SITES]],
         "sites_total": len(ranked),
     }
+
+
+def _part(shown: int, total: int, noun: str) -> str:
+    """Say how many of them a picture shows."""
+    every = counted(total, noun)
+    return f"The {shown} worst of {every}" if total > shown else every
 
 
 def _both(draw: Callable[..., Markup | None]) -> Markup | None:
@@ -245,4 +253,4 @@ def _weakness_bars(kinds: list[WeaknessCount]) -> Markup | None:
     if not bars:
         return None
     about = "Weaknesses, findings by severity"
-    return _both(partial(stacked, bars, name="weaknesses", about=about, labels=380))
+    return _both(partial(stacked, bars, name="weaknesses", about=about, labels=420))

@@ -79,7 +79,7 @@ def timeline(run: Run, *, is_narrow: bool = False) -> Markup | None:
         begin=begin,
         end=end,
         peak=max(peak, 1),
-        right=width - 2,
+        right=width - 5,  # half a cross has its place behind it
         most_ticks=4 if is_narrow else 9,
         top=top + 10,
     )
