@@ -112,6 +112,34 @@ def test_an_answer_of_another_shape_passes_through_for_the_codec(payload: object
     bound.answer_here(payload)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_member_can_leave_an_object_that_moves_itself(*, turned: bool) -> None:
+    """The inner one is taken out first and put in last, in whatever order the pairs stand."""
+    answer = {"schedule": "", "schedule.siteId": "target.id", "schedule.id": "uid"}
+    pairs = dict(reversed(answer.items())) if turned else answer
+    bound = bind("schedules.create", Binding(method="POST", template="/s", answer=pairs))
+    there = {"uid": "1", "id": "theirs", "target": {"id": "s", "port": 80}, "cadence": "daily"}
+    assert bound.answer_here(there) == {
+        "schedule": {"id": "1", "siteId": "s", "target": {"port": 80}, "cadence": "daily"}
+    }
+
+
+def test_a_request_can_lose_its_outer_object() -> None:
+    """Everything below `options` stands at the top there, and joins what is there already."""
+    names = {"options": "", "options.security.options.scanIntensity": "scan.depth"}
+    bound = bind("reports.create", Binding(method="POST", template="/r/{site_id}", request=names))
+    body = {
+        "note": 1,
+        "options": {"security": {"enabled": True, "options": {"scanIntensity": "quick"}}},
+    }
+    request = build_request(ROUTES["reports.create"], {"site_id": "s"}, body)
+    assert bound.request_there(request).json == {
+        "note": 1,
+        "security": {"enabled": True},
+        "scan": {"depth": "quick"},
+    }
+
+
 def test_names_can_be_swapped() -> None:
     """All is taken out before anything is put in."""
     bound = bind(
