@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.connection import ApiCommand, Connection, connected, connection
+from bestdefense_async.cli.connection import (
+    ApiCommand,
+    Connection,
+    connected,
+    connection,
+    verbosity,
+)
 from bestdefense_async.cli.running import Interruption, run_async
 from bestdefense_async.cli.verdict_options import judged
 from bestdefense_async.errors import ConfigError
@@ -63,7 +69,6 @@ if TYPE_CHECKING:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @judged
 @connected
-@click.option("-v", "--verbose", count=True, help="Tell each outcome; -vv each request.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the verdict.")
 def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:  # noqa: ANN401
     """Scan sites and wait for the results.
@@ -150,16 +155,13 @@ def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> M
     from bestdefense_async.cli.bulk import SANDBOX_SPEED, Manner
     from bestdefense_async.core.polling import PollPolicy
 
-    verbosity = -1 if words["quiet"] else words["verbose"]
-    if verbosity > 1:
-        streams.log_requests()
     return Manner(
         options=options,
         max_active=words["max_active"],
         scan_timeout=words["timeout"],
         run_timeout=words["run_timeout"],
         polling=PollPolicy(speed=SANDBOX_SPEED if asked.is_sandbox else 1.0),
-        verbosity=verbosity,
+        verbosity=-1 if words["quiet"] else verbosity(),
     )
 
 
