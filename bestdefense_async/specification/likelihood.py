@@ -18,6 +18,7 @@ from bestdefense_async.specification.vocabulary import (
     BROAD,
     IMPLIED,
     NEIGHBOURS,
+    OTHER_ACTIONS,
     SUBJECTS,
     Words,
     split_words,
@@ -91,6 +92,13 @@ def method_factor(route: Route, operation: Operation) -> float:
     if route.method == operation.method:
         return 1.0
     return _METHODS.get((route.method, operation.method), 0.0)
+
+
+def strange_words(route: Route, operation: Operation) -> tuple[str, ...]:
+    """Return the words in a path that say it does something which our operation does not."""
+    own = ACTIONS.get(route.name.partition(".")[2], frozenset())
+    path = _Words.of(operation).path
+    return tuple(word for word in path if word in OTHER_ACTIONS and word not in own)
 
 
 def subject_of(route: Route) -> frozenset[str]:

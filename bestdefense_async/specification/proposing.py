@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from bestdefense_async.core.binding import Binding, bind
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route
@@ -18,9 +18,10 @@ from bestdefense_async.specification.likelihood import (
     Likelihood,
     likelihood,
     method_factor,
+    strange_words,
     subject_of,
 )
-from bestdefense_async.specification.model import Operation, Specification
+from bestdefense_async.specification.model import Field, Operation, Specification
 from bestdefense_async.specification.naming import binding_pairs
 from bestdefense_async.specification.pairing import Pairing, is_optional, pair_fields
 from bestdefense_async.specification.parts import Parts, place_parts
@@ -107,14 +108,18 @@ def consider(route: Route, operation: Operation, *, source: str) -> Candidate:
     payload, has_envelope = payload_of(operation)
     answer = pair_fields(route.answer_fields, payload, subject=subject)
     fit = likelihood(route, operation, request=request, answer=answer)
+    is_open = not _sent_to(operation) and any(not is_optional(path) for path in request.missing)
     doubts = [*parts.doubts, *request.doubts, *answer.doubts, *_demands(operation, request, parts)]
+    if is_open:
+        doubts.append("The specification does not say what it takes.")
+    doubts += [f"Its path says {word!r}." for word in strange_words(route, operation)]
     doubts += _answer_doubts(route, operation, answer, has_envelope=has_envelope)
     standard = route.body is Body.ENVELOPE
     binding, problem = _binding(
         route,
         operation,
         template=parts.template,
-        request=request,
+        request=evolve(request, missing=()) if is_open else request,
         answer=answer,
         has_envelope=None if has_envelope in {None, standard} else has_envelope,
         source=source,
@@ -127,7 +132,7 @@ def consider(route: Route, operation: Operation, *, source: str) -> Candidate:
         fit=fit,
         binding=binding,
         doubts=tuple(dict.fromkeys(doubts)),
-        notes=tuple(_notes(request, answer)),
+        notes=tuple(_notes(operation, request, answer)),
     )
 
 
@@ -136,9 +141,12 @@ def _pair_request(
 ) -> Pairing:
     """Pair what is sent: our fields and parts with the body, or the query where there is none."""
     ours = [path for path in (*route.request_fields, *parts.lost) if path not in parts.placed]
-    has_body = operation.method not in {"GET", "DELETE"}
-    there = operation.request if has_body else operation.query
-    return pair_fields(ours, there, subject=subject)
+    return pair_fields(ours, _sent_to(operation), subject=subject)
+
+
+def _sent_to(operation: Operation) -> tuple[Field, ...]:
+    """Return the fields that what we send becomes: of the body, or of the query without one."""
+    return operation.query if operation.method in {"GET", "DELETE"} else operation.request
 
 
 def _demands(operation: Operation, request: Pairing, parts: Parts) -> list[str]:
@@ -165,12 +173,12 @@ def _answer_doubts(
     return doubts
 
 
-def _notes(request: Pairing, answer: Pairing) -> list[str]:
+def _notes(operation: Operation, request: Pairing, answer: Pairing) -> list[str]:
     notes = []
-    if request.missing:
+    if request.missing and (_sent_to(operation) or operation.method in {"GET", "DELETE"}):
         notes.append(f"It takes no {_listed(request.missing)}.")
     spare = [path for path in answer.missing if is_optional(path)]
-    if spare:
+    if spare and operation.answer:
         notes.append(f"It does not answer {_listed(spare)}.")
     return notes
 

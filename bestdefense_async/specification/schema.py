@@ -7,9 +7,10 @@ for few of them can unfold to very many.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from bestdefense_async.specification.document import SpecificationError
 from bestdefense_async.specification.model import Field
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _DEEPEST: Final = 10
 """Names in a path; ours have four."""
-_MOST_FIELDS: Final = 2_000
+_MOST_FIELDS: Final = 500
 _MOST_STEPS: Final = 1_000_000
 
 
@@ -38,6 +39,17 @@ class _Shape:
     items: tuple[Any, frozenset[str]] | None = None
 
 
+@frozen(kw_only=True)
+class _Place:
+    """A schema and where it stands."""
+
+    path: str
+    schema: object
+    refs: frozenset[str]
+    """The references on the way to it."""
+    is_required: bool
+
+
 @define
 class Flattener:
     """Lists the members of schemas of one specification."""
@@ -46,7 +58,7 @@ class Flattener:
     _steps: int = 0
 
     def fields(self, schema: object) -> tuple[Field, ...]:
-        """Return every member of what `schema` describes, containers before what they hold.
+        """Return the members of what `schema` describes, level by level, at most 500.
 
         A list of the schema itself has the path `[]`.
 
@@ -54,37 +66,20 @@ class Flattener:
             SpecificationError: The specification's schemas unfold without end.
         """
         found: list[Field] = []
-        for each in self._walk(schema, "", frozenset(), is_required=True):
-            found.append(each)
-            if len(found) >= _MOST_FIELDS:
-                break
+        waiting = deque([_Place(path="", schema=schema, refs=frozenset(), is_required=True)])
+        while waiting and len(found) < _MOST_FIELDS:
+            place = waiting.popleft()
+            shape = self._shape(place.schema, place.refs)
+            if place.path:
+                found.append(_field(place.path, shape, is_required=place.is_required))
+            if place.path.count(".") + place.path.count("[]") < _DEEPEST:
+                waiting.extend(_below(place, shape))
         return tuple(found)
 
     def one(self, name: str, schema: object, *, is_required: bool) -> Field:
         """Return a parameter as a field."""
         shape = self._shape(schema, frozenset())
         return _field(name, shape, is_required=is_required)
-
-    def _walk(
-        self, schema: object, path: str, refs: frozenset[str], *, is_required: bool
-    ) -> Iterator[Field]:
-        shape = self._shape(schema, refs)
-        if path:
-            yield _field(path, shape, is_required=is_required)
-        if path.count(".") + path.count("[]") >= _DEEPEST:
-            return
-        if shape.items is not None:
-            inner, inner_refs = shape.items
-            yield from self._walk(inner, f"{path}[]", inner_refs, is_required=is_required)
-        for name, (inner, inner_refs) in shape.properties.items():
-            # A name with a dot or brackets could not be told from a path.
-            if not set(".[]") & set(name):
-                yield from self._walk(
-                    inner,
-                    f"{path}.{name}" if path else name,
-                    inner_refs,
-                    is_required=is_required and name in shape.required,
-                )
 
     def _shape(self, schema: object, refs: frozenset[str]) -> _Shape:
         shape = _Shape()
@@ -129,6 +124,23 @@ class Flattener:
                 shape.items = shape.items or choice.items
                 shape.properties = {**choice.properties, **shape.properties}
             shape.required |= set.intersection(*(each.required for each in choices))
+
+
+def _below(place: _Place, shape: _Shape) -> Iterator[_Place]:
+    """Yield what stands directly in a place of that shape."""
+    path = place.path
+    if shape.items is not None:
+        schema, refs = shape.items
+        yield _Place(path=f"{path}[]", schema=schema, refs=refs, is_required=place.is_required)
+    for name, (schema, refs) in shape.properties.items():
+        # A name with a dot or brackets could not be told from a path.
+        if not set(".[]") & set(name):
+            yield _Place(
+                path=f"{path}.{name}" if path else name,
+                schema=schema,
+                refs=refs,
+                is_required=place.is_required and name in shape.required,
+            )
 
 
 def _take_words(shape: _Shape, schema: dict[str, Any]) -> None:

@@ -20,6 +20,8 @@ Words = tuple[str, ...]
 
 _PIECE: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _KEPT: Final = frozenset({"dns", "https", "is", "has", "status", "previous", "whois", "os", "cvss"})
+_SAME: Final = {"ids": "id", "uuid": "id", "guid": "id", "identifier": "id"}
+"""Words that are used for another one."""
 _COMPOUNDS: Final[Mapping[Words, Words]] = {
     ("file", "name"): ("filename",),
     ("host", "name"): ("hostname",),
@@ -32,7 +34,8 @@ _COMPOUNDS: Final[Mapping[Words, Words]] = {
 @lru_cache(maxsize=20_000)
 def split_words(text: str) -> Words:
     """Return the words of a name in any style: `nextRunAt` and `next-run_at` are the same."""
-    words = tuple(_singular(piece.lower()) for piece in _PIECE.findall(text))
+    pieces = _PIECE.findall(text.replace("IDs", "Ids"))
+    words = tuple(_singular(piece.lower()) for piece in pieces)
     for parts, whole in _COMPOUNDS.items():
         for at in range(len(words) - 1):
             if words[at : at + 2] == parts:
@@ -42,12 +45,13 @@ def split_words(text: str) -> Words:
 
 def _singular(word: str) -> str:
     if word in _KEPT or len(word) < 4 or word.endswith("ss"):  # noqa: PLR2004  # `gas`, `ids`
-        return "id" if word == "ids" else word
+        return _SAME.get(word, word)
     if word.endswith("ies"):
         return word[:-3] + "y"
     if word.endswith(("sses", "xes", "ches")):
         return word[:-2]
-    return word.removesuffix("s")
+    bare = word.removesuffix("s")
+    return _SAME.get(bare, bare)
 
 
 def _words(text: str) -> frozenset[str]:
@@ -93,34 +97,29 @@ def _count(severity: str) -> Meaning:
 
 
 MEANINGS: Final[Mapping[str, Meaning]] = {
-    "id": Meaning(names="uuid identifier key ref", kinds=_ID),
+    "id": Meaning(names="key ref", kinds=_ID),
     "siteId": Meaning(
-        names="site targetId target siteUuid siteRef targetUuid websiteId website assetId asset "
+        names="site targetId target siteRef websiteId website assetId asset "
         "domainId applicationId application",
         kinds=_ID,
     ),
     "reportId": Meaning(
-        names="report reportUuid scanId scan scanUuid reportRef sourceReportId assessmentId",
+        names="report scanId scan reportRef sourceReportId assessmentId",
         kinds=_ID,
     ),
     "findingId": Meaning(
-        names="finding alertId alert issueId issue vulnerabilityId vulnerability findingUuid "
-        "findingRef alertUuid",
+        names="finding alertId alert issueId issue vulnerabilityId vulnerability findingRef ",
         kinds=_ID,
         is_optional=True,
     ),
     "security_id": Meaning(names="securityReportId vortexId vortexReportId id", kinds=_ID),
     "site_id": Meaning(names="site targetId target id", kinds=_ID),
-    "report_id": Meaning(names="report scanId scan id uuid reportUuid", kinds=_ID),
+    "report_id": Meaning(names="report scanId scan id", kinds=_ID),
     "schedule_id": Meaning(
-        names="schedule scheduledReportId scheduleUuid planId plan recurrenceId id uuid", kinds=_ID
+        names="schedule scheduledReportId planId plan recurrenceId id", kinds=_ID
     ),
-    "remediation_id": Meaning(
-        names="remediation remediationUuid fixId fix cardId card repairId id uuid", kinds=_ID
-    ),
-    "scan_id": Meaning(
-        names="scan networkScanId networkId scanUuid jobId job runId id uuid", kinds=_ID
-    ),
+    "remediation_id": Meaning(names="remediation fixId fix cardId card repairId id", kinds=_ID),
+    "scan_id": Meaning(names="scan networkScanId networkId jobId job runId id", kinds=_ID),
     "filename": Meaning(names="file name asset artifact fileKey", kinds=_TEXT),
     "hostname": _text(
         "host domain siteName siteHostname siteHost siteDomain targetHostname "
@@ -229,7 +228,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
 """By our own name of the field or of the path's part."""
 
 GENERIC: Final = _words(
-    "id uuid identifier key ref name value url uri link href type status state count time at date "
+    "id key ref name value url uri link href type status state count time at date "
     "title label code left remaining balance"
 )
 """Words that say nothing without what they stand in: `site.id` is the site's."""
@@ -276,6 +275,12 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     "download": _words("download binary artifact installer file"),
 }
 """What an operation does, by the second half of its name."""
+
+OTHER_ACTIONS: Final = _words(
+    "approve reject merge block accept decline close reopen update edit rename pause resume enable "
+    "disable archive restore export import test validate verify retry rerun stop abort share upload"
+)
+"""What an operation may do that none of ours does."""
 
 IMPLIED: Final = frozenset({"list", "show", "create", "delete", "trigger", "start"})
 """Actions that a method and the form of a path say without a word."""
