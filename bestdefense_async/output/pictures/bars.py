@@ -95,7 +95,7 @@ def _bar(bar: Bar, *, top: float, at: _Layout) -> str:
     if at.head:
         room = at.width - svg.width_of(bar.remark, size=_REMARK) - 12
         label = svg.fitted(bar.label, width=room, size=_LABEL)
-        words = svg.text(label, x=0, y=top + 11, size=_LABEL) + svg.text(
+        words = svg.text(label, x=1, y=top + 11, size=_LABEL) + svg.text(
             bar.remark, x=at.width, y=top + 11, size=_REMARK, text_anchor="end", **look
         )
     else:
