@@ -8,6 +8,7 @@ import pytest
 
 from bestdefense_async.testing.process import SandboxProcess
 from tests.support.command import Command
+from tests.support.inside import Inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 def command(tmp_path: Path) -> Command:
     """Return the command, in an empty directory and with an empty home."""
     return Command(tmp_path)
+
+
+@pytest.fixture
+def inside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Inside:
+    """Return the command inside of this process, in an empty directory that is its home too."""
+    return Inside(tmp_path, capsys)
 
 
 @pytest.fixture(scope="module")

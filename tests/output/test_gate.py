@@ -140,8 +140,7 @@ def test_verdict(rows: list[Row], rules: dict[str, object], word: str, code: int
         pytest.param(
             [HIGH],
             {"max_counts": {"high": 1}},
-            "gate: FAILED, 2 high >= high on 1 of 1 site; "
-            "2 high > 1 allowed on 1 of 1 site",
+            "gate: FAILED, 2 high >= high on 1 of 1 site; 2 high > 1 allowed on 1 of 1 site",
             id="every broken rule is said",
         ),
     ],
