@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route
+from bestdefense_async.specification.pairing import demanded
 from bestdefense_async.specification.payload import payload_of
 from bestdefense_async.specification.vocabulary import MEANINGS
 
@@ -119,10 +120,7 @@ def _compare_request(
         notes.append("The specification does not say what it takes.")
     else:
         _look_up(theirs, fields, "takes", problems, notes)
-    for each in fields:
-        is_leaf = each.kinds != {"object"} and "[]" not in each.path
-        if each.is_required and is_leaf and not _is_within(each.path, theirs):
-            problems.append(f"It demands {each.path}, which we do not send.")
+    problems += [f"It demands {path}, which we do not send." for path in demanded(fields, theirs)]
     problems += [f"It demands the header {name}." for name in operation.headers]
 
 
@@ -202,10 +200,6 @@ def _is_open(path: str, known: Mapping[str, Field]) -> bool:
         if parent in known:
             return not any(each.startswith((f"{parent}.", f"{parent}[]")) for each in known)
     return False
-
-
-def _is_within(path: str, theirs: Mapping[str, str]) -> bool:
-    return any(path == there or there.startswith((f"{path}.", f"{path}[")) for there in theirs)
 
 
 def translated(ours: str, names: Mapping[str, str]) -> str:

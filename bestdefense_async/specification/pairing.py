@@ -22,7 +22,7 @@ from bestdefense_async.specification.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from bestdefense_async.specification.model import Field
 
@@ -94,7 +94,7 @@ def pair_fields(
     return Pairing(
         pairs=tuple(pairs),
         missing=tuple(path for path in ours if path not in matched),
-        unused=tuple(_demanded(theirs, taken)),
+        unused=tuple(demanded(theirs, taken)),
         doubts=tuple(doubts),
     )
 
@@ -256,17 +256,18 @@ def _members(fields: Iterable[Field], list_path: str) -> list[Field]:
     ]
 
 
-def _demanded(fields: Sequence[Field], taken: set[str]) -> list[str]:
-    """Return what must be there and is not among what was paired."""
-    return [
-        each.path
-        for each in fields
-        if each.is_required
-        and each.kinds != {"object"}
-        and "[]" not in each.path
-        and each.path not in taken
-        and not any(there.startswith(f"{each.path}.") for there in taken)
-    ]
+def demanded(fields: Sequence[Field], sent: Collection[str]) -> list[str]:
+    """Return what must be there and is not among what is sent, containers for all in them."""
+    found: list[str] = []
+    for each in fields:
+        path = each.path
+        is_sent = any(
+            there == path or there.startswith((f"{path}.", f"{path}[]")) for there in sent
+        )
+        is_within = any(path.startswith(f"{above}.") for above in found)
+        if each.is_required and "[]" not in path and not is_sent and not is_within:
+            found.append(path)
+    return found
 
 
 def _words_of(path: str) -> Words:
