@@ -65,7 +65,8 @@
         const box = part.getBoundingClientRect();
         const name = `${picture.getAttribute("class")}: ${part.tagName} ${cut(part.textContent)}`;
         if (box.left < frame.left - 0.5 || box.right > frame.right + 0.5) found.push(name);
-        if (box.top < frame.top - 1.5 || box.bottom > frame.bottom + 1.5) found.push(name);
+        const drawn = part.tagName === "text" ? ink(box, name) : box;
+        if (drawn.top < frame.top - 1 || drawn.bottom > frame.bottom + 1) found.push(name);
       }
       if (frame.left < 0 || frame.right > innerWidth + 0.5) found.push(picture.getAttribute("class"));
     }

@@ -36,14 +36,10 @@ class _Scale:
     begin: float
     end: float
     peak: int
+    left: float
     right: float
     most_ticks: int
     top: float
-
-    @property
-    def left(self) -> float:
-        """Where the run begins, behind the numbers of the levels."""
-        return svg.width_of(f"{self.peak:,}", size=_SIZE) + 12
 
     @property
     def floor(self) -> float:
@@ -79,6 +75,7 @@ def timeline(run: Run, *, is_narrow: bool = False) -> Markup | None:
         begin=begin,
         end=end,
         peak=max(peak, 1),
+        left=svg.width_of(f"{peak:,}", size=_SIZE) + 12,
         right=width - 5,  # half a cross has its place behind it
         most_ticks=4 if is_narrow else 9,
         top=top + 10,
