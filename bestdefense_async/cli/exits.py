@@ -48,6 +48,7 @@ _CODES: tuple[tuple[type[errors.BestDefenseError], Exit], ...] = (
     (errors.TargetError, Exit.USAGE),
     (errors.InvalidRequest, Exit.USAGE),
     (errors.NotFound, Exit.USAGE),
+    (errors.JournalError, Exit.USAGE),
     (errors.RunStopped, Exit.INCOMPLETE),
     (errors.LifecycleError, Exit.BUG),
     (errors.BestDefenseError, Exit.INCOMPLETE),

@@ -180,9 +180,10 @@ def _scan(asked: Connection, run: NewRun | ResumedRun, manner: Manner, judging: 
             ):
                 bulk = Bulk(bd, manner, results, throttling)
                 ended = await bulk.run(workload, interruption)
-            return results.conclude(
-                ended, is_interrupted=bool(interruption.count), resume=workload.name
-            )
+                # Before the journal is closed: should that fail, the results are out.
+                return results.conclude(
+                    ended, is_interrupted=bool(interruption.count), resume=workload.name
+                )
 
     return run_async(work)
 
