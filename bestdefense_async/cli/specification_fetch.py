@@ -112,16 +112,17 @@ class Fetcher:
             target = stream.headers.get("location") if stream.status in _MOVED else None
             if target is not None or stream.status != OK:
                 return Answer(status=stream.status, url=url), target
-            if stream.length is not None and stream.length > LARGEST:
-                raise _too_large(url)
             body = bytearray()
             async for chunk in stream.chunks():
                 body += chunk
                 if len(body) > LARGEST:
-                    raise _too_large(url)
+                    shown = clean_text(url, longest=200)
+                    raise SpecificationError(
+                        f"{shown} cannot be read as a specification. {too_large()}"
+                    )
         # A page may show what it was sent.
-        shown = bytes(body) if self._secret is None else self._secret.redact_bytes(bytes(body))
-        return Answer(status=OK, url=url, body=shown), None
+        safe = bytes(body) if self._secret is None else self._secret.redact_bytes(bytes(body))
+        return Answer(status=OK, url=url, body=safe), None
 
 
 @asynccontextmanager
@@ -132,11 +133,6 @@ async def open_fetcher(asked: Connection, origin: str, *, is_api: bool) -> Async
         yield Fetcher(asked=asked, wire=wire, origin=origin, is_api=is_api)
     finally:
         await wire.aclose()
-
-
-def _too_large(url: str) -> SpecificationError:
-    shown = clean_text(url, longest=200)
-    return SpecificationError(f"{shown} cannot be read as a specification. {too_large()}")
 
 
 def joined(base: str, link: str) -> str:

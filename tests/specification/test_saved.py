@@ -1,0 +1,101 @@
+"""Bindings in a file: read for one host, checked for all, with the line of what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from bestdefense_async import Binding, ConfigError, read_bindings
+
+GOOD = """\
+# by hand
+["https://acme.example"."schedules.create"]
+method = "POST"
+template = "/api/v2/{siteId}/plans"  # below the site
+has_envelope = false
+source = "a friend"
+request = { cadence = "every" }
+
+["https://acme.example"."schedules.create".answer]
+schedule = ""
+"schedule.cadence" = "every"
+
+["https://ACME.example/"."reports.list"]
+method = "GET"
+template = "/api/v2/reports"
+
+["https://other.example/tenant"."reports.list"]
+method = "GET"
+template = "/elsewhere"
+"""
+
+
+def test_a_host_has_its_own_bindings(tmp_path: Path) -> None:
+    """Whatever way its address is written."""
+    path = tmp_path / "bindings.toml"
+    path.write_text(GOOD)
+    expected = {
+        "schedules.create": Binding(
+            method="POST",
+            template="/api/v2/{siteId}/plans",
+            request={"cadence": "every"},
+            answer={"schedule": "", "schedule.cadence": "every"},
+            has_envelope=False,
+            source="a friend",
+        ),
+        "reports.list": Binding(method="GET", template="/api/v2/reports"),
+    }
+    assert read_bindings(path, "https://acme.example") == expected
+    assert read_bindings(path, "https://acme.example/") == expected
+    assert read_bindings(path, "https://acme.example:8443") == {}
+    assert read_bindings(path, "https://other.example/tenant").keys() == {"reports.list"}
+
+
+HEAD = '["http://127.0.0.1:1"."reports.list"]\n'
+ROW = 'method = "GET"\ntemplate = "/x"\n'
+BROKEN = {
+    "no TOML": (f"{HEAD}method = GET\n", "line 2: this is not valid TOML"),
+    "no UTF-8": (b"# \xff\n", "line 1 is not UTF-8"),
+    "no host": (f"\n[acme]\n{ROW}", "line 2: the name of the table must be a host"),
+    "plain http": (
+        f'["http://acme.example"]\n{ROW}',
+        "line 1: the name of the table must be a host",
+    ),
+    "a host that is no table": ('"https://acme.example" = 1', "line 1: a host must be a table"),
+    "an unknown operation": (
+        f'{HEAD}{ROW}\n["http://127.0.0.1:1"."reports.lost"]\n{ROW}',
+        "line 5: There is no operation 'reports.lost'",
+    ),
+    "an operation that is no table": (
+        '["http://127.0.0.1:1"]\n"reports.list" = "/x"\n',
+        "line 2: an operation must be a table",
+    ),
+    "no template": (f'{HEAD}method = "GET"\n', "line 1: template is missing"),
+    "an unknown key": (f"{HEAD}{ROW}path = 1\n", "line 1: there is no key 'path'"),
+    "a number for text": (f"{HEAD}method = 1\n", "line 1: method must be text"),
+    "text for a truth": (f'{HEAD}{ROW}has_envelope = "no"\n', "has_envelope must be true or false"),
+    "a number for a field": (f"{HEAD}{ROW}answer = {{ reports = 1 }}\n", "answer must be a table"),
+    "what cannot be bound": (
+        f'{HEAD}method = "GET"\ntemplate = "/x?y"\n',
+        "line 1: The binding of reports.list has no plain path",
+    ),
+    "an unknown field": (f"{HEAD}{ROW}answer = {{ rows = 'x' }}\n", "has no field 'rows'"),
+    "something huge": (b"#" * 1_000_001, "too large for bindings"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_file_names_its_line(tmp_path: Path, content: str | bytes, says: str) -> None:
+    """Also when the host that is asked for is another one."""
+    path = tmp_path / "bindings.toml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as caught:
+        read_bindings(path, "https://other.example")
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """Who names a file means that it exists."""
+    for path in (tmp_path / "missing.toml", tmp_path):
+        with pytest.raises(ConfigError, match=str(path)):
+            read_bindings(path, "https://acme.example")
