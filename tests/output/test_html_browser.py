@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import pytest
 from attrs import evolve
@@ -10,12 +12,15 @@ from attrs import evolve
 from bestdefense_async.output.gate import Policy, judge
 from bestdefense_async.output.html import html
 from bestdefense_async.output.palette import TONES
+from bestdefense_async.testing.process import SandboxProcess
 from tests.support import looks
 from tests.support.browser import JENKINS, Browser, View, chromium
+from tests.support.command import Command
 from tests.support.runs import done, failed, fleet, hostile, not_started, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from bestdefense_async.output.run import Run
 
@@ -178,6 +183,36 @@ def test_nothing_runs_and_nothing_is_asked_for(browser: Browser, run: Run, view:
         page.evaluate("document.scripts.length + document.images.length + document.links.length")
         == 0
     )
+
+
+def test_a_hostile_server_reaches_nobody(browser: Browser, tmp_path: Path) -> None:
+    """Scanned and rendered by the real command: every format can be read, and nothing runs."""
+    command = Command(tmp_path)
+    files = ["report.html", "run.json", "run.jsonl", "run.sarif", "run.xml", "run.md"]
+    outputs = [word for file in files for word in ("-o", file)]
+    with SandboxProcess(sites=20, speed=6000.0, scenario="hostile") as sandbox:
+        hosts = command("sites", "list", "--format", "jsonl", env=sandbox.env).events
+        names = [host["hostname"] for host in hosts]
+        ended = command("scan", *names, *outputs, "--format", "table", "-y", env=sandbox.env)
+
+    assert ended.code in {0, 1}, ended.err
+    texts = {file: (tmp_path / file).read_text("utf-8") for file in files}
+    assert json.loads(texts["run.json"])["targets"] == 20
+    assert [json.loads(line)["event"] for line in texts["run.jsonl"].splitlines()][-1] == (
+        "run.summary"
+    )
+    assert json.loads(texts["run.sarif"])["runs"][0]["results"]
+    assert len(ET.fromstring(texts["run.xml"])) > 0  # noqa: S314 - our own output
+    for shown in (ended.out, ended.err, texts["run.md"], texts["report.html"]):
+        plain = shown.replace("\n", " ").replace("\xa0", " ")
+        assert {one for one in plain if not one.isprintable()} == set()
+    page = browser.show(texts["report.html"], View(ignores_policies=True))
+    looks.open_all(page)
+    assert page.requests == []
+    assert page.events == []
+    assert "<script>" in page.evaluate("document.body.innerText")
+    assert looks.crowded(page) == []
+    assert looks.outside(page) == []
 
 
 def test_a_page_that_does_something_is_noticed(browser: Browser) -> None:
