@@ -33,6 +33,8 @@ _SUBJECT: Final = 3.0
 _ACTION: Final = 2.5
 _REQUEST: Final = 1.5
 _ANSWER: Final = 2.5
+_TELLING: Final = 0.6
+"""A share of our fields from which on an answer says by itself what it is."""
 _METHODS: Final = {
     ("POST", "PUT"): 0.8,
     ("POST", "PATCH"): 0.6,
@@ -69,6 +71,11 @@ class _Words:
             tags=_all(operation.tags),
             summary=split_words(operation.summary),
         )
+
+    @property
+    def all(self) -> Words:
+        """All of them."""
+        return (*self.path, *self.own_id, *self.tags, *self.summary)
 
     def evidence(self, words: frozenset[str]) -> tuple[float, list[str]]:
         """Return how much speaks for one of `words`, and one sentence on where it stands."""
@@ -135,6 +142,10 @@ def likelihood(
     score = factor * sum(value * weight for value, weight in parts) / sum(w for _, w in parts)
     if subject == 0:
         score *= 0.4
+    is_said = action in IMPLIED or any(word in ACTIONS[action] for word in words.all)
+    if not is_said and (not operation.answer or answer.share < _TELLING):
+        # Nothing says that it does this: neither a word nor what it answers.
+        score *= 0.6
     is_guess = (route.method, shape_of(route.template)) == (
         operation.method,
         shape_of(operation.path),
