@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 DRAIN_TIMEOUT: Final = 60.0
 """Seconds for what was sent to be answered after a signal."""
 
-SANDBOX_SPEED: Final = 60.0
-"""Scan seconds that pass in a second in the sandbox, unless it is told otherwise."""
-
 
 class _Stopped(Exception):
     """The results cannot be written any more."""
@@ -118,7 +115,8 @@ class Bulk:
                 async with group:
                     group.feed(work.items)
                     await self._until_ended(group, interruption)
-            await self._pick_up(group)
+            if self._failure is None:
+                await self._pick_up(group)
         if self._failure is not None:
             raise self._failure
         return evolve(

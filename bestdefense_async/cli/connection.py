@@ -11,7 +11,7 @@ from attrs import frozen
 
 from bestdefense_async.cli import streams
 from bestdefense_async.cli.exits import MissingToken
-from bestdefense_async.cli.settings import FileSettings, user_directory
+from bestdefense_async.cli.settings import FileSettings, state_directory, user_directory
 from bestdefense_async.core.secret import Secret
 
 if TYPE_CHECKING:
@@ -91,6 +91,17 @@ class Connection:
 
         return base_url_from(self.base_url).is_loopback and self.token().secret.is_sandbox
 
+    @property
+    def host(self) -> str:
+        """The base URL, without a slash at the end.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        from bestdefense_async.config import base_url_from
+
+        return str(base_url_from(self.base_url))
+
     def check(self) -> None:
         """Look at host and token before anything else is done.
 
@@ -98,9 +109,7 @@ class Connection:
             MissingToken: There is no token.
             ConfigError: Token or base URL cannot be used.
         """
-        from bestdefense_async.config import base_url_from
-
-        base_url_from(self.base_url)
+        _ = self.host
         self.token()
 
     def client(self, *, hooks: Sequence[Callable[[Event], object]] = ()) -> BestDefense:
@@ -115,13 +124,17 @@ class Connection:
         """
         from bestdefense_async import BestDefense
         from bestdefense_async.cli import bindings_file
-        from bestdefense_async.config import base_url_from
-
-        base_url = str(base_url_from(self.base_url))
+        base_url = self.host
         secret = self.token().secret
         self.say_host(base_url)
         bindings = bindings_file.load(base_url)
-        return BestDefense(secret, base_url=base_url, hooks=hooks, bindings=bindings)
+        return BestDefense(
+            secret,
+            base_url=base_url,
+            hooks=hooks,
+            bindings=bindings,
+            state_dir=state_directory(),
+        )
 
     def say_host(self, base_url: str) -> None:
         """Say where the token goes when a file says so: whoever filled the directory decides."""

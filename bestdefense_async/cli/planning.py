@@ -11,11 +11,14 @@ from bestdefense_async.output.text import counted, duration
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.bulk import Manner
+    from bestdefense_async.cli.connection import Connection
     from bestdefense_async.cli.recording import NewRun, ResumedRun
     from bestdefense_async.orchestration.plan import Plan
 
 
-def plan_of(run: NewRun | ResumedRun, manner: Manner, *, creations: int | None = None) -> Plan:
+def plan_of(
+    asked: Connection, run: NewRun | ResumedRun, manner: Manner, *, creations: int | None = None
+) -> Plan:
     """Return the plan of a run; `creations` says how many targets can be scanned, if known."""
     return make_plan(
         targets=run.total,
@@ -25,7 +28,7 @@ def plan_of(run: NewRun | ResumedRun, manner: Manner, *, creations: int | None =
         max_active=manner.max_active,
         polling=manner.polling,
         limits={name: route.limits for name, route in ROUTES.items()},
-        samples=run_store().samples(run.options.kind),
+        samples=run_store().samples(run.options.kind, base_url=asked.host),
     )
 
 

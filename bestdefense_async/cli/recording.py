@@ -121,21 +121,24 @@ class ResumedRun:
 
     @contextlib.asynccontextmanager
     async def opened(self, asked: Connection, client: BestDefense) -> AsyncIterator[Workload]:
-        """Take the journal over, and hold it.
+        """Take the run over, and hold it. Raises what `journal` raises."""
+        async with await self.journal(asked, client) as journal:
+            yield await _workload(journal)
+
+    async def journal(self, asked: Connection, client: BestDefense) -> SqliteJournal:
+        """Take the journal over; whoever asks for it closes it.
 
         Raises:
             JournalError: It is held, of another organization, or cannot be written.
             BestDefenseError: The sites, which tell the organization, cannot be listed.
         """
         sites = await client.sites.list()
-        journal = await SqliteJournal.open(
+        return await SqliteJournal.open(
             self.path,
             base_url=client.base_url,
             token=asked.token().secret.reveal(),
             site_ids=[site.id for site in sites],
         )
-        async with journal:
-            yield await _workload(journal)
 
 
 async def _workload(journal: SqliteJournal) -> Workload:

@@ -151,8 +151,8 @@ class RunStore:
         ]
         return tuple(info for info in old if _delete(info.path))
 
-    def samples(self, kind: str) -> Sequence[tuple[float, bool]]:
-        """Return how long scans of a kind took: seconds, and whether they were finished by then.
+    def samples(self, kind: str, *, base_url: str) -> Sequence[tuple[float, bool]]:
+        """Return how long scans of a kind took at a host: seconds, and whether they were finished.
 
         From the newest runs, and from so many of them as costs a moment.
         """
@@ -165,7 +165,8 @@ class RunStore:
                 contextlib.suppress(JournalError, sqlite3.Error),
                 journal_file.reading(path) as connection,
             ):
-                if read_run(connection).options.kind == kind:
+                run = read_run(connection)
+                if (run.options.kind, run.base_url) == (kind, base_url):
                     found += durations(connection, most=wanted)
         return found
 

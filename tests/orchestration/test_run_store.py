@@ -241,10 +241,11 @@ async def test_durations_are_learned_from_what_was_followed_to_its_end(tmp_path:
     path = await begun(store, NOON, some, options=quick)
     await begun(store, NOON + 1, finish)
     (tmp_path / "odd.journal").write_text("?")
-    before = sorted(store.samples(quick.kind))
+    before = sorted(store.samples(quick.kind, base_url=URL))
     async with await SqliteJournal.open(path, base_url=URL, token="t") as journal:
         await journal.finished(result(6, 9e9))
 
     assert before == [(50.0, True), (70.0, True), (84.0, False), (87.0, False)]
-    assert sorted(store.samples(quick.kind)) == [(50.0, True), (70.0, True)]
-    assert store.samples("another") == []
+    assert sorted(store.samples(quick.kind, base_url=URL)) == [(50.0, True), (70.0, True)]
+    assert store.samples("another", base_url=URL) == []
+    assert store.samples(quick.kind, base_url="http://elsewhere") == []

@@ -75,8 +75,9 @@ def _judging() -> Judging:
 
 async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) -> int:
     from bestdefense_async import BestDefense, ScanOptions
-    from bestdefense_async.cli.bulk import SANDBOX_SPEED, Bulk, Manner, Workload
+    from bestdefense_async.cli.bulk import Bulk, Manner, Workload
     from bestdefense_async.cli.throttling import Throttling
+    from bestdefense_async.cli.waiting import SANDBOX_SPEED
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.orchestration import Target
 

@@ -86,12 +86,14 @@ def show(report_id: str, form: str) -> int:
 def wait(report_id: str, timeout: float | None, form: str) -> int:
     """Wait until a report is complete; exit 3 when it is not in time."""
     streams.require_stdout()
-    client = connection().client
+    asked = connection()
 
     async def work(_: Interruption) -> int:
-        async with client() as bd:
+        from bestdefense_async.cli.waiting import poll_policy
+
+        async with asked.client() as bd:
             streams.say(f"waiting for report {report_id}, Ctrl-C stops waiting, not the scan")
-            progress = await bd.reports.wait(report_id, timeout=timeout)
+            progress = await bd.reports.wait(report_id, timeout=timeout, policy=poll_policy(asked))
         emit("reports", [{"report_id": report_id, "is_completed": progress.is_completed}], form)
         return 0
 

@@ -110,8 +110,7 @@ def reconcile_run(name: str, gone: tuple[str, ...], form: str) -> int:
         from bestdefense_async.orchestration.reconcile import reconcile
 
         run = ResumedRun.find(name)
-        async with asked.client() as bd, run.opened(asked, bd) as workload:
-            journal = workload.journal
+        async with asked.client() as bd, await run.journal(asked, bd) as journal:
             await _forget(journal, gone)
             settlements = await reconcile(bd.reports, journal)
         records = [

@@ -99,7 +99,7 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
         return dry_run(asked, run, manner, words["form"])
     from bestdefense_async.cli.planning import plan_of, said
 
-    plan = plan_of(run, manner)
+    plan = plan_of(asked, run, manner)
     plan.check(run_timeout=manner.run_timeout, scan_timeout=manner.scan_timeout)
     _confirm(plan.creations, words["confirm_over"], is_agreed=words["yes"])
     if manner.verbosity >= 0:
@@ -152,15 +152,15 @@ def _resumed_run(
 
 
 def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> Manner:
-    from bestdefense_async.cli.bulk import SANDBOX_SPEED, Manner
-    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.cli.bulk import Manner
+    from bestdefense_async.cli.waiting import poll_policy
 
     return Manner(
         options=options,
         max_active=words["max_active"],
         scan_timeout=words["timeout"],
         run_timeout=words["run_timeout"],
-        polling=PollPolicy(speed=SANDBOX_SPEED if asked.is_sandbox else 1.0),
+        polling=poll_policy(asked),
         verbosity=-1 if words["quiet"] else verbosity(),
     )
 
