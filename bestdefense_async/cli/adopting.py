@@ -63,7 +63,10 @@ class Adoption:
         rows.sort(key=lambda row: order.index(row["operation"]))
         if form != "table":
             return rows
-        return [{**row, "why": "; ".join(row["why"]) or None} for row in rows]
+        return [
+            {**row, "why": "; ".join(each.rstrip(".") for each in row["why"]) or None}
+            for row in rows
+        ]
 
     def settle(self, *, is_agreed: bool) -> int:
         """Ask where a person is there to be asked, write what was agreed to, return the exit code.
@@ -103,7 +106,7 @@ class Adoption:
             streams.say("spec: nothing new was written")
             return
         path = bindings_file.store(self._base_url, bindings)
-        streams.say(f"spec: {len(bindings)} bindings for {self._base_url} written to {path}")
+        streams.say(f"spec: written to {path} for {self._base_url}: {', '.join(bindings)}")
 
 
 def _candidates(
@@ -154,6 +157,15 @@ def _record(
     return {"operation": name, "there": there, "score": score, "decision": decision, "why": why}
 
 
+def _names(one: Candidate) -> Iterator[str]:
+    """Yield which names of ours are which of theirs, for what is sent and what is answered."""
+    if one.binding is not None:
+        for verb, pairs in (("sends", one.binding.request), ("reads", one.binding.answer)):
+            if pairs:
+                said = (f"{ours} as {theirs or 'all of it'}" for ours, theirs in pairs.items())
+                yield f"{verb} {', '.join(said)}"
+
+
 def _can_ask() -> bool:
     streams_of_a_person = (sys.stdin, sys.stderr)
     return all(each is not None and each.isatty() for each in streams_of_a_person)
@@ -172,7 +184,7 @@ def _ask(proposals: Sequence[Proposal]) -> dict[str, Candidate]:
             continue
         for number, each in enumerate(choices, start=1):
             streams.say(f"  {number}. {each.operation.name}  ({each.fit.score:.2f})")
-            for line in (*each.fit.reasons, *each.doubts, *each.notes):
+            for line in (*each.fit.reasons, *_names(each), *each.doubts, *each.notes):
                 streams.say(f"       {line}")
         words = [str(number) for number in range(1, len(choices) + 1)]
         answer = click.prompt(

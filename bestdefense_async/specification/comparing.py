@@ -44,6 +44,8 @@ class Comparison:
     place: str
     """Method and path that were looked for."""
     is_bound: bool
+    is_there: bool
+    """Whether the specification has that method at that path."""
     standing: Standing
     problems: tuple[str, ...] = ()
     """What contradicts, one sentence each."""
@@ -91,6 +93,7 @@ def _compare(specification: Specification, route: Route, binding: Binding | None
         route=route,
         place=f"{method} {template}",
         is_bound=binding is not None,
+        is_there=operation is not None,
         standing=standing,
         problems=tuple(problems),
         notes=tuple(notes),

@@ -330,6 +330,7 @@ def test_a_person_is_asked_for_each(
     assert ended.code == code, shown
     assert "reports.list: take 1, no, all that are sure, or quit" in shown
     assert "'scan' in path" in shown
+    assert "sends limit as page_size, after as cursor" in shown
     assert ended.out.startswith("OPERATION")
     path = stored(command)
     assert is_right(set(read_bindings(path, HOST)) if path.exists() else set())

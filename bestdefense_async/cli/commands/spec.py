@@ -177,12 +177,10 @@ def _shown(row: Comparison, proposal: Proposal | None) -> dict[str, Any]:
     from bestdefense_async.specification.comparing import Standing
 
     best = None if proposal is None else proposal.best
-    there: str | None = row.place
+    there = row.place if row.is_there else None
     standing = str(row.standing)
-    if row.standing is not Standing.AGREES and row.problems and best is not None:
+    if row.standing is not Standing.AGREES and not row.is_bound and best is not None:
         there, standing = best.operation.name, f"probably, {best.fit.score:.2f}"
-    elif row.standing is Standing.NOT_FOUND:
-        there = None
     return {
         "operation": row.route.name,
         "known": "bound" if row.is_bound else str(row.route.grade),
