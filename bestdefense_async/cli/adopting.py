@@ -7,11 +7,13 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from attrs import evolve
 
 from bestdefense_async.cli import bindings_file, streams
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, clean_text
+from bestdefense_async.specification.comparing import Standing, compare
 from bestdefense_async.specification.proposing import Candidate, Proposal, consider, propose
 
 if TYPE_CHECKING:
@@ -37,16 +39,23 @@ class Adoption:
         self._base_url = base_url
         existing = bindings_file.load(base_url)
         self._named = dict(_candidates(found, place, named))
+        stale = {
+            row.route.name: row.problems[0]
+            for row in compare(found, existing)
+            if row.is_bound and row.standing is Standing.DRIFT
+        }
+        self._proposals = [
+            _with_doubt(each, existing.get(each.route.name), stale.get(each.route.name))
+            for each in propose(found, source=place)
+            if each.route.name not in self._named
+            and (each.route.name not in existing or each.route.name in stale)
+        ]
+        proposed = {each.route.name for each in self._proposals}
         self._bound = {
             name: binding
             for name, binding in existing.items()
-            if found.find(binding.method, binding.template) is not None
+            if name not in self._named and name not in proposed
         }
-        self._proposals = [
-            each
-            for each in propose(found, source=place)
-            if each.route.name not in self._named and each.route.name not in self._bound
-        ]
 
     def records(self, form: str) -> list[dict[str, Any]]:
         """Return all that is proposed, what was named and what is bound already included."""
@@ -55,7 +64,6 @@ class Adoption:
             *(
                 _record(name, f"{one.method} {one.template}", None, "bound", [f"by {one.source}"])
                 for name, one in self._bound.items()
-                if name not in self._named
             ),
             *map(_proposed, self._proposals),
         ]
@@ -132,6 +140,14 @@ def _candidates(
         if candidate.binding is None:
             raise ConfigError(f"{name} cannot stand at {operation.name}: {candidate.doubts[0]}")
         yield name, candidate
+
+
+def _with_doubt(proposal: Proposal, binding: Binding | None, problem: str | None) -> Proposal:
+    """Return a proposal that is never sure when it would replace what somebody agreed to."""
+    if binding is None or problem is None or proposal.best is None:
+        return proposal
+    doubt = f"It is bound to {binding.method} {binding.template} now. {problem}"
+    return evolve(proposal, best=evolve(proposal.best, doubts=(doubt, *proposal.best.doubts)))
 
 
 def _sure(proposals: Iterable[Proposal]) -> dict[str, Candidate]:

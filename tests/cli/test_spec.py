@@ -213,6 +213,29 @@ def test_what_is_not_sure_stays_undecided_and_is_3(command: Command) -> None:
     assert command("spec", "check", "--from", name, env=LOCAL).code == 1  # nothing documented there
 
 
+def test_what_somebody_agreed_to_is_never_replaced_silently(command: Command, here: Here) -> None:
+    """When the specification contradicts it, a person decides, with both before them."""
+    name = write(command, document())
+    assert here("spec", "adopt", "-y", "--from", name).code == 0
+    spec = copy.deepcopy(document())
+    spec["paths"]["/api/plans"] = {"get": spec["paths"]["/api/schedules"].pop("get")}
+    changed = write(command, spec, "changed.json")
+    assert here("spec", "check", "--from", changed).code == 1
+
+    ended = here("spec", "adopt", "-y", "--from", changed, "--format", "json")
+    assert ended.code == 3
+    row = rows(ended, "proposals")["schedules.list"]
+    assert row["decision"] == "undecided"
+    assert row["why"][0] == (
+        "It is bound to GET /api/schedules now. The path is there with POST only."
+    )
+    assert read_bindings(stored(command), HOST)["schedules.list"].template == "/api/schedules"
+    bind = ["--bind", "schedules.list=GET /api/plans"]
+    assert here("spec", "adopt", *bind, "--from", changed).code == 0
+    assert read_bindings(stored(command), HOST)["schedules.list"].template == "/api/plans"
+    assert here("spec", "check", "--from", changed).code == 0
+
+
 def test_two_as_likely_are_never_chosen_between(command: Command) -> None:
     """Both are named, and neither is written."""
     spec = copy.deepcopy(document())
