@@ -78,7 +78,7 @@ def card(name: str, value: str, label: str, remarks: tuple[str, ...] = ()) -> Ma
             ),
             svg.element(
                 "path",
-                d=f"M0 9a9 9 0 0 1 9-9h{_WIDTH - 18}a9 9 0 0 1 9 9v-4H0z",
+                d=f"M.94 5A9 9 0 0 1 9 0H{_WIDTH - 9}A9 9 0 0 1 {_WIDTH - 0.94} 5z",
                 fill=tone.light,
                 class_=f"b-{name}",
             ),
