@@ -54,6 +54,8 @@ class Manner:
     run_timeout: float | None = None
     polling: PollPolicy = field(factory=PollPolicy)
     """How often a scan is asked for."""
+    samples: Sequence[tuple[float, bool]] = ()
+    """Seconds that earlier scans of the kind took, and whether they were finished."""
     verbosity: int = 0
     """-1 shows no progress, 1 tells each outcome."""
     is_kept: bool = False

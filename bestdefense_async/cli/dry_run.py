@@ -28,7 +28,7 @@ def dry_run(asked: Connection, run: NewRun | ResumedRun, manner: Manner, form: s
     """Show what would be started; exit 0 when all targets can be, 3 when some, 2 when none."""
     if not isinstance(run, NewRun):
         emit("targets", [_record(each.target, each.site_id) for each in run.left], form)
-        streams.say(f"dry run: {said(plan_of(asked, run, manner))}; nothing was sent")
+        streams.say(f"dry run: {said(plan_of(run, manner))}; nothing was sent")
         return Exit.OK
 
     async def work(_: Interruption) -> int:
@@ -38,7 +38,7 @@ def dry_run(asked: Connection, run: NewRun | ResumedRun, manner: Manner, form: s
         emit("targets", records, form)
         refused = run.total - len(records)
         rest = f"; {counted(refused, 'target')} cannot be scanned" if refused else ""
-        plan = plan_of(asked, run, manner, creations=len(records))
+        plan = plan_of(run, manner, creations=len(records))
         streams.say(
             f"dry run: {said(plan)}{rest}; nothing was sent but the question which sites there are"
         )

@@ -50,8 +50,10 @@ class _Stdout:
 class Results:
     """Writes a run as it happens and when it has ended. Use it as a context manager."""
 
-    def __init__(self, judging: Judging) -> None:
+    def __init__(self, judging: Judging, *, is_live: bool = True) -> None:
+        """Write nothing yet; `is_live` says that events will be heard before the run has ended."""
         self._judging = judging
+        self._is_live = is_live
         self._logs: list[EventLog] = []
         self._files = contextlib.ExitStack()
 
@@ -66,13 +68,11 @@ class Results:
             streams.require_stdout()
         paths = [Path(name) for name in self._judging.files]
         for path in paths:
-            renderer(path)
             if paths.count(path) > 1:
                 raise ConfigError(f"{str(path)!r} is given twice.")
-            if not path.parent.is_dir():
-                raise ConfigError(f"{str(path)!r} cannot be written: no directory {path.parent}.")
-            if path.is_dir():
-                raise ConfigError(f"{str(path)!r} cannot be written: it is a directory.")
+            _require_place(path)
+        if not self._is_live:
+            return self
         if self._judging.form == "jsonl":
             self._logs.append(_log(cast("TextIO", _Stdout())))
         for path in paths:
@@ -110,7 +110,6 @@ class Results:
         self,
         run: Run,
         *,
-        is_live: bool = True,
         is_interrupted: bool = False,
         resume: str | None = None,
     ) -> int:
@@ -118,7 +117,6 @@ class Results:
 
         Args:
             run: The whole run.
-            is_live: The logs have heard every event already; else they are written now.
             is_interrupted: A signal ended the run.
             resume: The name by which the run can be gone on with; None when it has no journal.
 
@@ -126,9 +124,12 @@ class Results:
             ReaderGone: The reader of stdout went away.
         """
         verdict = self._judging.judge(run)
-        unwritten = [*self._write_stdout(run, verdict, is_live=is_live)]
-        unwritten += self._write_files(run, verdict, is_live=is_live)
-        unwritten += self._write_step_summary(run, verdict)
+        # stdout comes last: when its reader has gone, the files are there all the same.
+        unwritten = [
+            *self._write_files(run, verdict),
+            *self._write_step_summary(run, verdict),
+            *self._write_stdout(run, verdict),
+        ]
         for problem in unwritten:
             streams.say(f"bestdefense: {problem}")
         _say_missing(run.rows)
@@ -146,13 +147,13 @@ class Results:
         code = Exit.OK if self._judging.is_exit_zero else _code(run, verdict)
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
 
-    def _write_stdout(self, run: Run, verdict: Verdict, *, is_live: bool) -> list[str]:
-        """Write the run to stdout; return what went wrong, so that the files still get theirs."""
+    def _write_stdout(self, run: Run, verdict: Verdict) -> list[str]:
+        """Write the run to stdout; return what went wrong, to be told before the verdict."""
         try:
             if self._judging.form == "table":
                 least, older = self._judging.min_severity, self._judging.older
                 streams.put(run_table(run, verdict, min_severity=least, older=older))
-            elif self._judging.form == "jsonl" and is_live:
+            elif self._judging.form == "jsonl" and self._is_live:
                 self._logs[0].run_summary(run, verdict, older=self._judging.older)
             elif self._judging.form is not None:
                 render = renderer(f"run.{self._judging.form}")
@@ -161,16 +162,15 @@ class Results:
             return [str(error)]
         return []
 
-    def _write_files(self, run: Run, verdict: Verdict, *, is_live: bool) -> list[str]:
+    def _write_files(self, run: Run, verdict: Verdict) -> list[str]:
         problems = []
-        if is_live:
-            for log in self._logs[self._judging.form == "jsonl" :]:
-                try:
-                    log.run_summary(run, verdict, older=self._judging.older)
-                except OSError as error:
-                    problems.append(f"A log could not be finished: {error.strerror}.")
+        for log in self._logs[self._judging.form == "jsonl" :]:
+            try:
+                log.run_summary(run, verdict, older=self._judging.older)
+            except OSError as error:
+                problems.append(f"A log could not be finished: {error.strerror}.")
         for name in self._judging.files:
-            if is_live and _is_log(Path(name)):
+            if self._is_live and _is_log(Path(name)):
                 continue
             try:
                 write_run(name, run, verdict, older=self._judging.older)
@@ -212,6 +212,24 @@ def _ways_on(rows: Sequence[Row], name: str) -> list[str]:
     if any(word == "unknown" for word, _ in kinds):
         ways.append(f"to look for what was perhaps started: bestdefense runs reconcile {name}")
     return ways
+
+
+def _require_place(path: Path) -> None:
+    """Check that a file can be written there, and in which format.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    renderer(path)
+    problem = ""
+    if not path.parent.is_dir():
+        problem = f"no directory {path.parent}"
+    elif path.is_dir():
+        problem = "it is a directory"
+    elif not os.access(path.parent, os.W_OK):
+        problem = f"nothing can be written in {path.parent}"
+    if problem:
+        raise ConfigError(f"{str(path)!r} cannot be written: {problem}.")
 
 
 def _log(stream: TextIO) -> EventLog:

@@ -24,6 +24,7 @@ _COMMANDS: Mapping[str, str] = {
     "schedules": "schedules",
     "remediation": "remediation",
     "network": "network",
+    "agent": "agent",
     "sandbox": "sandbox",
     "demo": "demo",
     "auth": "auth",

@@ -72,8 +72,9 @@ class Plan:
     @property
     def reason(self) -> str:
         """Why it takes that long, in a few words: what binds and where the duration is from."""
-        source = f"learned from {self.learned_from}" if self.learned_from else "assumed"
-        return f"{self.binding}; {_minutes(self.duration)} a scan is {source}"
+        count = self.learned_from
+        source = f"as {count} earlier ones took" if count else "by our assumption"
+        return f"{self.binding}, each about {_minutes(self.duration)} {source}"
 
     def check(self, *, run_timeout: float | None, scan_timeout: float | None) -> None:
         """Refuse deadlines that cannot be kept.
@@ -180,8 +181,9 @@ def _assumed(options: ScanOptions) -> float:
 
 def _by_activity(scans: int, max_active: int, duration: float) -> tuple[float, str]:
     if scans > max_active:
-        return scans * duration / max_active, f"{max_active} scans at a time"
-    return (duration if scans else 0.0), "all scans run at once"
+        words = "one scan at a time" if max_active == 1 else f"{max_active} scans at a time"
+        return scans * duration / max_active, words
+    return (duration if scans else 0.0), "all scans at once"
 
 
 def _by_limits(

@@ -212,7 +212,8 @@ def test_a_dry_run_sends_no_creation(
     before = served.count("reports.create")
     ended = command("scan", *names[:3], "typo.example", "--dry-run", env=served.env)
     assert ended.code == 3
-    assert "3 scans would be started, 1 target cannot be scanned" in ended.err
+    assert "3 scans to start, about " in ended.err
+    assert "; 1 target cannot be scanned; nothing was sent but" in ended.err
     assert ended.out.count("\n") == 4
     assert served.count("reports.create") == before
 

@@ -53,7 +53,7 @@ def test_help_version_and_completion_import_no_network(
 def test_completing_words_imports_no_network_and_reads_no_settings(command: Command) -> None:
     """A shell asks at each press of Tab."""
     (command.directory / "bestdefense.toml").write_text("broken")
-    env = {"_BESTDEFENSE_COMPLETE": "bash_complete", "COMP_WORDS": "bestdefense sc"}
+    env = {"_BESTDEFENSE_COMPLETE": "bash_complete", "COMP_WORDS": "bestdefense sca"}
     ended = command(env={**env, "COMP_CWORD": "1"})
     assert (ended.code, ended.out.strip()) == (0, "plain,scan")
     options = command(env={**env, "COMP_WORDS": "bestdefense scan --fail-on hi", "COMP_CWORD": "3"})

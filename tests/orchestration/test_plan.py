@@ -27,8 +27,8 @@ def plan_of(creations: int, **words: Any) -> Plan:
 def test_a_run_that_fits_at_once_takes_one_scan() -> None:
     """All scans run at once, so the time is that of one."""
     plan = plan_of(100)
-    assert (plan.seconds, plan.binding) == (180.0, "all scans run at once")
-    assert plan.reason == "all scans run at once; 3 min a scan is assumed"
+    assert (plan.seconds, plan.binding) == (180.0, "all scans at once")
+    assert plan.reason == "all scans at once, each about 3 min by our assumption"
 
 
 def test_more_scans_than_places_take_their_share_of_time() -> None:
@@ -59,6 +59,7 @@ def test_durations_are_learned_from_enough_finished_scans() -> None:
     assert plan.duration == pytest.approx(90.0)
     assert plan.seconds == pytest.approx(900.0)
     assert plan.least_seconds == pytest.approx(500.0)
+    assert plan.reason == "100 scans at a time, each about 2 min as 5 earlier ones took"
     assert plan_of(1000, samples=KNOWN[1:]).learned_from == 0
 
 

@@ -62,8 +62,8 @@ def _judge_run(name: str, judging: Judging) -> int:
     from bestdefense_async.cli.run_source import load_run
 
     run = load_run(name)
-    with Results(judging) as results:
-        return results.conclude(run, is_live=False)
+    with Results(judging, is_live=False) as results:
+        return results.conclude(run)
 
 
 def _judge_reports(report_ids: tuple[str, ...], judging: Judging) -> int:
@@ -76,7 +76,7 @@ def _judge_reports(report_ids: tuple[str, ...], judging: Judging) -> int:
 
         started = time.time()
         is_site_needed = judging.baseline is not None
-        with Results(judging) as results:
+        with Results(judging, is_live=False) as results:
             async with asked.client() as bd:
                 slots = asyncio.Semaphore(_AT_ONCE)
                 async with asyncio.TaskGroup() as group:
@@ -91,7 +91,7 @@ def _judge_reports(report_ids: tuple[str, ...], judging: Judging) -> int:
                     finished_at=time.time(),
                     base_url=bd.base_url,
                 )
-            return results.conclude(run, is_live=False)
+            return results.conclude(run)
 
     return run_async(work)
 

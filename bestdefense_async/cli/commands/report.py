@@ -36,5 +36,5 @@ def command(run_name: str, **words: Any) -> int:  # noqa: ANN401  # options by n
     streams.require_stdout()
     judging = Judging.from_words(words, gate=True)
     run = load_run(run_name)
-    with Results(judging) as results:
-        return results.conclude(run, is_live=False)
+    with Results(judging, is_live=False) as results:
+        return results.conclude(run)

@@ -99,12 +99,10 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
         return dry_run(asked, run, manner, words["form"])
     from bestdefense_async.cli.planning import plan_of, said
 
-    plan = plan_of(asked, run, manner)
+    plan = plan_of(run, manner)
     plan.check(run_timeout=manner.run_timeout, scan_timeout=manner.scan_timeout)
     _confirm(plan.creations, words["confirm_over"], is_agreed=words["yes"])
-    if manner.verbosity >= 0:
-        streams.say(f"bestdefense: {said(plan)}")
-    return _scan(asked, run, manner, judging)
+    return _scan(asked, run, manner, judging, plan=said(plan))
 
 
 def _new_run(targets: tuple[str, ...], listing: str | None, words: dict[str, Any]) -> NewRun:
@@ -153,19 +151,24 @@ def _resumed_run(
 
 def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> Manner:
     from bestdefense_async.cli.bulk import Manner
+    from bestdefense_async.cli.planning import earlier_scans
     from bestdefense_async.cli.waiting import poll_policy
 
+    samples = earlier_scans(asked, options)
     return Manner(
         options=options,
         max_active=words["max_active"],
         scan_timeout=words["timeout"],
         run_timeout=words["run_timeout"],
-        polling=poll_policy(asked),
+        polling=poll_policy(asked, samples),
+        samples=samples,
         verbosity=-1 if words["quiet"] else verbosity(),
     )
 
 
-def _scan(asked: Connection, run: NewRun | ResumedRun, manner: Manner, judging: Judging) -> int:
+def _scan(
+    asked: Connection, run: NewRun | ResumedRun, manner: Manner, judging: Judging, *, plan: str
+) -> int:
     from bestdefense_async.cli.results import Results
 
     async def work(interruption: Interruption) -> int:
@@ -174,6 +177,8 @@ def _scan(asked: Connection, run: NewRun | ResumedRun, manner: Manner, judging: 
 
         throttling = Throttling()
         with Results(judging) as results:
+            if manner.verbosity >= 0:
+                streams.say(f"bestdefense: {plan}")
             async with (
                 asked.client(hooks=(throttling,)) as bd,
                 run.opened(asked, bd) as workload,
