@@ -271,7 +271,9 @@ def test_two_reports_of_one_run_are_the_same_bytes() -> None:
         "import hashlib; from tests.support.runs import fleet, hostile;"
         "from bestdefense_async.output.html import html;"
         "from bestdefense_async.output.gate import Policy, judge;"
-        "pages = [html(run, judge(run.rows, Policy())) for run in (fleet(200), hostile())];"
+        "older = fleet(200, seed=9);"
+        "pages = [html(run, judge(run.rows, Policy()), older=older)"
+        " for run in (fleet(200), hostile())];"
         "print(hashlib.sha256(''.join(pages).encode()).hexdigest())"
     )
     digests = {
