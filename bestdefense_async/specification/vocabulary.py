@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Words = tuple[str, ...]
 
@@ -62,7 +62,7 @@ def _names(text: str) -> tuple[Words, ...]:
     return tuple(split_words(each) for each in text.split())
 
 
-def _as_set(words: tuple[str, ...]) -> frozenset[str]:
+def _as_set(words: Iterable[str]) -> frozenset[str]:
     return frozenset(words)
 
 
@@ -74,7 +74,7 @@ class Meaning:
     """What it may be called besides our own name, the likeliest first."""
     kinds: frozenset[str] = field(converter=_as_set)
     """JSON types it may have."""
-    words: frozenset[str] = field(default=(), converter=_as_set)
+    words: frozenset[str] = field(default=frozenset[str](), converter=_as_set)
     """Values it has, where they are few."""
     is_optional: bool = False
     """Whether an operation makes sense without it."""

@@ -1,5 +1,7 @@
 """Bindings in a file: read for one host, checked for all, with the line of what is wrong."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,13 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.toml", tmp_path):
         with pytest.raises(ConfigError, match=str(path)):
             read_bindings(path, "https://acme.example")
+
+
+def test_reading_bindings_needs_only_the_library() -> None:
+    """What reads specifications belongs to the command line."""
+    code = (
+        "import sys; from bestdefense_async import read_bindings; "
+        "print({'yaml', 'referencing', 'tomlkit', 'click', 'aiohttp'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
