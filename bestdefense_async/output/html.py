@@ -119,6 +119,7 @@ def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
         "columns": [row["band"] for row in severities],
         "findings": tables.worst_findings(run, verdict, changes),
         "findings_total": sum(len(row.findings) for row in run.rows),
+        "has_marks": bool(verdict.marks.by_place),
         "waived": verdict.waived,
         "waivers": tables.waiver_rows(verdict),
         "waivers_total": len(verdict.uses),

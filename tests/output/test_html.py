@@ -351,6 +351,7 @@ def test_what_the_rules_left_out_is_shown() -> None:
     assert "Text from the address is run as script CWE-79 waived" in shown
     assert "Form changes data without a token CWE-352 known" in shown
     listed = shown[shown.index("Most serious findings") :]
+    assert "worst first, those that are waived or known from the baseline after all oth" in listed
     assert listed.index("CWE-601") < listed.index("CWE-79 waived") < listed.index("CWE-352 known")
     assert "CWE-352 expired 0 2026-01-01 Was for the launch." in shown
     assert "CWE-1 at c.example matches nothing 0 2027-01-01 Gone." in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -12,6 +13,7 @@ from attrs import evolve
 from bestdefense_async.output.gate import Policy, judge
 from bestdefense_async.output.html import html
 from bestdefense_async.output.palette import TONES
+from bestdefense_async.output.waivers import Waiver, Waivers
 from bestdefense_async.testing.process import SandboxProcess
 from tests.support import looks
 from tests.support.browser import JENKINS, Browser, View, chromium
@@ -59,6 +61,13 @@ RUNS = [
     pytest.param(long_names(), id="long names"),
     pytest.param(hostile(), id="hostile"),
 ]
+WAIVERS = Waivers(
+    entries=(
+        Waiver(reason="Behind a proxy.", expires=date(2027, 1, 1), weakness="CWE-79", target="*"),
+        Waiver(reason="Gone. " * 40, expires=date(2026, 1, 1), weakness="CWE-1", target="*.a"),
+    ),
+    today=date(2026, 9, 21),
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +81,9 @@ def browser() -> Iterator[Browser]:
 
 
 def report(run: Run) -> str:
-    """Return the report of a run, compared with an older one of the same sites."""
+    """Return the report of a run with all its parts: waivers, and an older run if it has one."""
     older = fleet(len(run.rows), seed=9) if run.rows == fleet(len(run.rows)).rows else None
-    return html(run, judge(run.rows, Policy()), older=older)
+    return html(run, judge(run.rows, Policy(), waivers=WAIVERS), older=older)
 
 
 @pytest.mark.parametrize("run", RUNS)
