@@ -109,6 +109,8 @@ def bind(name: str, binding: Binding) -> Bound:
     """
     if name not in ROUTES:
         raise ConfigError(f"There is no operation {clean_text(name, longest=80)!r} to bind.")
+    if not isinstance(binding, Binding):
+        raise ConfigError(f"The binding of {name} must be a Binding.")
     route = ROUTES[name]
     in_path = _check_template(route, binding)
     _check_fields(name, "request", binding.request, {*route.parts, *route.request_fields})

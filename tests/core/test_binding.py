@@ -196,6 +196,12 @@ def test_a_binding_that_cannot_be_is_refused(name: str, words: dict[str, Any]) -
         bind(name, Binding(**{"method": "POST", "template": "/a", **words}))
 
 
+def test_what_is_no_binding_is_refused() -> None:
+    """A table as it stands in a settings file, for example."""
+    with pytest.raises(ConfigError, match="must be a Binding"):
+        bind("schedules.list", {"method": "GET", "template": "/s"})  # type: ignore[arg-type]
+
+
 _NAMES = st.text("abcdef", min_size=1, max_size=2)
 _PATHS = st.lists(_NAMES, min_size=1, max_size=3).map(".".join)
 
