@@ -88,6 +88,7 @@ class Triggering:
 
 async def _stop_when_asked(run: RepairRun, interruption: Interruption) -> None:
     await interruption.requested.wait()
+    streams.say("stopping: what was sent is waited for, Ctrl-C again leaves at once")
     run.stop(RunStopped("Interrupted before it was sent."))
 
 

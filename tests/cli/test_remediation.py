@@ -252,6 +252,7 @@ def test_an_interruption_tells_what_became_of_each(
         out, err = process.communicate(timeout=LONGEST)
 
     assert process.returncode == 130, err
+    assert "stopping: what was sent is waited for" in err
     ended = outcomes([json.loads(line) for line in out.splitlines()])
     assert ended["triggered"] == bd_sandbox_process.count("remediation.trigger")
     assert ended["not_triggered"] > 0
