@@ -38,7 +38,7 @@ from bestdefense_async.orchestration.site_index import SiteIndex
 from bestdefense_async.orchestration.slots import Slots
 from bestdefense_async.orchestration.steps import Steps
 from bestdefense_async.orchestration.targets import Target
-from bestdefense_async.polling.scheduler import PollScheduler
+from bestdefense_async.polling.watch import DEFAULT_POLICY, Terms
 from bestdefense_async.polling.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from bestdefense_async.orchestration.outcome import Event, Outcome
     from bestdefense_async.orchestration.source import Item
     from bestdefense_async.orchestration.steps import ScanClient
-    from bestdefense_async.polling.scheduler import Verdict
+    from bestdefense_async.polling.watch import Verdict
 
 log: logging.Logger = logging.getLogger("bestdefense_async.orchestration")
 
@@ -79,12 +79,14 @@ class Pipeline:
         ended: Callable[[Scan, Outcome, bool], None],
         crashed: Callable[[BaseException], None],
     ) -> None:
-        self._scan_timeout = scan_timeout
         self._on_event = on_event
         self._ended = ended
         self._steps = Steps(client, options, journal, trouble=self.refuse)
         self._sites = SiteIndex(client.sites.list)
-        self._polls = PollScheduler(self._steps.progress, policy=polling, crashed=crashed)
+        self._polls = client.polls
+        self._terms = Terms(
+            notify=self._followed, policy=polling or DEFAULT_POLICY, timeout=scan_timeout
+        )
         self._starters = WorkerPool(self.admit, limit=1, crashed=crashed)
         self._creators = WorkerPool(self._create, limit=CREATORS, crashed=crashed)
         self._readers = WorkerPool(self._read, limit=READERS, crashed=crashed)
@@ -202,13 +204,7 @@ class Pipeline:
                 started_at=scan.started_at or 0.0,
             )
         )
-        self._polls.follow(
-            report_id,
-            self._followed,
-            tag=scan,
-            timeout=self._scan_timeout,
-            elapsed=elapsed,
-        )
+        scan.watch = self._polls.follow(report_id, self._terms, tag=scan, elapsed=elapsed)
 
     def _followed(self, scan: Scan, verdict: Verdict) -> None:
         if not isinstance(verdict, Progress):
@@ -260,11 +256,12 @@ class Pipeline:
 
     def cancel(self) -> set[asyncio.Task[None]]:
         """Cancel all work and return the tasks still to be awaited."""
+        polls = (self._polls.cancel(scan.watch) for scan in self.live.values() if scan.watch)
         return (
             self._starters.cancel()
             | self._creators.cancel()
-            | self._polls.close()
             | self._readers.cancel()
+            | {task for task in polls if task is not None}
         )
 
     def cut_off(self, reason: BestDefenseError) -> None:

@@ -11,6 +11,7 @@ from bestdefense_async.errors import BestDefenseError, OutcomeUnknown, TargetErr
 from bestdefense_async.models import Site
 from bestdefense_async.orchestration.outcome import Failed, NotStarted, Unknown
 from bestdefense_async.orchestration.targets import Target
+from bestdefense_async.polling.watch import Watch
 
 if TYPE_CHECKING:
     from bestdefense_async.orchestration.outcome import Outcome
@@ -56,6 +57,8 @@ class Scan:
     """Whether it counts as active."""
     handle: Handle | None = None
     """Who gets the outcome; None when it goes into the stream."""
+    watch: Watch | None = None
+    """The wait for it, once it exists."""
 
     def common(self, *, now: float) -> dict[str, Any]:
         """Return the fields that all outcomes share; `now` is seconds since the epoch."""

@@ -31,10 +31,11 @@ from bestdefense_async.orchestration.outcome import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bestdefense_async.models import Alerts, Overview, Progress, Report, ScanOptions, Site
+    from bestdefense_async.models import Alerts, Overview, Report, ScanOptions, Site
     from bestdefense_async.orchestration.journal import Journal
     from bestdefense_async.orchestration.outcome import Outcome
     from bestdefense_async.orchestration.scan import Scan
+    from bestdefense_async.polling.scheduler import PollScheduler
 
 log: logging.Logger = logging.getLogger("bestdefense_async.orchestration")
 
@@ -51,7 +52,6 @@ class _Sites(Protocol):
 
 class _Reports(Protocol):
     async def create(self, site: str, options: ScanOptions | None = None) -> Report: ...
-    async def progress(self, report_id: str) -> Progress: ...
     async def overview(self, report_id: str) -> Overview: ...
 
 
@@ -73,6 +73,10 @@ class ScanClient(Protocol):
     @property
     def vortex(self) -> _Vortex:
         """To read results."""
+
+    @property
+    def polls(self) -> PollScheduler:
+        """To wait for scans: shared with all others that use the token."""
 
 
 class Steps:
@@ -144,16 +148,6 @@ class Steps:
         if is_about_target(error):
             return Failed(**scan.common(now=time.time()), error=error)
         return self._unsent(scan, error)
-
-    async def progress(self, report_id: str) -> Progress:
-        """Send one poll."""
-        try:
-            return await self._client.reports.progress(report_id)
-        except (BestDefenseError, MemoryError):
-            raise
-        except Exception as error:  # noqa: BLE001 - one surprise must not end the other scans
-            surprise = _surprised(error)
-        raise surprise
 
     async def finish(self, scan: Scan, report_id: str) -> Done | Failed:
         """Return the outcome of a scan that is no longer followed, written to the journal."""

@@ -1,8 +1,14 @@
-"""One scheduler for the progress of many reports.
+"""One scheduler for the progress of all reports that one token waits for.
 
-A waiting scan is an entry in one heap of due times, not a task: a timer moves what is due to a
-few workers, each of which sends one request at a time. Reports are entries by id, so two who wait
-for the same one share its polls.
+A waiting scan is an entry in an agenda, not a task: a timer moves what is due to a few workers,
+each of which sends one request at a time. Reports are entries by id, so whoever waits for one that
+is waited for already shares its polls; with several policies the sooner counts.
+
+    follow -> agenda -> [due] -> backlog -> [turn] -> poll -> agenda, or the end
+                                              ^ at the budget's rate, in the lane of all tokens
+
+The workers are a lane that all schedulers of a client share, in turns, and that is narrower than
+the client's connections: however many scans wait, creations and downloads find room.
 
 Three clocks that are never mixed: the deadline of one request and its repetition belong to the
 client; the deadline of a wait belongs to whoever waits and ends in `PollTimeout`.
@@ -11,77 +17,48 @@ client; the deadline of a wait belongs to whoever waits and ends in `PollTimeout
 from __future__ import annotations
 
 import asyncio
-import copy
-import heapq
-import itertools
+import math
 import random
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from attrs import define
-
-from bestdefense_async.core.polling import PollPolicy, first_wait, next_wait
-from bestdefense_async.errors import (
-    AuthError,
-    BestDefenseError,
-    DeadlineExceeded,
-    NotFound,
-    PollTimeout,
-    RateLimited,
-    ServerError,
-    TLSError,
-    TransportError,
+from bestdefense_async.core.polling import first_wait, next_wait
+from bestdefense_async.errors import AuthError, BestDefenseError, ClientClosed, Sent
+from bestdefense_async.polling.agenda import Agenda, round_up
+from bestdefense_async.polling.backlog import Backlog
+from bestdefense_async.polling.pace import Pace
+from bestdefense_async.polling.verdict import (
+    about,
+    is_final,
+    surprised,
+    tell,
+    tell_impatient,
+    tell_late,
 )
-from bestdefense_async.models import Progress
+from bestdefense_async.polling.watch import DEFAULT_POLICY, Report, Terms, Watch
 from bestdefense_async.polling.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable, Iterable
 
-WORKERS = 64
-"""Polls under way at the same time; the rest of the client's connections are for creations."""
-GRACE = 30.0
-"""Seconds after its creation in which a report may still be unknown to the server (404)."""
-LAST_LOOK = 5.0
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.models import Progress
+    from bestdefense_async.polling.watch import Verdict
+
+WORKERS: Final = 64
+"""Most polls under way at the same time."""
+LAST_LOOK: Final = 5.0
 """Seconds that the poll at the deadline may take."""
-
-_PASSING = (RateLimited, ServerError, TransportError, DeadlineExceeded)
-
-Verdict: TypeAlias = Progress | BestDefenseError
-"""What a wait ends with: the completed progress, or why there is none."""
-
-
-@define(eq=False, weakref_slot=False)
-class _Report:
-    """A report somebody waits for."""
-
-    id: str
-    since: float
-    watches: list[Watch]
-    due: float | None = None
-    """Its place in the heap; None while a poll is queued or under way. Other places are stale."""
-    was_seen: bool = False
-    failing_since: float | None = None
-
-
-@define(eq=False, weakref_slot=False)
-class Watch:
-    """One wait for a report: what `follow` returns and `cancel` takes."""
-
-    report_id: str
-    notify: Callable[[Any, Verdict], None]
-    tag: Any
-    since: float
-    deadline: float | None
+LOOK_ROUND: Final = 1.0
+"""Least seconds between two searches for waits that are late."""
 
 
 class PollScheduler:
-    """Asks for the progress of reports until they are complete.
+    """Asks for the progress of reports until they are complete. Needs a running loop.
 
     Args:
         progress: Sends one poll; the client's `reports.progress`.
-        policy: How often a report is asked for.
-        crashed: Told of an error that is no `BestDefenseError`: a fault of the program.
+        lane: The workers, shared with other schedulers; None opens a lane of its own.
+        rate: Most polls per second, None for as many as are due.
         uniform: Chance, as `random.uniform`.
     """
 
@@ -89,66 +66,85 @@ class PollScheduler:
         self,
         progress: Callable[[str], Awaitable[Progress]],
         *,
-        policy: PollPolicy | None = None,
-        crashed: Callable[[BaseException], None],
+        lane: WorkerPool[PollScheduler] | None = None,
+        rate: float | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._progress = progress
-        self._policy = PollPolicy() if policy is None else policy
+        self._lane = open_lane(WORKERS) if lane is None else lane
+        self._pace = None if rate is None else Pace(rate)
         self._uniform = uniform
         self._loop = asyncio.get_running_loop()
-        self._reports: dict[str, _Report] = {}
-        self._heap: list[tuple[float, int, _Report]] = []
-        self._order = itertools.count()
+        self._reports: dict[str, Report] = {}
+        self._agenda = Agenda()
+        self._backlog = Backlog()
+        self._under_way: dict[Report, asyncio.Task[None]] = {}
+        self._last_words: dict[Report, BestDefenseError] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._pool = WorkerPool(self._poll, limit=WORKERS, crashed=crashed)
+        self._expiry: asyncio.TimerHandle | None = None
+        self._has_asked = False  # whether a turn in the lane is on its way
+        self._is_closed = False
 
     def __len__(self) -> int:
         """Return how many reports are waited for."""
         return len(self._reports)
 
-    def follow(
-        self,
-        report_id: str,
-        notify: Callable[[Any, Verdict], None],
-        *,
-        tag: object = None,
-        timeout: float | None = None,
-        elapsed: float = 0.0,
-    ) -> Watch:
-        """Wait for a report without a task: `notify` is called once, with `tag` and the verdict.
+    # -- those who wait
 
-        Costs no request now. `timeout` is seconds from now, None for none: a scan that failed
-        may never become complete. `elapsed` is how many seconds ago the scan was created.
+    def follow(
+        self, report_id: str, terms: Terms, *, tag: object = None, elapsed: float = 0.0
+    ) -> Watch:
+        """Wait for a report without a task: `terms.notify` is called once, with tag and verdict.
+
+        Costs no request now, and about 200 bytes. `elapsed` is how many seconds ago the scan was
+        created.
         """
         now = self._loop.time()
-        watch = Watch(report_id, notify, tag, now, None if timeout is None else now + timeout)
+        created = now - elapsed if elapsed else now
         report = self._reports.get(report_id)
+        if self._is_closed:
+            watch = Watch(report_id, tag, terms, now)
+            self._loop.call_soon(tell, watch, _closed())
+            return watch
         if report is None:
-            report = self._reports[report_id] = _Report(report_id, now - elapsed, [watch])
-            self._schedule(report, first_wait(self._policy, uniform=self._uniform))
-        else:
-            report.watches.append(watch)
-            if report.due is not None:  # its next poll may lie behind the new deadline
-                self._schedule(report, report.due - now)
+            report = Report(report_id, tag, terms, now, created, created)
+            self._reports[report_id] = report
+            self._put(report, first_wait(terms.policy, uniform=self._uniform))
+            return report
+        watch = Watch(report_id, tag, terms, now)
+        self._join(report, watch, terms, created)
         return watch
 
-    async def wait(self, report_id: str, *, timeout: float | None = None) -> Progress:
+    def _join(self, report: Report, watch: Watch, terms: Terms, created: float) -> None:
+        """Let another wait share the polls of a report, which come sooner if it wants them to."""
+        is_new = terms.policy not in report.policies()
+        report.join(watch)
+        report.created = min(report.created, created)
+        if report.place is None:
+            self._mind(report)
+            return
+        wait = report.place.due - watch.since
+        if is_new:
+            gap = watch.since - report.asked
+            wait = min(wait, self._wait(report, (terms.policy,), now=report.asked) - gap)
+        if wait < report.place.due - watch.since or watch.deadline < report.place.due:
+            self._put(report, max(wait, 0.0))
+
+    async def wait(
+        self, report_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
+    ) -> Progress:
         """Return the progress of a report once it is complete.
 
         Raises:
             PollTimeout: It is not complete after `timeout` seconds.
             AuthError: The token is dead; `report_id` says which report was followed.
             NotFound: There is no such report, also not after a grace period.
+            ClientClosed: The client was closed.
             BestDefenseError: Another answer that waiting does not change.
         """
         future: asyncio.Future[Verdict] = self._loop.create_future()
-
-        def tell(_: object, verdict: Verdict) -> None:
-            if not future.done():  # whoever waited may have been cancelled in this very tick
-                future.set_result(verdict)
-
-        watch = self.follow(report_id, tell, timeout=timeout)
+        terms = Terms(notify=_resolve, policy=policy or DEFAULT_POLICY, timeout=timeout)
+        watch = self.follow(report_id, terms, tag=future)
         try:
             verdict = await future
         finally:
@@ -157,131 +153,229 @@ class PollScheduler:
             raise verdict
         return verdict
 
-    def cancel(self, watch: Watch) -> None:
-        """End a wait without telling `notify`. One that is over is left alone."""
+    def cancel(self, watch: Watch) -> asyncio.Task[None] | None:
+        """End a wait without telling anybody. One that is over is left alone.
+
+        Returns:
+            The poll that nobody waits for any more, when one was under way: it is cancelled, and
+            has ended when the task has.
+        """
+        if watch.terms is None:
+            return None
+        watch.end()
         report = self._reports.get(watch.report_id)
-        if report is not None and watch in report.watches:
-            report.watches.remove(watch)
-            if not report.watches:
-                del self._reports[report.id]
+        if report is None or not report.is_over:
+            return None
+        self._forget(report)
+        task = self._under_way.get(report)
+        if task is not None:
+            task.cancel()
+        return task
 
     def end_all(self, error: BestDefenseError) -> None:
-        """End every wait with a copy of `error`: the token is dead, or the run is over."""
+        """End every wait with a copy of `error`: the token is dead.
+
+        Where a poll is under way it is cancelled first, and who waits is told when it has ended.
+        """
         for report in list(self._reports.values()):
-            self._settle(report, _about(error, report.id))
+            task = self._under_way.get(report)
+            if report.is_over:
+                continue
+            if task is None:
+                self._settle(report, about(error, report.report_id))
+            else:
+                self._last_words[report] = about(error, report.report_id)
+                task.cancel()
 
     def close(self) -> set[asyncio.Task[None]]:
-        """Forget every wait, cancel the polls under way and return their tasks."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._reports.clear()
-        self._heap.clear()
-        return self._pool.cancel()
+        """End every wait with `ClientClosed`, now and from now on; return the cancelled polls."""
+        self._is_closed = True
+        tasks = set(self._under_way.values())
+        self.end_all(_closed())
+        return tasks
 
-    def _schedule(self, report: _Report, wait: float) -> None:
-        due = self._loop.time() + wait
-        deadlines = [watch.deadline for watch in report.watches if watch.deadline is not None]
-        report.due = due = min((due, *deadlines))
-        heapq.heappush(self._heap, (due, next(self._order), report))
+    # -- when it is due
+
+    def _put(self, report: Report, wait: float) -> None:
+        """Enter a report in the agenda: after a wait, or at the first deadline."""
+        due = min(round_up(self._loop.time(), wait), report.first_deadline())
+        self._agenda.put(report, due)
         if self._timer is None or due < self._timer.when():
             self._rearm()
 
     def _rearm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._heap[0][0], self._tick) if self._heap else None
+        due = self._agenda.next_due
+        self._timer = None if due is None else self._loop.call_at(due, self._tick)
 
     def _tick(self) -> None:
-        """Hand what is due to the workers."""
+        """Move what is due to the backlog."""
         self._timer = None
         # The loop fires a timer up to its clock's resolution early.
-        now = max(self._loop.time(), self._heap[0][0]) if self._heap else 0.0
-        while self._heap and self._heap[0][0] <= now:
-            due, _, report = heapq.heappop(self._heap)
-            if report.due == due and self._is_wanted(report):
-                report.due = None
-                self._pool.submit(report)
+        now = max(self._loop.time(), self._agenda.next_due or 0.0)
+        reports = self._agenda.take(now)
+        self._backlog.add(reports, now)
+        for report in reports:
+            self._mind(report)
+        self._ask_for_turn()
         self._rearm()
 
-    def _is_wanted(self, report: _Report) -> bool:
-        return self._reports.get(report.id) is report
-
-    async def _poll(self, report: _Report) -> None:
-        if not self._is_wanted(report):
+    def _ask_for_turn(self) -> None:
+        """Queue for a worker, once; the next turn is asked for when this one has begun."""
+        if self._has_asked or not self._backlog:
             return
+        self._has_asked = True
+        wait = 0.0 if self._pace is None else self._pace.wait(self._loop.time())
+        if wait > 0.0:
+            self._loop.call_later(wait, self._lane.submit, self)
+        else:
+            self._lane.submit(self)
+
+    async def turn(self) -> None:
+        """Send one poll: what a worker of the lane does."""
+        self._has_asked = False
+        now = self._loop.time()
+        report = self._backlog.take(now)
+        if report is not None and self._pace is not None:
+            self._pace.spend(now)
+        self._ask_for_turn()
+        if report is not None:
+            await self._poll(report)
+
+    # -- one poll
+
+    async def _poll(self, report: Report) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._under_way[report] = task
+        answer: Verdict | None = None
         try:
-            progress = await self._ask(report)
-        except AuthError as error:
-            self.end_all(error)
+            answer = await self._ask(report.report_id)
+        finally:
+            del self._under_way[report]
+            last_words = self._last_words.pop(report, None)
+            if not report.is_over:
+                if last_words is None:
+                    self._landed(report, answer)
+                else:
+                    self._settle(report, last_words)
+
+    async def _ask(self, report_id: str) -> Verdict:
+        try:
+            return await self._progress(report_id)
         except BestDefenseError as error:
-            self._failed(report, error)
-        else:
+            return error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001 - one surprise must not end the other waits
+            return surprised(error)
+
+    def _landed(self, report: Report, answer: Verdict | None) -> None:
+        """Take in what a poll brought; None when it was cut off."""
+        now = self._loop.time()
+        if answer is None:
+            self._again(report, now)
+        elif isinstance(answer, AuthError):
+            self.end_all(answer)
+        elif not isinstance(answer, BestDefenseError):
             report.was_seen, report.failing_since = True, None
-            if progress.is_completed:
-                self._settle(report, progress)
+            report.percentage = answer.percentage
+            if answer.is_completed:
+                self._settle(report, answer)
             else:
-                self._again(report, percentage=progress.percentage)
-
-    async def _ask(self, report: _Report) -> Progress:
-        """Send one poll, not beyond the last deadline of those who wait."""
-        deadlines = [watch.deadline for watch in report.watches]
-        latest = max((one for one in deadlines if one is not None), default=None)
-        if latest is None or None in deadlines:
-            return await self._progress(report.id)
-        limit = asyncio.timeout_at(max(latest, self._loop.time()) + LAST_LOOK)
-        try:
-            async with limit:
-                return await self._progress(report.id)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        raise DeadlineExceeded(f"No answer about report {report.id} before the deadline.")
-
-    def _failed(self, report: _Report, error: BestDefenseError) -> None:
-        """Decide whether a failed poll ends the wait."""
-        now = self._loop.time()
-        if isinstance(error, NotFound):
-            is_final = report.was_seen or now - report.since > GRACE
-        elif isinstance(error, TLSError) or not isinstance(error, _PASSING):
-            is_final = True
-        elif isinstance(error, RateLimited):
-            is_final = False
+                self._again(report, now)
+        elif is_final(answer, report, now):
+            self._settle(report, answer)
         else:
-            if report.failing_since is None:
-                report.failing_since = now
-            is_final = (now - report.failing_since) * self._policy.speed > self._policy.patience
-        if is_final:
-            self._settle(report, error)
-        else:
-            self._again(report, at_least=getattr(error, "retry_after", None) or 0.0)
+            tell_impatient(report, answer, now)
+            self._again(report, now, at_least=getattr(answer, "retry_after", None) or 0.0)
 
-    def _again(
-        self, report: _Report, *, percentage: float | None = None, at_least: float = 0.0
-    ) -> None:
-        now = self._loop.time()
-        for watch in tuple(report.watches):
-            if watch.deadline is not None and watch.deadline <= now:
-                self.cancel(watch)
-                watch.notify(watch.tag, PollTimeout(report.id, waited=now - watch.since))
-        if self._is_wanted(report):
-            elapsed = now - report.since
-            wait = next_wait(
-                self._policy, elapsed=elapsed, percentage=percentage, uniform=self._uniform
+    def _again(self, report: Report, now: float, *, at_least: float = 0.0) -> None:
+        """Enter a report for its next poll, if anybody still waits."""
+        tell_late(report, limit=now, now=now)
+        if report.is_over:
+            self._forget(report)
+        else:
+            self._put(report, max(self._wait(report, report.policies(), now=now), at_least))
+
+    def _wait(self, report: Report, policies: Iterable[PollPolicy], *, now: float) -> float:
+        """Return the seconds from `now` to the next poll, by the most eager policy."""
+        return min(
+            next_wait(
+                policy,
+                elapsed=now - report.created,
+                percentage=report.percentage,
+                uniform=self._uniform,
             )
-            self._schedule(report, max(wait, at_least))
+            for policy in policies
+        )
 
-    def _settle(self, report: _Report, verdict: Verdict) -> None:
-        if self._is_wanted(report):
-            del self._reports[report.id]
-            watches, report.watches = report.watches, []
-            for watch in watches:
-                watch.notify(watch.tag, verdict)
+    def _settle(self, report: Report, verdict: Verdict) -> None:
+        self._forget(report)
+        for watch in report.watches():
+            tell(watch, verdict)
+
+    def _forget(self, report: Report) -> None:
+        if self._reports.get(report.report_id) is not report:
+            return
+        del self._reports[report.report_id]
+        report.place = None
+        if self._reports:
+            self._agenda.shrink(len(self._reports))
+            return
+        self._agenda.clear()
+        self._backlog.clear()
+        for timer in (self._timer, self._expiry):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._expiry = None
+
+    # -- deadlines of what is not in the agenda: its poll waits for its turn, or hangs
+
+    def _mind(self, report: Report) -> None:
+        """Keep a report's deadlines though its poll may not come, or not come back."""
+        self._expire_at(report.first_deadline() + LAST_LOOK)
+
+    def _expire_at(self, when: float) -> None:
+        if when < math.inf and (self._expiry is None or when < self._expiry.when()):
+            if self._expiry is not None:
+                self._expiry.cancel()
+            self._expiry = self._loop.call_at(when, self._expire, when)
+
+    def _expire(self, when: float) -> None:
+        """Tell who is late, and look again when the next one will be."""
+        self._expiry = None
+        now = max(self._loop.time(), when)
+        limit = now - LAST_LOOK
+        for report, task in self._under_way.items():
+            if all(watch.deadline <= limit for watch in report.watches()):
+                if not task.cancelling():
+                    task.cancel()  # who waits is told when it has ended
+            else:
+                tell_late(report, limit=limit, now=now)
+        for report in [one for one in self._backlog if not one.is_over]:
+            tell_late(report, limit=limit, now=now)
+            if report.is_over:
+                self._forget(report)
+        rest = (report.first_deadline() for report in (*self._backlog, *self._under_way))
+        self._expire_at(max(min(rest, default=math.inf) + LAST_LOOK, now + LOOK_ROUND))
 
 
-def _about(error: BestDefenseError, report_id: str) -> BestDefenseError:
-    """Return a copy of `error` that names the report it concerns."""
-    one = copy.copy(error)
-    if isinstance(one, AuthError):
-        one.report_id = report_id
-    return one
+def open_lane(limit: int) -> WorkerPool[PollScheduler]:
+    """Return workers for schedulers to share: at most `limit` polls at a time, in turns."""
+    return WorkerPool(PollScheduler.turn, limit=limit, crashed=_crashed)
+
+
+def _crashed(error: BaseException) -> None:
+    """Pass on a fault of this module, for which nobody else is responsible."""
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "A worker for polls failed.", "exception": error}
+    )
+
+
+def _resolve(future: asyncio.Future[Verdict], verdict: Verdict) -> None:
+    if not future.done():  # whoever waited may have been cancelled in this very tick
+        future.set_result(verdict)
+
+
+def _closed() -> ClientClosed:
+    return ClientClosed("The client was closed while a report was waited for.", sent=Sent.YES)

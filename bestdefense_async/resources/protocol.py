@@ -1,4 +1,4 @@
-"""What a resource needs of the world: something that sends requests."""
+"""What a resource needs of the world: something that sends requests, and something that waits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.core.request import Request
     from bestdefense_async.core.wanted import Wanted
+    from bestdefense_async.models import Progress
 
 
 class Sender(Protocol):
@@ -30,4 +32,14 @@ class Sender(Protocol):
         timeout: float | None = None,
     ) -> None:
         """Store the file that the request answers at `final`, whole and checked."""
+        ...
+
+
+class Polls(Protocol):
+    """Waits for reports; whoever waits for the same one shares its polls."""
+
+    async def wait(
+        self, report_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
+    ) -> Progress:
+        """Return the progress of a report once it is complete."""
         ...

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
-import random
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.core.codec import structure, structure_member
-from bestdefense_async.core.polling import PollPolicy, first_wait, next_wait
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.errors import (
-    AuthError,
-    ConfigError,
-    EnvelopeError,
-    IntegrityError,
-    NotFound,
-    PollTimeout,
-    RateLimited,
-    ServerError,
-    TLSError,
-    TransportError,
-)
+from bestdefense_async.errors import ConfigError, EnvelopeError, IntegrityError
 from bestdefense_async.models import (
     Overview,
     Progress,
@@ -35,20 +20,28 @@ from bestdefense_async.resources.creation import create
 from bestdefense_async.resources.identity import check_identity
 
 if TYPE_CHECKING:
-    from bestdefense_async.models import Alerts
-    from bestdefense_async.resources.protocol import Sender
-    from bestdefense_async.resources.vortex import Vortex
+    from collections.abc import Callable
 
-GRACE = 10.0
-"""Seconds after the start of a wait in which a 404 means "not there yet"."""
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.models import Alerts
+    from bestdefense_async.resources.protocol import Polls, Sender
+    from bestdefense_async.resources.vortex import Vortex
 
 
 class Reports:
-    """Create reports, which is to start scans, and read them."""
+    """Create reports, which is to start scans, and read them.
 
-    def __init__(self, sender: Sender, vortex: Vortex) -> None:
+    Args:
+        sender: Sends what is asked for.
+        vortex: Reads what a security scan found.
+        polls: Returns what waits for reports. It is asked for when somebody waits, for it may
+            need a running loop.
+    """
+
+    def __init__(self, sender: Sender, vortex: Vortex, polls: Callable[[], Polls]) -> None:
         self._sender = sender
         self._vortex = vortex
+        self._polls = polls
 
     async def create(self, site: Site | str, options: ScanOptions | None = None) -> Report:
         """Start a scan of a site. Never sends a second creation unless the first did no work.
@@ -146,55 +139,24 @@ class Reports:
     ) -> Progress:
         """Wait until a report is complete, asking at growing intervals of 6 to 40 s.
 
-        A poll that meets a 429, a 5xx, a lost connection, or a 404 in the first seconds does not
-        end the wait.
+        Everybody who waits with one token shares its polls: two waits for one report cost as much
+        as one, and a thousand leave room for other calls. A poll that meets a 429, a 5xx or a lost
+        connection does not end the wait, nor does a 404 in the first 30 s.
 
         Args:
             report_id: The report.
             timeout: Seconds to wait at most. None waits for ever: a failed scan may never
                 become complete, so give a time unless somebody watches.
-            policy: How often to ask.
+            policy: How often to ask, and for how long while every poll fails. Of several waits
+                for one report the most eager counts.
 
         Raises:
             PollTimeout: Time is up. The scan goes on at the server.
             AuthError: The token stopped working; carries the report's id.
+            ClientClosed: The client was closed meanwhile.
             BestDefenseError: What the last poll met, when asking again cannot help.
         """
-        policy = PollPolicy() if policy is None else policy
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        deadline = math.inf if timeout is None else started + timeout
-        percentage = None
-        pause = first_wait(policy, uniform=random.uniform)
-        while True:
-            await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
-            elapsed = loop.time() - started
-            progress = await self._poll(report_id, elapsed)
-            if progress is not None:
-                if progress.is_completed:
-                    return progress
-                percentage = progress.percentage
-            if loop.time() >= deadline:
-                raise PollTimeout(report_id, waited=loop.time() - started)
-            pause = next_wait(
-                policy, elapsed=elapsed, percentage=percentage, uniform=random.uniform
-            )
-
-    async def _poll(self, report_id: str, elapsed: float) -> Progress | None:
-        """Return the progress, None when this poll failed in a way that passes."""
-        try:
-            return await self.progress(report_id)
-        except AuthError as error:
-            error.report_id = report_id
-            raise
-        except NotFound:
-            if elapsed > GRACE:
-                raise
-        except TLSError:
-            raise
-        except (RateLimited, ServerError, TransportError):
-            pass
-        return None
+        return await self._polls().wait(report_id, timeout=timeout, policy=policy)
 
     async def findings(self, report_id: str) -> Alerts:
         """Return what the security scan of a report found: overview, then alerts.

@@ -13,6 +13,7 @@ from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
+    ClientClosed,
     ConnectError,
     ConnectionLost,
     NotFound,
@@ -23,7 +24,8 @@ from bestdefense_async.errors import (
     TLSError,
 )
 from bestdefense_async.models import Progress
-from bestdefense_async.polling.scheduler import WORKERS, PollScheduler, Verdict
+from bestdefense_async.polling.scheduler import WORKERS, PollScheduler
+from bestdefense_async.polling.watch import Terms, Verdict
 from tests.support.fake_scans import absent, denied, run
 
 
@@ -58,11 +60,7 @@ class Server:
 
 def scheduler(server: Server, **words: Any) -> PollScheduler:
     """Return a scheduler that asks `server`."""
-
-    def crashed(error: BaseException) -> None:
-        raise AssertionError(error)
-
-    return PollScheduler(server.progress, crashed=crashed, **words)
+    return PollScheduler(server.progress, **words)
 
 
 def server_error(status: int = 503) -> ServerError:
@@ -93,8 +91,9 @@ def test_ten_thousand_scans_started_together_do_not_poll_together() -> None:
     async def main() -> None:
         server = Server()
         polls = scheduler(server, uniform=random.Random(3).uniform)
+        terms = Terms(notify=lambda _, __: None)
         for number in range(10_000):
-            polls.follow(str(number), lambda _, __: None)
+            polls.follow(str(number), terms)
         await asyncio.sleep(60.0)
         tasks = len(asyncio.all_tasks())
         polls.close()
@@ -253,7 +252,7 @@ def test_a_dead_server_is_given_up_when_patience_is_over() -> None:
         start = asyncio.get_running_loop().time()
 
         with pytest.raises(ConnectError):
-            await scheduler(server, policy=PollPolicy(patience=100.0)).wait("a")
+            await scheduler(server).wait("a", policy=PollPolicy(patience=100.0))
 
         assert 100.0 < asyncio.get_running_loop().time() - start < 200.0
 
@@ -269,7 +268,7 @@ def test_a_429_is_never_the_end_and_says_when_to_come_back() -> None:
         limited.retry_after = 500.0
         server.errors["a"] = [limited] * 3
 
-        assert (await scheduler(server, policy=PollPolicy(patience=100.0)).wait("a")).is_completed
+        assert (await scheduler(server).wait("a", policy=PollPolicy(patience=100.0))).is_completed
 
         times = [when for when, _ in server.polls]
         assert all(b - a >= 500.0 for a, b in itertools.pairwise(times[:4]))
@@ -330,8 +329,9 @@ def test_a_404_after_the_report_was_seen_is_the_end() -> None:
 
     async def main() -> None:
         server = Server({"a": 60.0})
-        polls = scheduler(server, policy=PollPolicy(shortest=1.0))
-        task = asyncio.create_task(polls.wait("a"))
+        polls = scheduler(server)
+        policy = PollPolicy(shortest=1.0)
+        task = asyncio.create_task(polls.wait("a", policy=policy))
         await asyncio.sleep(4.0)
         server.always = absent()
 
@@ -340,7 +340,8 @@ def test_a_404_after_the_report_was_seen_is_the_end() -> None:
         assert server.polls[-1][0] < 10.0
 
         got: list[tuple[str, Verdict]] = []
-        polls.follow("b", lambda *told: got.append(told), tag="mine", elapsed=1_000.0)
+        terms = Terms(notify=lambda *told: got.append(told), policy=policy)
+        polls.follow("b", terms, tag="mine", elapsed=1_000.0)
         await asyncio.sleep(5.0)
         [(tag, verdict)] = got
         assert tag == "mine"
@@ -366,17 +367,27 @@ def test_a_dead_token_ends_every_wait_and_each_names_its_report() -> None:
     run(main)
 
 
-def test_nothing_is_told_after_closing() -> None:
-    """Polls under way are cancelled, and no one hears of their reports again."""
+def test_closing_ends_every_wait_once_and_leaves_no_poll() -> None:
+    """Those whose poll is under way hear of it when it has ended; whoever comes later, too."""
 
     async def main() -> None:
-        told: list[object] = []
-        polls = scheduler(Server({"a": 0.0}, delay=5.0), uniform=lambda low, _: low)
-        polls.follow("a", lambda *what: told.append(what))
+        told: list[tuple[object, Verdict]] = []
+        server = Server({"a": 0.0}, delay=5.0)
+        polls = scheduler(server, uniform=lambda low, _: low)
+        terms = Terms(notify=lambda *what: told.append(what))
+        polls.follow("a", terms, tag="under way")
         await asyncio.sleep(1.0)
-        await asyncio.wait(polls.close())
+        polls.follow("b", terms, tag="not due")
+
+        tasks = polls.close()
+        assert [tag for tag, _ in told] == ["not due"]
+        await asyncio.wait(tasks)
+        polls.follow("c", terms, tag="late")
         await asyncio.sleep(100.0)
 
-        assert told == []
+        assert [tag for tag, _ in told] == ["not due", "under way", "late"]
+        assert {type(verdict) for _, verdict in told} == {ClientClosed}
+        assert len(server.polls) == 1
+        assert server.under_way == len(polls) == 0
 
     run(main)

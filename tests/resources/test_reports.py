@@ -117,7 +117,7 @@ async def test_options_are_sent_as_documented() -> None:
             seen.append(request.json)
             return {"success": True, "id": 7}
 
-    reports = Reports(Recorder(), None)  # type: ignore[arg-type]
+    reports = Reports(Recorder(), None, None)  # type: ignore[arg-type]
     await reports.create("s1")
     await reports.create(
         "s1", ScanOptions(types=("security", "seo"), intensity="quick", callback_secret="ab" * 32)

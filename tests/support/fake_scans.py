@@ -18,6 +18,7 @@ from bestdefense_async.models import (
     ScanOptions,
     Site,
 )
+from bestdefense_async.polling.scheduler import PollScheduler
 from tests.support.virtual_time import run_virtual
 
 T = TypeVar("T")
@@ -61,11 +62,19 @@ class FakeScans:
         self.most_at_once: Counter[str] = Counter()
         self.created: dict[str, float] = {}
         self.null_overviews = 0
+        self._polls: PollScheduler | None = None
         self._now: Counter[str] = Counter()
         self._sites = sites
         self._duration = duration
         self._fault = fault
         self._delay = delay
+
+    @property
+    def polls(self) -> PollScheduler:
+        """What waits for reports: one for all groups, as a client has one per token."""
+        if self._polls is None:
+            self._polls = PollScheduler(self.progress)
+        return self._polls
 
     def calls(self, operation: str) -> int:
         """Return how often an operation was asked for."""
