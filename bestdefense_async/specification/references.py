@@ -59,7 +59,8 @@ class References:
             return None
         try:
             return self._resolver.lookup(reference).contents
-        except (Unresolvable, ValueError):
+        except (Unresolvable, ValueError, TypeError, LookupError, AttributeError):
+            # The library steps into whatever is on the way, also into null and numbers.
             self._remark(f"{shown} leads nowhere.")
         return None
 

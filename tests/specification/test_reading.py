@@ -205,12 +205,17 @@ def test_a_reference_elsewhere_is_never_fetched() -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["#/components/nowhere", "#anchor", "#/paths/~1x/get/responses/x/y", "#/%zz"]
+    "reference",
+    [
+        *("#/components/nowhere", "#anchor", "#/paths/~1x/get/responses/x/y", "#/%zz"),
+        *("#/x-null/a", "#/x-number/a", "#/x-list/a", "#/x-list/9", "#/x-text/a"),
+    ],
 )
 def test_a_reference_that_leads_nowhere_is_a_remark(reference: str) -> None:
     """The rest is read."""
     schema = {"properties": {"a": {"$ref": reference}, "b": TEXT}}
-    found = spec({"/x": {"get": {"responses": answer(schema)}}})
+    odd = {"x-null": None, "x-number": 1, "x-list": [], "x-text": "a"}
+    found = spec({"/x": {"get": {"responses": answer(schema)}}}, **odd)
     assert [each.path for each in found.operations[0].answer] == ["a", "b"]
     assert found.remarks == (f"{reference} leads nowhere.",)
 
