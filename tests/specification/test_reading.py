@@ -214,7 +214,7 @@ def test_a_reference_elsewhere_is_never_fetched() -> None:
 def test_a_reference_that_leads_nowhere_is_a_remark(reference: str) -> None:
     """The rest is read."""
     schema = {"properties": {"a": {"$ref": reference}, "b": TEXT}}
-    odd = {"x-null": None, "x-number": 1, "x-list": [], "x-text": "a"}
+    odd: dict[str, Any] = {"x-null": None, "x-number": 1, "x-list": [], "x-text": "a"}
     found = spec({"/x": {"get": {"responses": answer(schema)}}}, **odd)
     assert [each.path for each in found.operations[0].answer] == ["a", "b"]
     assert found.remarks == (f"{reference} leads nowhere.",)
