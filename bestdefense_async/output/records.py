@@ -91,7 +91,7 @@ def _waiver_record(use: WaiverUse) -> dict[str, Any]:
 def changes_record(changes: Changes) -> dict[str, Any]:
     """Return what changed since an older run as plain values; unchanged findings are counted."""
     counts = {"fixed": changes.fixed, "new": changes.new, "unchanged": changes.unchanged}
-    findings = {"fixed": changes.fixed_findings, "new": changes.new_findings}
+    findings = {"new": changes.new_findings, "fixed": changes.fixed_findings}
     return {
         **{
             name: {str(word): counter[word] for word in _by_rank(counter)}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from bestdefense_async.errors import JournalMismatch, ServerError, UnknownSite
 from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
@@ -27,6 +25,7 @@ from bestdefense_async.output.gate import Policy, judge
 from bestdefense_async.output.jsonl import EventLog, saved_events
 from bestdefense_async.output.run import Row, Run
 from bestdefense_async.output.saved import read_run
+from tests.support.published import validator
 from tests.support.runs import START, done, failed, fleet, hostile, run_of
 
 if TYPE_CHECKING:
@@ -63,13 +62,6 @@ EVENTS: tuple[Event, ...] = (
         )
     ),
 )
-
-
-def validator(name: str) -> Draft202012Validator:
-    """Return a validator for a published schema, which must itself be valid."""
-    schema = json.loads((files("bestdefense_async.output") / "schemas" / name).read_text())
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
 
 
 def logged(events: tuple[Event, ...] = EVENTS) -> str:

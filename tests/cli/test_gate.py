@@ -1,0 +1,192 @@
+"""`bestdefense gate`: rules, baselines and waivers on saved runs and finished reports."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bestdefense_async.output.fingerprint import fingerprint
+from bestdefense_async.output.gate import Policy, judge
+from bestdefense_async.output.writer import write_run
+from tests.support.runs import done, failed, run_of
+
+if TYPE_CHECKING:
+    from bestdefense_async.output.run import Run
+    from bestdefense_async.testing.process import SandboxProcess
+    from tests.support.inside import Inside
+
+TODAY = run_of(done("a.example", critical=1, high=2), done("b.example", low=3))
+OLDER = run_of(done("a.example", critical=1, high=1), done("b.example"), name="last week")
+NAMES = [fingerprint(TODAY.rows[0], one) for one in TODAY.rows[0].findings]
+
+
+def save(inside: Inside, name: str, run: Run) -> None:
+    """Write a run where the command works."""
+    write_run(inside.directory / name, run, judge(run.rows, Policy()))
+
+
+@pytest.fixture
+def gate(inside: Inside) -> Inside:
+    """Return the command in a directory with two runs."""
+    save(inside, "today.json", TODAY)
+    save(inside, "older.jsonl", OLDER)
+    return inside
+
+
+def waiver(name: str, *, expires: str = "2999-12-31") -> str:
+    """Return an entry of a file of waivers."""
+    return f'[[waiver]]\nfingerprint = "{name}"\nreason = "accepted"\nexpires = {expires}\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ("", 1, "gate: FAILED, 1 critical, 2 high >= high on 1 of 2 sites"),
+        ("--fail-on none", 0, "gate: PASSED, no threshold for 2 sites"),
+        ("--fail-on none --max-low 2", 1, "gate: FAILED, 3 low > 2 allowed on 1 of 2 sites"),
+        ("--max-high 2", 1, "gate: FAILED, 1 critical > 0 allowed on 1 of 2 sites"),
+        ("--max-high 2 --max-critical 1", 0, "gate: PASSED, no more findings than allowed"),
+        ("--max-low 3", 1, "gate: FAILED, 1 critical, 2 high >= high on 1 of 2 sites"),
+        ("--fail-on high --max-high 9", 1, "gate: FAILED, 1 critical, 2 high >= high on 1 of"),
+        (
+            "--fail-on critical --max-high 1 --max-low 0",
+            1,
+            (
+                "gate: FAILED, 1 critical >= critical on 1 of 2 sites; "
+                "2 high > 1 allowed on 1 of 2 sites; 3 low > 0 allowed on 1 of 2 sites"
+            ),
+        ),
+        ("--baseline older.jsonl", 1, "gate: FAILED, 1 new high >= high on 1 of 2 sites; 2 find"),
+        ("--baseline today.json", 0, "gate: PASSED, nothing new >= high on 2 sites; 6 findings"),
+        ("--exit-zero", 0, "gate: FAILED, 1 critical, 2 high >= high on 1 of 2 sites"),
+    ],
+)
+def test_rules_hold_together(gate: Inside, arguments: str, code: int, says: str) -> None:
+    """The last line names each rule that failed, the findings and the sites; no token is needed.
+
+    A limit that somebody gave replaces the usual threshold for its severity, and only that.
+    """
+    ended = gate("gate", "--run", "today.json", *arguments.split())
+
+    assert ended.code == code, ended.err
+    assert ended.err.splitlines()[-1].startswith(says)
+
+
+def test_waivers_are_applied_and_each_that_does_nothing_is_named(gate: Inside) -> None:
+    """On stderr for people and in the JSON for programs."""
+    entries = [waiver(name) for name in NAMES]
+    entries += [waiver("0" * 32), waiver(NAMES[0], expires="2020-01-01")]
+    (gate.directory / "waivers.toml").write_text("".join(entries))
+
+    ended = gate("gate", "--run", "today.json", "--waivers", "waivers.toml", "--format", "json")
+
+    assert ended.code == 0
+    assert ended.err.splitlines() == [
+        f"the waiver of line 13 matches nothing: {'0' * 32}",
+        f"the waiver of line 17 expired on 2020-01-01: {NAMES[0]}",
+        (
+            "gate: PASSED, nothing >= high on 2 sites; 3 findings waived; 1 waiver expired; "
+            "1 waiver matching nothing"
+        ),
+    ]
+    document = json.loads(ended.out)
+    assert document["gate"]["waived"] == 3
+    states = [each["state"] for each in document["gate"]["waivers"]]
+    assert states == ["used", "used", "used", "stale", "expired"]
+    assert [each["state"] for each in document["rows"][0]["findings"]] == ["waived"] * 3
+    assert document["rows"][0]["findings"][0]["waived_because"] == "accepted"
+
+
+def test_a_site_that_was_not_scanned_is_waived_by_nothing(gate: Inside) -> None:
+    """Baseline and waivers are about findings."""
+    save(gate, "gap.json", run_of(TODAY.rows[0], failed("c.example")))
+    (gate.directory / "w.toml").write_text("".join(map(waiver, NAMES)))
+
+    excuses = ("--waivers", "w.toml", "--baseline", "today.json")
+    ended = gate("gate", "--run", "gap.json", *excuses)
+
+    assert ended.code == 3
+    last = ended.err.splitlines()[-1]
+    assert last == "gate: INCOMPLETE, 1 of 2 sites has no verdict; 3 findings waived"
+
+
+def test_a_run_that_was_cut_off_is_incomplete(gate: Inside) -> None:
+    """What it had not come to is unknown, whatever it has seen."""
+    save(gate, "whole.jsonl", run_of(done("a.example")))
+    whole = (gate.directory / "whole.jsonl").read_text()
+    (gate.directory / "cut.jsonl").write_text("".join(whole.splitlines(keepends=True)[:-1]))
+
+    assert gate("gate", "--run", "whole.jsonl").code == 0
+    assert gate("gate", "--run", "cut.jsonl").code == 3
+
+
+REFUSED = {
+    "nothing": ("gate", "Nothing to judge"),
+    "both": ("gate some-report --run today.json", "Judge either reports or a run"),
+    "no such run": ("gate --run absent", "There is no file 'absent'"),
+    "no such baseline": ("gate --run today.json --baseline absent", "There is no file 'absent'"),
+    "no run at all": ("gate --run w.toml", "w.toml, line 1 is not a saved run"),
+    "a directory": ("gate --run .", "There is no file '.'"),
+    "no such waivers": ("gate --run today.json --waivers absent", "absent cannot be read"),
+    "broken waivers": ("gate --run today.json --waivers w.toml", "w.toml, line 2: a waiver has no"),
+    "a limit below nothing": ("gate --run today.json --max-high -1", "whole number"),
+    "no such report format": ("gate --run today.json --format pdf", "'pdf' is not one of"),
+    "a file twice": ("gate --run today.json -o a.md -o a.md", "'a.md' is given twice"),
+    "an older run that is none": ("report today.json --compare absent", "There is no file"),
+    "a file nobody can write": ("report today.json -o a.pdf", "no format has this suffix"),
+}
+
+
+@pytest.mark.parametrize(("line", "says"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_meant_is_refused_in_one_sentence(
+    gate: Inside, line: str, says: str
+) -> None:
+    """Exit 2, before anything is judged or written."""
+    (gate.directory / "w.toml").write_text("[[waiver]]\nexpired = 1\n")
+
+    ended = gate(*line.split())
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+    assert says in ended.err
+    assert not list(gate.directory.glob("a.*"))
+
+
+def test_settings_hold_the_rules_of_a_project(gate: Inside) -> None:
+    """So that a pipeline needs no more than `bestdefense gate --run last`."""
+    (gate.directory / "w.toml").write_text(waiver(NAMES[0]))
+    (gate.directory / "bestdefense.toml").write_text(
+        'baseline = "older.jsonl"\nwaivers = "w.toml"\nmax_high = 1\nallow_incomplete = "5%"\n'
+    )
+
+    ended = gate("gate", "--run", "today.json")
+
+    assert ended.code == 0, ended.err
+    assert "1 finding waived; 1 finding known from the baseline" in ended.err
+    assert gate("gate", "--run", "today.json", "--max-high", "0").code == 1
+
+
+def test_reports_are_judged_by_their_sites(inside: Inside, served: SandboxProcess) -> None:
+    """A report is of a site, so a baseline of another scan and a waiver by host fit it."""
+    sites = inside("sites", "list", "--format", "jsonl", env=served.env).events
+    names = [site["hostname"] for site in sites[:9]]
+    scan = ("scan", *names, "--fail-on", "none", "-q", "--format", "json")
+    older = inside(*scan, "-o", "older.json", env=served.env)
+    rows = json.loads(inside(*scan, env=served.env).out)["rows"]
+    worst = max(rows, key=lambda row: len(row["findings"]))
+    (inside.directory / "w.toml").write_text(
+        f'[[waiver]]\nweakness = "{worst["findings"][0]["cwe"]}"\ntarget = "{worst["target"]}"\n'
+        'reason = "r"\nexpires = 2999-12-31\n'
+    )
+    gate = ("gate", worst["report_id"], "--fail-on", "low")
+
+    alone = inside(*gate, env=served.env)
+    known = inside(*gate, "--baseline", "older.json", env=served.env)
+    waived = inside(*gate, "--waivers", "w.toml", env=served.env)
+
+    assert older.code == 0, older.err
+    assert (alone.code, known.code) == (1, 0), known.err
+    assert worst["target"] in alone.out
+    assert " waived" in waived.err
