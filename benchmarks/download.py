@@ -63,7 +63,7 @@ async def _bare(url: str, token: str, directory: Path, *, with_hash: bool) -> st
     async with aiohttp.ClientSession(headers=headers) as session:
         _begin()
         async with session.get(f"{url}/api/agents/download/{NAME}") as answer:
-            with (directory / NAME).open("wb", buffering=0) as file:  # noqa: ASYNC230 - bare it is
+            with (directory / NAME).open("wb", buffering=0) as file:
                 async for chunk in answer.content.iter_chunked(64 * 1024):
                     file.write(chunk)
                     if with_hash:
@@ -120,7 +120,9 @@ def _curl(sandbox: SandboxProcess, directory: Path) -> dict[str, float]:
 
 def _report(rows: dict[str, list[dict[str, float]]], mib: int) -> None:
     print(f"{mib} MiB, median of {len(rows['ours'])} rounds")
-    print(f"  {'':22} {'wall s':>7} {'MiB/s':>7} {'CPU s':>7} {'memory +MiB':>12} {'loop late ms':>13}")
+    print(
+        f"  {'':22} {'wall s':>7} {'MiB/s':>7} {'CPU s':>7} {'memory +MiB':>12} {'loop late ms':>13}"
+    )
     middle = {
         name: {key: statistics.median(one[key] for one in many) for key in many[0]}
         for name, many in rows.items()

@@ -325,7 +325,10 @@ async def test_a_server_that_drips_does_not_keep_us(tmp_path: Path) -> None:
 
 async def test_the_timeout_of_the_call_bounds_the_body_too(tmp_path: Path) -> None:
     """However steadily it comes."""
-    flood: list[Step] = [head("HTTP/1.1 200 OK", "Content-Length: 2000000000"), Flood(bytes(1 << 16))]
+    flood: list[Step] = [
+        head("HTTP/1.1 200 OK", "Content-Length: 2000000000"),
+        Flood(bytes(1 << 16)),
+    ]
     file = unknown(size=2_000_000_000)
     async with serving(flood) as (bd, _):
         with pytest.raises(AttemptTimeout):

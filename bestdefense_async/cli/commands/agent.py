@@ -1,0 +1,138 @@
+"""`bestdefense agent`: the device agent's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bestdefense_async.cli import params, streams
+from bestdefense_async.cli.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.records import FORMAT, emit
+from bestdefense_async.cli.running import Interruption, run_async
+from bestdefense_async.output.text import visible
+
+if TYPE_CHECKING:
+    from bestdefense_async.models import AgentFile
+
+
+@click.group("agent")
+def command() -> None:
+    """List the files of the device agent, or download them."""
+
+
+@command.command("manifest", cls=ApiCommand)
+@connected
+@FORMAT
+def manifest(form: str) -> int:
+    """List the files there are, with their checksums."""
+    streams.require_stdout()
+    client = connection().client
+
+    async def work(_: Interruption) -> int:
+        async with client() as bd:
+            files = (await bd.agents.manifest()).files
+        emit("files", [_record(file) for file in files], form)
+        return 0
+
+    return run_async(work)
+
+
+@command.command("download", cls=ApiCommand)
+@click.argument("names", nargs=-1, metavar="[FILE]...")
+@click.option("--platform", metavar="NAME", help="All files of a platform, like linux-amd64.")
+@click.option("--all", "is_all", is_flag=True, help="All files of the manifest.")
+@click.option(
+    *("-d", "--directory"),
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where to store them; made if need be.  [default: the working directory]",
+)
+@click.option(
+    "--allow-unverified", is_flag=True, help="Store also files without a checksum in the manifest."
+)
+@click.option(
+    "--timeout",
+    type=params.SECONDS,
+    help="Longest time for each file, like 90s or 15m, waiting for the limit included.",
+)
+@connected
+@FORMAT
+def download(
+    names: tuple[str, ...],
+    *,
+    platform: str | None,
+    is_all: bool,
+    directory: Path,
+    allow_unverified: bool,
+    timeout: float | None,
+    form: str,
+) -> int:
+    """Store files of the manifest, each checked by its SHA-256 and never executable.
+
+    A file that is there already is not fetched again. What an interrupted download leaves, as
+    FILE.part, the next one goes on with. At most 20 requests an hour are made with one token,
+    whoever makes them; further ones wait. Exit code 3: a file is missing.
+    """
+    streams.require_stdout()
+    if bool(names) + (platform is not None) + is_all != 1:
+        raise click.UsageError(
+            "Name files, or a --platform, or --all.", click.get_current_context()
+        )
+    client = connection().client
+
+    async def work(_: Interruption) -> int:
+        from bestdefense_async.cli.downloads import Downloads
+
+        async with client() as bd:
+            files = _chosen((await bd.agents.manifest()).files, names, platform)
+            downloads = Downloads(
+                bd.agents, directory, allow_unverified=allow_unverified, timeout=timeout
+            )
+            try:
+                await downloads.run(files)
+            except BaseException:
+                if downloads.stored:  # they are there, whatever came then
+                    emit("files", downloads.stored, form)
+                raise
+        emit("files", downloads.stored, form)
+        return downloads.exit_code
+
+    return run_async(work)
+
+
+def _chosen(
+    files: tuple[AgentFile, ...], names: tuple[str, ...], platform: str | None
+) -> list[AgentFile]:
+    """Return what was asked for, once each and in the manifest's order.
+
+    Raises:
+        BadParameter: The manifest does not have it.
+    """
+    known = {file.filename for file in files}
+    for name in names:
+        if name not in known:
+            shown = repr(visible(name, longest=80))
+            raise click.BadParameter(f"there is no agent file {shown}: see `agent manifest`")
+    if platform is not None:
+        platforms = sorted({file.platform for file in files if file.platform is not None})
+        if platform not in platforms:
+            listed = ", ".join(map(visible, platforms)) or "none"
+            raise click.BadParameter(f"the manifest knows these platforms: {listed}")
+    return [
+        file
+        for file in files
+        if (platform is None or file.platform == platform) and (not names or file.filename in names)
+    ]
+
+
+def _record(file: AgentFile) -> dict[str, str | int | None]:
+    return {
+        "filename": file.filename,
+        "platform": file.platform,
+        "version": file.version,
+        "size": file.size,
+        "sha256": file.sha256,
+    }
