@@ -8,9 +8,9 @@ from bestdefense_async.cli import streams
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.planning import plan_of, said
 from bestdefense_async.cli.recording import NewRun
-from bestdefense_async.cli.records import emit
+from bestdefense_async.cli.records import FORMATS, emit
 from bestdefense_async.cli.running import Interruption, run_async
-from bestdefense_async.errors import TargetError, UnknownSite
+from bestdefense_async.errors import ConfigError, TargetError, UnknownSite
 from bestdefense_async.orchestration.site_index import SiteIndex
 from bestdefense_async.output.text import counted
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 def dry_run(asked: Connection, run: NewRun | ResumedRun, manner: Manner, form: str) -> int:
     """Show what would be started; exit 0 when all targets can be, 3 when some, 2 when none."""
+    if form not in FORMATS:
+        raise ConfigError(
+            f"A dry run has no findings to show as {form}: choose --format {', '.join(FORMATS)}."
+        )
     if not isinstance(run, NewRun):
         emit("targets", [_record(each.target, each.site_id) for each in run.left], form)
         streams.say(f"dry run: {said(plan_of(run, manner))}; nothing was sent")

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 1
 
+FORMATS: Final = ("table", "json", "jsonl")
+"""What a list can be on stdout."""
+
 FORMAT = click.option(
     "--format",
     "form",
-    type=click.Choice(("table", "json", "jsonl")),
+    type=click.Choice(FORMATS),
     default="table",
     show_default=True,
     help="What stdout is to hold.",

@@ -106,6 +106,10 @@ ARGUMENTS = {
     "an unknown option": (["scan", "a.example", "--token", "x"], "No such option"),
     "an unknown command": (["scam"], "No such command"),
     "an unknown suffix": (["scan", "a.example", "-o", "report.doc"], "suffix"),
+    "a dry run in a format of results": (
+        ["scan", "a.example", "--dry-run", "--format", "sarif"],
+        "A dry run has no findings to show as sarif",
+    ),
     "a missing folder": (["scan", "a.example", "-o", "no/report.html"], "no directory"),
 }
 
