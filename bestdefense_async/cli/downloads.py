@@ -148,7 +148,9 @@ class Downloads:
             if isinstance(error, _FOR_ALL):
                 raise
             self._missing += 1
-            streams.say(f"bestdefense: {visible(file.filename, longest=80)}: {error}")
+            is_unchecked = file.sha256 is None and not self._allow_unverified
+            hint = " With --allow-unverified it is stored all the same." if is_unchecked else ""
+            streams.say(f"bestdefense: {visible(file.filename, longest=80)}: {error}{hint}")
             _say_part(final)
             return
         self.stored.append(

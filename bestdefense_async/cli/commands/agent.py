@@ -106,26 +106,26 @@ def download(
 def _chosen(
     files: tuple[AgentFile, ...], names: tuple[str, ...], platform: str | None
 ) -> list[AgentFile]:
-    """Return what was asked for, once each and in the manifest's order.
+    """Return what was asked for, once each.
 
     Raises:
         BadParameter: The manifest does not have it.
     """
-    known = {file.filename for file in files}
-    for name in names:
-        if name not in known:
-            shown = repr(visible(name, longest=80))
-            raise click.BadParameter(f"there is no agent file {shown}: see `agent manifest`")
     if platform is not None:
-        platforms = sorted({file.platform for file in files if file.platform is not None})
-        if platform not in platforms:
-            listed = ", ".join(map(visible, platforms)) or "none"
+        chosen = [file for file in files if file.platform == platform]
+        if not chosen:
+            known = sorted({file.platform for file in files if file.platform is not None})
+            listed = ", ".join(map(visible, known)) or "none"
             raise click.BadParameter(f"the manifest knows these platforms: {listed}")
-    return [
-        file
-        for file in files
-        if (platform is None or file.platform == platform) and (not names or file.filename in names)
-    ]
+        return chosen
+    if not names:
+        return list(files)
+    by_name = {file.filename: file for file in files}
+    for name in names:
+        if name not in by_name:
+            shown = visible(name, longest=80)
+            raise click.BadParameter(f"there is no agent file '{shown}': see `agent manifest`")
+    return [by_name[name] for name in dict.fromkeys(names)]
 
 
 def _record(file: AgentFile) -> dict[str, str | int | None]:
