@@ -256,7 +256,6 @@ class SqliteJournal:
         """Note outcome and findings together. Called again, it changes nothing."""
         self._take(outcome.index)
         await self._owner.submit(journal_writes.finish, outcome)
-        self._attempts.pop(outcome.index, None)
 
     async def remaining(self) -> list[Planned]:
         """Return what to feed to a group: scans to follow first, then what was never started.

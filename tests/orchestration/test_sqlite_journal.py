@@ -20,6 +20,7 @@ from bestdefense_async.errors import (
     JournalMismatch,
     PermissionDenied,
     PollTimeout,
+    Sent,
     TargetError,
     UnknownSite,
 )
@@ -30,6 +31,7 @@ from bestdefense_async.orchestration import (
     Failed,
     NotStarted,
     Planned,
+    RunStore,
     SqliteJournal,
     Target,
     Unknown,
@@ -161,13 +163,21 @@ async def test_rejected_inputs_are_told_and_given_again(tmp_path: Path) -> None:
 
 async def test_a_refusal_is_no_failure_when_nothing_was_sent(tmp_path: Path) -> None:
     """The journal tells the outcome that the group told."""
-    async with await create(tmp_path / "run") as journal:
-        await claim(journal, 0)
-        await journal.refused(0, error=ConnectError("Refused."))
-        (read,) = read_journal(journal.path).outcomes
+    path = tmp_path / "run.journal"
+    errors = [ConnectError("Refused."), ConnectionLost("Reset.", sent=Sent.NO), DENIED]
+    async with await create(path) as journal:
+        for index, error in enumerate(errors):
+            await claim(journal, index)
+            await journal.refused(index, error=error)
+    refused, unsent, denied = read_journal(path).outcomes
+    (info,) = RunStore(tmp_path).list()
 
-    assert isinstance(read, NotStarted)
-    assert isinstance(read.error, ConnectError)
+    assert isinstance(refused, NotStarted)
+    assert isinstance(refused.error, ConnectError)
+    assert isinstance(unsent, NotStarted)
+    assert unsent.error.sent is Sent.NO
+    assert isinstance(denied, Failed)
+    assert info.counts == {"done": 0, "failed": 1, "unknown": 0, "not_started": 2}
 
 
 async def test_an_old_owner_changes_nothing_but_its_late_answer_is_welcome(tmp_path: Path) -> None:
@@ -319,6 +329,17 @@ async def test_a_second_holder_is_refused_at_once_and_closing_leaves_nothing(
 
     assert not [each for each in threading.enumerate() if "journal" in each.name]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["run", "run.lock"]
+
+
+async def test_a_write_that_comes_while_it_is_closed_is_refused(tmp_path: Path) -> None:
+    """And does not wait for ever."""
+    journal = await create(tmp_path / "run")
+    closing = asyncio.ensure_future(journal.aclose())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        with pytest.raises(JournalError, match="closed"):
+            await journal.claimed(0, site_id="s0", at=1.0)
+        await closing
 
 
 async def test_a_run_is_resumed_only_by_its_own_organization(tmp_path: Path) -> None:
