@@ -38,6 +38,9 @@ _LEVELS: Final = {"medium": "warning", "low": "note", "informational": "note"}
 _SCORES: Final = {"high": "8.0", "medium": "5.5", "low": "2.5", "informational": "0.0"}
 """GitHub's `security-severity`, the middle of each of its ranges."""
 _WORST_SCORE: Final = "9.5"
+_CATEGORY: Final = "bestdefense"
+"""What stands before the last slash of an id is the category: results close alerts of their own
+category only, so it is the same in every run."""
 _CWE: Final = re.compile(r"CWE-([0-9]{1,6})", re.IGNORECASE | re.ASCII)
 
 
@@ -65,7 +68,9 @@ def sarif(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
                                 "rules": list(rules.values()),
                             }
                         },
-                        "automationDetails": {"id": f"bestdefense/{_text(run.name, 80)}/"},
+                        "automationDetails": {
+                            "id": f"{_CATEGORY}/{quote(visible(run.name, longest=80), safe='')}"
+                        },
                         "invocations": [_invocation(run, verdict, left_out=found[MOST_RESULTS:])],
                         "results": results,
                         "columnKind": "unicodeCodePoints",

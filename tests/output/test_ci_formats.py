@@ -194,6 +194,17 @@ def test_sarif_suppresses_what_is_waived_and_says_what_is_new() -> None:
     assert "the waiver of line 13 matches nothing: CWE-1 at *" in notes
 
 
+def test_every_run_is_of_the_same_category() -> None:
+    """Results close only alerts of their own category, and runs have names of their own."""
+    ids = [
+        sarif_run(run_of(name=name))["automationDetails"]["id"]
+        for name in ("20261125-1", "20261126-1", "a/b", "\ud800")
+    ]
+
+    assert len(set(ids)) == 4
+    assert {name.rpartition("/")[0] for name in ids} == {"bestdefense"}
+
+
 def test_a_finding_keeps_its_fingerprint_when_its_id_and_evidence_change() -> None:
     """Otherwise every scan would open all alerts anew."""
     before, after = (

@@ -8,14 +8,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bestdefense_async.output.gate import Policy, judge
 from bestdefense_async.output.waiver_file import read_waivers
 from bestdefense_async.output.writer import write_run
 from tests.support.runs import run_of
 
 if TYPE_CHECKING:
-    import pytest
-
     from bestdefense_async.sandbox import Sandbox
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -37,6 +37,7 @@ def test_the_waivers_of_the_page_are_valid(tmp_path: Path) -> None:
     assert len(read_waivers(path, today=date(2026, 11, 25)).entries) == 2
 
 
+@pytest.mark.looptime
 async def test_the_example_judges_a_run(
     bd_sandbox: Sandbox,
     bd_env: object,
