@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FEWEST: Final = 30
 """Finished scans below which nothing is learned."""
+SHORTEST: Final = 1e-3
+LONGEST: Final = 1e9
 PRIOR: Final = 0.5
 """Scans that a bin holds before any was seen."""
 
@@ -51,9 +53,9 @@ def learn(samples: Sequence[tuple[float, bool]]) -> Hazard | None:
 
     Args:
         samples: Of each scan the seconds it was watched from its creation, and whether it had
-            finished then. What is not a finite number above zero is left out.
+            finished then. Less than a millisecond and more than thirty years are left out.
     """
-    known = [(age, is_finished) for age, is_finished in samples if 0.0 < age < math.inf]
+    known = [(age, is_finished) for age, is_finished in samples if SHORTEST <= age <= LONGEST]
     ends = sorted(age for age, is_finished in known if is_finished)
     if len(ends) < FEWEST:
         return None

@@ -24,7 +24,7 @@ SWEEP_FROM: Final = 64
 
 def round_up(now: float, wait: float) -> float:
     """Return the first moment on the grid that is at least `wait` seconds after `now`."""
-    grid = max(math.ldexp(1.0, math.frexp(wait)[1] - 7), FINEST)
+    grid = max(math.ldexp(1.0, math.frexp(max(wait, FINEST))[1] - 7), FINEST)
     return math.ceil((now + wait) / grid) * grid
 
 

@@ -55,6 +55,7 @@ class Backlog:
         while self:
             if is_behind and not self._ranked:
                 self._rank(now)
+                continue
             report = self._ranked.pop() if self._ranked else self._queue.popleft()
             if not report.is_over:
                 # One number for all that became due together: there may be very many.

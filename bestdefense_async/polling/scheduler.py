@@ -117,18 +117,18 @@ class PollScheduler:
 
     def _join(self, report: Report, watch: Watch, terms: Terms, created: float) -> None:
         """Let another wait share the polls of a report, which come sooner if it wants them to."""
-        is_new = terms.policy not in report.policies()
+        is_alike = report.has_just_met(terms.policy)
         report.join(watch)
         report.created = min(report.created, created)
         if report.place is None:
-            self._mind(report)
+            self._expire_at(watch.deadline + LAST_LOOK)
             return
-        wait = report.place.due - watch.since
-        if is_new:
-            gap = watch.since - report.asked
-            wait = min(wait, self._wait(report, (terms.policy,), now=report.asked) - gap)
-        if wait < report.place.due - watch.since or watch.deadline < report.place.due:
-            self._put(report, max(wait, 0.0))
+        due = min(report.place.due, watch.deadline)
+        if not is_alike:
+            wait = self._wait(report, (terms.policy,), now=report.asked)
+            due = min(due, max(report.asked + wait, watch.since))
+        if due < report.place.due:
+            self._enter(report, due)
 
     async def wait(
         self, report_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
@@ -198,7 +198,9 @@ class PollScheduler:
 
     def _put(self, report: Report, wait: float) -> None:
         """Enter a report in the agenda: after a wait, or at the first deadline."""
-        due = min(round_up(self._loop.time(), wait), report.first_deadline())
+        self._enter(report, min(round_up(self._loop.time(), wait), report.first_deadline()))
+
+    def _enter(self, report: Report, due: float) -> None:
         self._agenda.put(report, due)
         if self._timer is None or due < self._timer.when():
             self._rearm()
@@ -217,7 +219,7 @@ class PollScheduler:
         reports = self._agenda.take(now)
         self._backlog.add(reports, now)
         for report in reports:
-            self._mind(report)
+            self._expire_at(report.first_deadline() + LAST_LOOK)
         self._ask_for_turn()
         self._rearm()
 
@@ -331,11 +333,8 @@ class PollScheduler:
 
     # -- deadlines of what is not in the agenda: its poll waits for its turn, or hangs
 
-    def _mind(self, report: Report) -> None:
-        """Keep a report's deadlines though its poll may not come, or not come back."""
-        self._expire_at(report.first_deadline() + LAST_LOOK)
-
     def _expire_at(self, when: float) -> None:
+        """See to it that a deadline is kept though the poll may not come, or not come back."""
         if when < math.inf and (self._expiry is None or when < self._expiry.when()):
             if self._expiry is not None:
                 self._expiry.cancel()

@@ -108,6 +108,14 @@ class Report(Watch):
             self.others.pop()
         return not self.others
 
+    def has_just_met(self, policy: PollPolicy) -> bool:
+        """Return whether the first or the last to join has this policy: mostly all have the same.
+
+        Unlike `policies` it does not look at all of them.
+        """
+        ends = (self, self.others[-1]) if self.others else (self,)
+        return any(end.terms is not None and end.terms.policy == policy for end in ends)
+
     def policies(self) -> Iterable[PollPolicy]:
         """Return the policies of those who wait, each once."""
         if self.others is None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestdefense_async.core.polling import PollPolicy, first_wait, next_wait
+from bestdefense_async.core.hazard import Hazard, learn
+from bestdefense_async.core.polling import GROWTH, PollPolicy, first_wait, next_wait, urgency
 from bestdefense_async.errors import ConfigError
 
 POLICY = PollPolicy()
@@ -72,10 +73,65 @@ def test_a_sped_up_server_is_asked_as_much_more_often() -> None:
     assert first_wait(fast, uniform=middle) == pytest.approx(6.0 / 60.0)
 
 
+CONSTANT = Hazard(edges=(1e9,), rates=(1 / 2000.0, 1 / 2000.0))
+LEARNED = PollPolicy(learned=CONSTANT, price=0.1)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "percentage", "wait"),
+    [
+        pytest.param(0.0, None, 6.0, id="a new scan is asked for after the shortest wait"),
+        pytest.param(30.0, None, 15.0, id="half of the time taken is the most"),
+        pytest.param(1000.0, None, 20.0, id="the root of twice the price by the hazard"),
+        pytest.param(1e5, None, 20.0, id="a constant hazard makes a constant wait"),
+        pytest.param(1000.0, 50.0, 300.0, id="a percentage says when to look"),
+        pytest.param(1000.0, 1.0, 500.0, id="and half of the time taken stays the most"),
+        pytest.param(1000.0, 99.0, 8.0, id="near the end a share of what is learned"),
+        pytest.param(8.0, 99.0, 5.0, id="never less than the shortest wait of the percentage"),
+    ],
+)
+def test_a_learned_wait(elapsed: float, percentage: float | None, wait: float) -> None:
+    """sqrt(2 price / hazard), with growth capped, and with a percentage where there is one."""
+    assert next_wait(
+        LEARNED, elapsed=elapsed, percentage=percentage, uniform=middle
+    ) == pytest.approx(wait)
+
+
+@given(
+    ends=st.lists(st.floats(1.0, 1e5), min_size=30, max_size=60),
+    elapsed=st.floats(0.0, 1e6),
+    percentage=st.none() | st.floats(allow_nan=True),
+)
+def test_whatever_was_learned_a_wait_grows_no_faster_than_half_of_the_age(
+    ends: list[float], elapsed: float, percentage: float | None
+) -> None:
+    """A scan unlike all before is noticed too."""
+    policy = PollPolicy(learned=learn([(end, True) for end in ends]))
+    wait = next_wait(policy, elapsed=elapsed, percentage=percentage, uniform=middle)
+
+    assert 5.0 <= wait <= max(GROWTH * elapsed, 6.0)
+
+
+def test_a_policy_with_a_hazard_can_be_told_apart_from_others() -> None:
+    """Those who wait on equal terms share one draw of chance."""
+    assert PollPolicy(learned=CONSTANT) == PollPolicy(learned=CONSTANT)
+    assert len({PollPolicy(), PollPolicy(learned=CONSTANT), PollPolicy()}) == 2
+
+
+def test_urgency_is_gap_squared_times_hazard() -> None:
+    """The hazard is learned, or what a percentage says, or one over the age."""
+    assert urgency(POLICY, gap=20.0, elapsed=100.0) == pytest.approx(4.0)
+    assert urgency(POLICY, gap=20.0, elapsed=100.0, percentage=80.0) == pytest.approx(16.0)
+    assert urgency(LEARNED, gap=20.0, elapsed=100.0) == pytest.approx(0.2)
+    assert urgency(LEARNED, gap=20.0, elapsed=100.0, percentage=80.0) == pytest.approx(16.0)
+    assert urgency(POLICY, gap=20.0, elapsed=100.0, percentage=100.0) == pytest.approx(80.0)
+
+
 @pytest.mark.parametrize(
     "words",
     [
         {"share": 0.0},
+        {"price": 0.0},
         {"longest": float("inf")},
         {"speed": -1.0},
         {"patience": float("nan")},

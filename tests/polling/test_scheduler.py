@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
+import weakref
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bestdefense_async.core.hazard import learn
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import (
     AuthError,
@@ -24,7 +29,7 @@ from bestdefense_async.errors import (
     TLSError,
 )
 from bestdefense_async.models import Progress
-from bestdefense_async.polling.scheduler import WORKERS, PollScheduler
+from bestdefense_async.polling.scheduler import LAST_LOOK, LOOK_ROUND, WORKERS, PollScheduler
 from bestdefense_async.polling.watch import Terms, Verdict
 from tests.support.fake_scans import absent, denied, run
 
@@ -39,11 +44,11 @@ class Server:
         self.polls: list[tuple[float, str]] = []
         self.under_way = self.most = 0
         self.delay = delay
-        self._start = asyncio.get_running_loop().time()
+        self.start = asyncio.get_running_loop().time()
 
     async def progress(self, report_id: str) -> Progress:
         """Answer one poll."""
-        now = asyncio.get_running_loop().time() - self._start
+        now = asyncio.get_running_loop().time() - self.start
         self.polls.append((now, report_id))
         self.under_way += 1
         self.most = max(self.most, self.under_way)
@@ -389,5 +394,411 @@ def test_closing_ends_every_wait_once_and_leaves_no_poll() -> None:
         assert {type(verdict) for _, verdict in told} == {ClientClosed}
         assert len(server.polls) == 1
         assert server.under_way == len(polls) == 0
+
+    run(main)
+
+
+def test_of_two_policies_for_one_report_the_sooner_counts() -> None:
+    """Whoever joins eagerly is not made to wait for the next poll of the patient one."""
+
+    async def main() -> None:
+        server = Server({"a": 1_000.0})
+        polls = scheduler(server, uniform=lambda low, high: (low + high) / 2)
+        patient = PollPolicy(shortest=200.0, longest=200.0)
+        eager = PollPolicy(shortest=10.0, longest=10.0)
+        first = asyncio.create_task(polls.wait("a", policy=patient))
+        await asyncio.sleep(410.0)
+        second = asyncio.create_task(polls.wait("a", policy=eager))
+        await asyncio.sleep(300.0)
+        second.cancel()
+        assert (await first).is_completed
+
+        times = [when for when, _ in server.polls]
+        assert len([when for when in times if when < 410.0]) == 2
+        assert len([when for when in times if 410.0 <= when < 710.0]) == pytest.approx(30, abs=1)
+        assert len([when for when in times if when >= 710.0]) <= 3
+
+    run(main)
+
+
+def test_the_patience_of_one_does_not_end_the_wait_of_another() -> None:
+    """Each is given up by its own policy, though they share every poll."""
+
+    async def main() -> None:
+        server = Server({"a": 900.0})
+        server.always = ConnectError("Refused.")
+        polls = scheduler(server)
+        patient = asyncio.create_task(polls.wait("a", policy=PollPolicy(patience=2_000.0)))
+        with pytest.raises(ConnectError):
+            await polls.wait("a", policy=PollPolicy(patience=100.0))
+        server.always = None
+
+        assert (await patient).is_completed
+
+    run(main)
+
+
+def test_states_that_go_backwards_do_no_harm() -> None:
+    """A percentage that falls or says nonsense only changes when the next poll comes."""
+
+    async def main() -> None:
+        said = iter([50.0, 99.0, 10.0, float("nan"), -5.0, 100.0, 300.0, 99.9, None])
+        times = []
+
+        async def progress(report_id: str) -> Progress:
+            times.append(asyncio.get_running_loop().time())
+            percentage = next(said, "over")
+            if percentage == "over":
+                return Progress(is_completed=True)
+            return Progress(is_completed=False, percentage=percentage)  # type: ignore[arg-type]
+
+        assert (await PollScheduler(progress).wait("a")).is_completed
+
+        assert len(times) == 10
+        assert all(3.9 < b - a < 49.0 for a, b in itertools.pairwise(times))
+
+    run(main)
+
+
+def test_a_report_that_was_complete_and_is_not_any_more_is_simply_followed_again() -> None:
+    """The first wait has its answer; the next one begins anew."""
+
+    async def main() -> None:
+        server = Server({"a": 0.0})
+        polls = scheduler(server)
+        assert (await polls.wait("a")).is_completed
+        server.durations["a"] = 500.0
+
+        assert (await polls.wait("a")).is_completed
+        assert server.polls[-1][0] >= 500.0
+
+    run(main)
+
+
+def test_a_poll_that_nobody_waits_for_any_more_is_cancelled() -> None:
+    """Its task is handed out to be awaited; one that somebody else waits for goes on."""
+
+    async def main() -> None:
+        server = Server({"b": 0.0}, delay=50.0)
+        polls = scheduler(server, uniform=lambda low, _: low)
+        terms = Terms(notify=lambda _, __: None)
+        alone, shared = polls.follow("a", terms), polls.follow("b", terms)
+        other = asyncio.create_task(polls.wait("b"))
+        await asyncio.sleep(1.0)
+        assert server.under_way == 2
+
+        assert polls.cancel(shared) is None
+        task = polls.cancel(alone)
+        assert task is not None
+        await asyncio.wait([task])
+
+        assert server.under_way == 1
+        assert (await other).is_completed
+
+    run(main)
+
+
+def test_a_report_is_followed_again_while_its_last_poll_is_being_cancelled() -> None:
+    """The old poll's end does not touch the new wait."""
+
+    async def main() -> None:
+        server = Server({"a": 0.0}, delay=5.0)
+        polls = scheduler(server, uniform=lambda low, _: low)
+        task = asyncio.create_task(polls.wait("a"))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        again = asyncio.create_task(polls.wait("a"))
+
+        assert (await again).is_completed
+        assert len(server.polls) == 2
+
+    run(main)
+
+
+def test_a_poll_that_hangs_holds_up_the_deadline_of_none_of_those_who_share_it() -> None:
+    """The impatient ones are told one after the other, also who joins while it hangs."""
+
+    async def main() -> None:
+        server = Server({"a": 0.0}, delay=400.0)
+        polls = scheduler(server, uniform=lambda low, _: low)
+        start = asyncio.get_running_loop().time()
+        told: list[float] = []
+
+        async def impatient(timeout: float) -> None:
+            with pytest.raises(PollTimeout):
+                await polls.wait("a", timeout=timeout)
+            told.append(asyncio.get_running_loop().time() - start)
+
+        for_ever = asyncio.create_task(polls.wait("a"))
+        tasks = [asyncio.create_task(impatient(timeout)) for timeout in (30.0, 60.0)]
+        await asyncio.sleep(10.0)
+        tasks.append(asyncio.create_task(impatient(7.0)))
+
+        assert (await for_ever).is_completed
+        await asyncio.gather(*tasks)
+        assert told == pytest.approx([22.0, 35.0, 65.0], abs=0.1)
+        assert len(server.polls) == 1
+
+    run(main)
+
+
+def test_deadlines_are_kept_while_a_budget_holds_the_polls_up() -> None:
+    """Who waits in a backlog of an hour is told in time, to a second."""
+
+    async def main() -> None:
+        polls = scheduler(Server(), rate=0.1)
+        start = asyncio.get_running_loop().time()
+        errors = await asyncio.gather(
+            *(polls.wait(str(number), timeout=60.0 + number % 7) for number in range(300)),
+            return_exceptions=True,
+        )
+
+        assert {type(error) for error in errors} == {PollTimeout}
+        assert asyncio.get_running_loop().time() - start < 66.0 + 5.0 + 1.5
+        assert len(polls) == 0
+
+    run(main)
+
+
+def test_a_budget_is_kept_and_all_of_it_is_used() -> None:
+    """As many polls a second as allowed, evenly, however many scans wait."""
+
+    async def main() -> None:
+        server = Server()
+        polls = scheduler(server, rate=5.0)
+        terms = Terms(notify=lambda _, __: None)
+        watches = [polls.follow(str(number), terms) for number in range(2_000)]
+        await asyncio.sleep(300.0)
+        for watch in watches:
+            polls.cancel(watch)
+
+        per_second = [0] * 301
+        for when, _ in server.polls:
+            per_second[int(when)] += 1
+        assert len(server.polls) == pytest.approx(1_500, rel=0.01)
+        assert max(per_second) <= 6
+
+    run(main)
+
+
+def lag_under_a_budget(*, is_ranked: bool) -> float:
+    """Return the mean lag of many short scans among many long ones that wait all the time."""
+    chance = random.Random(5)
+    terms = {}
+    late: list[float] = []
+
+    def told(ended_at: Any, _: object) -> None:
+        late.append(asyncio.get_running_loop().time() - ended_at)
+
+    for median in (180.0, 7_200.0):
+        samples = [(chance.expovariate(1 / median), True) for _ in range(300)]
+        terms[median] = Terms(notify=told, policy=PollPolicy(learned=learn(samples)))
+
+    async def main() -> float:
+        server = Server()
+        polls = scheduler(server, rate=0.5, uniform=chance.uniform)
+        if not is_ranked:
+            polls._backlog._rank = lambda _: polls._backlog._ranked.append(  # type: ignore[method-assign]  # noqa: SLF001
+                polls._backlog._queue.popleft()  # noqa: SLF001
+            )
+        loop = asyncio.get_running_loop()
+
+        def start(number: int, median: float) -> None:
+            duration = chance.expovariate(1 / median)
+            server.durations[str(number)] = loop.time() - server.start + duration
+            polls.follow(str(number), terms[median], tag=loop.time() + duration)
+
+        for number in range(200):
+            start(number, 7_200.0)
+        for number in range(200, 440):
+            await asyncio.sleep(30.0)
+            start(number, 180.0)
+        await asyncio.sleep(600.0)
+        polls.close()
+        await asyncio.sleep(1.0)
+        return sum(late[:400]) / len(late[:400])
+
+    return run(main)
+
+
+def test_when_a_budget_binds_the_order_saves_half_of_the_lag() -> None:
+    """Asked first is who has most likely ended for longest, instead of one after the other."""
+    assert lag_under_a_budget(is_ranked=True) < 0.6 * lag_under_a_budget(is_ranked=False)
+
+
+def test_a_surprise_in_a_poll_ends_the_wait_of_that_report_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who waits gets an error of ours, and the traceback is in the log."""
+
+    async def main() -> None:
+        server = Server({"b": 100.0})
+        server.errors["a"] = [KeyError("secret")]  # type: ignore[list-item]
+        polls = scheduler(server)
+        other = asyncio.create_task(polls.wait("b"))
+
+        with pytest.raises(BestDefenseError, match="KeyError") as caught:
+            await polls.wait("a")
+
+        assert "secret" not in str(caught.value)
+        assert (await other).is_completed
+
+    run(main)
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def test_one_who_waits_and_fails_disturbs_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """What `notify` raises is logged, and the rest of those who share the poll are told."""
+
+    async def main() -> None:
+        polls = scheduler(Server({"a": 50.0}))
+
+        def fail(_: object, __: object) -> None:
+            raise ZeroDivisionError
+
+        polls.follow("a", Terms(notify=fail))
+
+        assert (await polls.wait("a")).is_completed
+
+    run(main)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_dead_token_ends_hanging_polls_too() -> None:
+    """They are cancelled, and then who waits is told what ended them."""
+
+    async def main() -> None:
+        server = Server(delay=10_000.0)
+        polls = scheduler(server, uniform=lambda low, _: low)
+        tasks = [asyncio.create_task(polls.wait(report)) for report in "ab"]
+        await asyncio.sleep(1.0)
+        start = asyncio.get_running_loop().time()
+        polls.end_all(denied())
+        ended: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert asyncio.get_running_loop().time() == start
+        assert [error.report_id for error in ended] == ["a", "b"]
+        assert server.under_way == 0
+
+    run(main)
+
+
+def test_when_nobody_waits_any_more_nothing_is_left() -> None:
+    """No timer keeps the loop or the scheduler alive, and no entry the memory."""
+
+    async def main() -> None:
+        polls = scheduler(Server(), rate=100.0)
+        terms = Terms(notify=lambda _, __: None, timeout=10_000.0)
+        watches = [polls.follow(str(number), terms) for number in range(1_000)]
+        await asyncio.sleep(30.0)
+        tasks = {polls.cancel(watch) for watch in watches} - {None}
+        if tasks:
+            await asyncio.wait(tasks)  # type: ignore[type-var]
+        await asyncio.sleep(1.0)
+        gone = weakref.ref(polls)
+
+        assert len(polls) == 0
+        del polls, tasks  # a cancelled task knows the frames it was cancelled in
+        assert gone() is None
+
+    run(main)
+
+
+def test_ten_thousand_who_wait_for_one_report_leave_in_any_order() -> None:
+    """Each costs a step on average, whichever of them goes first; the last takes it along."""
+
+    async def main() -> None:
+        polls = scheduler(Server())
+        terms = Terms(notify=lambda _, __: None)
+        watches = [polls.follow("a", terms) for _ in range(10_000)]
+        report = watches[0]
+        random.Random(1).shuffle(watches)
+        for watch in watches:
+            assert len(polls) == 1
+            polls.cancel(watch)
+            polls.cancel(watch)
+
+        assert len(polls) == 0
+        assert getattr(report, "others", None) == []
+
+    run(main)
+
+
+WAITS = st.tuples(
+    st.floats(0.0, 300.0),
+    st.sampled_from("abc"),
+    st.none() | st.floats(0.1, 200.0),
+    st.none() | st.floats(0.0, 200.0),
+    st.booleans(),
+)
+
+
+class Wait:
+    """One wait of a plan: it comes at its time, perhaps leaves early, and is told or not."""
+
+    def __init__(self, polls: PollScheduler, plan: Any) -> None:
+        self.polls = polls
+        self.at, self.report, self.timeout, self.leaves_after, self.is_eager = plan
+        self.told = 0
+        self.is_cancelled = False
+        self.is_over = asyncio.Event()
+        self.lasted = 0.0
+
+    async def carry_out(self) -> None:
+        """Wait, to whatever end."""
+        await asyncio.sleep(self.at)
+        policy = PollPolicy(shortest=2.0, remaining_shortest=1.0) if self.is_eager else PollPolicy()
+        terms = Terms(notify=self._notify, policy=policy, timeout=self.timeout)
+        began = asyncio.get_running_loop().time()
+        watch = self.polls.follow(self.report, terms, tag=self)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.leaves_after):
+                await self.is_over.wait()
+        self.lasted = asyncio.get_running_loop().time() - began
+        self.is_cancelled = not self.told
+        task = self.polls.cancel(watch)
+        if task is not None:
+            await asyncio.wait([task])
+
+    def _notify(self, tag: object, _: Verdict) -> None:
+        assert tag is self
+        self.told += 1
+        self.is_over.set()
+
+
+@settings(max_examples=150)
+@given(
+    plans=st.lists(WAITS, min_size=1, max_size=12),
+    rate=st.none() | st.sampled_from([0.05, 1.0]),
+    delay=st.sampled_from([0.0, 0.05, 30.0]),
+    seed=st.integers(0, 2**32),
+    closes_at=st.none() | st.floats(0.0, 400.0),
+)
+def test_each_wait_ends_once_and_in_time(
+    plans: list[Any], rate: float | None, delay: float, seed: int, closes_at: float | None
+) -> None:
+    """Whoever joins, leaves, is late or meets errors, and whenever all is closed."""
+
+    async def main() -> None:
+        chance = random.Random(seed)
+        server = Server({"a": 0.0, "b": 120.0, "c": 400.0}, delay=delay)
+        for report in "abc":
+            server.errors[report] = [
+                chance.choice([absent(), server_error(), ConnectionLost("Reset.")])
+                for _ in range(chance.randrange(4))
+            ]
+        polls = scheduler(server, rate=rate, uniform=chance.uniform)
+        waits = [Wait(polls, plan) for plan in plans]
+        if closes_at is not None:
+            asyncio.get_running_loop().call_later(closes_at, polls.close)
+        await asyncio.gather(*(wait.carry_out() for wait in waits))
+
+        for wait in waits:
+            assert wait.told == (not wait.is_cancelled)
+            if wait.timeout is not None and wait.told:
+                assert wait.lasted <= wait.timeout + LAST_LOOK + LOOK_ROUND + 0.1
+        await asyncio.sleep(0)
+        assert len(polls) == server.under_way == 0
+        await asyncio.sleep(500.0)
 
     run(main)
