@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import random
 import weakref
@@ -698,7 +699,8 @@ def test_when_nobody_waits_any_more_nothing_is_left() -> None:
         gone = weakref.ref(polls)
 
         assert len(polls) == 0
-        del polls, tasks  # a cancelled task knows the frames it was cancelled in
+        del polls, tasks
+        gc.collect()  # a cancelled task and the frames it was cancelled in are a cycle
         assert gone() is None
 
     run(main)
