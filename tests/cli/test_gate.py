@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,15 @@ import pytest
 from bestdefense_async.output.fingerprint import fingerprint
 from bestdefense_async.output.gate import Policy, judge
 from bestdefense_async.output.writer import write_run
+from tests.support.moved_host import moved_host
 from tests.support.runs import done, failed, run_of
 
 if TYPE_CHECKING:
+    from bestdefense_async import BestDefense
     from bestdefense_async.output.run import Run
+    from bestdefense_async.sandbox import Sandbox
     from bestdefense_async.testing.process import SandboxProcess
+    from tests.support.command import Command
     from tests.support.inside import Inside
 
 TODAY = run_of(done("a.example", critical=1, high=2), done("b.example", low=3))
@@ -190,3 +195,24 @@ def test_reports_are_judged_by_their_sites(inside: Inside, served: SandboxProces
     assert (alone.code, known.code) == (1, 0), known.err
     assert worst["target"] in alone.out
     assert " waived" in waived.err
+
+
+@pytest.mark.bd_sandbox(sites=9, speed=100_000)
+async def test_a_host_that_does_not_tell_the_site_of_a_report_refuses_a_baseline(
+    command: Command, bd_sandbox: Sandbox, bd_client: BestDefense
+) -> None:
+    """Nothing could be known from it; without one the reports are judged as ever."""
+    write_run(command.directory / "older.json", OLDER, judge(OLDER.rows, Policy()))
+    reports = [await bd_client.reports.create(site) for site in await bd_client.sites.list()]
+    for each in reports:
+        while not (await bd_client.reports.progress(each.id)).is_completed:
+            await asyncio.sleep(0.01)
+    gate = ("gate", *(each.id for each in reports), "--fail-on", "low")
+    async with moved_host(bd_sandbox, {}) as host:
+        alone = await asyncio.to_thread(command, *gate, env=host.env)
+        baseline = ("--baseline", "older.json")
+        refused = await asyncio.to_thread(command, *gate, *baseline, env=host.env)
+
+    assert alone.code == 1, alone.err
+    assert (refused.code, refused.err.count("\n")) == (2, 1), refused.err
+    assert "does not tell which site a report is of" in refused.err
