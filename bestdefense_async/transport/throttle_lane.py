@@ -204,6 +204,17 @@ class Lane:
             wait = max(0.0, self._ledger.opens_at_last(now, ahead=0) - now)
             waiter.set_result(self._too_long(wait, 0.0))
 
+    def _end_hopeless(self, now: float) -> None:
+        """Tell those at once whose time other processes have taken."""
+        if self._book is not None and self._expiries and not self._book.look():
+            self._end_before(self._ledger.opens_at_last(now, ahead=0), now)
+
+    def _end_before(self, moment: float, now: float) -> None:
+        """End the waits whose deadline is earlier than a moment before which none can leave."""
+        for waiter, expiry in self._expiries.items():
+            if expiry.when() < moment and not waiter.done():
+                waiter.set_result(self._too_long(moment - now, expiry.when() - now))
+
     def _stop_expiry(self, waiter: Waiter) -> None:
         if self._expiries and (expiry := self._expiries.pop(waiter, None)) is not None:
             expiry.cancel()
@@ -224,6 +235,7 @@ class Lane:
                 opens = self._opens(now)
                 if opens > now:
                     self._wake_at(opens)
+                    self._end_hopeless(now)
                     return
                 self._ledger.take(now)
                 self._note()
@@ -265,9 +277,7 @@ class Lane:
             uniform=self._uniform,
             is_settled=is_settled,
         )
-        for waiter, expiry in self._expiries.items():
-            if expiry.when() < paused_until and not waiter.done():
-                waiter.set_result(self._too_long(paused_until - now, expiry.when() - now))
+        self._end_before(paused_until, now)
         self._note()
         self._advance()
         return max(0.0, paused_until - now)

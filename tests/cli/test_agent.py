@@ -327,7 +327,7 @@ def test_the_hours_requests_are_shared_by_all_runs(
     """Two at once make twenty; a third is told when, or waits for its turn and says so."""
     env = env_of(bd_sandbox_process, tmp_path)
     names = [f"{n}.bin" for n in range(20)]
-    usual = ("--timeout", "0.5s", "--format", "jsonl")
+    usual = ("--timeout", "20s", "--format", "jsonl")
     running = [
         command.start("agent", "download", *names, "-d", place, *usual, env=env)
         for place in ("one", "two")

@@ -302,6 +302,28 @@ def test_what_two_processes_spend_is_one_sum(tmp_path: Path) -> None:
     run_virtual(main(), start=1000.0)
 
 
+def test_a_wait_that_another_process_made_hopeless_ends_at_once(tmp_path: Path) -> None:
+    """There was room when it began to wait; the other took it, and the deadline is too early."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        await make(new_process(tmp_path), 10)
+        here, there = new_process(tmp_path), new_process(tmp_path)
+        taken = await there.admit(LIMIT_CLASS).__aenter__()  # it decides in this turn of the loop
+        waiting = asyncio.ensure_future(here.admit(LIMIT_CLASS, deadline=1900.0).__aenter__())
+        taken.answered({})
+        permits = [there.admit(LIMIT_CLASS) for _ in range(9)]
+        for permit in permits:
+            await permit.__aenter__()
+        for permit in permits:
+            permit.answered({})
+        with pytest.raises(LimitWaitTooLong):
+            await waiting
+        assert loop.time() < 1010.0
+
+    run_virtual(main(), start=1000.0)
+
+
 def test_a_call_in_flight_elsewhere_counts(tmp_path: Path) -> None:
     """Its answer is not there yet, and the server may have counted it."""
 
