@@ -205,7 +205,7 @@ async def test_a_host_that_does_not_tell_the_site_of_a_report_refuses_a_baseline
     write_run(command.directory / "older.json", OLDER, judge(OLDER.rows, Policy()))
     reports = [await bd_client.reports.create(site) for site in await bd_client.sites.list()]
     for each in reports:
-        while not (await bd_client.reports.progress(each.id)).is_completed:
+        while not (await bd_client.reports.progress(each.id)).is_completed:  # noqa: ASYNC110 - the server decides
             await asyncio.sleep(0.01)
     gate = ("gate", *(each.id for each in reports), "--fail-on", "low")
     async with moved_host(bd_sandbox, {}) as host:
