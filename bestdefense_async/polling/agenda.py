@@ -56,7 +56,7 @@ class Agenda:
         self._size += 1
 
     def take(self, now: float) -> list[Report]:
-        """Remove and return what is due and still waited for, in order."""
+        """Remove and return what is due, in order; one whose `place` was taken away is not."""
         taken: list[Report] = []
         while self._times and self._times[0] <= now:
             bucket = self._buckets.pop(heapq.heappop(self._times))
@@ -64,8 +64,7 @@ class Agenda:
             for report in bucket.reports:
                 if report.place is bucket:
                     report.place = None
-                    if not report.is_over:
-                        taken.append(report)
+                    taken.append(report)
         return taken
 
     def clear(self) -> None:
@@ -79,9 +78,7 @@ class Agenda:
         if self._size <= 2 * wanted + SWEEP_FROM:
             return
         for bucket in self._buckets.values():
-            bucket.reports = [
-                report for report in bucket.reports if report.place is bucket and not report.is_over
-            ]
+            bucket.reports = [one for one in bucket.reports if one.place is bucket]
         self._buckets = {due: one for due, one in self._buckets.items() if one.reports}
         self._times = sorted(self._buckets)
         self._size = sum(len(one.reports) for one in self._buckets.values())

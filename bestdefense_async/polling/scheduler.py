@@ -167,7 +167,7 @@ class PollScheduler:
         if report is None or not report.is_over:
             return None
         self._forget(report)
-        task = self._under_way.get(report)
+        task = self._under_way.get(report) if self._under_way else None
         if task is not None:
             task.cancel()
         return task

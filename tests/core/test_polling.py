@@ -1,5 +1,7 @@
 """When to ask again: the policy's arithmetic."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,7 +143,7 @@ def test_urgency_is_gap_squared_times_hazard() -> None:
     ],
     ids=str,
 )
-def test_an_impossible_policy_is_refused(words: dict[str, float]) -> None:
+def test_an_impossible_policy_is_refused(words: dict[str, Any]) -> None:
     """A policy that would poll in a hot loop or never is a mistake of the settings."""
     with pytest.raises(ConfigError):
         PollPolicy(**words)

@@ -35,16 +35,16 @@ def test_a_wait_is_rounded_up_by_a_hundredth_at_most(now: float, wait: float) ->
     )
 )
 def test_what_is_due_comes_once_and_in_order(steps: list[tuple[str, int, float]]) -> None:
-    """Moved entries come at their last time alone; those nobody waits for do not come."""
+    """Moved entries come at their last time alone; those taken away do not come."""
     agenda, now = Agenda(), 0.0
     reports = [report(str(number)) for number in range(8)]
     due: dict[int, float] = {}
     for step, number, amount in steps:
-        if step == "put" and not reports[number].is_over:
+        if step == "put":
             due[number] = now + amount
             agenda.put(reports[number], due[number])
         elif step == "end":
-            reports[number].end()
+            reports[number].place = None
             due.pop(number, None)
             agenda.shrink(len(due))
         elif step == "take":

@@ -14,6 +14,7 @@ from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.polling.registry import PollSchedulers
 from bestdefense_async.polling.scheduler import WORKERS
 from bestdefense_async.sandbox import Sandbox
+from tests.support.fake_scans import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,7 +165,7 @@ async def test_polls_of_many_tokens_leave_room_for_creations() -> None:
         await asyncio.gather(*waits, return_exceptions=True)
 
 
-async def test_tokens_take_turns_in_the_lane() -> None:
+def test_tokens_take_turns_in_the_lane() -> None:
     """A token with one scan is not behind all the scans of another."""
     order: list[str] = []
 
@@ -173,12 +174,14 @@ async def test_tokens_take_turns_in_the_lane() -> None:
         await asyncio.sleep(0)
         raise ClientClosed("Enough.")
 
-    schedulers = PollSchedulers(max_in_flight=1)
-    many, single = schedulers.of("many", progress), schedulers.of("single", progress)
-    at_once = PollPolicy(shortest=1e-9)
-    waits = [many.wait(f"m{number}", policy=at_once) for number in range(100)]
-    await asyncio.gather(*waits, single.wait("s", policy=at_once), return_exceptions=True)
+    async def main() -> None:
+        schedulers = PollSchedulers(max_in_flight=1)
+        many, single = schedulers.of("many", progress), schedulers.of("single", progress)
+        at_once = PollPolicy(shortest=1e-9)
+        waits = [many.wait(f"m{number}", policy=at_once) for number in range(100)]
+        await asyncio.gather(*waits, single.wait("s", policy=at_once), return_exceptions=True)
 
+    run(main)
     assert len(order) == 101
     assert order.index("s") <= 3
 

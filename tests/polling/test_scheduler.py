@@ -30,6 +30,7 @@ from bestdefense_async.errors import (
     TLSError,
 )
 from bestdefense_async.models import Progress
+from bestdefense_async.polling.backlog import Backlog
 from bestdefense_async.polling.scheduler import LAST_LOOK, LOOK_ROUND, WORKERS, PollScheduler
 from bestdefense_async.polling.watch import Terms, Verdict
 from tests.support.fake_scans import absent, denied, run
@@ -582,6 +583,13 @@ def test_a_budget_is_kept_and_all_of_it_is_used() -> None:
     run(main)
 
 
+class InTurn(Backlog):
+    """A backlog that ranks nobody."""
+
+    def _rank(self, now: float) -> None:
+        self._ranked.append(self._queue.popleft())
+
+
 def lag_under_a_budget(*, is_ranked: bool) -> float:
     """Return the mean lag of many short scans among many long ones that wait all the time."""
     chance = random.Random(5)
@@ -599,9 +607,7 @@ def lag_under_a_budget(*, is_ranked: bool) -> float:
         server = Server()
         polls = scheduler(server, rate=0.5, uniform=chance.uniform)
         if not is_ranked:
-            polls._backlog._rank = lambda _: polls._backlog._ranked.append(  # type: ignore[method-assign]  # noqa: SLF001
-                polls._backlog._queue.popleft()  # noqa: SLF001
-            )
+            polls._backlog = InTurn()  # noqa: SLF001 - there is no such setting
         loop = asyncio.get_running_loop()
 
         def start(number: int, median: float) -> None:
