@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from functools import partial
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from attrs import define
 
@@ -21,8 +20,8 @@ from bestdefense_async.errors import (
     IntegrityError,
     ResponseTooLarge,
     Truncated,
-    clean_text,
 )
+from bestdefense_async.transport.disk import on_disk, settled
 from bestdefense_async.transport.part import Part
 
 if TYPE_CHECKING:
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from bestdefense_async.transport.stream import Stream
 
     Progress = Callable[[int, int | None], object]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 BATCH: Final = 1 << 20
 """Bytes handed to a thread at once: below this the way there costs more than the work."""
@@ -74,15 +70,15 @@ class Download:
         if part.wanted.sha256 is None or not part.size or part.size != part.wanted.size:
             return False
         try:
-            await _on_disk(part, part.finish)
+            await on_disk(part.final, part.finish)
         except IntegrityError:
             return False
         return True
 
     async def _rehash(self) -> None:
         part = self._part
-        await _on_disk(part, part.look)
-        while await _on_disk(part, part.rehash):
+        await on_disk(part.final, part.look)
+        while await on_disk(part.final, part.rehash):
             self._tell()
 
     async def prepare(self) -> list[tuple[str, str]]:
@@ -106,7 +102,7 @@ class Download:
             headers.append(("If-Range", part.etag))
         elif part.wanted.sha256 is None:
             # Nobody could tell whether the rest belongs to what is there.
-            await _on_disk(part, part.restart)
+            await on_disk(part.final, part.restart)
             self._is_range_asked = False
             return []
         return headers
@@ -132,7 +128,7 @@ class Download:
             return False
         if stream.status < 300:  # noqa: PLR2004  # HTTP's successes
             await self._receive(stream)
-        await _on_disk(self._part, self._part.finish)
+        await on_disk(self._part.final, self._part.finish)
         return True
 
     def tries_after(self, error: BestDefenseError, used: int) -> int:
@@ -167,8 +163,8 @@ class Download:
             raise IntegrityError(
                 f"The file is announced with {length} bytes instead of {wanted.size}."
             )
-        await _on_disk(
-            part,
+        await on_disk(
+            part.final,
             part.restart,
             etag=strong_etag(stream.headers.get("etag")),
             total=wanted.size if length is None else length,
@@ -199,7 +195,7 @@ class Download:
         elif None not in {etag, part.etag} and etag != part.etag:
             problem = "The file has changed since the download began."
         if problem is not None:
-            await _on_disk(part, part.restart)
+            await on_disk(part.final, part.restart)
             raise IntegrityError(problem)
         if held is not None:
             part.total = held.total
@@ -211,7 +207,7 @@ class Download:
         told = size_beyond(stream.headers.get("content-range"))
         if part.size == (told if total is None else total):
             return
-        await _on_disk(part, part.restart)
+        await on_disk(part.final, part.restart)
         raise IntegrityError("The server has no such part of the file: it begins anew.")
 
     async def _receive(self, stream: Stream) -> None:
@@ -239,9 +235,11 @@ class Download:
                 size += len(piece)
                 if size >= BATCH:
                     if writing is not None:
-                        await _settled(writing)
+                        await settled(writing)
                         self._tell()
-                    writing = asyncio.ensure_future(_on_disk(self._part, self._part.write, batch))
+                    writing = asyncio.ensure_future(
+                        on_disk(self._part.final, self._part.write, batch)
+                    )
                     batch, size = [], 0
         except BestDefenseError as error:
             problem = error.with_traceback(None)
@@ -255,8 +253,8 @@ class Download:
         """Write what is still in our hands, also after an error or a cancellation."""
         try:
             if writing is not None:
-                await _settled(writing)
-            await _on_disk(self._part, self._part.write, batch)
+                await settled(writing)
+            await on_disk(self._part.final, self._part.write, batch)
         except BestDefenseError as error:
             return error.with_traceback(None)
         self._tell()
@@ -292,42 +290,10 @@ async def downloading(
     part = Part(final, wanted)
     is_kept = keep_part
     try:
-        await _on_disk(part, part.open)
+        await on_disk(part.final, part.open)
         yield Download(part, on_progress)
     except (DownloadError, ResponseTooLarge):
         is_kept = False
         raise
     finally:
-        await _on_disk(part, part.close, keep=is_kept)
-
-
-async def _on_disk(part: Part, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do something with the part in a thread.
-
-    Raises:
-        DownloadError: The file system does not let us.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        return await _settled(loop.run_in_executor(None, partial(work, *args, **kwargs)))
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    where = clean_text(str(part.final), longest=200)
-    raise DownloadError(f"{where!r} cannot be written: {problem}.")
-
-
-async def _settled(work: asyncio.Future[T]) -> T:
-    """Return what a thread's work returns; a cancellation waits until it has ended.
-
-    A thread cannot be stopped, and the file must not be closed under its hands.
-    """
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait({work})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is None:
-        return work.result()
-    work.exception()  # nobody will ask for it any more
-    raise cancelled
+        await on_disk(part.final, part.close, keep=is_kept)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field
 
 from bestdefense_async.core.wanted import Wanted, strong_etag
-from bestdefense_async.errors import DownloadError, IntegrityError, ResponseTooLarge, clean_text
-from bestdefense_async.transport.file_lock import try_lock
+from bestdefense_async.errors import DownloadError, IntegrityError, ResponseTooLarge
+from bestdefense_async.transport.place import NO_SURPRISES, open_locked, shown, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,18 +32,9 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".part"
 VERSION: Final = 1
 
-_FLAGS: Final = (
-    os.O_RDWR
-    | os.O_CREAT
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a pipe in the way must not keep us waiting
-    | getattr(os, "O_BINARY", 0)
-)
 _BLOCK: Final = 1 << 20
 _BLOCKS: Final = 32
 """Blocks hashed at a time, so that whoever waits can be cancelled in between."""
-_ATTEMPTS: Final = 10
-"""How often something else may turn up at the part's place while we open it."""
 _LARGEST_FACTS: Final = 4096
 
 
@@ -76,8 +67,8 @@ class Part:
             OSError: The file system does not let us.
         """
         if self.final.is_dir() and not self.final.is_symlink():
-            raise DownloadError(f"{_shown(self.final)} is a directory: the file is not stored.")
-        self._descriptor = _open_locked(_beside(self.final, SUFFIX))
+            raise DownloadError(f"{shown(self.final)} is a directory: the file is not stored.")
+        self._descriptor = open_locked(_beside(self.final, SUFFIX))
         self._adopt()
         self.check_room()
 
@@ -94,7 +85,7 @@ class Part:
         free = shutil.disk_usage(self.final.parent).free
         if missing > free:
             raise DownloadError(
-                f"{_shown(self.final)} needs {missing} more bytes, and its disk has {free}."
+                f"{shown(self.final)} needs {missing} more bytes, and its disk has {free}."
             )
 
     def look(self) -> None:
@@ -175,7 +166,7 @@ class Part:
         os.replace(part, self.final)  # noqa: PTH105  # takes a link's place, never follows it
         self.is_finished = True
         _beside(self.final, f"{SUFFIX}.json").unlink(missing_ok=True)
-        _sync_directory(self.final.parent)
+        sync_directory(self.final.parent)
 
     def close(self, *, keep: bool) -> None:
         """Let go of the part; unless it is to be kept and holds something, nothing is left."""
@@ -214,8 +205,6 @@ class Part:
             and facts.get("sha256") == self.wanted.sha256
             and (self.wanted.size is None or size in {None, self.wanted.size})
             and there <= (self.wanted.most if size is None else size)
-            # Without a digest only the server can tell whether these bytes are still its own.
-            and (self.wanted.sha256 is not None or etag is not None)
         )
         if fits:
             self._unread, self.etag, self.total = there, etag, size
@@ -240,56 +229,10 @@ def _beside(final: Path, suffix: str) -> Path:
     return final.with_name(final.name + suffix)
 
 
-def _shown(path: Path) -> str:
-    return repr(clean_text(str(path), longest=200))
-
-
-def _open_locked(path: Path) -> int:
-    """Return a descriptor of the file at `path`, made if need be, that we alone hold."""
-    for _ in range(_ATTEMPTS):
-        try:
-            descriptor = os.open(path, _FLAGS, 0o600)
-        except OSError:
-            if not path.is_symlink():
-                raise
-            path.unlink()
-            continue
-        try:
-            if _is_ours(descriptor):
-                if not try_lock(descriptor):
-                    raise DownloadError(
-                        f"{_shown(path)} is in use: somebody else is downloading this file."
-                    )
-                if _is_at(descriptor, path):
-                    descriptor, locked = -1, descriptor
-                    return locked
-            else:
-                path.unlink()
-        finally:
-            if descriptor >= 0:
-                os.close(descriptor)
-    raise DownloadError(f"{_shown(path)} changes all the time: somebody else uses this place.")
-
-
-def _is_ours(descriptor: int) -> bool:
-    """Whether this is a plain file of ours that has no second name."""
-    found = os.fstat(descriptor)
-    is_mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and is_mine
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file still stands at its place: its last holder may have moved it."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
-        return False
-
-
 def _read_facts(path: Path) -> dict[str, object]:
     """Return what stands beside a part; nothing when that cannot be used."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | _FLAGS & ~(os.O_RDWR | os.O_CREAT))
+        descriptor = os.open(path, os.O_RDONLY | NO_SURPRISES)
     except OSError:
         return {}
     try:
@@ -307,13 +250,3 @@ def _write_facts(path: Path, facts: Mapping[str, object]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         json.dump(facts, file)
-
-
-def _sync_directory(path: Path) -> None:
-    """Make sure that the new name outlives a power cut, where the system can say so."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

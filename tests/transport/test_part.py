@@ -96,13 +96,14 @@ async def test_a_complete_part_that_was_tampered_with_is_found_out(tmp_path: Pat
     assert left_in(tmp_path) == ALL
 
 
-async def test_tampering_while_we_download_is_found_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", [HALF, len(CONTENT)])
+async def test_tampering_while_we_download_is_found_out(tmp_path: Path, moment: int) -> None:
     """What is on the disk is what counts, not what we remember of it."""
     is_done = False
 
     def tamper(done: int, _: int | None) -> None:
         nonlocal is_done
-        if done == HALF and not is_done:
+        if done == moment and not is_done:
             is_done = True
             os.utime(tmp_path / PART, (1, 1))
             with (tmp_path / PART).open("r+b") as file:
