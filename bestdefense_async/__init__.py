@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from bestdefense_async.core.limits import (
         Limit,
     )
+    from bestdefense_async.core.polling import (
+        PollPolicy,
+    )
     from bestdefense_async.core.retry import (
         RetryPolicy,
     )
@@ -114,6 +117,7 @@ _HOMES = {
     ),
     "core.binding": ("Binding",),
     "core.limits": ("Limit",),
+    "core.polling": ("PollPolicy",),
     "core.retry": ("RetryPolicy",),
     "core.secret": ("Secret",),
     "errors": (
@@ -245,6 +249,7 @@ __all__ = [
     "OutcomeUnknown",
     "Overview",
     "PermissionDenied",
+    "PollPolicy",
     "PollTimeout",
     "Progress",
     "ProtocolError",
