@@ -140,6 +140,16 @@ async def test_a_wrong_part_is_refused_and_the_whole_asked_for(
         assert asked(server) == [None, f"bytes={HALF}-", None]
 
 
+async def test_a_part_of_a_shorter_file_is_refused_also_without_digest_and_size(
+    tmp_path: Path,
+) -> None:
+    """The first answer said how long the file is."""
+    async with serving(whole(cut=HALF), rest(HALF, content=CONTENT[:-1]), whole()) as (bd, server):
+        await bd.agents.download(unknown(sha256=None), tmp_path, allow_unverified=True)
+        assert left_in(tmp_path) == ALL
+        assert asked(server) == [None, f"bytes={HALF}-", None]
+
+
 async def test_a_wrong_answer_is_asked_for_once_more_and_not_for_ever(tmp_path: Path) -> None:
     """However often the download came on in between."""
     answers = (whole(OTHER, cut=HALF), rest(HALF, content=OTHER), whole(OTHER))
