@@ -11,6 +11,7 @@ import pytest
 from bestdefense_async.core.reply import Outgoing
 from bestdefense_async.errors import AttemptTimeout, BestDefenseError, ClientClosed, Sent, WrongLoop
 from bestdefense_async.transport.session import WireSettings
+from bestdefense_async.transport.stream import LEAST
 from bestdefense_async.transport.wire import Wire
 from tests.support.byte_server import FIN, STALL, ByteServer, Pause, Step, reply
 from tests.support.wires import TOKEN, refusal, send, wire_to
@@ -92,14 +93,15 @@ async def test_closing_ends_what_is_under_way(steps: list[Step], sent: Sent) -> 
 
 async def test_closing_ends_a_stream() -> None:
     """A stream that waits for its next chunk ends; one whose reader is busy ends at its next."""
-    script: list[list[Step]] = [[reply(b"half", length=50), STALL]]
+    half = bytes(LEAST)
+    script: list[list[Step]] = [[reply(half, length=2 * LEAST), STALL]]
     async with (
         ByteServer(script) as server,
         wire_to(server.url) as wire,
         wire.stream(Outgoing(method="GET", path="/f"), token=TOKEN, timeout=60.0) as stream,
     ):
         chunks = stream.chunks()
-        assert await anext(chunks) == b"half"
+        assert await anext(chunks) == half
         waiting = asyncio.ensure_future(anext(chunks))
         await asyncio.sleep(0)
         await wire.aclose()
