@@ -41,9 +41,9 @@ class Agenda:
         return self._size
 
     @property
-    def next_due(self) -> float | None:
-        """The moment of the earliest bucket, None when there is none."""
-        return self._times[0] if self._times else None
+    def next_due(self) -> float:
+        """The moment of the earliest bucket, inf when there is none."""
+        return self._times[0] if self._times else math.inf
 
     def put(self, report: Report, due: float) -> None:
         """Enter a report, or move it: where it was before it no longer counts."""

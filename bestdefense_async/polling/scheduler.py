@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from bestdefense_async.core.polling import first_wait, next_wait
 from bestdefense_async.errors import AuthError, BestDefenseError, ClientClosed, Sent
 from bestdefense_async.polling.agenda import Agenda, round_up
+from bestdefense_async.polling.alarm import Alarm
 from bestdefense_async.polling.backlog import Backlog
 from bestdefense_async.polling.pace import Pace
 from bestdefense_async.polling.verdict import (
@@ -80,8 +81,8 @@ class PollScheduler:
         self._backlog = Backlog()
         self._under_way: dict[Report, asyncio.Task[None]] = {}
         self._last_words: dict[Report, BestDefenseError] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._expiry: asyncio.TimerHandle | None = None
+        self._next_due = Alarm()
+        self._next_late = Alarm()
         self._has_asked = False  # whether a turn in the lane is on its way
         self._is_closed = False
 
@@ -121,7 +122,7 @@ class PollScheduler:
         report.join(watch)
         report.created = min(report.created, created)
         if report.place is None:
-            self._expire_at(watch.deadline + LAST_LOOK)
+            self._next_late.set(watch.deadline + LAST_LOOK, self._expire)
             return
         due = min(report.place.due, watch.deadline)
         if not is_alike:
@@ -202,26 +203,16 @@ class PollScheduler:
 
     def _enter(self, report: Report, due: float) -> None:
         self._agenda.put(report, due)
-        if self._timer is None or due < self._timer.when():
-            self._rearm()
+        self._next_due.set(due, self._fall_due)
 
-    def _rearm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        due = self._agenda.next_due
-        self._timer = None if due is None else self._loop.call_at(due, self._tick)
-
-    def _tick(self) -> None:
+    def _fall_due(self, now: float) -> None:
         """Move what is due to the backlog."""
-        self._timer = None
-        # The loop fires a timer up to its clock's resolution early.
-        now = max(self._loop.time(), self._agenda.next_due or 0.0)
         reports = self._agenda.take(now)
         self._backlog.add(reports, now)
         for report in reports:
-            self._expire_at(report.first_deadline() + LAST_LOOK)
+            self._next_late.set(report.first_deadline() + LAST_LOOK, self._expire)
         self._ask_for_turn()
-        self._rearm()
+        self._next_due.set(self._agenda.next_due, self._fall_due)
 
     def _ask_for_turn(self) -> None:
         """Queue for a worker, once; the next turn is asked for when this one has begun."""
@@ -313,7 +304,9 @@ class PollScheduler:
 
     def _settle(self, report: Report, verdict: Verdict) -> None:
         self._forget(report)
-        for watch in report.watches():
+        for place, watch in enumerate(report.watches()):
+            if place > 0 and isinstance(verdict, BestDefenseError):
+                verdict = about(verdict, report.report_id)  # each raises an error of its own
             tell(watch, verdict)
 
     def _forget(self, report: Report) -> None:
@@ -326,24 +319,11 @@ class PollScheduler:
             return
         self._agenda.clear()
         self._backlog.clear()
-        for timer in (self._timer, self._expiry):
-            if timer is not None:
-                timer.cancel()
-        self._timer = self._expiry = None
+        self._next_due.stop()
+        self._next_late.stop()
 
-    # -- deadlines of what is not in the agenda: its poll waits for its turn, or hangs
-
-    def _expire_at(self, when: float) -> None:
-        """See to it that a deadline is kept though the poll may not come, or not come back."""
-        if when < math.inf and (self._expiry is None or when < self._expiry.when()):
-            if self._expiry is not None:
-                self._expiry.cancel()
-            self._expiry = self._loop.call_at(when, self._expire, when)
-
-    def _expire(self, when: float) -> None:
-        """Tell who is late, and look again when the next one will be."""
-        self._expiry = None
-        now = max(self._loop.time(), when)
+    def _expire(self, now: float) -> None:
+        """Tell who is late: the poll at the deadline waits for its turn, or hangs."""
         limit = now - LAST_LOOK
         for report, task in self._under_way.items():
             if all(watch.deadline <= limit for watch in report.watches()):
@@ -356,7 +336,8 @@ class PollScheduler:
             if report.is_over:
                 self._forget(report)
         rest = (report.first_deadline() for report in (*self._backlog, *self._under_way))
-        self._expire_at(max(min(rest, default=math.inf) + LAST_LOOK, now + LOOK_ROUND))
+        late = min(rest, default=math.inf) + LAST_LOOK
+        self._next_late.set(max(late, now + LOOK_ROUND), self._expire)
 
 
 def open_lane(limit: int) -> WorkerPool[PollScheduler]:

@@ -810,3 +810,18 @@ def test_each_wait_ends_once_and_in_time(
         await asyncio.sleep(500.0)
 
     run(main)
+
+
+def test_each_who_shares_a_failed_poll_raises_an_error_of_its_own() -> None:
+    """One exception raised in several tasks would collect the tracebacks of all of them."""
+
+    async def main() -> None:
+        server = Server()
+        server.always = PermissionDenied("No.", status=403)
+        polls = scheduler(server)
+        errors = await asyncio.gather(*(polls.wait("a") for _ in range(3)), return_exceptions=True)
+
+        assert {type(error) for error in errors} == {PermissionDenied}
+        assert len(set(map(id, errors))) == 3
+
+    run(main)
