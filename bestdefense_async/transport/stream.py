@@ -111,8 +111,10 @@ class Stream:
         that are cut.
         """
         content = self._response.content
-        if isinstance(content, aiohttp.StreamReader):
-            self._parts.append(content._read_nowait(-1))  # noqa: SLF001
+        if isinstance(content, aiohttp.StreamReader) and (
+            rest := content._read_nowait(-1)  # noqa: SLF001
+        ):
+            self._parts.append(rest)
 
     def _allowed(self) -> float:
         """Return the seconds the next chunk may take."""
