@@ -312,13 +312,17 @@ def test_two_processes_cannot_go_on_with_one_run(
     assert sandbox.count("reports.create") == 5
 
 
+@pytest.mark.bd_sandbox(speed=6000.0, sites=3)
 def test_runs_are_listed_and_the_old_ones_are_deleted(
-    command: Command, served: SandboxProcess, names: list[str]
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: dict[str, str]
 ) -> None:
     """The newest come first; complete ones are deleted, and one that can be resumed is not."""
-    for name in names[:2]:
-        command("scan", name, "-q", env=served.env)
-    command("scan", names[2], "-q", "--timeout", "0.001", env=served.env)
+    sandbox = bd_sandbox_process
+    *quick, endless = hosts
+    sandbox.script(hosts[endless], duration=float("inf"))
+    for name in quick:
+        command("scan", name, "-q", env=sandbox.env)
+    command("scan", endless, "-q", "--timeout", "0.1", env=sandbox.env)
     runs = listed(command)
     assert [run["state"] for run in runs] == ["can be resumed", "complete", "complete"]
 
@@ -332,14 +336,18 @@ def test_runs_are_listed_and_the_old_ones_are_deleted(
     assert [run["run"] for run in listed(command)] == [runs[0]["run"]]
 
 
+@pytest.mark.bd_sandbox(speed=6000.0, sites=2)
 def test_a_dry_run_of_a_resumed_run_sends_nothing(
-    command: Command, served: SandboxProcess, names: list[str]
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: dict[str, str]
 ) -> None:
     """It tells what is left: what to follow and what to start."""
-    command("scan", *names[:2], "-q", "--timeout", "0.001", env=served.env)
-    before = served.ledger()["counts"]
-    ended = command("scan", "--resume", "last", "--dry-run", "--format", "json", env=served.env)
+    sandbox = bd_sandbox_process
+    for site_id in hosts.values():
+        sandbox.script(site_id, duration=float("inf"))
+    command("scan", *hosts, "-q", "--timeout", "0.1", env=sandbox.env)
+    before = sandbox.ledger()["counts"]
+    ended = command("scan", "--resume", "last", "--dry-run", "--format", "json", env=sandbox.env)
     assert ended.code == 0, ended.err
     assert "0 scans to start, 2 to follow" in ended.err
     assert len(json.loads(ended.out)["targets"]) == 2
-    assert served.ledger()["counts"] == before
+    assert sandbox.ledger()["counts"] == before
