@@ -58,7 +58,8 @@ class RunInfo:
 class RunStore:
     """The runs in a directory, which need not exist yet.
 
-    A run is called like its file: by the time of its start in UTC, so that names sort by age.
+    A run is called like its file: by the time of its start in UTC, to the millisecond, so that names
+    sort by age.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -79,7 +80,8 @@ class RunStore:
             raise journal_file.told(error, self.directory) from None
         at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
         while True:
-            path = self.directory / f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}{ENDING}"
+            part = f"{at.microsecond // 1000:03}{secrets.token_hex(1)}"
+            path = self.directory / f"{at:%Y%m%d-%H%M%S}-{part}{ENDING}"
             if not path.exists():
                 return path
 

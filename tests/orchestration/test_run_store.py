@@ -77,8 +77,9 @@ def test_a_run_is_called_by_the_time_of_its_start(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "state" / "runs")
     first, second = store.new_path(now=NOON), store.new_path(now=NOON)
 
-    assert first.name.startswith("20251125-120000-")
-    assert len(first.name) == len("20251125-120000-abcd.journal")
+    assert first.name.startswith("20251125-120000-000")
+    assert len(first.name) == len("20251125-120000-000ab.journal")
+    assert store.new_path(now=NOON + 0.25).name.startswith("20251125-120000-250")
     assert first != second
     assert first.parent == store.directory
     assert stat.S_IMODE(store.directory.stat().st_mode) == 0o700
