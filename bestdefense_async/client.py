@@ -12,6 +12,7 @@ from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.retry import RetryPolicy
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.core.secret import Secret
+from bestdefense_async.core.wanted import checked_hosts
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.polling.registry import PollSchedulers
 from bestdefense_async.resources.agents import Agents
@@ -32,7 +33,7 @@ from bestdefense_async.transport.throttle import Throttles
 from bestdefense_async.transport.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
     from pathlib import Path
     from ssl import SSLContext
     from types import TracebackType
@@ -153,6 +154,8 @@ class BestDefense(View):
             than documented, such as `{"schedules.create": Binding(...)}`.
         allow_provisional: Send operations whose path is our guess also to hosts other than the
             sandbox.
+        download_hosts: Hosts like `cdn.example.com` that a download may be redirected to, over
+            https and without the token; any other redirect is refused.
         proxy: URL of an http proxy. Environment variables are not looked at.
         ssl_context: For a private certificate authority; None trusts the system's.
         state_dir: Directory in which limits of a minute and longer are kept together with other
@@ -176,6 +179,7 @@ class BestDefense(View):
         hooks: Sequence[Callable[[Event], object]] = (),
         bindings: Mapping[str, Binding] | None = None,
         allow_provisional: bool = False,
+        download_hosts: Collection[str] = (),
         proxy: str | None = None,
         ssl_context: SSLContext | None = None,
         state_dir: Path | None = None,
@@ -212,6 +216,7 @@ class BestDefense(View):
             timeout=timeout,
             is_loopback=base.is_loopback,
             allow_provisional=allow_provisional,
+            download_hosts=checked_hosts(download_hosts),
             bound={name: bind(name, each) for name, each in (bindings or {}).items()},
         )
         schedulers = PollSchedulers(

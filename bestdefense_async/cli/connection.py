@@ -15,7 +15,7 @@ from bestdefense_async.cli.settings import FileSettings, state_directory, user_d
 from bestdefense_async.core.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from bestdefense_async import BestDefense
     from bestdefense_async.transport.hooks import Event
@@ -112,11 +112,17 @@ class Connection:
         _ = self.host
         self.token()
 
-    def client(self, *, hooks: Sequence[Callable[[Event], object]] = ()) -> BestDefense:
+    def client(
+        self,
+        *,
+        hooks: Sequence[Callable[[Event], object]] = (),
+        download_hosts: Collection[str] = (),
+    ) -> BestDefense:
         """Return a client; nothing has been sent yet.
 
         Args:
             hooks: Told of attempts, waits and pauses.
+            download_hosts: Where downloads may be redirected to.
 
         Raises:
             MissingToken: There is no token.
@@ -124,6 +130,7 @@ class Connection:
         """
         from bestdefense_async import BestDefense
         from bestdefense_async.cli import bindings_file
+
         base_url = self.host
         secret = self.token().secret
         self.say_host(base_url)
@@ -134,6 +141,7 @@ class Connection:
             hooks=hooks,
             bindings=bindings,
             state_dir=state_directory(),
+            download_hosts=download_hosts,
         )
 
     def say_host(self, base_url: str) -> None:

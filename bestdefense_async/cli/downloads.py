@@ -21,6 +21,7 @@ from bestdefense_async.errors import (
     ConfigError,
     LifecycleError,
     PermissionDenied,
+    RedirectRefused,
 )
 from bestdefense_async.output.text import counted, duration, visible
 from bestdefense_async.resources.agents import Agents
@@ -148,9 +149,8 @@ class Downloads:
             if isinstance(error, _FOR_ALL):
                 raise
             self._missing += 1
-            is_unchecked = file.sha256 is None and not self._allow_unverified
-            hint = " With --allow-unverified it is stored all the same." if is_unchecked else ""
-            streams.say(f"bestdefense: {visible(file.filename, longest=80)}: {error}{hint}")
+            name = visible(file.filename, longest=80)
+            streams.say(f"bestdefense: {name}: {error}{self._hint(file, error)}")
             _say_part(final)
             return
         self.stored.append(
@@ -163,6 +163,14 @@ class Downloads:
                 "status": "present" if is_there else "stored",
             }
         )
+
+    def _hint(self, file: AgentFile, error: BestDefenseError) -> str:
+        """Return how to go on when an option helps."""
+        if isinstance(error, RedirectRefused):
+            return " --redirect-host HOST follows it, if you know that host."
+        if file.sha256 is None and not self._allow_unverified:
+            return " With --allow-unverified it is stored all the same."
+        return ""
 
     async def _is_there(self, file: AgentFile) -> bool:
         if file.sha256 is None:

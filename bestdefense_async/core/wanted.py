@@ -1,4 +1,4 @@
-"""What a file must be to be stored, and what headers say about the part of it that comes.
+"""What a file must be to be stored, and what headers say about it: which part, and from where.
 
 Source: RFC 9110, sections 8.8.3 (ETag), 13.1.5 (If-Range) and 14.4 (Content-Range).
 """
@@ -6,11 +6,15 @@ Source: RFC 9110, sections 8.8.3 (ETag), 13.1.5 (If-Range) and 14.4 (Content-Ran
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from bestdefense_async.errors import IntegrityError
+from bestdefense_async.errors import ConfigError, IntegrityError, clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 LARGEST_FILE: Final = 2 * 2**30
 """Bytes; an agent is a few MiB, and a body without end must not fill the disk."""
@@ -18,6 +22,8 @@ LARGEST_FILE: Final = 2 * 2**30
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ETAG: Final = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
+_URL: Final = re.compile(r"https://[!-~]+")
+_PLACE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}(:[0-9]{1,5})?")
 _BEYOND: Final = re.compile(r"bytes \*/([0-9]{1,15})")
 
 
@@ -83,3 +89,33 @@ def size_beyond(text: str | None) -> int | None:
     """Return the file's size that a 416 tells, None when it does not."""
     match = _BEYOND.fullmatch(text or "")
     return None if match is None else int(match[1])
+
+
+def checked_hosts(hosts: Collection[str]) -> frozenset[str]:
+    """Return hosts that downloads may be redirected to, in lower case.
+
+    Raises:
+        ConfigError: One of them is not of the form `cdn.example.com` or `cdn.example.com:8443`.
+    """
+    lower = [hosts] if isinstance(hosts, str) else [host.lower() for host in hosts]
+    for host in lower:
+        if isinstance(hosts, str) or not _PLACE.fullmatch(host):
+            shown = clean_text(host, longest=80)
+            raise ConfigError(f"{shown!r} is no host like cdn.example.com.")
+    return frozenset(lower)
+
+
+def place_to_follow(location: str, hosts: Collection[str]) -> str | None:
+    """Return the URL that a redirect of a download points to, None when it is not to be followed.
+
+    Followed are https URLs without user name at one of `hosts`, and nothing else.
+    """
+    try:
+        parts = urlsplit(location)
+        port = parts.port
+    except ValueError:
+        return None
+    host = parts.hostname or ""
+    place = host if port in {None, 443} else f"{host}:{port}"
+    is_plain = _URL.fullmatch(location) and "@" not in parts.netloc and "\\" not in location
+    return location.partition("#")[0] if is_plain and place in hosts else None

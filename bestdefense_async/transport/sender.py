@@ -8,17 +8,16 @@ the moment the answer's headers are seen.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
 from bestdefense_async.core.binding import Bound
 from bestdefense_async.core.envelope import read_envelope
-from bestdefense_async.core.reply import Outgoing
+from bestdefense_async.core.reply import Outgoing, Reply
 from bestdefense_async.core.request import Request
 from bestdefense_async.core.retry import (
     Again,
@@ -31,6 +30,7 @@ from bestdefense_async.core.retry import (
 from bestdefense_async.core.retry_after import parse_retry_after
 from bestdefense_async.core.route import Grade
 from bestdefense_async.core.strict_json import encode_json
+from bestdefense_async.core.wanted import place_to_follow
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -53,7 +53,7 @@ from bestdefense_async.transport.throttle import Throttles
 from bestdefense_async.transport.wire import Wire, refusal_to_follow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from bestdefense_async.core.secret import Secret
@@ -63,6 +63,10 @@ if TYPE_CHECKING:
     from bestdefense_async.transport.throttle import Permit
 
     _Work = Callable[["_Call", Secret, Permit], Awaitable[Any]]
+
+
+MOST_REDIRECTS: Final = 3
+"""How often one download may be pointed elsewhere."""
 
 
 @define(kw_only=True)
@@ -81,6 +85,8 @@ class Shared:
     is_loopback: bool
     """Whether the base URL is this machine."""
     allow_provisional: bool
+    download_hosts: frozenset[str] = frozenset()
+    """Where downloads may be redirected to, over https and without the token."""
     bound: Mapping[str, Bound] = field(factory=dict)
     """The operations that this host has elsewhere."""
     budget: RetryBudget = field(factory=RetryBudget)
@@ -176,21 +182,24 @@ class Sender:
 
         async def fetch(call: _Call, secret: Secret, permit: Permit) -> None:
             try:
-                async with self._shared.wire.stream(
-                    _outgoing(call),
-                    token=secret.reveal(),
-                    timeout=self._allowed(call),
-                    deadline=call.deadline,
-                    extra_headers=await download.prepare(),
-                ) as stream:
-                    _landed(call, permit, stream.status, stream.headers)
-                    if await download.take(stream):
-                        return
-                    reply = await stream.refusal()
-                if 300 <= reply.status < 400:  # noqa: PLR2004  # HTTP's redirects
-                    raise refusal_to_follow(reply.status, reply.headers)
-                read_envelope(reply, call.request, secret)
-                raise ProtocolError(f"The answer (status {reply.status}) is not the file.")
+                headers = await download.prepare()
+                url: str | None = None
+                for _ in range(1 + MOST_REDIRECTS):
+                    async with self._shared.wire.stream(
+                        _outgoing(call),
+                        token=secret.reveal() if url is None else None,
+                        timeout=self._allowed(call),
+                        deadline=call.deadline,
+                        url=url,
+                        extra_headers=headers,
+                    ) as stream:
+                        if url is None:
+                            _landed(call, permit, stream.status, stream.headers)
+                        if await download.take(stream):
+                            return
+                        reply = await stream.refusal()
+                    url = self._next_place(call, secret, reply, is_elsewhere=url is not None)
+                raise ProtocolError("The download is redirected again and again.")
             except BestDefenseError as error:
                 call.tries = download.tries_after(error, call.tries)
                 raise
@@ -200,6 +209,26 @@ class Sender:
         ) as download:
             if not await download.is_there():
                 await self._call(request, fetch, timeout=timeout)
+
+    def _next_place(self, call: _Call, secret: Secret, reply: Reply, *, is_elsewhere: bool) -> str:
+        """Return where a download goes on that was not answered with the file.
+
+        Raises:
+            RedirectRefused: It is pointed to a place that it may not go to.
+            BestDefenseError: It is not pointed anywhere.
+        """
+        status = reply.status
+        if 300 <= status < 400:  # noqa: PLR2004  # HTTP's redirects
+            hosts = self._shared.download_hosts
+            url = place_to_follow(reply.headers.get("location", ""), hosts)
+            if url is None:
+                raise refusal_to_follow(status, reply.headers)
+            return url
+        if not is_elsewhere:
+            read_envelope(reply, call.request, secret)
+        elif status >= 500:  # noqa: PLR2004  # HTTP's server errors
+            raise ServerError(f"The file's own server failed (status {status}).", status=status)
+        raise ProtocolError(f"The answer (status {status}) is not the file.")
 
     def _bound(self, request: Request) -> Bound | None:
         """Return the binding to apply; a raw request stands in the host's words already."""
@@ -217,7 +246,7 @@ class Sender:
             deadline=None if timeout is None else now + timeout,
         )
         try:
-            async with self._shared.lifetime.call():
+            with self._shared.lifetime.call():
                 result = await self._until_settled(call)
         except ClientClosed as closed:
             closed.sent = Sent.NO if call.first_sent_at is None else Sent.MAYBE
@@ -295,28 +324,33 @@ class Sender:
                 call.request.route.name, deadline=call.deadline, again=call.is_again
             )
             try:
-                async with permit, self._turn(permit):
-                    if not permit.is_stale:
-                        self._note_wait(call, secret, loop.time() - asked)
-                        return await self._attempt(call, secret, permit)
-                    permit.unsent()
-                    call.is_again = True
+                async with permit:
+                    await self._turn(permit)
+                    try:
+                        if not permit.is_stale:
+                            self._note_wait(call, secret, loop.time() - asked)
+                            return await self._attempt(call, secret, permit)
+                        permit.unsent()
+                        call.is_again = True
+                    finally:
+                        self._shared.slots.release()
             except DeadlineExceeded as error:
                 return error
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, permit: Permit) -> AsyncIterator[None]:
-        """Hold a slot, at the pace; a call that is cancelled before it has one was not sent."""
-        has_come = False
+    async def _turn(self, permit: Permit) -> None:
+        """Take a slot, at the pace; a call that is cancelled before it has one was not sent."""
+        shared = self._shared
+        has_slot = has_come = False
         try:
-            async with self._shared.slots:
-                if self._shared.pacer is not None:
-                    await self._shared.pacer.turn()
-                has_come = True
-                yield
+            has_slot = await shared.slots.acquire()
+            if shared.pacer is not None:
+                await shared.pacer.turn()
+            has_come = True
         finally:
             if not has_come:
                 permit.unsent()
+                if has_slot:
+                    shared.slots.release()
 
     async def _attempt(self, call: _Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
         started = asyncio.get_running_loop().time()

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
-
 from bestdefense_async.core.reply import Reply
 from bestdefense_async.errors import (
     AttemptTimeout,
@@ -20,6 +18,8 @@ from bestdefense_async.transport.body import check_end, is_close_delimited, read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import aiohttp
 
     from bestdefense_async.transport.attempt import Attempt
 
@@ -111,9 +111,8 @@ class Stream:
         that are cut.
         """
         content = self._response.content
-        if isinstance(content, aiohttp.StreamReader) and (
-            rest := content._read_nowait(-1)  # noqa: SLF001
-        ):
+        rest = b"" if content.exception() is None else content._read_nowait(-1)  # noqa: SLF001
+        if rest:
             self._parts.append(rest)
 
     def _allowed(self) -> float:

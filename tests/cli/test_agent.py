@@ -141,6 +141,7 @@ def test_a_platform_is_all_its_files(
         (("nope\x1b[31m",), r"no agent file 'nope\x1b[31m'"),
         (("--platform", "amiga"), "linux-amd64, linux-arm64"),
         (("big.bin", "-d", "file"), "is a file"),
+        (("big.bin", "--redirect-host", "https://cdn.invalid"), "is no host like"),
         (("big.bin", "-d", "file/below"), "cannot be made"),
     ],
 )
@@ -168,6 +169,7 @@ def test_what_cannot_be_meant_is_said_before_a_download(
         ({"status": 404}, "status 404"),
         ({"status": 200, "body": "<html>please log in</html>"}, "web page"),
         ({"kind": "corrupt", "times": 2}, "SHA-256"),
+        ({"status": 302, "headers": {"Location": "https://cdn.invalid/x"}}, "--redirect-host"),
     ],
 )
 def test_a_file_that_fails_does_not_keep_the_others(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import ssl
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from bestdefense_async import (
     AttemptTimeout,
+    BestDefense,
     BestDefenseError,
+    ConfigError,
     DecodeError,
     IntegrityError,
     InvalidRequest,
@@ -17,6 +21,7 @@ from bestdefense_async import (
     RedirectRefused,
     ResponseTooLarge,
     RetryPolicy,
+    ServerError,
     Truncated,
 )
 from tests.support.byte_server import (
@@ -46,6 +51,7 @@ from tests.support.downloads import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 ALL = {FILE.filename: CONTENT}
@@ -395,3 +401,113 @@ async def test_progress_is_told_in_bytes(tmp_path: Path) -> None:
     assert told[0] == (0, len(CONTENT))
     assert told[-1] == (len(CONTENT), len(CONTENT))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A certificate authority of our own."""
+    return trustme.CA()
+
+
+@pytest.fixture
+async def elsewhere(authority: trustme.CA) -> AsyncIterator[ByteServer]:
+    """Serve the rest of the file over https, as a CDN would."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    async with ByteServer([rest(HALF)], tls=context, host="localhost") as server:
+        yield server
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    """Return what a client needs to trust `authority`."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def moved(url: str, status: int = 302) -> list[Step]:
+    """Return a redirect."""
+    return [reply(status=status, headers=[f"Location: {url}", "Set-Cookie: a=b; Path=/"])]
+
+
+async def test_a_redirect_is_followed_to_a_host_that_was_named(
+    tmp_path: Path, authority: trustme.CA, elsewhere: ByteServer
+) -> None:
+    """Over https, with the range, and without token and cookies; the rest is checked as ever."""
+    options = {
+        "download_hosts": [f"LOCALHOST:{elsewhere.port}"],
+        "ssl_context": trusting(authority),
+    }
+    async with serving(whole(cut=HALF), moved(f"{elsewhere.url}/x?sig=1#y"), **options) as (bd, _):
+        await bd.agents.download(FILE, tmp_path)
+    assert left_in(tmp_path) == ALL
+    (request,) = elsewhere.requests
+    assert request.target == "/x?sig=1"
+    assert request.headers["range"] == f"bytes={HALF}-"
+    assert {"authorization", "cookie"}.isdisjoint(request.headers)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:{port}/x",
+        "https://127.0.0.1:{port}/x",
+        "https://localhost:{port}@evil.invalid/x",
+        "https://evil@localhost:{port}/x",
+        "https://localhost/x",
+        "//localhost:{port}/x",
+        "/x",
+        "file:///etc/passwd",
+        "https://[",
+    ],
+)
+async def test_a_redirect_to_anywhere_else_is_refused(
+    tmp_path: Path, authority: trustme.CA, elsewhere: ByteServer, url: str
+) -> None:
+    """Another scheme, host or port, a user name, or nothing that is a place."""
+    options = {
+        "download_hosts": [f"localhost:{elsewhere.port}"],
+        "ssl_context": trusting(authority),
+    }
+    async with serving(moved(url.format(port=elsewhere.port)), **options) as (bd, server):
+        with pytest.raises(ProtocolError):
+            await bd.agents.download(FILE, tmp_path)
+        assert len(server.requests) == 1
+    assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "requests"),
+    [
+        ([reply(b"<Error>expired</Error>", status=403)], ProtocolError, 1),
+        ([reply(b"", status=503)], ServerError, 3),
+        (None, ProtocolError, 1),
+    ],
+    ids=["a refusal", "a failure", "a loop"],
+)
+async def test_what_goes_wrong_elsewhere_is_not_the_tokens_fault(
+    tmp_path: Path,
+    authority: trustme.CA,
+    elsewhere: ByteServer,
+    answer: list[Step] | None,
+    kind: type[Exception],
+    requests: int,
+) -> None:
+    """A 403 of a CDN says nothing about our permissions; a loop ends."""
+    elsewhere.script = [moved(f"{elsewhere.url}/x") if answer is None else answer]
+    options = {
+        "download_hosts": [f"localhost:{elsewhere.port}"],
+        "ssl_context": trusting(authority),
+    }
+    async with serving(moved(f"{elsewhere.url}/x"), **options) as (bd, server):
+        with pytest.raises(kind):
+            await bd.agents.download(FILE, tmp_path)
+        assert len(server.requests) == requests
+    assert left_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize("hosts", ["cdn.example.com", ["https://cdn.example.com"], ["a/b"], [""]])
+def test_what_is_no_list_of_hosts_is_refused(hosts: Any) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ConfigError):
+        BestDefense("bd_sandbox_x", "http://127.0.0.1:9", download_hosts=hosts)

@@ -54,6 +54,12 @@ def manifest(form: str) -> int:
     "--allow-unverified", is_flag=True, help="Store also files without a checksum in the manifest."
 )
 @click.option(
+    *("--redirect-host", "hosts"),
+    multiple=True,
+    metavar="HOST",
+    help="Follow a redirect to this host, over https and without the token; may be repeated.",
+)
+@click.option(
     "--timeout",
     type=params.SECONDS,
     help="Longest time for each file, like 90s or 15m, waiting for the limit included.",
@@ -67,6 +73,7 @@ def download(
     is_all: bool,
     directory: Path,
     allow_unverified: bool,
+    hosts: tuple[str, ...],
     timeout: float | None,
     form: str,
 ) -> int:
@@ -86,7 +93,7 @@ def download(
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.downloads import Downloads
 
-        async with client() as bd:
+        async with client(download_hosts=hosts) as bd:
             files = _chosen((await bd.agents.manifest()).files, names, platform)
             downloads = Downloads(
                 bd.agents, directory, allow_unverified=allow_unverified, timeout=timeout
