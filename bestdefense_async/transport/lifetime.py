@@ -8,22 +8,23 @@ import os
 from typing import TYPE_CHECKING
 
 from bestdefense_async.errors import ClientClosed, WrongLoop
+from bestdefense_async.transport.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Iterator
 
 
 class Lifetime:
     """Belongs to the process that made it and the first loop that uses it, until it ends.
 
-    Whatever must not outlive it runs under an `asyncio.Timeout` that is registered here between
-    `enter` and `leave`: the end makes them all expire at once.
+    Whatever must not outlive it runs in a `Scope` that is registered here between `enter` and
+    `leave`: the end cuts them all at once.
     """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
-        self._scopes: set[asyncio.Timeout] = set()
+        self._scopes: set[Scope] = set()
         self._emptied = asyncio.Event()
         self.is_over: bool = False
 
@@ -42,31 +43,31 @@ class Lifetime:
             raise ClientClosed("The client is closed.")
         return loop
 
-    def enter(self, scope: asyncio.Timeout) -> None:
-        """Register a scope that has just been entered."""
+    def enter(self, scope: Scope) -> None:
+        """Register a scope that is about to be entered."""
         self._scopes.add(scope)
 
-    def leave(self, scope: asyncio.Timeout) -> None:
+    def leave(self, scope: Scope) -> None:
         """Forget a scope that has been left."""
         self._scopes.discard(scope)
         if self.is_over and not self._scopes:
             self._emptied.set()
 
-    @contextlib.asynccontextmanager
-    async def call(self) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def call(self) -> Iterator[None]:
         """Bound one call by the client's end.
 
         Raises:
             ClientClosed: The client was closed meanwhile; `sent` is for the caller to say.
         """
-        scope = asyncio.timeout(None)
+        scope = Scope(None)
         is_cut_off = False
+        self.enter(scope)
         try:
-            async with scope:
-                self.enter(scope)
+            with scope:
                 yield
         except TimeoutError:
-            if not scope.expired():
+            if not scope.is_cut:
                 raise
             is_cut_off = True
         finally:
@@ -88,8 +89,7 @@ class Lifetime:
         loop = asyncio.get_running_loop()
         self._check_home(loop)
         for scope in self._scopes:
-            if not scope.expired():
-                scope.reschedule(loop.time())
+            scope.cut_soon()
         if self._scopes:
             await self._emptied.wait()
 

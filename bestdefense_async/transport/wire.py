@@ -27,6 +27,7 @@ from bestdefense_async.transport.attempt import Attempt
 from bestdefense_async.transport.body import read_body, read_excerpt
 from bestdefense_async.transport.faults import explain
 from bestdefense_async.transport.lifetime import Lifetime
+from bestdefense_async.transport.scope import Scope
 from bestdefense_async.transport.session import MIB, WireSettings, open_session, parse_proxy
 from bestdefense_async.transport.stream import CHUNK, Stream
 
@@ -153,16 +154,16 @@ class Wire:
         It is returned, not raised, so that neither its traceback nor its context shows frames
         that hold the token.
         """
-        scope = asyncio.timeout(timeout)
+        scope = Scope(timeout)
+        self._lifetime.enter(scope)
         try:
-            async with scope:
-                self._lifetime.enter(scope)
+            with scope:
                 return await work
         except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  # aiohttp lets out anything
             error: BaseException = caught
         finally:
             self._lifetime.leave(scope)
-        return self._judge(error, attempt, timeout, is_late=scope.expired())
+        return self._judge(error, attempt, timeout, is_late=scope.is_cut)
 
     def _judge(
         self, error: BaseException, attempt: Attempt, timeout: float, *, is_late: bool
