@@ -413,7 +413,7 @@ def test_a_wall_clock_that_jumps_changes_nothing_that_is_known(tmp_path: Path) -
         await make(new_process(tmp_path), 10)
         await make(throttle, 9)
         jump = 7200.0
-        assert await make(throttle, 1) == [0.0]
+        await make(new_process(tmp_path), 1)
         assert (await make(throttle, 1))[0] > 3500.0
 
     run_virtual(main(), start=1000.0)
