@@ -59,6 +59,18 @@ def test_a_percentage_says_who_ends_soon_and_the_overdue_still_come_first() -> N
     assert names(backlog, 1_000.0 + BEHIND) == ["starved", "soon", "late"]
 
 
+def test_who_was_asked_has_the_smallest_gap() -> None:
+    """To a second: those that became due together and were asked at once share one time."""
+    backlog = Backlog()
+    reports = [report(str(number), gap=500.0) for number in range(3)]
+    backlog.add(reports[:2], 1_000.0)
+    assert names(backlog, 1_000.5) == ["0", "1"]
+    backlog.add(reports[2:], 1_010.0)
+    assert names(backlog, 1_020.0) == ["2"]
+
+    assert [one.asked for one in reports] == [1_000.0, 1_000.0, 1_020.0]
+
+
 def test_those_who_join_a_backlog_compete_with_those_who_are_in_it() -> None:
     """A ranking is renewed after a quarter, so nobody waits behind all of an old one."""
     backlog = Backlog()

@@ -32,7 +32,7 @@ from bestdefense_async.errors import (
 from bestdefense_async.models import Progress
 from bestdefense_async.polling.backlog import Backlog
 from bestdefense_async.polling.scheduler import LAST_LOOK, LOOK_ROUND, WORKERS, PollScheduler
-from bestdefense_async.polling.watch import Terms, Verdict
+from bestdefense_async.polling.watch import Terms, Verdict, Watch
 from tests.support.fake_scans import absent, denied, run
 
 
@@ -823,5 +823,82 @@ def test_each_who_shares_a_failed_poll_raises_an_error_of_its_own() -> None:
 
         assert {type(error) for error in errors} == {PermissionDenied}
         assert len(set(map(id, errors))) == 3
+
+    run(main)
+
+
+def test_those_who_share_a_report_may_end_each_others_waits() -> None:
+    """A group that is told of a deadline may leave at once, with its other wait for the report."""
+
+    async def main() -> None:
+        polls = scheduler(Server({"b": 200.0}))
+        told: list[str] = []
+        watches: list[Watch] = []
+
+        def leave(tag: str, _: Verdict) -> None:
+            told.append(tag)
+            for watch in watches:
+                polls.cancel(watch)
+
+        terms = Terms(notify=leave, timeout=50.0)
+        watches += [polls.follow("a", terms, tag=tag) for tag in ("first", "second")]
+
+        assert (await polls.wait("b")).is_completed
+        assert told == ["first"]
+
+    run(main)
+
+
+def test_whoever_knows_the_age_of_a_scan_tells_all_who_wait_for_it() -> None:
+    """A scan of an hour is asked for every 40 s, though the first to wait took it for a new one."""
+
+    async def main() -> None:
+        server = Server()
+        polls = scheduler(server)
+        terms = Terms(notify=lambda _, __: None)
+        polls.follow("a", terms)
+        polls.follow("a", terms, elapsed=3_600.0)
+        await asyncio.sleep(400.0)
+        polls.close()
+
+        assert len(server.polls) < 15
+
+    run(main)
+
+
+def test_patience_begins_anew_after_every_answer() -> None:
+    """A server that fails now and then for hours is not one that is dead."""
+
+    async def main() -> None:
+        server = Server({"a": 2_000.0})
+        polls = scheduler(server)
+        task = asyncio.create_task(polls.wait("a", policy=PollPolicy(patience=100.0)))
+        for _ in range(20):
+            server.errors["a"] = [server_error()]
+            await asyncio.sleep(100.0)
+
+        assert (await task).is_completed
+
+    run(main)
+
+
+def test_a_wait_that_is_over_lets_go_of_who_waited() -> None:
+    """He may keep it: in a cycle, a hundred thousand would live until they are collected."""
+
+    async def main() -> None:
+        class Waiting:
+            watch: Watch
+
+        waiting = Waiting()
+        gone = weakref.ref(waiting)
+        polls = scheduler(Server({"a": 0.0}))
+        waiting.watch = polls.follow("a", Terms(notify=lambda _, __: None), tag=waiting)
+        del waiting
+        gc.disable()
+        try:
+            await asyncio.sleep(20.0)
+            assert gone() is None
+        finally:
+            gc.enable()
 
     run(main)
