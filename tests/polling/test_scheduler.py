@@ -902,3 +902,21 @@ def test_a_wait_that_is_over_lets_go_of_who_waited() -> None:
             gc.enable()
 
     run(main)
+
+
+def test_a_thousand_who_join_on_equal_terms_do_not_hurry_a_report() -> None:
+    """Chance is drawn once for all of them, not the soonest of a thousand times."""
+
+    async def main() -> None:
+        polls = scheduler(Server(), uniform=random.Random(4).uniform)
+        terms = Terms(notify=lambda _, __: None)
+        report: Any = polls.follow("a", terms)
+        await asyncio.sleep(300.0)
+        due = report.place.due
+        for _ in range(1_000):
+            polls.follow("a", terms)
+
+        assert report.place.due == due
+        polls.close()
+
+    run(main)
