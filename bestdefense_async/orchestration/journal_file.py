@@ -103,12 +103,14 @@ def is_held(path: Path) -> bool:
 
 def is_database(path: Path) -> bool:
     """Return whether a file begins as a database of SQLite does, as every journal does."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
     try:
         with contextlib.closing(sqlite3.connect(_uri(path, mode="ro"), uri=True)) as connection:
             connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.DatabaseError as error:
-        return _code(error) not in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN}
-    return path.stat().st_size > 0
+        return _code(error) != sqlite3.SQLITE_NOTADB
+    return True
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -27,6 +27,7 @@ from bestdefense_async.orchestration import (
 )
 from bestdefense_async.orchestration.journal_run import token_key
 from bestdefense_async.orchestration.journal_schema import APPLICATION_ID, MIGRATIONS, VERSION
+from bestdefense_async.output.saved import read_run
 from bestdefense_async.sandbox import Sandbox
 from tests.support.journals import (
     URL,
@@ -212,10 +213,11 @@ def test_a_killed_run_on_a_read_only_disk_is_read_with_what_it_wrote_last(
     with mounted(place, "--bind", str(source)):
         remount(place, "-o", "remount,bind,ro")
         words = [each.word for each in read_journal(place / "run").outcomes]
+        rows = read_run(place / "run").rows
         with pytest.raises(JournalError, match="read-only"):
             asyncio.run(_open_and_close(place / "run"))
 
-    assert words == expected
+    assert words == expected == [row.outcome for row in rows]
     assert words[0] == "unknown"
     assert content(source) == before
 
