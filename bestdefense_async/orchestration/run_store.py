@@ -58,8 +58,8 @@ class RunInfo:
 class RunStore:
     """The runs in a directory, which need not exist yet.
 
-    A run is called like its file: by the time of its start in UTC, to the millisecond, so that names
-    sort by age.
+    A run is called like its file: by the time of its start in UTC, to the millisecond, so that
+    names sort by age.
     """
 
     def __init__(self, directory: Path) -> None:
