@@ -18,10 +18,13 @@ KNOWN = [(100.0, True)] * 4 + [(50.0, True), (900.0, False)]
 
 def plan_of(creations: int, **words: Any) -> Plan:
     """Return the plan of that many quick scans, a hundred at a time."""
-    return make_plan(
-        **{"targets": creations, "creations": creations, "options": QUICK, "max_active": 100}
-        | words
-    )
+    usual: dict[str, Any] = {
+        "targets": creations,
+        "creations": creations,
+        "options": QUICK,
+        "max_active": 100,
+    }
+    return make_plan(**usual | words)
 
 
 def test_a_run_that_fits_at_once_takes_one_scan() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ def test_a_higher_priority_overtakes_and_equals_keep_their_order() -> None:
     slots = Slots(1)
     granted: list[str] = []
     for name, priority in [("held", 0), ("a", 0), ("low", -1), ("b", 0), ("high", 7)]:
-        slots.request(lambda name=name: granted.append(name), priority=priority)
+        slots.request(partial(granted.append, name), priority=priority)
 
     for _ in range(4):
         slots.release()
