@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.cli import streams
 from bestdefense_async.cli.heartbeat import Heartbeat, describe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from bestdefense_async.cli.tally import Tally
 
@@ -47,12 +47,19 @@ async def shown(tally: Tally, *, title: str, quiet: bool, keep: bool) -> AsyncIt
     else:
         streams.say(title)
         work = _beat(tally)
+    async with drawing(work):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def drawing(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let `work` draw until the body has ended. What goes wrong in it is not told."""
     task = asyncio.create_task(work)
     try:
         yield
     finally:
         task.cancel()
-        # A terminal that goes away must not take the run with it.
+        # A terminal that goes away must not take the body with it.
         with contextlib.suppress(asyncio.CancelledError, OSError, ValueError):
             await task
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from bestdefense_async.cli import streams
-from bestdefense_async.cli.display import is_live
+from bestdefense_async.cli.display import drawing, is_live
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.heartbeat import INTERVAL, SHORTEST, STEP
 from bestdefense_async.core.wanted import Wanted
@@ -28,7 +27,7 @@ from bestdefense_async.resources.agents import Agents
 from bestdefense_async.transport.part import SUFFIX, is_stored
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from bestdefense_async.models import AgentFile
 
@@ -119,7 +118,7 @@ class Downloads:
         _make(self._directory)
         loop = asyncio.get_running_loop()
         progress = Progress(len(files))
-        async with _shown(progress):
+        async with drawing(_draw(progress) if is_live() else _beat(progress)):
             for file in files:
                 progress.begin(file, loop.time())
                 await self._store(file, progress)
@@ -196,19 +195,6 @@ def _say_part(final: Path) -> None:
         streams.say(
             f"bestdefense: {size} are kept in {visible(part)}; the same command goes on with them"
         )
-
-
-@contextlib.asynccontextmanager
-async def _shown(progress: Progress) -> AsyncIterator[None]:
-    """Show the progress while the body runs: a bar on a terminal, lines anywhere else."""
-    task = asyncio.create_task(_draw(progress) if is_live() else _beat(progress))
-    try:
-        yield
-    finally:
-        task.cancel()
-        # A terminal that goes away must not take the download with it.
-        with contextlib.suppress(asyncio.CancelledError, OSError, ValueError):
-            await task
 
 
 async def _draw(progress: Progress) -> None:

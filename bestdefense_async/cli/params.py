@@ -1,4 +1,4 @@
-"""Types of options: strict about what a number is, in the words of the API.
+"""Types of options, and the options of a scan: strict about numbers, in the words of the API.
 
 Python reads `1_000`, Arabic digits, ` 5 ` and `nan` as numbers; a script that passes one of these
 has made a mistake, and should hear of it.
@@ -112,4 +112,17 @@ def count(least: int = 0, most: int = 999_999_999) -> Parsed:
 
 SECONDS: Final = Parsed("TIME", seconds)
 ALLOWANCE: Final = Parsed("N|N%", allowance)
-TYPES: Final = Parsed("TYPES", types)
+
+TYPES: Final = click.option(
+    "--type",
+    "types",
+    type=Parsed("TYPES", types),
+    default="security",
+    show_default=True,
+    help="What to scan for: security,seo,dns,whois.",
+)
+INTENSITY: Final = click.option(
+    "--intensity",
+    type=click.Choice(INTENSITY_WORDS),
+    help="How hard to scan; quick is on every plan.",
+)

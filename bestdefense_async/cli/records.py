@@ -12,6 +12,7 @@ from bestdefense_async.output.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
 SCHEMA_VERSION: Final = 1
 
@@ -57,6 +58,11 @@ def emit(
     else:
         shown = columns if columns is not None else list(records[0]) if records else []
         streams.put(table([{name: record[name] for name in shown} for record in records]))
+
+
+def iso(at: datetime | None) -> str | None:
+    """Return a moment as it stands in records: ISO 8601, None when it is not known."""
+    return None if at is None else at.isoformat()
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:

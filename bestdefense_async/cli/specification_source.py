@@ -17,7 +17,7 @@ from bestdefense_async.cli.specification_fetch import (
     open_fetcher,
     origin_of,
 )
-from bestdefense_async.config import base_url_from, parse_base_url
+from bestdefense_async.config import parse_base_url
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -102,7 +102,7 @@ async def _from_address(asked: Connection, source: str) -> Loaded:
     origin = origin_of(source)
     # The same rules as for a base URL: no user name, and plain http to this machine only.
     parse_base_url("/".join(source.split("/", 3)[:3]) if origin else "")
-    is_api = origin == origin_of(str(base_url_from(asked.base_url)))
+    is_api = origin == origin_of(asked.host)
     async with open_fetcher(asked, origin, is_api=is_api) as fetcher:
         answer = await fetcher.get(source)
         if answer.status != OK:
@@ -112,7 +112,7 @@ async def _from_address(asked: Connection, source: str) -> Loaded:
 
 async def _from_host(asked: Connection) -> Loaded:
     """Return the first document among the candidates of the API's own host."""
-    base_url = str(base_url_from(asked.base_url))
+    base_url = asked.host
     worst: BestDefenseError | None = None
     async with open_fetcher(asked, origin_of(base_url), is_api=True) as fetcher:
         for path in CANDIDATES:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bestdefense_async.cli import params, streams
+from bestdefense_async.cli.calling import call
 from bestdefense_async.cli.connection import ApiCommand, connected, connection
 from bestdefense_async.cli.records import FORMAT, emit
 from bestdefense_async.cli.running import Interruption, run_async
@@ -28,15 +29,10 @@ def command() -> None:
 def manifest(form: str) -> int:
     """List the files there are, with their checksums."""
     streams.require_stdout()
-    client = connection().client
-
-    async def work(_: Interruption) -> int:
-        async with client() as bd:
-            files = (await bd.agents.manifest()).files
-        emit("files", [_record(file) for file in files], form)
-        return 0
-
-    return run_async(work)
+    return call(
+        lambda bd: bd.agents.manifest(),
+        lambda listed: emit("files", [_record(file) for file in listed.files], form),
+    )
 
 
 @command.command("download", cls=ApiCommand)

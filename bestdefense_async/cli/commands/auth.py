@@ -20,9 +20,7 @@ def status() -> None:
 
     The token itself is never shown.
     """
-    from bestdefense_async.config import base_url_from
-
     asked = connection()
     found = asked.token()
     kind = "sandbox token" if found.secret.is_sandbox else "token"
-    streams.put(f"{kind} from {found.origin}\nhost {base_url_from(asked.base_url)}\n")
+    streams.put(f"{kind} from {found.origin}\nhost {asked.host}\n")

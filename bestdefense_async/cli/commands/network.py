@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.calling import call
+from bestdefense_async.cli.connection import ApiCommand, connected
 from bestdefense_async.cli.findings import MIN_SEVERITY, emit_findings
 from bestdefense_async.cli.records import FORMAT, emit
-from bestdefense_async.cli.running import Interruption, run_async
+
+if TYPE_CHECKING:
+    from bestdefense_async.models import NetworkScan, Progress
 
 
 @click.group("network")
@@ -19,26 +24,18 @@ def command() -> None:
 @command.command("start", cls=ApiCommand)
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @click.option("--jump-box", metavar="HOST", help="Go through this machine inside the network.")
-@click.option(
-    "--intensity",
-    type=click.Choice(params.INTENSITY_WORDS),
-    help="How hard to scan; quick is on every plan.",
-)
+@params.INTENSITY
 @connected
 @FORMAT
 def start(targets: tuple[str, ...], jump_box: str | None, intensity: str | None, form: str) -> int:
     """Start one scan of all TARGETs: host names, addresses, or networks like 10.0.0.0/24."""
     streams.require_stdout()
-    client = connection().client
 
-    async def work(_: Interruption) -> int:
-        async with client() as bd:
-            scan = await bd.network.start(targets, jump_box=jump_box, intensity=intensity)
+    def show(scan: NetworkScan) -> None:
         record = {"scan_id": scan.id, "targets": list(scan.targets), "jump_box": scan.jump_box}
         emit("network", [record], form)
-        return 0
 
-    return run_async(work)
+    return call(lambda bd: bd.network.start(targets, jump_box=jump_box, intensity=intensity), show)
 
 
 @command.command("show", cls=ApiCommand)
@@ -48,20 +45,16 @@ def start(targets: tuple[str, ...], jump_box: str | None, intensity: str | None,
 def show(scan_id: str, form: str) -> int:
     """Say how far a network scan is."""
     streams.require_stdout()
-    client = connection().client
 
-    async def work(_: Interruption) -> int:
-        async with client() as bd:
-            progress = await bd.network.progress(scan_id)
+    def show(progress: Progress) -> None:
         record = {
             "scan_id": scan_id,
             "is_completed": progress.is_completed,
             "percentage": progress.percentage,
         }
         emit("network", [record], form)
-        return 0
 
-    return run_async(work)
+    return call(lambda bd: bd.network.progress(scan_id), show)
 
 
 @command.command("wait", cls=ApiCommand)
@@ -71,19 +64,15 @@ def show(scan_id: str, form: str) -> int:
 @FORMAT
 def wait(scan_id: str, timeout: float | None, form: str) -> int:
     """Wait until a network scan is complete; exit 3 when it is not in time."""
+    from bestdefense_async.cli.waiting import wait_for
+
     streams.require_stdout()
-    asked = connection()
-
-    async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.waiting import poll_policy
-
-        async with asked.client() as bd:
-            streams.say(f"waiting for scan {scan_id}, Ctrl-C stops waiting, not the scan")
-            progress = await bd.network.wait(scan_id, timeout=timeout, policy=poll_policy(asked))
-        emit("network", [{"scan_id": scan_id, "is_completed": progress.is_completed}], form)
-        return 0
-
-    return run_async(work)
+    return call(
+        lambda bd: wait_for(bd.network, f"scan {scan_id}", scan_id, timeout=timeout),
+        lambda progress: emit(
+            "network", [{"scan_id": scan_id, "is_completed": progress.is_completed}], form
+        ),
+    )
 
 
 @command.command("findings", cls=ApiCommand)
@@ -94,12 +83,7 @@ def wait(scan_id: str, timeout: float | None, form: str) -> int:
 def findings(scan_id: str, min_severity: str, form: str) -> int:
     """List what a network scan has found so far, the worst first; the counts go to stderr."""
     streams.require_stdout()
-    client = connection().client
-
-    async def work(_: Interruption) -> int:
-        async with client() as bd:
-            found = await bd.network.findings(scan_id)
-        emit_findings(f"scan {scan_id}", found, min_severity, form)
-        return 0
-
-    return run_async(work)
+    return call(
+        lambda bd: bd.network.findings(scan_id),
+        lambda found: emit_findings(f"scan {scan_id}", found, min_severity, form),
+    )

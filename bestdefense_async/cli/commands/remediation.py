@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bestdefense_async.cli import params, streams
+from bestdefense_async.cli.calling import call
 from bestdefense_async.cli.connection import ApiCommand, Connection, connected, connection
-from bestdefense_async.cli.records import FORMAT, emit
+from bestdefense_async.cli.records import FORMAT, emit, iso
 from bestdefense_async.cli.running import Interruption, run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.repairs import Asked
-    from bestdefense_async.models import Remediation
+    from bestdefense_async.models import Remediation, RemediationList
 
 _COLUMNS = ("id", "stage", "weakness", "created_at", "pull_request_url")
 
@@ -30,14 +31,11 @@ def command() -> None:
 @FORMAT
 def list_remediations(stage: str | None, form: str) -> int:
     """List all remediations of the organization; the credits left go to stderr."""
+    from bestdefense_async.models import Stage
+
     streams.require_stdout()
-    client = connection().client
 
-    async def work(_: Interruption) -> int:
-        from bestdefense_async.models import Stage
-
-        async with client() as bd:
-            listed = await bd.remediation.list()
+    def show(listed: RemediationList) -> None:
         wanted = None if stage is None else Stage(stage)
         shown = [one for one in listed.remediations if wanted is None or one.stage == wanted]
         emit("remediations", [_record(one) for one in shown], form, columns=_COLUMNS)
@@ -45,9 +43,8 @@ def list_remediations(stage: str | None, form: str) -> int:
             streams.say("There are no remediations." if stage is None else f"None is {wanted}.")
         if listed.credits_remaining is not None:
             streams.say(f"credits left: {listed.credits_remaining}")
-        return 0
 
-    return run_async(work)
+    return call(lambda bd: bd.remediation.list(), show)
 
 
 @command.command("show", cls=ApiCommand)
@@ -57,15 +54,10 @@ def list_remediations(stage: str | None, form: str) -> int:
 def show_remediation(remediation_id: str, form: str) -> int:
     """Show one remediation: its stage, and its pull request."""
     streams.require_stdout()
-    client = connection().client
-
-    async def work(_: Interruption) -> int:
-        async with client() as bd:
-            found = await bd.remediation.show(remediation_id)
-        emit("remediations", [_record(found)], form)
-        return 0
-
-    return run_async(work)
+    return call(
+        lambda bd: bd.remediation.show(remediation_id),
+        lambda found: emit("remediations", [_record(found)], form),
+    )
 
 
 @command.command("trigger", cls=ApiCommand)
@@ -147,10 +139,9 @@ def _asked(asked_of: Connection, report_id: str | None, words: dict[str, Any]) -
     if (report_id, finding_id, weakness) != (None, None, None):
         raise ConfigError("--from RUN has its own reports and findings: give nothing beside it.")
     from bestdefense_async.cli.run_source import load_run
-    from bestdefense_async.config import base_url_from
 
     run = load_run(name)
-    here = str(base_url_from(asked_of.base_url))
+    here = asked_of.host
     if run.base_url not in {"", here}:
         raise ConfigError(
             f"That run is of {run.base_url}, not of {here}: its ids mean nothing here."
@@ -159,13 +150,12 @@ def _asked(asked_of: Connection, report_id: str | None, words: dict[str, Any]) -
 
 
 def _record(remediation: Remediation) -> dict[str, Any]:
-    created_at = remediation.created_at
     return {
         "id": remediation.id,
         "stage": None if remediation.stage is None else str(remediation.stage),
         "weakness": remediation.weakness,
         "finding_id": remediation.finding_id,
         "report_id": remediation.report_id,
-        "created_at": None if created_at is None else created_at.isoformat(),
+        "created_at": iso(remediation.created_at),
         "pull_request_url": remediation.pull_request_url,
     }

@@ -36,19 +36,8 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Targets, one a line; # starts a comment, - is stdin.",
 )
-@click.option(
-    "--type",
-    "types",
-    type=params.TYPES,
-    default="security",
-    show_default=True,
-    help="What to scan for: security,seo,dns,whois.",
-)
-@click.option(
-    "--intensity",
-    type=click.Choice(params.INTENSITY_WORDS),
-    help="How hard to scan; quick is on every plan.",
-)
+@params.TYPES
+@params.INTENSITY
 @click.option("--mode", type=click.Choice(params.MODE_WORDS), help="The scan engine.")
 @click.option(
     "--max-active",

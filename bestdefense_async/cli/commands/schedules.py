@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.connection import ApiCommand, connected, connection
-from bestdefense_async.cli.records import FORMAT, emit
-from bestdefense_async.cli.running import Interruption, run_async
+from bestdefense_async.cli.calling import call, site_named
+from bestdefense_async.cli.connection import ApiCommand, connected
+from bestdefense_async.cli.records import FORMAT, emit, iso
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Schedule
 
 _COLUMNS = ("id", "hostname", "types", "intensity", "cadence", "next_run_at")
@@ -28,17 +31,13 @@ def command() -> None:
 def list_schedules(form: str) -> int:
     """List all schedules of the organization."""
     streams.require_stdout()
-    client = connection().client
 
-    async def work(_: Interruption) -> int:
-        async with client() as bd:
-            schedules = await bd.schedules.list()
+    def show(schedules: Sequence[Schedule]) -> None:
         emit("schedules", [_record(one) for one in schedules], form, columns=_COLUMNS)
         if not schedules:
             streams.say("There are no schedules.")
-        return 0
 
-    return run_async(work)
+    return call(lambda bd: bd.schedules.list(), show)
 
 
 @command.command("create", cls=ApiCommand)
@@ -49,19 +48,8 @@ def list_schedules(form: str) -> int:
     required=True,
     help="How often to scan.",
 )
-@click.option(
-    "--type",
-    "types",
-    type=params.TYPES,
-    default="security",
-    show_default=True,
-    help="What to scan for: security,seo,dns,whois.",
-)
-@click.option(
-    "--intensity",
-    type=click.Choice(params.INTENSITY_WORDS),
-    help="How hard to scan; quick is on every plan.",
-)
+@params.TYPES
+@params.INTENSITY
 @click.option(
     "--test-user",
     "test_users",
@@ -73,23 +61,20 @@ def list_schedules(form: str) -> int:
 @FORMAT
 def create_schedule(site: str, form: str, **words: Any) -> int:  # noqa: ANN401  # click's options
     """Let a SITE, given by host name or id, be scanned again and again."""
+    from bestdefense_async.models import ScanOptions
+
     streams.require_stdout()
-    client = connection().client
+    options = ScanOptions(types=words["types"], intensity=words["intensity"])
 
-    async def work(_: Interruption) -> int:
-        from bestdefense_async.models import ScanOptions
+    async def ask(bd: BestDefense) -> Schedule:
+        return await bd.schedules.create(
+            await site_named(bd, site),
+            options,
+            cadence=words["cadence"],
+            test_users=words["test_users"],
+        )
 
-        options = ScanOptions(types=words["types"], intensity=words["intensity"])
-        async with client() as bd:
-            by_id = [one for one in await bd.sites.list() if one.id == site]
-            found = by_id[0] if by_id else await bd.sites.find(site)
-            made = await bd.schedules.create(
-                found, options, cadence=words["cadence"], test_users=words["test_users"]
-            )
-        emit("schedules", [_record(made)], form, columns=_COLUMNS)
-        return 0
-
-    return run_async(work)
+    return call(ask, lambda made: emit("schedules", [_record(made)], form, columns=_COLUMNS))
 
 
 @command.command("delete", cls=ApiCommand)
@@ -97,15 +82,10 @@ def create_schedule(site: str, form: str, **words: Any) -> int:  # noqa: ANN401 
 @connected
 def delete_schedule(schedule_id: str) -> int:
     """Delete a schedule; the reports it has made stay."""
-    client = connection().client
-
-    async def work(_: Interruption) -> int:
-        async with client() as bd:
-            await bd.schedules.delete(schedule_id)
-        streams.say(f"schedule {schedule_id} is deleted")
-        return 0
-
-    return run_async(work)
+    return call(
+        lambda bd: bd.schedules.delete(schedule_id),
+        lambda _: streams.say(f"schedule {schedule_id} is deleted"),
+    )
 
 
 def _record(schedule: Schedule) -> dict[str, Any]:
@@ -117,6 +97,6 @@ def _record(schedule: Schedule) -> dict[str, Any]:
         "intensity": schedule.intensity,
         "cadence": schedule.cadence,
         "test_users": list(schedule.test_users),
-        "created_at": None if schedule.created_at is None else schedule.created_at.isoformat(),
-        "next_run_at": None if schedule.next_run_at is None else schedule.next_run_at.isoformat(),
+        "created_at": iso(schedule.created_at),
+        "next_run_at": iso(schedule.next_run_at),
     }

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bestdefense_async.cli import streams
-from bestdefense_async.cli.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.calling import call, site_named
+from bestdefense_async.cli.connection import ApiCommand, connected
 from bestdefense_async.cli.records import FORMAT, emit
-from bestdefense_async.cli.running import Interruption, run_async
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bestdefense_async.models import Site
 
 
@@ -26,17 +28,13 @@ def command() -> None:
 def list_sites(form: str) -> int:
     """List all sites: id and host name."""
     streams.require_stdout()
-    client = connection().client
 
-    async def work(_: Interruption) -> int:
-        async with client() as bd:
-            sites = await bd.sites.list()
+    def show(sites: Sequence[Site]) -> None:
         emit("sites", [_record(site) for site in sites], form)
         if not sites:
             streams.say("There are no sites: add one in the app and verify that it is yours.")
-        return 0
 
-    return run_async(work)
+    return call(lambda bd: bd.sites.list(), show)
 
 
 @command.command("show", cls=ApiCommand)
@@ -46,16 +44,9 @@ def list_sites(form: str) -> int:
 def show_site(site: str, form: str) -> int:
     """Show one site, given its host name or id."""
     streams.require_stdout()
-    client = connection().client
-
-    async def work(_: Interruption) -> int:
-        async with client() as bd:
-            by_id = [one for one in await bd.sites.list() if one.id == site]
-            found = by_id[0] if by_id else await bd.sites.find(site)
-        emit("sites", [_record(found)], form)
-        return 0
-
-    return run_async(work)
+    return call(
+        lambda bd: site_named(bd, site), lambda found: emit("sites", [_record(found)], form)
+    )
 
 
 def _record(site: Site) -> dict[str, str]:

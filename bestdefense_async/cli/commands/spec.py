@@ -59,7 +59,7 @@ def show(source: str | None, form: str) -> int:
 
         found, place = await _read(asked, source)
         _say_what(found, place)
-        bindings = bindings_file.load(_base_url(asked))
+        bindings = bindings_file.load(asked.host)
         likely = {each.route.name: each for each in propose(found, source=place)}
         rows = compare(found, bindings)
         emit("operations", [_shown(row, likely.get(row.route.name)) for row in rows], form)
@@ -86,7 +86,7 @@ def check(source: str | None, form: str) -> int:
         from bestdefense_async.specification.comparing import Standing, compare
 
         found, place = await _read(asked, source)
-        rows = compare(found, bindings_file.load(_base_url(asked)))
+        rows = compare(found, bindings_file.load(asked.host))
         emit("operations", [_checked(row, form) for row in rows], form)
         _say_remarks(found)
         counts = {word: sum(row.standing is word for row in rows) for word in Standing}
@@ -124,18 +124,12 @@ def adopt(source: str | None, yes: bool, named: tuple[str, ...], form: str) -> i
         from bestdefense_async.cli.adopting import Adoption
 
         found, place = await _read(asked, source)
-        adoption = Adoption(found, place=place, base_url=_base_url(asked), named=named)
+        adoption = Adoption(found, place=place, base_url=asked.host, named=named)
         _say_remarks(found)
         emit("proposals", adoption.records(form), form)
         return adoption.settle(is_agreed=yes)
 
     return run_async(work)
-
-
-def _base_url(asked: Connection) -> str:
-    from bestdefense_async.config import base_url_from
-
-    return str(base_url_from(asked.base_url))
 
 
 async def _read(asked: Connection, source: str | None) -> tuple[Specification, str]:
