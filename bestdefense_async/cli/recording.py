@@ -6,6 +6,7 @@ shown, refused or agreed to first.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
@@ -123,7 +124,10 @@ class ResumedRun:
     async def opened(self, asked: Connection, client: BestDefense) -> AsyncIterator[Workload]:
         """Take the run over, and hold it. Raises what `journal` raises."""
         async with await self.journal(asked, client) as journal:
-            yield await _workload(journal)
+            # Again, for somebody may have gone on with it since; in a thread, for it may be long.
+            now = await asyncio.to_thread(read_journal, self.path)
+            ended = [each for each in now.outcomes if isinstance(each, Done | Unknown)]
+            yield await _workload(journal, ended=ended)
 
     async def journal(self, asked: Connection, client: BestDefense) -> SqliteJournal:
         """Take the journal over; whoever asks for it closes it.
@@ -141,13 +145,10 @@ class ResumedRun:
         )
 
 
-async def _workload(journal: SqliteJournal) -> Workload:
-    items = await journal.remaining()
-    is_left = {each.index for each in items}
-    outcomes = read_journal(journal.path).outcomes
+async def _workload(journal: SqliteJournal, *, ended: Sequence[Outcome] = ()) -> Workload:
     return Workload(
-        items=items,
-        ended=tuple(each for each in outcomes if each.index not in is_left),
+        items=await journal.remaining(),
+        ended=ended,
         journal=journal,
         name=journal.path.stem,
         started_at=journal.run.created_at,
