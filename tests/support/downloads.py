@@ -23,6 +23,9 @@ FILE = AgentFile(
     filename="agent.bin", size=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest()
 )
 OTHER = CONTENT[::-1]
+ALL = {FILE.filename: CONTENT}
+"""What stands in the directory after a download that went well."""
+HALF = len(CONTENT) // 2
 
 
 def whole(content: bytes = CONTENT, *, etag: str = TAG, cut: int | None = None) -> list[Step]:

@@ -38,8 +38,10 @@ from tests.support.byte_server import (
     reply,
 )
 from tests.support.downloads import (
+    ALL,
     CONTENT,
     FILE,
+    HALF,
     OTHER,
     TAG,
     asked,
@@ -53,9 +55,6 @@ from tests.support.downloads import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-ALL = {FILE.filename: CONTENT}
-HALF = len(CONTENT) // 2
 
 
 @pytest.mark.parametrize("end", [FIN, RST], ids=["FIN", "RST"])

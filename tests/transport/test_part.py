@@ -16,8 +16,10 @@ import pytest
 from bestdefense_async import DownloadError, IntegrityError, Truncated
 from tests.support.byte_server import STALL
 from tests.support.downloads import (
+    ALL,
     CONTENT,
     FILE,
+    HALF,
     OTHER,
     TAG,
     asked,
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-ALL = {FILE.filename: CONTENT}
-HALF = len(CONTENT) // 2
 PART = f"{FILE.filename}.part"
 FACTS = f"{PART}.json"
 
