@@ -16,7 +16,6 @@ from tests.support.runs import done, failed, run_of
 
 if TYPE_CHECKING:
     from bestdefense_async import BestDefense
-    from bestdefense_async.output.run import Run
     from bestdefense_async.sandbox import Sandbox
     from bestdefense_async.testing.process import SandboxProcess
     from tests.support.command import Command
@@ -27,16 +26,11 @@ OLDER = run_of(done("a.example", critical=1, high=1), done("b.example"), name="l
 NAMES = [fingerprint(TODAY.rows[0], one) for one in TODAY.rows[0].findings]
 
 
-def save(inside: Inside, name: str, run: Run) -> None:
-    """Write a run where the command works."""
-    write_run(inside.directory / name, run, judge(run.rows, Policy()))
-
-
 @pytest.fixture
 def gate(inside: Inside) -> Inside:
     """Return the command in a directory with two runs."""
-    save(inside, "today.json", TODAY)
-    save(inside, "older.jsonl", OLDER)
+    inside.save("today.json", TODAY)
+    inside.save("older.jsonl", OLDER)
     return inside
 
 
@@ -106,7 +100,7 @@ def test_waivers_are_applied_and_each_that_does_nothing_is_named(gate: Inside) -
 
 def test_a_site_that_was_not_scanned_is_waived_by_nothing(gate: Inside) -> None:
     """Baseline and waivers are about findings."""
-    save(gate, "gap.json", run_of(TODAY.rows[0], failed("c.example")))
+    gate.save("gap.json", run_of(TODAY.rows[0], failed("c.example")))
     (gate.directory / "w.toml").write_text("".join(map(waiver, NAMES)))
 
     excuses = ("--waivers", "w.toml", "--baseline", "today.json")
@@ -119,7 +113,7 @@ def test_a_site_that_was_not_scanned_is_waived_by_nothing(gate: Inside) -> None:
 
 def test_a_run_that_was_cut_off_is_incomplete(gate: Inside) -> None:
     """What it had not come to is unknown, whatever it has seen."""
-    save(gate, "whole.jsonl", run_of(done("a.example")))
+    gate.save("whole.jsonl", run_of(done("a.example")))
     whole = (gate.directory / "whole.jsonl").read_text()
     (gate.directory / "cut.jsonl").write_text("".join(whole.splitlines(keepends=True)[:-1]))
 

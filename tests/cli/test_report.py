@@ -9,14 +9,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bestdefense_async.cli.verdict_options import FORMATS
-from bestdefense_async.output.gate import Policy, judge
 from bestdefense_async.output.writer import FORMATS as SUFFIXES
-from bestdefense_async.output.writer import write_run
 from tests.support.published import validator
 from tests.support.runs import done, failed, hostile, run_of
 
 if TYPE_CHECKING:
-    from bestdefense_async.output.run import Run
     from bestdefense_async.testing.process import SandboxProcess
     from tests.support.inside import Inside
 
@@ -24,17 +21,12 @@ TODAY = run_of(done("a.example", critical=1, high=2), failed("b.example"), name=
 OLDER = run_of(done("a.example", high=1, medium=1), done("b.example", low=1), name="last week")
 
 
-def save(inside: Inside, name: str, run: Run) -> None:
-    """Write a run where the command works."""
-    write_run(inside.directory / name, run, judge(run.rows, Policy()))
-
-
 @pytest.fixture
 def report(inside: Inside) -> Inside:
     """Return the command in a directory with two runs and one that attacks whoever shows it."""
-    save(inside, "today.json", TODAY)
-    save(inside, "older.jsonl", OLDER)
-    save(inside, "hostile.json", hostile())
+    inside.save("today.json", TODAY)
+    inside.save("older.jsonl", OLDER)
+    inside.save("hostile.json", hostile())
     return inside
 
 

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.cli.entry import run
+from bestdefense_async.output.gate import Policy, judge
+from bestdefense_async.output.writer import write_run
 from tests.support.command import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from bestdefense_async.output.run import Run
 
 OURS = ("BD_", "BESTDEFENSE_", "CI", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "TERM")
 
@@ -49,3 +53,7 @@ class Inside:
                 log.setLevel(level)
         out, err = self._capture.readouterr()
         return Ended(code, out, err)
+
+    def save(self, name: str, run: Run) -> None:
+        """Write a run where the command works."""
+        write_run(self.directory / name, run, judge(run.rows, Policy()))
