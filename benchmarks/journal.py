@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bestdefense_async import Done, Finding, ScanOptions, Severity, SqliteJournal, Target
-from bestdefense_async.orchestration import read_journal
+from bestdefense_async.runs import read_journal
 
 FINDINGS = tuple(
     Finding(severity=Severity("medium"), title="A finding of usual length", cwe=f"CWE-{number}")

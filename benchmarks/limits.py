@@ -26,8 +26,8 @@ from pathlib import Path
 from aiolimiter import AsyncLimiter
 from attrs import frozen
 
-from bestdefense_async.core.limits import Limit
-from bestdefense_async.transport.throttle import Throttle, Throttles
+from bestdefense_async.core.limiting.limit import Limit
+from bestdefense_async.transport.throttle.throttle import Throttle, Throttles
 from tests.support.rate_clients import LIMIT_CLASS, Network, call, saturate
 from tests.support.rate_servers import POLICIES, Server
 from tests.support.virtual_time import run_virtual

@@ -21,11 +21,10 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from bestdefense_async.core.hazard import Hazard, learn
-from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.core.polling import Hazard, PollPolicy, learn
 from bestdefense_async.models import Progress
 from bestdefense_async.polling.scheduler import PollScheduler
-from bestdefense_async.polling.watch import Terms
+from bestdefense_async.polling.subscription import Terms
 from tests.support.virtual_time import run_virtual
 
 SEED = 20_260

@@ -27,13 +27,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bestdefense_async.output.fingerprint import compare
-from bestdefense_async.output.gate import Policy, judge
-from bestdefense_async.output.html import html
-from bestdefense_async.output.palette import TONES
-from bestdefense_async.output.run import Run
-from bestdefense_async.output.summary import (
+from bestdefense_async.report.gate.identity import compare
+from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.verdict import judge
+from bestdefense_async.report.html.page import html
+from bestdefense_async.report.run import Run
+from bestdefense_async.report.summary import (
     BANDS,
+    TONES,
     banded,
     by_band,
     in_flight,

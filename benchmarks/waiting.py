@@ -24,8 +24,8 @@ import uuid
 from pathlib import Path
 
 from bestdefense_async.models import Progress, Report, ScanOptions
-from bestdefense_async.orchestration import ScanGroup
 from bestdefense_async.polling.scheduler import PollScheduler
+from bestdefense_async.runs import ScanGroup
 
 EVERY = 13.0
 """Seconds between two polls of a task: what the policy does on average in the first half minute."""

@@ -6,25 +6,12 @@ from typing import TYPE_CHECKING
 from bestdefense_async._version import __version__
 
 if TYPE_CHECKING:
-    from bestdefense_async.client import (
-        BestDefense,
-        View,
-    )
-    from bestdefense_async.core.binding import (
-        Binding,
-    )
-    from bestdefense_async.core.limits import (
-        Limit,
-    )
-    from bestdefense_async.core.polling import (
-        PollPolicy,
-    )
-    from bestdefense_async.core.retry import (
-        RetryPolicy,
-    )
-    from bestdefense_async.core.secret import (
-        Secret,
-    )
+    from bestdefense_async.client import BestDefense, View
+    from bestdefense_async.core.binding import Binding
+    from bestdefense_async.core.limiting.limit import Limit
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.core.retry import RetryPolicy
+    from bestdefense_async.core.secret import Secret
     from bestdefense_async.errors import (
         AnswerError,
         ApiError,
@@ -90,7 +77,8 @@ if TYPE_CHECKING:
         Stage,
         Triggered,
     )
-    from bestdefense_async.orchestration import (
+    from bestdefense_async.openapi.bindings import read_bindings
+    from bestdefense_async.runs import (
         Done,
         Failed,
         NotStarted,
@@ -102,13 +90,7 @@ if TYPE_CHECKING:
         Unknown,
         read_journal,
     )
-    from bestdefense_async.specification.saved import (
-        read_bindings,
-    )
-    from bestdefense_async.transport.hooks import (
-        Event,
-        EventKind,
-    )
+    from bestdefense_async.transport.observe import Event, EventKind
 
 _HOMES = {
     "client": (
@@ -116,7 +98,7 @@ _HOMES = {
         "View",
     ),
     "core.binding": ("Binding",),
-    "core.limits": ("Limit",),
+    "core.limiting.limit": ("Limit",),
     "core.polling": ("PollPolicy",),
     "core.retry": ("RetryPolicy",),
     "core.secret": ("Secret",),
@@ -185,7 +167,7 @@ _HOMES = {
         "Stage",
         "Triggered",
     ),
-    "orchestration": (
+    "runs": (
         "Done",
         "Failed",
         "NotStarted",
@@ -197,8 +179,8 @@ _HOMES = {
         "Unknown",
         "read_journal",
     ),
-    "specification.saved": ("read_bindings",),
-    "transport.hooks": (
+    "openapi.bindings": ("read_bindings",),
+    "transport.observe": (
         "Event",
         "EventKind",
     ),

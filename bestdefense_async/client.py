@@ -7,30 +7,29 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bestdefense_async.config import base_url_from, token_from_environment
 from bestdefense_async.core.binding import Binding, bind
-from bestdefense_async.core.limits import Limit
+from bestdefense_async.core.expected_file import checked_hosts
+from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.retry import RetryPolicy
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.core.secret import Secret
-from bestdefense_async.core.wanted import checked_hosts
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.polling.registry import PollSchedulers
 from bestdefense_async.resources.agents import Agents
 from bestdefense_async.resources.network import Network
 from bestdefense_async.resources.registrations import Registrations
 from bestdefense_async.resources.remediation import Remediations
-from bestdefense_async.resources.reports import Reports
+from bestdefense_async.resources.reports import Reports, Vortex
 from bestdefense_async.resources.schedules import Schedules
 from bestdefense_async.resources.sites import Sites
-from bestdefense_async.resources.vortex import Vortex
+from bestdefense_async.transport.call import Shared
 from bestdefense_async.transport.credentials import Credentials, TokenSource
-from bestdefense_async.transport.hooks import Event, Hooks
-from bestdefense_async.transport.lifetime import Lifetime
-from bestdefense_async.transport.pacer import Pacer
-from bestdefense_async.transport.sender import Sender, Shared
-from bestdefense_async.transport.session import WireSettings
-from bestdefense_async.transport.throttle import Throttles
-from bestdefense_async.transport.wire import Wire
+from bestdefense_async.transport.http.cancel_scope import Lifetime
+from bestdefense_async.transport.http.exchange import Wire
+from bestdefense_async.transport.http.session import WireSettings
+from bestdefense_async.transport.observe import Event, Hooks
+from bestdefense_async.transport.sender import Sender
+from bestdefense_async.transport.throttle.throttle import Pacer, Throttles
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence

@@ -1,11 +1,12 @@
-"""Where to connect and as whom: argument or environment, checked before anything is sent."""
+"""What comes from outside, checked before anything is sent: base URL, token, and files in TOML."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import re
-from typing import TYPE_CHECKING, Final
+import tomllib
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -15,6 +16,7 @@ from bestdefense_async.errors import ConfigError, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 DEFAULT_BASE_URL: Final = "https://app.bestdefense.io"
 """The multi-tenant host. (documented)"""
@@ -123,3 +125,35 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+def parse_toml(content: bytes, *, where: str) -> tuple[str, dict[str, Any]]:
+    """Return the text of a file and its values.
+
+    Raises:
+        ConfigError: It is not UTF-8 or not TOML; the message begins with `where` and the line.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = f"{where}: line {line} is not UTF-8."
+    else:
+        try:
+            return text, tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            # The parser's own words may quote the file.
+            found = re.search(r"at line ([0-9]+)", str(error))
+            at = found[1] if found else str(text.count("\n") + 1)
+            problem = f"{where}, line {at}: this is not valid TOML."
+    raise ConfigError(problem)
+
+
+def line_of(key: str, text: str, *, first: int = 1) -> int:
+    """Return the line, from `first` on, that sets a key or opens its table.
+
+    `first` itself when it is written in a way we do not look for.
+    """
+    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    numbered = enumerate(text.splitlines(), start=1)
+    return next((at for at, line in numbered if at >= first and pattern.match(line)), first)

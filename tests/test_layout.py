@@ -16,7 +16,7 @@ PACKAGE = "bestdefense_async"
 
 _BELOW_CLIENT = {"_version", "errors", "core", "config", "models", "transport", "polling"}
 _BELOW_CLIENT |= {"resources"}
-_BELOW_OUTPUT = _BELOW_CLIENT | {"client", "orchestration"}
+_BELOW_REPORT = _BELOW_CLIENT | {"client", "runs"}
 
 # A part of the package and the other parts it may import. The root `__init__` is the one part
 # without a row: it hands out the public names and may look anywhere. Only what stands above
@@ -31,13 +31,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "polling": {"errors", "core", "models"},
     "resources": {"errors", "core", "models"},
     "client": _BELOW_CLIENT,
-    "orchestration": _BELOW_CLIENT | {"client"},
-    "output": _BELOW_OUTPUT,
-    "specification": {"errors", "config", "core"},
-    "cli": _BELOW_OUTPUT | {"output", "sandbox", "specification", "__init__"},
-    "distributed": _BELOW_OUTPUT,
+    "runs": _BELOW_CLIENT | {"client"},
+    "report": _BELOW_REPORT,
+    "openapi": {"errors", "config", "core"},
+    "cli": _BELOW_REPORT | {"report", "sandbox", "openapi", "__init__"},
+    "distributed": _BELOW_REPORT,
     "sandbox": set(),
-    "testing": _BELOW_OUTPUT | {"sandbox", "__init__"},
+    "testing": _BELOW_REPORT | {"sandbox", "__init__"},
     "__main__": {"cli"},
 }
 
@@ -47,15 +47,15 @@ ONLY_IN: dict[str, set[str]] = {
     "aiolimiter": {"transport"},
     "cattrs": {"core"},
     "click": {"cli"},
-    "jinja2": {"output"},
-    "junitparser": {"output"},
+    "jinja2": {"report"},
+    "junitparser": {"report"},
     "keyring": {"cli"},
     "platformdirs": {"cli"},
     "pytest": {"testing"},
-    "referencing": {"specification"},
-    "rich": {"cli", "output"},
+    "referencing": {"openapi"},
+    "rich": {"cli", "report"},
     "tomlkit": {"cli"},
-    "yaml": {"specification"},
+    "yaml": {"openapi"},
 }
 
 PURE = ("core", "models")

@@ -24,6 +24,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "install bestdefense-async[cli].\n"
             )
         return 2
-    from bestdefense_async.cli.entry import run
+    from bestdefense_async.cli.app import run
 
     return run(sys.argv[1:] if arguments is None else list(arguments))

@@ -3,12 +3,15 @@
 Names on the wire stand here and nowhere else. Each payload is structured by a fast converter;
 only when that fails, a second one that keeps books finds out where, and the error names the
 path, never a value.
+
+`parse_time`: points in time as servers write them.
 """
 
 from __future__ import annotations
 
+import math
 import operator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,7 +19,6 @@ import cattrs
 from attrs import fields
 from cattrs.gen import make_dict_structure_fn, override
 
-from bestdefense_async.core.wire_time import parse_time
 from bestdefense_async.errors import EnvelopeError
 from bestdefense_async.models import (
     AgentFile,
@@ -40,6 +42,34 @@ from bestdefense_async.models import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECONDS_FROM: Final = 100_000_000_000
+"""A number from here on counts milliseconds: as seconds it would lie in the year 5138."""
+
+
+def parse_time(value: object) -> datetime:
+    """Return a point in time with its zone.
+
+    ISO 8601 in any of its forms, where one without a zone is UTC, or a number of seconds or
+    milliseconds since the epoch. (inferred: no time format is documented)
+
+    Raises:
+        ValueError: It is neither.
+        OverflowError: It lies outside the years 1 to 9999.
+    """
+    if isinstance(value, str):
+        parsed = datetime.fromisoformat(value.strip())
+        return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+    if type(value) in {int, float}:
+        seconds = float(value)  # type: ignore[arg-type]
+        if math.isfinite(seconds):
+            if abs(seconds) >= _MILLISECONDS_FROM:
+                seconds /= 1000
+            return _EPOCH + timedelta(seconds=seconds)
+    raise ValueError("not a time")
+
 
 Model = TypeVar("Model")
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
+from bestdefense_async.core.json import decode_json
 from bestdefense_async.core.route import Body
-from bestdefense_async.core.strict_json import decode_json
 from bestdefense_async.errors import (
     ApiError,
     AuthError,
@@ -32,8 +32,7 @@ from bestdefense_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from bestdefense_async.core.reply import Reply
-    from bestdefense_async.core.request import Request
+    from bestdefense_async.core.request import Reply, Request
     from bestdefense_async.core.secret import Secret
 
 _BY_STATUS: Final[dict[int, type[ApiError]]] = {

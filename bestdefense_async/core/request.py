@@ -1,4 +1,4 @@
-"""What is wanted, as a value: nothing has happened yet."""
+"""What is wanted, as a value, and the two values that cross the seam to the wire."""
 
 from __future__ import annotations
 
@@ -11,6 +11,33 @@ from attrs import field, frozen
 
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route, find_route
 from bestdefense_async.errors import ConfigError, clean_text
+
+
+@frozen(kw_only=True)
+class Outgoing:
+    """One HTTP request, ready to be sent."""
+
+    method: str
+    path: str
+    """Encoded, from the root of the API, perhaps with a query."""
+    body: bytes | None = None
+    """JSON, or None for no body."""
+    may_repeat: bool = True
+    """Whether it may safely arrive twice."""
+
+
+@frozen(kw_only=True)
+class Reply:
+    """One HTTP answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case; of several values the first."""
+    body: bytes
+    """Decoded."""
+    is_cut: bool = False
+    """Whether the body goes on beyond the cap: only with a status of 400 or more."""
+
 
 _PART: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~.-]+)+/?(?:\?[A-Za-z0-9_~.=&%+-]*)?")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
-from bestdefense_async.core.limits import Limit
+from bestdefense_async.core.limiting.limit import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""A report: one scan of one site, and what can be asked about it."""
+"""A site, its reports, and those that are made of networks or again and again."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
@@ -68,6 +68,66 @@ class ReportSummary:
     intensity: str | None = None
     is_completed: bool | None = None
     created_at: datetime | None = None
+    """With its time zone."""
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Members of the answer that this class does not name."""
+
+
+@frozen(kw_only=True)
+class Site:
+    """A web application or API that can be scanned.
+
+    Source: api-facts, "list sites". (documented)
+    """
+
+    id: str
+    """The site's UUID, kept as text."""
+    hostname: str
+    """Its host name, as the API writes it."""
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Members of the answer that this class does not name."""
+
+
+@frozen(kw_only=True)
+class NetworkScan:
+    """A network scan that has been started.
+
+    That there are network scans is described; the members are inferred.
+    """
+
+    id: str
+    targets: tuple[str, ...] = ()
+    """Host names, addresses or networks, as the server took them."""
+    jump_box: str | None = None
+    """The machine inside the network it goes through; None for a direct scan."""
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Members of the answer that this class does not name."""
+
+
+CADENCES: Final = ("daily", "weekly", "monthly")
+"""Words for how often; the enumeration is open. (inferred)"""
+
+
+@frozen(kw_only=True)
+class Schedule:
+    """A scheduled report.
+
+    That reports can be scheduled is described; the members are inferred, so all but the id may
+    be missing.
+    """
+
+    id: str
+    site_id: str | None = None
+    hostname: str | None = None
+    types: tuple[str, ...] = ()
+    intensity: str | None = None
+    cadence: str | None = None
+    """daily, weekly or monthly, or another word of the server's."""
+    test_users: tuple[str, ...] = ()
+    """The accounts the scan signs in with."""
+    created_at: datetime | None = None
+    """With its time zone."""
+    next_run_at: datetime | None = None
     """With its time zone."""
     extra: Mapping[str, Any] = field(factory=dict)
     """Members of the answer that this class does not name."""

@@ -11,7 +11,7 @@ from bestdefense_async.polling.scheduler import WORKERS, PollScheduler, open_lan
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
-    from bestdefense_async.core.limits import Limit
+    from bestdefense_async.core.limiting.limit import Limit
     from bestdefense_async.models import Progress
 
 LANE: Final = 2 / 3

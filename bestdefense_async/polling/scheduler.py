@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.polling import first_wait, next_wait
 from bestdefense_async.errors import AuthError, BestDefenseError, ClientClosed, Sent
-from bestdefense_async.polling.agenda import Agenda, round_up
-from bestdefense_async.polling.alarm import Alarm
-from bestdefense_async.polling.backlog import Backlog
-from bestdefense_async.polling.pace import Pace
-from bestdefense_async.polling.verdict import (
+from bestdefense_async.polling.queues import Agenda, Alarm, Backlog, Pace, WorkerPool, round_up
+from bestdefense_async.polling.subscription import (
+    DEFAULT_POLICY,
+    Report,
+    Terms,
+    Watch,
     about,
     is_final,
     surprised,
@@ -35,15 +36,13 @@ from bestdefense_async.polling.verdict import (
     tell_impatient,
     tell_late,
 )
-from bestdefense_async.polling.watch import DEFAULT_POLICY, Report, Terms, Watch
-from bestdefense_async.polling.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.models import Progress
-    from bestdefense_async.polling.watch import Verdict
+    from bestdefense_async.polling.subscription import Verdict
 
 WORKERS: Final = 64
 """Most polls under way at the same time."""

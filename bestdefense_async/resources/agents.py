@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.codec import structure
+from bestdefense_async.core.expected_file import LARGEST_FILE, Wanted, checked_digest
 from bestdefense_async.core.request import build_request, check_part
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.core.wanted import LARGEST_FILE, Wanted, checked_digest
 from bestdefense_async.errors import ConfigError, EnvelopeError
 from bestdefense_async.models import AgentManifest
 

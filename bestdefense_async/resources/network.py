@@ -9,7 +9,7 @@ from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Alerts, NetworkScan, Progress
-from bestdefense_async.resources.creation import create
+from bestdefense_async.resources.protocol import create
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

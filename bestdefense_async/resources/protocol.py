@@ -1,16 +1,19 @@
-"""What a resource needs of the world: something that sends requests, and something that waits."""
+"""What a resource needs of the world, and what all of them do with it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from bestdefense_async.errors import EnvelopeError, IntegrityError, OutcomeUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from bestdefense_async.core.expected_file import Wanted
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.core.request import Request
-    from bestdefense_async.core.wanted import Wanted
     from bestdefense_async.models import Progress
 
 
@@ -43,3 +46,35 @@ class Polls(Protocol):
     ) -> Progress:
         """Return the progress of a report once it is complete."""
         ...
+
+
+Made = TypeVar("Made")
+
+
+async def create(sender: Sender, request: Request, read: Callable[[Any], Made]) -> Made:
+    """Send a creation and return what `read` makes of its answer.
+
+    Raises:
+        OutcomeUnknown: The answer is lost, or it cannot be read: the server has done the work and
+            nobody knows its id.
+        BestDefenseError: Anything else; then nothing was created.
+    """
+    sent_at = time.time()
+    payload = await sender.send(request)
+    try:
+        return read(payload)
+    except EnvelopeError as error:
+        unreadable = error
+    raise OutcomeUnknown(
+        str(unreadable), operation=request.route.name, subject=request.subject, sent_at=sent_at
+    ) from unreadable
+
+
+def check_identity(what: str, asked: str, answered: str) -> None:
+    """Refuse an answer about another thing: a cache or a connection has mixed them up.
+
+    Raises:
+        IntegrityError: The ids differ.
+    """
+    if answered.lower() != asked.lower():
+        raise IntegrityError(f"The question for {what} {asked} was answered with another one.")

@@ -9,8 +9,7 @@ from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Remediation, RemediationList, Triggered
-from bestdefense_async.resources.creation import create
-from bestdefense_async.resources.identity import check_identity
+from bestdefense_async.resources.protocol import check_identity, create
 
 if TYPE_CHECKING:
     from bestdefense_async.resources.protocol import Sender

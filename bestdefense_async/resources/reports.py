@@ -1,4 +1,7 @@
-"""Reports: start a scan, follow it, read what it found."""
+"""Reports: start a scan, follow it, read what it found.
+
+`Vortex`: security reports of the Vortex engine.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, EnvelopeError, IntegrityError
 from bestdefense_async.models import (
+    Alerts,
     Overview,
     Progress,
     Report,
@@ -16,16 +20,13 @@ from bestdefense_async.models import (
     ScanOptions,
     Site,
 )
-from bestdefense_async.resources.creation import create
-from bestdefense_async.resources.identity import check_identity
+from bestdefense_async.resources.protocol import check_identity, create
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.models import Alerts
     from bestdefense_async.resources.protocol import Polls, Sender
-    from bestdefense_async.resources.vortex import Vortex
 
 
 class Reports:
@@ -201,3 +202,28 @@ def _check_identity(progress: Progress, report_id: str) -> None:
     answered = progress.extra.get("id")
     if isinstance(answered, str) and len(answered) == len(report_id) and answered != report_id:
         raise IntegrityError(f"The progress of report {report_id} was answered with another's.")
+
+
+class Vortex:
+    """Read what a security scan found."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    async def alerts(self, security_id: int) -> Alerts:
+        """Return counts and findings of a security report.
+
+        Args:
+            security_id: The number in the overview (`Overview.security_id`), not the report's id.
+
+        Raises:
+            ConfigError: The id is not a number: the two id spaces must not be mixed up.
+            EnvelopeError: The answer has no risk summary. That is never read as zero findings.
+            BestDefenseError: Anything else that `errors` names.
+
+        Source: api-facts, "alerts of a Vortex security report". (path documented)
+        """
+        if isinstance(security_id, bool) or not isinstance(security_id, int):
+            raise ConfigError("A security report has a number as its id; a report's id is another.")
+        request = build_request(ROUTES["vortex.alerts"], {"security_id": str(security_id)})
+        return structure(await self._sender.send(request), Alerts)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bestdefense_async.sandbox.scenarios import SCENARIOS
-from bestdefense_async.sandbox.serving import serve
+from bestdefense_async.sandbox.server.sandbox import serve
 from bestdefense_async.sandbox.settings import Settings
+from bestdefense_async.sandbox.world.scenarios import SCENARIOS
 
 _DEFAULT = Settings()
 

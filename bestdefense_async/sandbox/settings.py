@@ -9,10 +9,10 @@ from typing import TypedDict
 
 from attrs import Attribute, field, frozen
 
-from bestdefense_async.sandbox.clock import EPOCH, LAST_SECOND
-from bestdefense_async.sandbox.limits import COUNTERS, DOCUMENTED, Policy, RetryAfter
-from bestdefense_async.sandbox.routes import NAMES, is_id
-from bestdefense_async.sandbox.scenarios import SCENARIOS, Scenario
+from bestdefense_async.sandbox.world.clock import EPOCH, LAST_SECOND
+from bestdefense_async.sandbox.world.limits import COUNTERS, DOCUMENTED, Policy, RetryAfter
+from bestdefense_async.sandbox.world.routes import NAMES, is_id
+from bestdefense_async.sandbox.world.scenarios import SCENARIOS, Scenario
 
 _HINTS = ("none", "seconds", "http-date", "epoch")
 _PLANS = ("starter", "growth")

@@ -1,8 +1,9 @@
-"""Blocking work on a file, off the event loop."""
+"""Files, for a program with an event loop and other processes beside it."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -11,6 +12,7 @@ from bestdefense_async.errors import DownloadError, clean_text
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,3 +48,25 @@ async def settled(work: asyncio.Future[T]) -> T:
         return work.result()
     work.exception()  # nobody will ask for it any more
     raise cancelled
+
+
+if sys.platform == "win32":
+
+    def try_lock(descriptor: int) -> bool:  # noqa: ARG001  # the other system's signature
+        """Return True: processes are not kept apart on this system."""
+        return True
+
+else:
+    import fcntl
+
+    def try_lock(descriptor: int) -> bool:
+        """Return whether the open file or directory is ours, until it is closed; never waits.
+
+        Raises:
+            OSError: The file system has no locks.
+        """
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

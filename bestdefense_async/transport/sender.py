@@ -9,28 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define, field
-
-from bestdefense_async.core.binding import Bound
 from bestdefense_async.core.envelope import read_envelope
-from bestdefense_async.core.reply import Outgoing, Reply
-from bestdefense_async.core.request import Request
+from bestdefense_async.core.expected_file import place_to_follow
 from bestdefense_async.core.retry import (
     Again,
-    RetryBudget,
-    RetryPolicy,
     Stop,
     decide,
     is_fate_unknown,
 )
-from bestdefense_async.core.retry_after import parse_retry_after
 from bestdefense_async.core.route import Grade
-from bestdefense_async.core.strict_json import encode_json
-from bestdefense_async.core.wanted import place_to_follow
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -38,91 +27,39 @@ from bestdefense_async.errors import (
     ConfigError,
     DeadlineExceeded,
     NotFound,
-    OutcomeUnknown,
     ProtocolError,
     ProvisionalRoute,
     RateLimited,
     Sent,
     ServerError,
 )
-from bestdefense_async.transport.download import downloading
-from bestdefense_async.transport.hooks import Event, EventKind, Hooks
-from bestdefense_async.transport.lifetime import Lifetime
-from bestdefense_async.transport.pacer import Pacer
-from bestdefense_async.transport.throttle import Throttles
-from bestdefense_async.transport.wire import Wire, refusal_to_follow
+from bestdefense_async.transport.call import (
+    Call,
+    Shared,
+    encode_body,
+    final_error,
+    headers_seen,
+    outgoing,
+)
+from bestdefense_async.transport.download.download import downloading
+from bestdefense_async.transport.http.exchange import refusal_to_follow
+from bestdefense_async.transport.observe import Event, EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from bestdefense_async.core.binding import Bound
+    from bestdefense_async.core.expected_file import Wanted
+    from bestdefense_async.core.request import Reply, Request
     from bestdefense_async.core.secret import Secret
-    from bestdefense_async.core.wanted import Wanted
+    from bestdefense_async.transport.call import Work
     from bestdefense_async.transport.credentials import Credentials
-    from bestdefense_async.transport.download import Progress
-    from bestdefense_async.transport.throttle import Permit
-
-    _Work = Callable[["_Call", Secret, Permit], Awaitable[Any]]
+    from bestdefense_async.transport.download.download import Progress
+    from bestdefense_async.transport.throttle.permit import Permit
 
 
 MOST_REDIRECTS: Final = 3
 """How often one download may be pointed elsewhere."""
-
-
-@define(kw_only=True)
-class Shared:
-    """What all views of a client share: one pool, one set of limits, one budget."""
-
-    lifetime: Lifetime
-    wire: Wire
-    throttles: Throttles
-    slots: asyncio.Semaphore
-    pacer: Pacer | None
-    hooks: Hooks
-    policy: RetryPolicy
-    timeout: float
-    """Seconds one attempt may take, from sending to the last byte."""
-    is_loopback: bool
-    """Whether the base URL is this machine."""
-    allow_provisional: bool
-    download_hosts: frozenset[str] = frozenset()
-    """Where downloads may be redirected to, over https and without the token."""
-    bound: Mapping[str, Bound] = field(factory=dict)
-    """The operations that this host has elsewhere."""
-    budget: RetryBudget = field(factory=RetryBudget)
-
-
-@define
-class _Call:
-    """One call under way."""
-
-    request: Request
-    work: _Work
-    """Sends once, and returns the payload."""
-    body: bytes | None
-    deadline: float | None
-    attempt: int = 0
-    tries: int = 0
-    """Attempts that count for the retry policy: fewer than `attempt` after a download came on."""
-    status: int | None = None
-    """HTTP status of the latest attempt, None without an answer."""
-    hint: float | None = None
-    """Seconds to wait: the pause after a 429, else what a failing server asks for."""
-    first_sent_at: float | None = None
-    """Wall clock of the first attempt that may have left."""
-    is_again: bool = False
-    """Whether it had been admitted before, so that it goes to the front."""
-    is_maybe_deleted: bool = False
-    """Whether an earlier attempt may have deleted what this call is to delete."""
-
-    def begin_attempt(self) -> None:
-        """Count the attempt that leaves now, and forget the answer to the one before."""
-        self.attempt += 1
-        self.tries += 1
-        self.status = None
-        self.hint = None
-        if self.first_sent_at is None:
-            self.first_sent_at = time.time()
 
 
 class Sender:
@@ -180,13 +117,13 @@ class Sender:
         bound = self._bound(request)
         request = request if bound is None else bound.request_there(request)
 
-        async def fetch(call: _Call, secret: Secret, permit: Permit) -> None:
+        async def fetch(call: Call, secret: Secret, permit: Permit) -> None:
             try:
                 headers = await download.prepare()
                 url: str | None = None
                 for _ in range(1 + MOST_REDIRECTS):
                     async with self._shared.wire.stream(
-                        _outgoing(call),
+                        outgoing(call),
                         token=secret.reveal() if url is None else None,
                         timeout=self._allowed(call),
                         deadline=call.deadline,
@@ -194,7 +131,7 @@ class Sender:
                         extra_headers=headers,
                     ) as stream:
                         if url is None:
-                            _landed(call, permit, stream.status, stream.headers)
+                            headers_seen(call, permit, stream.status, stream.headers)
                         if await download.take(stream):
                             return
                         reply = await stream.refusal()
@@ -210,7 +147,7 @@ class Sender:
             if not await download.is_there():
                 await self._call(request, fetch, timeout=timeout)
 
-    def _next_place(self, call: _Call, secret: Secret, reply: Reply, *, is_elsewhere: bool) -> str:
+    def _next_place(self, call: Call, secret: Secret, reply: Reply, *, is_elsewhere: bool) -> str:
         """Return where a download goes on that was not answered with the file.
 
         Raises:
@@ -236,13 +173,13 @@ class Sender:
             return None
         return self._shared.bound.get(request.route.name)
 
-    async def _call(self, request: Request, work: _Work, *, timeout: float | None) -> Any:  # noqa: ANN401
+    async def _call(self, request: Request, work: Work, *, timeout: float | None) -> Any:  # noqa: ANN401
         """Run one call to its end: bounded by the client's life and by its own deadline."""
         now = self._shared.lifetime.check().time()
-        call = _Call(
+        call = Call(
             request,
             work,
-            body=_encode(request),
+            body=encode_body(request),
             deadline=None if timeout is None else now + timeout,
         )
         try:
@@ -255,11 +192,11 @@ class Sender:
             # The frames below hold the header in their locals; a traceback must not keep them.
             raise cancelled.with_traceback(None) from None
         if isinstance(result, BestDefenseError):
-            final = _final(result, call)
+            final = final_error(result, call)
             raise final from final.__cause__
         return result
 
-    async def _until_settled(self, call: _Call) -> Any:  # noqa: ANN401  # payload or error
+    async def _until_settled(self, call: Call) -> Any:  # noqa: ANN401  # payload or error
         """Return the payload, or the error that ends the call."""
         is_renewed = False
         secret = await self._credentials.current()
@@ -298,7 +235,7 @@ class Sender:
         if request.route.grade is Grade.DESCRIBED and not (shared.allow_provisional or is_sandbox):
             raise ProvisionalRoute(request.route.name)
 
-    def _may_wait(self, call: _Call, error: BestDefenseError, verdict: Again) -> bool:
+    def _may_wait(self, call: Call, error: BestDefenseError, verdict: Again) -> bool:
         """Whether the wait ends before the deadline and the budget pays for the retry."""
         now = asyncio.get_running_loop().time()
         if call.deadline is not None and now + verdict.after >= call.deadline:
@@ -306,7 +243,7 @@ class Sender:
         return self._shared.budget.spend(error)
 
     async def _wait(
-        self, call: _Call, error: BestDefenseError, verdict: Again, secret: Secret
+        self, call: Call, error: BestDefenseError, verdict: Again, secret: Secret
     ) -> None:
         self._emit(EventKind.RETRY, call, secret, duration=verdict.after, error=error)
         call.is_again = True
@@ -314,7 +251,7 @@ class Sender:
             # After a 429 the limit itself waits, for everybody and in order.
             await asyncio.sleep(verdict.after)
 
-    async def _admitted(self, call: _Call, secret: Secret) -> Any:  # noqa: ANN401  # payload or error
+    async def _admitted(self, call: Call, secret: Secret) -> Any:  # noqa: ANN401  # payload or error
         """Wait for limit, slot and pace, then send once. Return the payload or the error."""
         loop = asyncio.get_running_loop()
         throttle = self._shared.throttles.of(secret.key)
@@ -352,7 +289,7 @@ class Sender:
                 if has_slot:
                     shared.slots.release()
 
-    async def _attempt(self, call: _Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
+    async def _attempt(self, call: Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
         started = asyncio.get_running_loop().time()
         call.begin_attempt()
         result: Any
@@ -373,30 +310,30 @@ class Sender:
             self._emit(EventKind.PAUSE, call, secret, duration=call.hint, error=result)
         return result
 
-    async def _exchange(self, call: _Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
+    async def _exchange(self, call: Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
         reply = await self._shared.wire.exchange(
-            _outgoing(call),
+            outgoing(call),
             token=secret.reveal(),
             timeout=self._allowed(call),
-            on_headers=lambda status, headers: _landed(call, permit, status, headers),
+            on_headers=lambda status, headers: headers_seen(call, permit, status, headers),
         )
         return read_envelope(reply, call.request, secret)
 
-    def _allowed(self, call: _Call) -> float:
+    def _allowed(self, call: Call) -> float:
         """Return the seconds this attempt may take."""
         if call.deadline is None:
             return self._shared.timeout
         left = call.deadline - asyncio.get_running_loop().time()
         return max(0.001, min(self._shared.timeout, left))
 
-    def _note_wait(self, call: _Call, secret: Secret, waited: float) -> None:
+    def _note_wait(self, call: Call, secret: Secret, waited: float) -> None:
         if waited > 0.001:  # noqa: PLR2004  # a millisecond is no wait
             self._emit(EventKind.WAIT, call, secret, duration=waited, attempt=call.attempt + 1)
 
     def _emit(
         self,
         kind: EventKind,
-        call: _Call,
+        call: Call,
         secret: Secret,
         *,
         duration: float,
@@ -416,44 +353,3 @@ class Sender:
                 error=error.kind if isinstance(error, BestDefenseError) else None,
             )
         )
-
-
-def _encode(request: Request) -> bytes | None:
-    problem = None
-    try:
-        return None if request.json is None else encode_json(request.json)
-    except (TypeError, ValueError, RecursionError) as error:
-        problem = type(error).__name__
-    raise ConfigError(f"The body of {request.route.name} is not a JSON value ({problem}).")
-
-
-def _landed(call: _Call, permit: Permit, status: int, headers: Mapping[str, str]) -> None:
-    """Note that headers are there, and how long the server asks to wait."""
-    call.status = status
-    if status == 429:  # noqa: PLR2004  # too many requests
-        call.hint = permit.refused(headers)
-    else:
-        permit.answered(headers)
-        call.hint = parse_retry_after(headers, wall_clock=time.time())
-
-
-def _outgoing(call: _Call) -> Outgoing:
-    route = call.request.route
-    return Outgoing(
-        method=route.method, path=call.request.path, body=call.body, may_repeat=route.may_repeat
-    )
-
-
-def _final(error: BestDefenseError, call: _Call) -> BestDefenseError:
-    """Return what the caller sees: for a creation, the honest word about its fate."""
-    route = call.request.route
-    if route.may_repeat or not is_fate_unknown(error):
-        return error
-    unknown = OutcomeUnknown(
-        str(error),
-        operation=route.name,
-        subject=call.request.subject,
-        sent_at=time.time() if call.first_sent_at is None else call.first_sent_at,
-    )
-    unknown.__cause__ = error
-    return unknown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from bestdefense_async.cli.root import root
+from bestdefense_async.cli.app import root
 from bestdefense_async.testing.process import SandboxProcess
 from tests.support.command import Command
 

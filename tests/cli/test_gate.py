@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.output.fingerprint import fingerprint
-from bestdefense_async.output.gate import Policy, judge
-from bestdefense_async.output.writer import write_run
+from bestdefense_async.report.gate.identity import fingerprint
+from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.verdict import judge
+from bestdefense_async.report.writer import write_run
 from tests.support.moved_host import moved_host
 from tests.support.runs import done, failed, run_of
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.output.gate import Policy, judge
-from bestdefense_async.output.step_summary import LARGEST, append_summary
-from bestdefense_async.output.writer import write_run
+from bestdefense_async.report.formats.github import LARGEST, append_summary
+from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.verdict import judge
+from bestdefense_async.report.writer import write_run
 from tests.support.runs import done, failed, fleet, run_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bestdefense_async.cli.verdict_options import FORMATS
-from bestdefense_async.output.writer import FORMATS as SUFFIXES
+from bestdefense_async.cli.options.verdict import FORMATS
+from bestdefense_async.report.writer import FORMATS as SUFFIXES
 from tests.support.published import validator
 from tests.support.runs import done, failed, hostile, run_of
 

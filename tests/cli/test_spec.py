@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from bestdefense_async import read_bindings
-from bestdefense_async.cli.entry import run
+from bestdefense_async.cli.app import run
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.sandbox.openapi import document
+from bestdefense_async.sandbox.handlers.docs import document
 from tests.cli.test_bad_input import assert_one_sentence
 from tests.support.command import LONGEST, Command, Ended
 from tests.support.moved_host import MOVES, openapi
@@ -378,7 +378,7 @@ def test_a_person_may_choose_between_two(command: Command) -> None:
 def test_help_imports_nothing_heavy(command: Command) -> None:
     """Neither aiohttp nor what reads specifications."""
     code = (
-        "import sys; from bestdefense_async.cli.entry import run; "
+        "import sys; from bestdefense_async.cli.app import run; "
         "codes = [run([*a.split(), '--help']) for a in ('spec', 'spec adopt', 'spec check')]; "
         "print(codes, [m for m in ('aiohttp', 'yaml', 'referencing', 'tomlkit', 'rpds') "
         "if m in sys.modules])"

@@ -7,8 +7,7 @@ import pytest
 
 from bestdefense_async import errors
 from bestdefense_async.core.envelope import read_envelope
-from bestdefense_async.core.reply import Reply
-from bestdefense_async.core.request import Request, build_request
+from bestdefense_async.core.request import Reply, Request, build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.core.secret import Secret
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestdefense_async.core.hazard import FEWEST, learn
+from bestdefense_async.core.polling import FEWEST, learn
 
 
 def lognormal(median: float, spread: float, count: int, *, seed: int = 1) -> list[float]:

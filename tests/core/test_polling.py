@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestdefense_async.core.hazard import Hazard, learn
-from bestdefense_async.core.polling import GROWTH, PollPolicy, first_wait, next_wait, urgency
+from bestdefense_async.core.polling import (
+    GROWTH,
+    Hazard,
+    PollPolicy,
+    first_wait,
+    learn,
+    next_wait,
+    urgency,
+)
 from bestdefense_async.errors import ConfigError
 
 POLICY = PollPolicy()

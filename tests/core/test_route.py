@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from bestdefense_async.core.route import ROUTES, Grade, Route
-from bestdefense_async.sandbox.openapi import document
-from bestdefense_async.sandbox.routes import OPERATIONS
+from bestdefense_async.sandbox.handlers.docs import document
 from bestdefense_async.sandbox.schemas import BARE, COMPONENTS, DATA, REQUESTS
+from bestdefense_async.sandbox.world.routes import OPERATIONS
 
 PLAYED = {operation.name: operation for operation in OPERATIONS if operation.name != "reports.page"}
 CREATIONS = {

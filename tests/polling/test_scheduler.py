@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bestdefense_async.core.hazard import learn
-from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.core.polling import PollPolicy, learn
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -30,9 +29,9 @@ from bestdefense_async.errors import (
     TLSError,
 )
 from bestdefense_async.models import Progress
-from bestdefense_async.polling.backlog import Backlog
+from bestdefense_async.polling.queues import Backlog
 from bestdefense_async.polling.scheduler import LAST_LOOK, LOOK_ROUND, WORKERS, PollScheduler
-from bestdefense_async.polling.watch import Terms, Verdict, Watch
+from bestdefense_async.polling.subscription import Terms, Verdict, Watch
 from tests.support.fake_scans import absent, denied, run
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.reading import MAX_BODY
+from bestdefense_async.sandbox.server.connection import MAX_BODY
 from tests.support.sandbox_api import SECURITY, Api, api_on
 
 REAL = "live_5c0b9a1d7f2e48d3b6a0_a_real_looking_token"
@@ -171,7 +171,7 @@ async def test_a_bug_of_the_sandbox_answers_500_without_a_traceback(
     def broken(*_: object) -> None:
         raise KeyError(REAL)
 
-    monkeypatch.setattr("bestdefense_async.sandbox.fleet.Fleet.listing", broken)
+    monkeypatch.setattr("bestdefense_async.sandbox.world.fleet.Fleet.listing", broken)
 
     answer = await api.get("/api/sites")
 
@@ -369,8 +369,8 @@ async def test_clients_that_arrive_while_it_stops_make_no_noise() -> None:
 async def test_a_full_sandbox_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded: beyond its capacity a creation fails in the envelope."""
     await api.create()
-    monkeypatch.setattr("bestdefense_async.sandbox.scans.CAPACITY", 1)
-    monkeypatch.setattr("bestdefense_async.sandbox.records._SHELF", 0)
+    monkeypatch.setattr("bestdefense_async.sandbox.world.scans.CAPACITY", 1)
+    monkeypatch.setattr("bestdefense_async.sandbox.world.records._SHELF", 0)
     site = api.sandbox.site_ids[1]
 
     scan = await api.post(f"/api/report/create/for-target/{site}", SECURITY)
@@ -391,7 +391,7 @@ async def test_a_hundred_thousand_scans_stay_small_and_pages_stand_still(
     """Pages of the list do not shift when new reports arrive, and memory grows by the scan."""
     import tracemalloc
 
-    from bestdefense_async.sandbox.options import scan_options
+    from bestdefense_async.sandbox.handlers.reading import scan_options
 
     world = bd_sandbox._open  # noqa: SLF001 - a hundred thousand requests would take a minute
     site = world.fleet.by_id[bd_sandbox.site_ids[0]]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.routes import CONTROL
+from bestdefense_async.sandbox.world.routes import CONTROL
 from tests.support.sandbox_api import SECURITY, Api
 
 pytestmark = pytest.mark.bd_sandbox(sites=3, control=True)

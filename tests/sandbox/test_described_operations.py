@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.agents import BLOCK
+from bestdefense_async.sandbox.world.agents import BLOCK
 from tests.support.sandbox_api import SECURITY, Api
 
 pytestmark = pytest.mark.bd_sandbox(sites=12, speed=60_000)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.findings import findings_of, network_findings_of
-from bestdefense_async.sandbox.fleet import Fleet, hostname
-from bestdefense_async.sandbox.hostile import PAYLOADS
-from bestdefense_async.sandbox.scenarios import SCENARIOS
 from bestdefense_async.sandbox.settings import Settings
+from bestdefense_async.sandbox.world.alerts import PAYLOADS
+from bestdefense_async.sandbox.world.findings import findings_of, network_findings_of
+from bestdefense_async.sandbox.world.fleet import Fleet, hostname
+from bestdefense_async.sandbox.world.scenarios import SCENARIOS
 from tests.support.sandbox_api import SECURITY, Api, api_on
 
 HOSTS = [hostname(1, "main", index) for index in range(5_000)]
@@ -189,7 +189,7 @@ async def test_a_drifted_api_sends_what_nobody_has_documented(api: Api) -> None:
 
 def test_every_scenario_is_described() -> None:
     """The module's table has a row for each."""
-    from bestdefense_async.sandbox import scenarios
+    from bestdefense_async.sandbox.world import scenarios
 
     text = scenarios.__doc__ or ""
     assert all(f"| `{name}` |" in text for name in SCENARIOS)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.limits import COUNTERS, Counter
+from bestdefense_async.sandbox.world.limits import COUNTERS, Counter
 from tests.support.sandbox_api import Api, api_on
 
 LIMIT, PERIOD = 6, 10.0

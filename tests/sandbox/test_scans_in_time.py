@@ -10,8 +10,8 @@ import looptime
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.fleet import Site
-from bestdefense_async.sandbox.scans import MEDIANS, Scans
+from bestdefense_async.sandbox.world.fleet import Site
+from bestdefense_async.sandbox.world.scans import MEDIANS, Scans
 from tests.support.sandbox_api import Api, api_on
 
 

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.openapi import document
-from bestdefense_async.sandbox.routes import OPERATIONS, Operation
+from bestdefense_async.sandbox.handlers.docs import document
+from bestdefense_async.sandbox.world.routes import OPERATIONS, Operation
 from tests.support.sandbox_api import SECURITY, Answer, Api, api_on
 
 pytestmark = pytest.mark.bd_sandbox(sites=12, speed=60_000, read_deadline=0.05)

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.cli.entry import run
-from bestdefense_async.output.gate import Policy, judge
-from bestdefense_async.output.writer import write_run
+from bestdefense_async.cli.app import run
+from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.verdict import judge
+from bestdefense_async.report.writer import write_run
 from tests.support.command import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from bestdefense_async.output.run import Run
+    from bestdefense_async.report.run import Run
 
 OURS = ("BD_", "BESTDEFENSE_", "CI", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "TERM")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.models import ScanOptions
-from bestdefense_async.orchestration import ScanGroup, SqliteJournal
+from bestdefense_async.runs import ScanGroup, SqliteJournal
 
 URL = "http://127.0.0.1:1"
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
-from bestdefense_async.orchestration import Created, Done, Planned, SqliteJournal
+from bestdefense_async.runs import Created, Done, Planned, SqliteJournal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bestdefense_async.orchestration.journal_writes import PlannedItem
+    from bestdefense_async.runs.store.writes import PlannedItem
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "tests" / "support" / "journal_runs.py"

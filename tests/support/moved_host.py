@@ -18,9 +18,9 @@ from aiohttp import web
 from attrs import field, frozen
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.openapi import document
-from bestdefense_async.sandbox.routes import OPERATIONS
+from bestdefense_async.sandbox.handlers.docs import document
 from bestdefense_async.sandbox.schemas import DATA, REQUESTS
+from bestdefense_async.sandbox.world.routes import OPERATIONS
 
 TOKEN = "live-0123456789abcdef"
 """What this host takes; not a token of the sandbox, so the client trusts it with nothing."""

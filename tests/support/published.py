@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 def validator(name: str) -> Draft202012Validator:
     """Return a validator for a published schema, which must itself be valid."""
-    schema = json.loads((files("bestdefense_async.output") / "schemas" / name).read_text())
+    folder = files("bestdefense_async.report.formats") / "schemas"
+    schema = json.loads((folder / name).read_text())
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
-from bestdefense_async.transport.throttle import Throttle
+from bestdefense_async.transport.throttle.throttle import Throttle
 from tests.support.rate_servers import Server
 
 LIMIT_CLASS = "agents.manifest"

@@ -6,7 +6,7 @@ from functools import cache
 from random import Random
 
 from bestdefense_async.models import SEVERITIES, Finding, RiskSummary, Severity
-from bestdefense_async.output.run import Problem, Row, Run
+from bestdefense_async.report.run import Problem, Row, Run
 
 START = 1_790_000_000.0
 """2026-09-21 14:13:20 UTC."""

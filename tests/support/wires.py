@@ -6,10 +6,10 @@ from typing import Any
 
 import aiohttp
 
-from bestdefense_async.core.reply import Outgoing, Reply
+from bestdefense_async.core.request import Outgoing, Reply
 from bestdefense_async.errors import BestDefenseError
-from bestdefense_async.transport.session import WireSettings
-from bestdefense_async.transport.wire import Wire
+from bestdefense_async.transport.http.exchange import Wire
+from bestdefense_async.transport.http.session import WireSettings
 
 TOKEN = "bd_sandbox_c2VjcmV0-of-the-test"
 

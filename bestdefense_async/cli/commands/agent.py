@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.calling import call
-from bestdefense_async.cli.connection import ApiCommand, connected, connection
-from bestdefense_async.cli.records import FORMAT, emit
-from bestdefense_async.cli.running import Interruption, run_async
-from bestdefense_async.output.text import visible
+from bestdefense_async.cli.jobs.calling import call
+from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.tables import FORMAT, emit
+from bestdefense_async.report.text import visible
 
 if TYPE_CHECKING:
     from bestdefense_async.models import AgentFile
@@ -87,7 +88,7 @@ def download(
     client = connection().client
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.downloads import Downloads
+        from bestdefense_async.cli.jobs.downloads import Downloads
 
         async with client(download_hosts=hosts) as bd:
             files = _chosen((await bd.agents.manifest()).files, names, platform)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bestdefense_async.cli import streams
-from bestdefense_async.cli.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.options.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.terminal import streams
 
 
 @click.group("auth")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bestdefense_async.cli import streams
+from bestdefense_async.cli.terminal import streams
 
 _SHELLS = ("bash", "zsh", "fish")
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.running import Interruption, run_async
+from bestdefense_async.cli.options import params
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.signals import Interruption, run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.judging import Judging
-    from bestdefense_async.cli.results import Results
+    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.cli.jobs.results import Results
     from bestdefense_async.sandbox import Sandbox
 
 FOLDER: Final = Path("bestdefense-demo")
@@ -38,7 +39,7 @@ def command(sites: int) -> int:
     judging = _judging()
 
     async def work(interruption: Interruption) -> int:
-        from bestdefense_async.cli.results import Results
+        from bestdefense_async.cli.jobs.results import Results
         from bestdefense_async.sandbox import Sandbox
 
         async with Sandbox(sites=sites, scenario="mixed") as sandbox:
@@ -53,8 +54,8 @@ def command(sites: int) -> int:
 
 def _judging() -> Judging:
     """Return where results go, having made the folder."""
-    from bestdefense_async.cli.judging import Judging
-    from bestdefense_async.output.gate import Policy
+    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.report.gate.policy import Policy
 
     problem = ""
     try:
@@ -75,11 +76,11 @@ def _judging() -> Judging:
 
 async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) -> int:
     from bestdefense_async import BestDefense, ScanOptions
-    from bestdefense_async.cli.bulk import Bulk, Manner, Workload
-    from bestdefense_async.cli.throttling import Throttling
-    from bestdefense_async.cli.waiting import SANDBOX_SPEED
+    from bestdefense_async.cli.jobs.bulk import Bulk, Manner, Workload
+    from bestdefense_async.cli.jobs.calling import SANDBOX_SPEED
+    from bestdefense_async.cli.terminal.tally import Throttling
     from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.orchestration import Target
+    from bestdefense_async.runs import Target
 
     names = sandbox.hostnames
     if len(names) > 1:

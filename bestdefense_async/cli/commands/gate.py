@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from bestdefense_async.cli import streams
-from bestdefense_async.cli.connection import ApiCommand, connected, connection
-from bestdefense_async.cli.running import Interruption, run_async
-from bestdefense_async.cli.verdict_options import judged
+from bestdefense_async.cli.options.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.options.verdict import judged
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.signals import Interruption, run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.judging import Judging
+    from bestdefense_async.cli.jobs.judging import Judging
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import ReportSummary
-    from bestdefense_async.output.run import Row
+    from bestdefense_async.report.run import Row
 
 _AT_ONCE: Final = 20
 """Reports that are read at the same time."""
@@ -44,7 +44,7 @@ def command(report_ids: tuple[str, ...], run_name: str | None, **words: Any) -> 
       bestdefense gate --run last --max-critical 0 --max-high 5
       bestdefense gate --run run.json --baseline last-week.json --waivers waivers.toml
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.judging import Judging
+    from bestdefense_async.cli.jobs.judging import Judging
 
     streams.require_stdout()
     if report_ids and run_name is not None:
@@ -58,8 +58,8 @@ def command(report_ids: tuple[str, ...], run_name: str | None, **words: Any) -> 
 
 
 def _judge_run(name: str, judging: Judging) -> int:
-    from bestdefense_async.cli.results import Results
-    from bestdefense_async.cli.run_source import load_run
+    from bestdefense_async.cli.jobs.judging import load_run
+    from bestdefense_async.cli.jobs.results import Results
 
     run = load_run(name)
     with Results(judging, is_live=False) as results:
@@ -67,12 +67,12 @@ def _judge_run(name: str, judging: Judging) -> int:
 
 
 def _judge_reports(report_ids: tuple[str, ...], judging: Judging) -> int:
-    from bestdefense_async.cli.results import Results
+    from bestdefense_async.cli.jobs.results import Results
 
     asked = connection()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.output.run import Run
+        from bestdefense_async.report.run import Run
 
         started = time.time()
         is_site_needed = judging.baseline is not None
@@ -105,7 +105,7 @@ async def _row(
         ConfigError: That cannot be the id of a report, or nobody can tell its site.
     """
     from bestdefense_async.errors import BestDefenseError
-    from bestdefense_async.output.run import Problem, Row, problem_of
+    from bestdefense_async.report.run import Problem, Row, problem_of
 
     async with slots:
         try:

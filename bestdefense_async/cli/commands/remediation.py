@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.calling import call
-from bestdefense_async.cli.connection import ApiCommand, Connection, connected, connection
-from bestdefense_async.cli.records import FORMAT, emit, iso
-from bestdefense_async.cli.running import Interruption, run_async
+from bestdefense_async.cli.jobs.calling import call
+from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected, connection
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.repairs import Asked
+    from bestdefense_async.cli.jobs.remediation import Asked
     from bestdefense_async.models import Remediation, RemediationList
 
 _COLUMNS = ("id", "stage", "weakness", "created_at", "pull_request_url")
@@ -97,8 +98,7 @@ def trigger(report_id: str | None, **words: Any) -> int:  # noqa: ANN401  # clic
     streams.require_stdout()
     asked_of = connection()
     asked_of.check()
-    from bestdefense_async.cli.repairs import agree
-    from bestdefense_async.cli.triggering import Triggering
+    from bestdefense_async.cli.jobs.remediation import Triggering, agree
 
     triggering = Triggering(_asked(asked_of, report_id, words), words["form"])
 
@@ -127,8 +127,8 @@ def _asked(asked_of: Connection, report_id: str | None, words: dict[str, Any]) -
         ConfigError: It is not said in exactly one way, or the run is of another host.
         JournalError: There is no such run, or it cannot be read.
     """
-    from bestdefense_async.cli.repairs import Asked, asked_by
-    from bestdefense_async.orchestration.repairs import Repair
+    from bestdefense_async.cli.jobs.remediation import Asked, asked_by
+    from bestdefense_async.runs.remediation import Repair
 
     finding_id, weakness, name = words["finding_id"], words["weakness"], words["run"]
     if name is None:
@@ -138,7 +138,7 @@ def _asked(asked_of: Connection, report_id: str | None, words: dict[str, Any]) -
         return Asked(repairs=(repair,), unnamed=0)
     if (report_id, finding_id, weakness) != (None, None, None):
         raise ConfigError("--from RUN has its own reports and findings: give nothing beside it.")
-    from bestdefense_async.cli.run_source import load_run
+    from bestdefense_async.cli.jobs.judging import load_run
 
     run = load_run(name)
     here = asked_of.host

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from bestdefense_async.cli import streams
-from bestdefense_async.cli.connection import ApiCommand
-from bestdefense_async.cli.verdict_options import rendered
+from bestdefense_async.cli.options.connection import ApiCommand
+from bestdefense_async.cli.options.verdict import rendered
+from bestdefense_async.cli.terminal import streams
 
 
 @click.command("report", cls=ApiCommand)
@@ -29,9 +29,8 @@ def command(run_name: str, **words: Any) -> int:  # noqa: ANN401  # options by n
       bestdefense report last -o report.html -o report.md
       bestdefense report today.json --compare last-week.json --format md
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.judging import Judging
-    from bestdefense_async.cli.results import Results
-    from bestdefense_async.cli.run_source import load_run
+    from bestdefense_async.cli.jobs.judging import Judging, load_run
+    from bestdefense_async.cli.jobs.results import Results
 
     streams.require_stdout()
     judging = Judging.from_words(words, gate=True)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.calling import call
-from bestdefense_async.cli.connection import ApiCommand, connected
-from bestdefense_async.cli.findings import MIN_SEVERITY, emit_findings
-from bestdefense_async.cli.records import FORMAT, emit, iso
+from bestdefense_async.cli.jobs.calling import MIN_SEVERITY, call, emit_findings
+from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.connection import ApiCommand, connected
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
 from bestdefense_async.errors import ProvisionalRoute
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def show(report_id: str, form: str) -> int:
 @FORMAT
 def wait(report_id: str, timeout: float | None, form: str) -> int:
     """Wait until a report is complete; exit 3 when it is not in time."""
-    from bestdefense_async.cli.waiting import wait_for
+    from bestdefense_async.cli.jobs.calling import wait_for
 
     streams.require_stdout()
     return call(

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.connection import ApiCommand, connected, connection
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.records import FORMAT, emit
+from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.tables import FORMAT, emit
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bestdefense_async.cli.running import Interruption
-    from bestdefense_async.orchestration import Outcome, RunInfo, SqliteJournal
+    from bestdefense_async.cli.terminal.signals import Interruption
+    from bestdefense_async.runs import Outcome, RunInfo, SqliteJournal
 
 
 @click.group("runs")
@@ -32,7 +33,7 @@ def command() -> None:
 @FORMAT
 def list_runs(form: str) -> int:
     """List the runs on this machine, the newest first."""
-    from bestdefense_async.cli.recording import run_store
+    from bestdefense_async.cli.jobs.recording import run_store
 
     streams.require_stdout()
     emit("runs", [_info_record(info) for info in run_store().list()], form)
@@ -44,8 +45,8 @@ def list_runs(form: str) -> int:
 @FORMAT
 def show_run(name: str, form: str) -> int:
     """Show how each target of a run ended, or where it stands."""
-    from bestdefense_async.cli.recording import ResumedRun
-    from bestdefense_async.output.text import counted, moment
+    from bestdefense_async.cli.jobs.recording import ResumedRun
+    from bestdefense_async.report.text import counted, moment
 
     streams.require_stdout()
     run = ResumedRun.find(name)
@@ -69,7 +70,7 @@ def prune_runs(keep: int | None, older_than: float | None, form: str, *, incompl
     Runs that another process holds are never deleted, and those that could be resumed only with
     --incomplete.
     """
-    from bestdefense_async.cli.recording import run_store
+    from bestdefense_async.cli.jobs.recording import run_store
 
     streams.require_stdout()
     if keep is None and older_than is None:
@@ -99,15 +100,15 @@ def reconcile_run(name: str, gone: tuple[str, ...], form: str) -> int:
     A report of the same site and time that nothing else explains is taken for the lost one, and is
     followed when the run is resumed. Exit 3 when something stays unknown.
     """
-    from bestdefense_async.cli.running import run_async
+    from bestdefense_async.cli.terminal.signals import run_async
 
     streams.require_stdout()
     asked = connection()
     asked.check()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.recording import ResumedRun
-        from bestdefense_async.orchestration.reconcile import reconcile
+        from bestdefense_async.cli.jobs.recording import ResumedRun
+        from bestdefense_async.runs.store.reconcile import reconcile
 
         run = ResumedRun.find(name)
         async with asked.client() as bd, await run.journal(asked, bd) as journal:
@@ -151,7 +152,7 @@ async def _forget(journal: SqliteJournal, targets: Sequence[str]) -> None:
 
 
 def _info_record(info: RunInfo) -> dict[str, Any]:
-    from bestdefense_async.output.text import moment
+    from bestdefense_async.report.text import moment
 
     counts = {word: info.counts.get(word, 0) for word in ("done", "failed", "unknown")}
     return {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bestdefense_async.cli import params, streams
+from bestdefense_async.cli.options import params
+from bestdefense_async.cli.terminal import streams
 from bestdefense_async.errors import ConfigError
 
 _SCENARIOS = ("clean", "mixed", "outage", "throttled", "slow", "hostile", "drift")

@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.connection import (
+from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.connection import (
     ApiCommand,
     Connection,
     connected,
     connection,
     verbosity,
 )
-from bestdefense_async.cli.running import Interruption, run_async
-from bestdefense_async.cli.verdict_options import judged
+from bestdefense_async.cli.options.verdict import judged
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.signals import Interruption, run_async
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.output.text import counted
+from bestdefense_async.report.text import counted
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.bulk import Manner
-    from bestdefense_async.cli.judging import Judging
-    from bestdefense_async.cli.recording import NewRun, ResumedRun
+    from bestdefense_async.cli.jobs.bulk import Manner
+    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.cli.jobs.recording import NewRun, ResumedRun
     from bestdefense_async.models import ScanOptions
 
 
@@ -71,7 +72,7 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
       bestdefense scan -l hosts.txt -o report.html -o run.jsonl
       bestdefense scan --resume last
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.judging import Judging
+    from bestdefense_async.cli.jobs.judging import Judging
 
     streams.require_stdout()
     asked = connection()
@@ -83,10 +84,10 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
         run = _resumed_run(targets, listing, words)
     manner = _manner(asked, run.options, words)
     if words["dry_run"]:
-        from bestdefense_async.cli.dry_run import dry_run
+        from bestdefense_async.cli.jobs.planning import dry_run
 
         return dry_run(asked, run, manner, words["form"])
-    from bestdefense_async.cli.planning import plan_of, said
+    from bestdefense_async.cli.jobs.planning import plan_of, said
 
     plan = plan_of(run, manner)
     plan.check(run_timeout=manner.run_timeout, scan_timeout=manner.scan_timeout)
@@ -95,8 +96,8 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
 
 
 def _new_run(targets: tuple[str, ...], listing: str | None, words: dict[str, Any]) -> NewRun:
-    from bestdefense_async.cli.recording import NewRun
-    from bestdefense_async.cli.target_args import collect
+    from bestdefense_async.cli.jobs.recording import NewRun
+    from bestdefense_async.cli.options.targets import collect
     from bestdefense_async.models import ScanOptions
 
     options = ScanOptions(types=words["types"], intensity=words["intensity"], mode=words["mode"])
@@ -120,7 +121,7 @@ def _resumed_run(
         ConfigError: Something is asked for that the run has decided.
         JournalError: There is no such run, or it cannot be read.
     """
-    from bestdefense_async.cli.recording import ResumedRun
+    from bestdefense_async.cli.jobs.recording import ResumedRun
 
     context = click.get_current_context()
     given = [
@@ -139,9 +140,9 @@ def _resumed_run(
 
 
 def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> Manner:
-    from bestdefense_async.cli.bulk import Manner
-    from bestdefense_async.cli.planning import earlier_scans
-    from bestdefense_async.cli.waiting import poll_policy
+    from bestdefense_async.cli.jobs.bulk import Manner
+    from bestdefense_async.cli.jobs.calling import poll_policy
+    from bestdefense_async.cli.jobs.planning import earlier_scans
 
     samples = earlier_scans(asked, options)
     return Manner(
@@ -158,11 +159,11 @@ def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> M
 def _scan(
     asked: Connection, run: NewRun | ResumedRun, manner: Manner, judging: Judging, *, plan: str
 ) -> int:
-    from bestdefense_async.cli.results import Results
+    from bestdefense_async.cli.jobs.results import Results
 
     async def work(interruption: Interruption) -> int:
-        from bestdefense_async.cli.bulk import Bulk
-        from bestdefense_async.cli.throttling import Throttling
+        from bestdefense_async.cli.jobs.bulk import Bulk
+        from bestdefense_async.cli.terminal.tally import Throttling
 
         throttling = Throttling()
         with Results(judging) as results:

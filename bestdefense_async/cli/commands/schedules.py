@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bestdefense_async.cli import params, streams
-from bestdefense_async.cli.calling import call, site_named
-from bestdefense_async.cli.connection import ApiCommand, connected
-from bestdefense_async.cli.records import FORMAT, emit, iso
+from bestdefense_async.cli.jobs.calling import call, site_named
+from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.connection import ApiCommand, connected
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bestdefense_async.cli import streams
-from bestdefense_async.cli.calling import call, site_named
-from bestdefense_async.cli.connection import ApiCommand, connected
-from bestdefense_async.cli.records import FORMAT, emit
+from bestdefense_async.cli.jobs.calling import call, site_named
+from bestdefense_async.cli.options.connection import ApiCommand, connected
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bestdefense_async.cli import streams
-from bestdefense_async.cli.connection import ApiCommand, Connection, connected, connection
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.records import FORMAT, emit
-from bestdefense_async.cli.running import Interruption, run_async
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected, connection
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bestdefense_async.specification.comparing import Comparison
-    from bestdefense_async.specification.model import Specification
-    from bestdefense_async.specification.proposing import Proposal
+    from bestdefense_async.openapi.adopt import Proposal
+    from bestdefense_async.openapi.compare import Comparison
+    from bestdefense_async.openapi.model import Specification
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -53,9 +53,9 @@ def show(source: str | None, form: str) -> int:
     asked = connection()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli import bindings_file
-        from bestdefense_async.specification.comparing import compare
-        from bestdefense_async.specification.proposing import propose
+        from bestdefense_async.cli.options import bindings as bindings_file
+        from bestdefense_async.openapi.adopt import propose
+        from bestdefense_async.openapi.compare import compare
 
         found, place = await _read(asked, source)
         _say_what(found, place)
@@ -82,8 +82,8 @@ def check(source: str | None, form: str) -> int:
     asked = connection()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli import bindings_file
-        from bestdefense_async.specification.comparing import Standing, compare
+        from bestdefense_async.cli.options import bindings as bindings_file
+        from bestdefense_async.openapi.compare import Standing, compare
 
         found, place = await _read(asked, source)
         rows = compare(found, bindings_file.load(asked.host))
@@ -121,7 +121,7 @@ def adopt(source: str | None, yes: bool, named: tuple[str, ...], form: str) -> i
     asked = connection()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.adopting import Adoption
+        from bestdefense_async.cli.jobs.adoption import Adoption
 
         found, place = await _read(asked, source)
         adoption = Adoption(found, place=place, base_url=asked.host, named=named)
@@ -134,10 +134,10 @@ def adopt(source: str | None, yes: bool, named: tuple[str, ...], form: str) -> i
 
 async def _read(asked: Connection, source: str | None) -> tuple[Specification, str]:
     """Return the specification and the place it was found at."""
-    from bestdefense_async.cli.specification_source import load
+    from bestdefense_async.cli.jobs.specification import load
     from bestdefense_async.config import base_url_from
-    from bestdefense_async.specification.document import SpecificationError
-    from bestdefense_async.specification.reading import read_specification
+    from bestdefense_async.openapi.document import SpecificationError
+    from bestdefense_async.openapi.read import read_specification
 
     prefix = base_url_from(asked.base_url).prefix
     loaded = await load(asked, source)
@@ -168,7 +168,7 @@ def _say_remarks(found: Specification) -> None:
 
 def _shown(row: Comparison, proposal: Proposal | None) -> dict[str, Any]:
     """Return one operation as a record: where it stands for us, and on the host."""
-    from bestdefense_async.specification.comparing import Standing
+    from bestdefense_async.openapi.compare import Standing
 
     best = None if proposal is None else proposal.best
     there = row.place if row.is_there else None

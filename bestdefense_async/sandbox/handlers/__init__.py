@@ -15,7 +15,7 @@ from bestdefense_async.sandbox.handlers import (
     schedules,
 )
 from bestdefense_async.sandbox.replies import Reply, Stream
-from bestdefense_async.sandbox.world import Call, World
+from bestdefense_async.sandbox.world.world import Call, World
 
 Handler = Callable[[World, Call], Reply | Stream | Awaitable[Reply | Stream]]
 

@@ -10,9 +10,9 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from bestdefense_async.sandbox.agents import VERSION, AgentFile
 from bestdefense_async.sandbox.replies import Reply, Stream, failure, success
-from bestdefense_async.sandbox.world import Call, World, absent
+from bestdefense_async.sandbox.world.agents import VERSION, AgentFile
+from bestdefense_async.sandbox.world.world import Call, World, absent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from bestdefense_async.sandbox import options
+from bestdefense_async.sandbox.handlers import reading
 from bestdefense_async.sandbox.replies import Reply, success
-from bestdefense_async.sandbox.world import Call, World, refuse
+from bestdefense_async.sandbox.world.world import Call, World, refuse
 
 _Control = Callable[[World, Call], Reply]
 
@@ -50,8 +50,8 @@ def read_ledger(world: World, _: Call) -> Reply:
 
 def set_fault(world: World, call: Call) -> Reply:
     """Set a fault: `operation` and the fields of `FaultPlan`."""
-    words: dict[str, Any] = options.read_json(call.body)
-    operation = options.text(words, "operation")
+    words: dict[str, Any] = reading.read_json(call.body)
+    operation = reading.text(words, "operation")
     del words["operation"]
     world.plan_fault(operation, words)
     return success({"active": len(world.faults.active)})
@@ -65,30 +65,30 @@ def clear_faults(world: World, _: Call) -> Reply:
 
 def add_token(world: World, call: Call) -> Reply:
     """Make a token: `organization`, `permissions`, `expired`, `revoked`."""
-    words = options.read_json(call.body)
+    words = reading.read_json(call.body)
     token = world.issue(
-        organization=options.text(words, "organization") if "organization" in words else "main",
+        organization=reading.text(words, "organization") if "organization" in words else "main",
         permissions=words.get("permissions"),
-        expired=options.flag(words, "expired"),
-        revoked=options.flag(words, "revoked"),
+        expired=reading.flag(words, "expired"),
+        revoked=reading.flag(words, "revoked"),
     )
     return success({"token": token})
 
 
 def revoke_token(world: World, call: Call) -> Reply:
     """Refuse `token` from now on."""
-    world.tokens.revoke(options.text(options.read_json(call.body), "token"))
+    world.tokens.revoke(reading.text(reading.read_json(call.body), "token"))
     return success({})
 
 
 def script_site(world: World, call: Call) -> Reply:
     """Decide how the site's scans run: `duration` ("never" for no end), `visibleAfter` etc."""
-    words = options.read_json(call.body)
+    words = reading.read_json(call.body)
     duration = words.get("duration")
     world.fleet.find(call.key).script(
         duration=math.inf if duration == "never" else duration,
         visible_after=words.get("visibleAfter"),
-        backwards=options.flag(words, "backwards"),
+        backwards=reading.flag(words, "backwards"),
     )
     return success({})
 

@@ -1,4 +1,4 @@
-"""The specification and the page to try it on. Both are open: they hold no data."""
+"""The sandbox's own specification, and the page to try it on. Both are open: they hold no data."""
 
 from __future__ import annotations
 
@@ -7,15 +7,173 @@ import hashlib
 import re
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bestdefense_async.sandbox.openapi import document_bytes
-from bestdefense_async.sandbox.replies import HTML_TYPE, JSON_TYPE, Reply
+from bestdefense_async.sandbox.replies import HTML_TYPE, JSON_TYPE, Reply, encoded
+from bestdefense_async.sandbox.schemas import (
+    BARE,
+    COMPONENTS,
+    COUNT,
+    DATA,
+    REQUESTS,
+    TEXT,
+    UUID,
+    Schema,
+    ref,
+    shape,
+)
+from bestdefense_async.sandbox.world.routes import OPERATIONS, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bestdefense_async.sandbox.world import Call, World
+    from bestdefense_async.sandbox.world.world import Call, World
+
+
+_FAILURES = {
+    "400": "The request is invalid.",
+    "401": "The token is missing, unknown, expired or revoked.",
+    "403": "The organization lacks the permission, the plan or the credits.",
+    "404": "It does not exist, or belongs to another organization.",
+    "408": "The request body did not arrive in time.",
+    "413": "The request body is too large.",
+    "415": "The request body is compressed.",
+    "422": "The request is understood, and cannot be followed.",
+    "429": "Too many requests; Retry-After says when to come back.",
+    "503": "The sandbox holds as much as it can.",
+}
+
+_FURTHER = {
+    "reports.create": {"422", "503"},
+    "reports.list": {"400", "404"},
+    "registrations.create": {"404"},
+    "schedules.create": {"404", "503"},
+    "remediation.trigger": {"404", "503"},
+    "network.start": {"503"},
+}
+"""Failures that only these operations have."""
+
+_PARAMETERS: dict[str, Schema] = {
+    "site_id": {"type": "string", "pattern": UUID},
+    "report_id": {"type": "string", "pattern": UUID},
+    "security_id": {"type": "integer"},
+    "schedule_id": {"type": "string", "pattern": UUID},
+    "remediation_id": {"type": "string", "pattern": UUID},
+    "scan_id": {"type": "string", "pattern": UUID},
+    "filename": {"type": "string", "pattern": r"^[A-Za-z0-9_~.-]{1,128}$"},
+}
+
+
+def _success(operation: Operation) -> dict[str, Any]:
+    """Return the good answers of an operation by status."""
+    if operation.name == "reports.page":
+        return {"200": {"description": "A page for people.", "content": {"text/html": {}}}}
+    if operation.name == "agents.download":
+        content: dict[str, Any] = {"application/octet-stream": {}, "text/plain": {}}
+        return {
+            "200": {"description": "The file, or a checksum as text.", "content": content},
+            "206": {"description": "A part of it.", "content": {"application/octet-stream": {}}},
+            "416": _failure("The range lies beyond the end."),
+        }
+    schema = BARE.get(operation.name)
+    if schema is None:
+        schema = shape(
+            success={"const": True},
+            message=TEXT,
+            data=DATA[operation.name],
+            error={"type": "null"},
+        )
+    return {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}}
+
+
+def _failure(description: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": ref("Failure")}}
+    return {"description": description, "content": content}
+
+
+def _failures(operation: Operation) -> dict[str, Any]:
+    """Return the bad answers of an operation by status."""
+    if operation.name == "reports.page":
+        return {"404": {"description": _FAILURES["404"], "content": {"text/html": {}}}}
+    # Every operation that needs a token can be given a limit.
+    statuses = {"401", "429"} | _FURTHER.get(operation.name, set())
+    if operation.permission is not None:
+        statuses.add("403")
+    if operation.parameter is not None:
+        statuses.add("404")
+    if operation.method == "POST":
+        statuses |= {"400", "408", "413", "415"}
+    answers = {status: _failure(_FAILURES[status]) for status in sorted(statuses)}
+    answers["429"]["headers"] = {
+        "Retry-After": {"schema": {"type": ["string", "integer"]}},
+        "X-RateLimit-Retry-After": {"schema": COUNT},
+        "X-RateLimit-Limit": {"schema": COUNT},
+        "X-RateLimit-Remaining": {"schema": COUNT},
+    }
+    return answers
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "operationId": operation.name,
+        "tags": [operation.name.partition(".")[0]],
+        "summary": operation.name.replace(".", ": "),
+        "x-grade": operation.grade,
+        "responses": {**_success(operation), **_failures(operation)},
+        "security": [{"token": []}] if operation.needs_token else [],
+    }
+    if operation.permission is not None:
+        entry["description"] = f"Needs the permission '{operation.permission}'."
+    parameters = []
+    if operation.parameter is not None:
+        name = operation.parameter
+        parameters.append(
+            {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
+        )
+    if operation.name == "reports.list":
+        parameters += [
+            {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1}},
+            {"name": "after", "in": "query", "schema": TEXT},
+        ]
+    if parameters:
+        entry["parameters"] = parameters
+    body = REQUESTS.get(operation.name)
+    if body is not None:
+        content = {"application/json": {"schema": body}}
+        entry["requestBody"] = {"required": True, "content": content}
+    return entry
+
+
+def document() -> dict[str, Any]:
+    """Return the specification as plain data."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        entry = paths.setdefault(operation.template, {})
+        entry[operation.method.lower()] = _described(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "BestDefense API, as the sandbox plays it",
+            "version": "1",
+            "description": (
+                "Operations of grade 'documented' have the published paths and fields. Those of "
+                "grade 'described' are known in prose only: their paths and fields are the "
+                "sandbox's own."
+            ),
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": COMPONENTS,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+@cache
+def document_bytes() -> bytes:
+    """Return the specification as JSON; made once."""
+    return encoded(document())
 
 
 def show_document(_: World, __: Call) -> Reply:
@@ -32,7 +190,7 @@ def _hash_of(tag: str, html: str) -> str:
 
 @cache
 def _page() -> Reply:
-    html = (files("bestdefense_async.sandbox") / "docs.html").read_text(encoding="utf-8")
+    html = (files("bestdefense_async.sandbox.handlers") / "docs.html").read_text(encoding="utf-8")
     policy = "; ".join(
         (
             "default-src 'none'",

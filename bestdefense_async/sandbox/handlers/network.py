@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bestdefense_async.sandbox import options
-from bestdefense_async.sandbox.chance import identifier
-from bestdefense_async.sandbox.findings import network_findings_of
-from bestdefense_async.sandbox.records import NetworkScan
+from bestdefense_async.sandbox.handlers import reading
 from bestdefense_async.sandbox.replies import Reply, success, wrapped
-from bestdefense_async.sandbox.scans import MEDIANS
-from bestdefense_async.sandbox.world import Call, World, absent, refuse
+from bestdefense_async.sandbox.world.chance import identifier
+from bestdefense_async.sandbox.world.findings import network_findings_of
+from bestdefense_async.sandbox.world.records import NetworkScan
+from bestdefense_async.sandbox.world.scans import MEDIANS
+from bestdefense_async.sandbox.world.world import Call, World, absent, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,11 +21,11 @@ _TARGET = re.compile(r"[A-Za-z0-9._:/\[\]-]{1,255}")
 
 def start(world: World, call: Call) -> Reply:
     """Start a scan of `targets` (names, addresses, networks), through `jumpBox` if given."""
-    body = options.read_json(call.body)
-    targets = options.texts(body, "targets")
+    body = reading.read_json(call.body)
+    targets = reading.texts(body, "targets")
     if not all(_TARGET.fullmatch(target) for target in targets):
         refuse(400, "targets must be host names, addresses or networks.")
-    jump_box = None if body.get("jumpBox") is None else options.text(body, "jumpBox", most=255)
+    jump_box = None if body.get("jumpBox") is None else reading.text(body, "jumpBox", most=255)
     made = world.network_scans.made
     scan = NetworkScan(
         id=identifier("network", world.seed, made),
@@ -33,7 +33,7 @@ def start(world: World, call: Call) -> Reply:
         targets=targets,
         jump_box=jump_box,
         started=world.clock.now(),
-        duration=MEDIANS[options.intensity(body)] * (1 + len(targets) / 50),
+        duration=MEDIANS[reading.intensity(body)] * (1 + len(targets) / 50),
     )
     world.network_scans.put(scan)
     described = {"id": scan.id, "targets": list(scan.targets), "jumpBox": scan.jump_box}

@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from bestdefense_async.sandbox import options
-from bestdefense_async.sandbox.chance import bell, identifier
-from bestdefense_async.sandbox.findings import findings_of
-from bestdefense_async.sandbox.records import Remediation
+from bestdefense_async.sandbox.handlers import reading
 from bestdefense_async.sandbox.replies import Reply, success
-from bestdefense_async.sandbox.world import Call, World, absent, own_scan, refuse
+from bestdefense_async.sandbox.world.chance import bell, identifier
+from bestdefense_async.sandbox.world.findings import findings_of
+from bestdefense_async.sandbox.world.records import Remediation
+from bestdefense_async.sandbox.world.world import Call, World, absent, own_scan, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bestdefense_async.sandbox.clock import Clock
+    from bestdefense_async.sandbox.world.clock import Clock
 _REVIEW = 600.0
 """Median scan seconds of a review."""
 
@@ -41,12 +41,12 @@ def _described(item: Remediation, clock: Clock) -> dict[str, Any]:
 
 def trigger(world: World, call: Call) -> Reply:
     """Start the repair of one finding (`findingId`) or of a weakness type (`weakness`)."""
-    body = options.read_json(call.body)
-    scan = own_scan(world, call, world.scans.by_id.get(options.text(body, "reportId")))
+    body = reading.read_json(call.body)
+    scan = own_scan(world, call, world.scans.by_id.get(reading.text(body, "reportId")))
     single = body.get("findingId") is not None
     if single == (body.get("weakness") is not None):
         refuse(400, "Give either findingId or weakness.")
-    wanted = options.text(body, "findingId" if single else "weakness")
+    wanted = reading.text(body, "findingId" if single else "weakness")
     found = next(
         (
             finding

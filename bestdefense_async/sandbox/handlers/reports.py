@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from bestdefense_async.sandbox.replies import Reply, success
-from bestdefense_async.sandbox.world import Call, World, own_scan, refuse
+from bestdefense_async.sandbox.world.world import Call, World, own_scan, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bestdefense_async.sandbox.clock import Clock
-    from bestdefense_async.sandbox.scans import Scan
+    from bestdefense_async.sandbox.world.clock import Clock
+    from bestdefense_async.sandbox.world.scans import Scan
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 

@@ -10,9 +10,9 @@ from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING
 
-from bestdefense_async.sandbox import options
+from bestdefense_async.sandbox.handlers import reading
 from bestdefense_async.sandbox.replies import NOT_FOUND, Reply, encoded, page, success
-from bestdefense_async.sandbox.world import Call, World, absent, own_scan, own_site, refuse
+from bestdefense_async.sandbox.world.world import Call, World, absent, own_scan, own_site, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ def list_sites(world: World, call: Call) -> Reply:
 def create_report(world: World, call: Call) -> Reply:
     """Start a scan: the one answer whose fields stand at top level."""
     site = own_site(world, call, call.key)
-    wanted = options.scan_options(options.read_json(call.body))
+    wanted = reading.scan_options(reading.read_json(call.body))
     if not site.permitted:
         refuse(403, "Your organization is not permitted to create reports for this site.")
     if not site.verified:
@@ -90,18 +90,18 @@ def vortex_alerts(world: World, call: Call) -> Reply:
 
 def register_scan(world: World, call: Call) -> Reply:
     """Tie a scan to a pull request."""
-    body = options.read_json(call.body)
+    body = reading.read_json(call.body)
     for key in ("installationId", "repositoryFullName", "commitSha", "targetUrl", "failCheckOn"):
-        options.text(body, key)
+        reading.text(body, key)
     if body["repositoryFullName"].count("/") != 1:
         refuse(400, "repositoryFullName must be owner/name.")
-    options.texts(body, "scanTypes")
+    reading.texts(body, "scanTypes")
     for key, optional in (("pullRequestNumber", False), ("checkRunId", True)):
         value = body.get(key)
         if not (optional and value is None) and type(value) is not int:
             refuse(400, f"{key} must be a whole number.")
-    options.secret(body, "callbackSecret", "callbackSecret")
-    own_scan(world, call, world.scans.by_id.get(options.text(body, "reportId")))
+    reading.secret(body, "callbackSecret", "callbackSecret")
+    own_scan(world, call, world.scans.by_id.get(reading.text(body, "reportId")))
     return Reply(200, encoded({"success": True, "message": "Scan registered."}))
 
 

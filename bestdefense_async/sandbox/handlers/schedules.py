@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bestdefense_async.sandbox import options
-from bestdefense_async.sandbox.chance import identifier
-from bestdefense_async.sandbox.records import CADENCES, Schedule
+from bestdefense_async.sandbox.handlers import reading
 from bestdefense_async.sandbox.replies import Reply, success
-from bestdefense_async.sandbox.world import Call, World, absent, own_site, refuse
+from bestdefense_async.sandbox.world.chance import identifier
+from bestdefense_async.sandbox.world.records import CADENCES, Schedule
+from bestdefense_async.sandbox.world.world import Call, World, absent, own_site, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bestdefense_async.sandbox.clock import Clock
+    from bestdefense_async.sandbox.world.clock import Clock
 
 
 def _described(schedule: Schedule, clock: Clock) -> dict[str, Any]:
@@ -32,21 +32,21 @@ def _described(schedule: Schedule, clock: Clock) -> dict[str, Any]:
 
 def create_schedule(world: World, call: Call) -> Reply:
     """Keep a schedule; it only says when it would run, and starts no scans."""
-    body = options.read_json(call.body)
-    site = own_site(world, call, options.text(body, "siteId"))
+    body = reading.read_json(call.body)
+    site = own_site(world, call, reading.text(body, "siteId"))
     if world.plan == "starter":
         refuse(403, "Your plan does not include scheduled reports.")
-    cadence = options.text(body, "cadence")
+    cadence = reading.text(body, "cadence")
     if cadence not in CADENCES:
         refuse(400, f"cadence must be one of {', '.join(CADENCES)}.")
     now = world.clock.now()
     schedule = Schedule(
         id=identifier("schedule", world.seed, world.schedules.made),
         site=site,
-        types=options.texts(body, "types"),
-        intensity=options.intensity(body),
+        types=reading.texts(body, "types"),
+        intensity=reading.intensity(body),
         cadence=cadence,
-        test_users=options.texts(body, "testUsers") if body.get("testUsers") else (),
+        test_users=reading.texts(body, "testUsers") if body.get("testUsers") else (),
         created=now,
     )
     world.schedules.put(schedule)

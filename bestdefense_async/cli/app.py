@@ -1,0 +1,133 @@
+"""The command: from arguments to an exit code, whatever happens in between.
+
+click's own standalone mode turns Ctrl-C and crashes into 1, which is our "gate failed"; so it is
+off, and this is the one place that maps.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bestdefense_async._version import __version__
+from bestdefense_async.cli import exits
+from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.terminal import streams
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+_COMMANDS: Mapping[str, str] = {
+    "scan": "scan",
+    "gate": "gate",
+    "report": "report",
+    "runs": "runs",
+    "sites": "sites",
+    "reports": "reports",
+    "schedules": "schedules",
+    "remediation": "remediation",
+    "network": "network",
+    "agent": "agent",
+    "sandbox": "sandbox",
+    "demo": "demo",
+    "auth": "auth",
+    "spec": "spec",
+    "completion": "completion",
+}
+"""Name of each command, and the module of `commands` that holds it under the name `command`."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used, in the order of the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the names of all commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return a command, None when there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"bestdefense_async.cli.commands.{_COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings=CONTEXT, no_args_is_help=True)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def root() -> None:
+    """Scan many sites with BestDefense, wait for the results, and judge them.
+
+    \b
+    First steps:
+      bestdefense demo                        try it all, nothing to configure
+      export BD_API_TOKEN=...                 a token from the app, under API access
+      bestdefense scan www.example.com        scan one site
+      bestdefense scan -l hosts.txt           scan all sites of a list
+
+    \b
+    Exit codes: 0 all clear, 1 gate failed, 2 usage or configuration, 3 incomplete,
+    4 token missing or refused, 130 interrupted, 70 a bug of this program.
+    """  # noqa: D301  # \b is click's mark for text it must not fill
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command and return its exit code; never raises."""
+    streams.prepare()
+    try:
+        code = root.main(args=arguments, prog_name="bestdefense", standalone_mode=False)
+        if sys.stdout is not None:
+            streams.put("")
+    except streams.ReaderGone:
+        return Exit.NO_READER
+    except click.exceptions.NoArgsIsHelpError as error:
+        streams.say_block(error.format_message())
+        return Exit.USAGE
+    except click.ClickException as error:
+        return _say_usage(error)
+    except (click.Abort, KeyboardInterrupt):
+        streams.say("bestdefense: interrupted")
+        return Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # the last resort is here
+        return _say_error(error)
+    return code if isinstance(code, int) else Exit.OK
+
+
+def _say_usage(error: click.ClickException) -> int:
+    context = getattr(error, "ctx", None)
+    hint = "" if context is None else f" Try '{context.command_path} --help'."
+    streams.say(f"bestdefense: {error.format_message().rstrip('.')}.{hint}")
+    return Exit.USAGE
+
+
+def _say_error(error: Exception) -> int:
+    code = exits.code_for(error)
+    if code != Exit.BUG:
+        streams.say(f"bestdefense: {exits.sentence_for(error)}")
+        return code
+    where = _store_traceback(error)
+    streams.say(
+        f"bestdefense: this is a bug in bestdefense-async ({exits.sentence_for(error)})."
+        + (f" Details are in {where}; please report them." if where else "")
+    )
+    return code
+
+
+def _store_traceback(error: Exception) -> str | None:
+    """Write the traceback to a private file and return its path, None when that fails."""
+    try:
+        handle, path = tempfile.mkstemp(prefix="bestdefense-bug-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(traceback.format_exception(error))
+    except OSError:
+        return None
+    return path

@@ -1,0 +1,115 @@
+"""What most commands are: one question to the API, waited for if need be, and its answer shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+import click
+
+from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.connection import connection
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.tables import emit
+from bestdefense_async.core.polling import PollPolicy, learn
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from bestdefense_async.cli.options.connection import Connection
+    from bestdefense_async.client import BestDefense
+    from bestdefense_async.models import Alerts, Progress, Site
+
+
+T = TypeVar("T")
+
+
+def call(ask: Callable[[BestDefense], Awaitable[T]], show: Callable[[T], object]) -> int:
+    """Ask with the client of the current command, close it, show the answer, and return 0.
+
+    A signal ends it with 130. Raises what `ask` and `show` raise.
+    """
+    client = connection().client
+
+    async def work(_: Interruption) -> int:
+        async with client() as bd:
+            answer = await ask(bd)
+        show(answer)
+        return Exit.OK
+
+    return run_async(work)
+
+
+async def site_named(bd: BestDefense, text: str) -> Site:
+    """Return the site of that id, else of that host name.
+
+    Raises:
+        BestDefenseError: There is none, or the sites cannot be listed.
+    """
+    by_id = [one for one in await bd.sites.list() if one.id == text]
+    return by_id[0] if by_id else await bd.sites.find(text)
+
+
+SANDBOX_SPEED: Final = 60.0
+"""Scan seconds that pass in a second in the sandbox, unless it is told otherwise."""
+
+
+def poll_policy(asked: Connection, samples: Sequence[tuple[float, bool]] = ()) -> PollPolicy:
+    """Return the usual policy, or one for the sandbox, where scans take seconds.
+
+    `samples` are the durations of earlier scans of the kind: with enough of them it is learned when
+    to ask. The sandbox is too fast for that.
+    """
+    if asked.is_sandbox:
+        return PollPolicy(speed=SANDBOX_SPEED)
+    return PollPolicy(learned=learn(samples))
+
+
+class Waiter(Protocol):
+    """Waits for something of the API: the client's reports or network scans."""
+
+    async def wait(
+        self, key: str, /, *, timeout: float | None, policy: PollPolicy | None
+    ) -> Progress:
+        """Return its progress once it is complete."""
+
+
+async def wait_for(waiter: Waiter, what: str, key: str, *, timeout: float | None) -> Progress:
+    """Say what the current command waits for, and wait. Raises what the waiter raises."""
+    streams.say(f"waiting for {what}, Ctrl-C stops waiting, not the scan")
+    return await waiter.wait(key, timeout=timeout, policy=poll_policy(connection()))
+
+
+MIN_SEVERITY: Final = click.option(
+    "--min-severity",
+    type=click.Choice(params.SEVERITY_WORDS),
+    default="informational",
+    show_default=True,
+    help="Least severity to list; unknown ones are always listed.",
+)
+
+
+def emit_findings(what: str, found: Alerts, min_severity: str, form: str) -> None:
+    """Write findings to stdout, the worst first, and their counts to stderr."""
+    from bestdefense_async.models import Severity
+
+    least = Severity(min_severity).rank
+    shown = [finding for finding in found.findings if finding.severity.rank >= least]
+    shown.sort(key=lambda finding: -finding.severity.rank)
+    records = [
+        {
+            "severity": str(finding.severity),
+            "title": finding.title,
+            "url": finding.url,
+            "cwe": finding.cwe,
+            "weakness": finding.weakness,
+            "id": finding.id,
+        }
+        for finding in shown
+    ]
+    columns = ("severity", "title", "url", "cwe", "id")
+    emit("alerts", records, form, columns=columns)
+    counts = {word: count for word, count in found.risk.as_dict().items() if count}
+    said = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing found"
+    streams.say(f"{what}: {said}")

@@ -1,0 +1,212 @@
+"""Which remediations a run asks for, what they cost, and what became of each."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from attrs import define, field, frozen
+
+from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.tables import emit
+from bestdefense_async.errors import AuthError, ConfigError, PermissionDenied, RunStopped
+from bestdefense_async.models import Severity
+from bestdefense_async.report.text import counted, joined
+from bestdefense_async.runs.remediation import Repair, Repaired, RepairRun, Word, without_existing
+
+if TYPE_CHECKING:
+    from bestdefense_async.cli.terminal.signals import Interruption
+    from bestdefense_async.client import BestDefense
+    from bestdefense_async.models import Finding
+    from bestdefense_async.report.run import Run
+
+
+@frozen(kw_only=True)
+class Asked:
+    """What a run asks to be repaired."""
+
+    repairs: tuple[Repair, ...]
+    """The worst first, so that it is the least that goes without when credits run out."""
+    unnamed: int
+    """Findings that cannot be triggered: only counted, or without an id."""
+
+
+def asked_by(run: Run, *, min_severity: str, per: str) -> Asked:
+    """Return the repairs for the findings of a run at or above a severity, unknown ones too.
+
+    Args:
+        run: A saved run.
+        min_severity: The least severity.
+        per: `finding`, or `weakness` for one repair of all its findings in a report.
+    """
+    least = Severity(min_severity).rank
+    gathered: dict[tuple[str, str], list[Finding]] = {}
+    targets: dict[str, str] = {}
+    unnamed = 0
+    for row in run.rows:
+        wanted = [finding for finding in row.findings if finding.severity.rank >= least]
+        counts = row.counts().items()
+        unnamed += sum(count for severity, count in counts if severity.rank >= least) - len(wanted)
+        for finding in wanted:
+            name = finding.id if per == "finding" else finding.weakness
+            if row.report_id is None or name is None:
+                unnamed += 1
+            else:
+                gathered.setdefault((row.report_id, name), []).append(finding)
+                targets[row.report_id] = row.target
+    repairs = [
+        _repair(report_id, found, targets[report_id], is_group=per != "finding")
+        for (report_id, _), found in gathered.items()
+    ]
+    repairs.sort(key=lambda each: -1 if each.severity is None else -each.severity.rank)
+    return Asked(repairs=tuple(repairs), unnamed=unnamed)
+
+
+def _repair(report_id: str, found: list[Finding], target: str, *, is_group: bool) -> Repair:
+    worst = max(found, key=lambda finding: finding.severity.rank)
+    ids = [finding.id for finding in found if finding.id is not None]
+    return Repair(
+        report_id=report_id,
+        finding_id=None if is_group else worst.id,
+        weakness=worst.weakness,
+        covers=tuple(ids) if is_group and len(ids) == len(found) else (),
+        severity=worst.severity,
+        target=target,
+    )
+
+
+def cost_of(count: int, credits_remaining: int | None) -> str:
+    """Say what triggering costs."""
+    left = "" if credits_remaining is None else f"; credits left: {credits_remaining}"
+    return f"{counted(count, 'remediation')} would be triggered, a credit each{left}"
+
+
+def agree(count: int, credits_remaining: int | None, *, is_agreed: bool) -> None:
+    """Ask before credits are spent; not when there are none to spend.
+
+    Raises:
+        ConfigError: Nobody can be asked.
+        click.Abort: The answer is no.
+    """
+    if is_agreed or not count or credits_remaining == 0:
+        return
+    cost = cost_of(count, credits_remaining)
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigError(f"{cost}: add -y to agree.")
+    click.confirm(f"{cost}. Trigger them?", abort=True, err=True)
+
+
+def record_of(ended: Repaired, word: str | None = None) -> dict[str, Any]:
+    """Return what became of a repair as it stands in outputs."""
+    repair, remediation, error = ended.repair, ended.remediation, ended.error
+    return {
+        "outcome": str(ended.word) if word is None else word,
+        "severity": None if repair.severity is None else str(repair.severity),
+        "target": repair.target or None,
+        "weakness": repair.weakness,
+        "report_id": repair.report_id,
+        "finding_id": repair.finding_id,
+        "remediation_id": None if remediation is None else remediation.id,
+        "stage": None
+        if remediation is None or remediation.stage is None
+        else str(remediation.stage),
+        "pull_request_url": None if remediation is None else remediation.pull_request_url,
+        "error": None if error is None else {"kind": error.kind, "message": str(error)},
+    }
+
+
+_COLUMNS: Final = ("outcome", "severity", "target", "weakness", "finding_id", "pull_request_url")
+_SAID: Final = {
+    Word.TRIGGERED: "triggered",
+    Word.EXISTS: "triggered before",
+    Word.REFUSED: "refused",
+    Word.UNKNOWN: "unknown",
+    Word.NOT_TRIGGERED: "not triggered",
+}
+
+
+@define
+class Triggering:
+    """One use of the command: look, perhaps ask, trigger, tell."""
+
+    asked: Asked
+    form: str
+    missing: tuple[Repair, ...] = ()
+    """What is still to be triggered, known once `look` has looked."""
+    credits_remaining: int | None = None
+    _results: list[Repaired] = field(factory=list)
+
+    async def look(self, bd: BestDefense) -> None:
+        """Find out what has a remediation already, and how many credits are left."""
+        listed = await bd.remediation.list()
+        self.credits_remaining = listed.credits_remaining
+        self.missing, before = without_existing(self.asked.repairs, listed.remediations)
+        self._results.extend(before)
+
+    def tell_plan(self) -> None:
+        """Write what would be triggered, and what it would cost."""
+        new = (Repaired(repair=each, word=Word.NOT_TRIGGERED) for each in self.missing)
+        records = [record_of(each) for each in self._results]
+        records += [record_of(each, "would_trigger") for each in new]
+        emit("remediations", records, self.form, columns=_COLUMNS)
+        streams.say(cost_of(len(self.missing), self.credits_remaining))
+        _say_unnamed(self.asked.unnamed)
+
+    async def trigger(self, bd: BestDefense, interruption: Interruption) -> int:
+        """Trigger what is missing, tell how each ended, and return the exit code.
+
+        A signal lets those under way end, and sends no further one.
+        """
+        run = RepairRun(bd.remediation, credits_remaining=self.credits_remaining)
+        if self.missing:
+            streams.say(f"triggering {counted(len(self.missing), 'remediation')}")
+        interruption.is_handled = True
+        watch = asyncio.ensure_future(_stop_when_asked(run, interruption))
+        try:
+            await run.run(self.missing, self._results.append)
+        finally:
+            watch.cancel()
+        records = [record_of(each) for each in self._results]
+        emit("remediations", records, self.form, columns=_COLUMNS)
+        _say_ends(self._results, run.credits_remaining)
+        _say_unnamed(self.asked.unnamed)
+        if interruption.count:
+            return Exit.INTERRUPTED
+        return _code(self._results, self.asked.unnamed)
+
+
+async def _stop_when_asked(run: RepairRun, interruption: Interruption) -> None:
+    await interruption.requested.wait()
+    streams.say("stopping: what was sent is waited for, Ctrl-C again leaves at once")
+    run.stop(RunStopped("Interrupted before it was sent."))
+
+
+def _code(results: list[Repaired], unnamed: int) -> Exit:
+    if any(isinstance(each.error, AuthError | PermissionDenied) for each in results):
+        return Exit.TOKEN
+    is_complete = not unnamed and all(
+        each.word in {Word.TRIGGERED, Word.EXISTS} for each in results
+    )
+    return Exit.OK if is_complete else Exit.INCOMPLETE
+
+
+def _say_ends(results: list[Repaired], credits_remaining: int | None) -> None:
+    counts = Counter(each.word for each in results)
+    said = joined([f"{counts[word]} {_SAID[word]}" for word in Word if counts[word]])
+    left = "" if credits_remaining is None else f"; credits left: {credits_remaining}"
+    streams.say(f"remediations: {said or 'nothing to trigger'}{left}")
+    reasons = Counter(str(each.error) for each in results if each.error is not None)
+    for reason, count in reasons.most_common(5):
+        streams.say(f"{count} x {reason}")
+
+
+def _say_unnamed(unnamed: int) -> None:
+    if unnamed:
+        verb = "has" if unnamed == 1 else "have"
+        streams.say(
+            f"{counted(unnamed, 'finding')} {verb} no name in the run and cannot be triggered"
+        )

@@ -1,0 +1,363 @@
+"""Where a run ends up: stdout, files, the verdict on stderr, and the exit code.
+
+`run_table`: a run as a table for people: one line per target, the worst first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TextIO, cast
+
+from bestdefense_async.cli.exits import Exit, Unwritable
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.tables import table
+from bestdefense_async.errors import ConfigError
+from bestdefense_async.models import SEVERITIES, Severity
+from bestdefense_async.report.formats.github import annotation_lines, append_summary
+from bestdefense_async.report.formats.jsonl import EventLog
+from bestdefense_async.report.gate.identity import compare
+from bestdefense_async.report.gate.verdict import exit_code, waiver_line
+from bestdefense_async.report.summary import worst_first
+from bestdefense_async.report.text import counted, visible
+from bestdefense_async.report.writer import renderer, write_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.report.run import Row, Run
+    from bestdefense_async.runs import Event
+
+
+_HEADINGS = {Severity.INFORMATIONAL: "info"}
+
+
+def run_table(run: Run, verdict: Verdict, *, min_severity: str, older: Run | None = None) -> str:
+    """Return the table; severities below `min_severity` have no column, unknown ones share one.
+
+    A target without a verdict has no numbers: nothing found and nothing known look different.
+    What is waived, known from a baseline, or changed since an older run is counted beside.
+    """
+    least = Severity(min_severity).rank
+    shown = [severity for severity in SEVERITIES if severity.rank >= least]
+    has_other = any(not word.is_known for row in run.rows for word in row.counts())
+    places = {id(row): place for place, row in enumerate(run.rows)}
+    excused = {"waived": verdict.waived, "known": verdict.known}
+    records = []
+    for row in worst_first(run.rows):
+        marks = Counter(mark.word for _, mark in verdict.marked(places[id(row)], row))
+        beside = {word: marks[word] for word, number in excused.items() if number}
+        record = _record(row, shown, has_other=has_other)
+        records.append(record | beside | {"report_id": row.report_id})
+    changes = "" if older is None else "\n" + _changes_table(run, older, least=least)
+    return table(records) + changes
+
+
+def _record(row: Row, shown: list[Severity], *, has_other: bool) -> dict[str, object]:
+    counts = row.counts() if row.has_verdict else None
+    record: dict[str, object] = {
+        "target": row.target,
+        "outcome": row.outcome.replace("_", " "),
+    }
+    if has_other:
+        unknown = [count for word, count in (counts or {}).items() if not word.is_known]
+        record["other"] = None if counts is None else sum(unknown)
+    for severity in shown:
+        name = _HEADINGS.get(severity, str(severity))
+        record[name] = None if counts is None else counts.get(severity, 0)
+    return record
+
+
+def _changes_table(run: Run, older: Run, *, least: int) -> str:
+    """Return how many findings changed by severity, and which, new ones first."""
+    changes = compare(run, older)
+    counters = {"fixed": changes.fixed, "new": changes.new, "unchanged": changes.unchanged}
+    seen = {word for counter in counters.values() for word in counter}
+    words = sorted({*SEVERITIES, *seen}, key=lambda word: (-word.rank, word))
+    counts = [
+        {"severity": word} | {name: counter[word] for name, counter in counters.items()}
+        for word in words
+        if word.rank >= least
+    ]
+    found = {"new": changes.new_findings, "fixed": changes.fixed_findings}
+    listed = [
+        {
+            "change": name,
+            "severity": finding.severity,
+            "target": row.target,
+            "title": finding.title or finding.weakness,
+        }
+        for name, pairs in found.items()
+        for row, finding in sorted(pairs, key=lambda pair: -pair[1].severity.rank)
+        if finding.severity.rank >= least
+    ]
+    return "\n".join(table(records) for records in (counts, listed) if records)
+
+
+_SHOWN: Final = 5
+"""Targets without a verdict that are named; the rest is counted."""
+
+_TARGET_ERRORS: Final = frozenset({"TargetError", "UnknownSite"})
+
+
+class _Stdout:
+    """stdout as a stream that says clearly why it takes no more."""
+
+    def write(self, text: str) -> int:
+        """Write at once."""
+        streams.put(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: `write` has flushed."""
+
+
+class Results:
+    """Writes a run as it happens and when it has ended. Use it as a context manager."""
+
+    def __init__(self, judging: Judging, *, is_live: bool = True) -> None:
+        """Write nothing yet; `is_live` says that events will be heard before the run has ended."""
+        self._judging = judging
+        self._is_live = is_live
+        self._logs: list[EventLog] = []
+        self._files = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Make sure that everything asked for can be written, before anything is sent.
+
+        Raises:
+            ConfigError: A file cannot be written, or nobody knows its format.
+            Unwritable: stdout is closed.
+        """
+        if self._judging.form is not None:
+            streams.require_stdout()
+        paths = [Path(name) for name in self._judging.files]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise ConfigError(f"{str(path)!r} is given twice.")
+            _require_place(path)
+        if not self._is_live:
+            return self
+        if self._judging.form == "jsonl":
+            self._logs.append(_log(cast("TextIO", _Stdout())))
+        for path in paths:
+            if _is_log(path):
+                self._logs.append(_log(self._files.enter_context(_opened(path))))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(OSError):
+            self._files.close()
+
+    def begin(self, run: Run) -> None:
+        """Write the head of what is written as it happens."""
+        for log in self._logs:
+            with _named_errors():
+                log.run_started(run)
+
+    def hear(self, event: Event) -> None:
+        """Write an event.
+
+        Raises:
+            Unwritable: It cannot be written.
+            ReaderGone: The reader of stdout went away.
+        """
+        for log in self._logs:
+            with _named_errors():
+                log.write(event)
+
+    def conclude(
+        self,
+        run: Run,
+        *,
+        is_interrupted: bool = False,
+        resume: str | None = None,
+    ) -> int:
+        """Judge the run, write it everywhere, say the verdict and return the exit code.
+
+        Args:
+            run: The whole run.
+            is_interrupted: A signal ended the run.
+            resume: The name by which the run can be gone on with; None when it has no journal.
+
+        Raises:
+            ReaderGone: The reader of stdout went away.
+        """
+        verdict = self._judging.judge(run)
+        # stdout comes last: when its reader has gone, the files are there all the same.
+        unwritten = [
+            *self._write_files(run, verdict),
+            *self._write_step_summary(run, verdict),
+            *self._write_stdout(run, verdict),
+        ]
+        for problem in unwritten:
+            streams.say(f"bestdefense: {problem}")
+        _say_missing(run.rows)
+        _say_idle_waivers(verdict)
+        for line in annotation_lines(run, verdict) if self._judging.is_annotated else ():
+            streams.say(line)
+        ways = [] if resume is None else _ways_on(run.rows, resume)
+        if is_interrupted:
+            streams.say(verdict.sentence)
+            for line in (_farewell(run), *ways):
+                streams.say(line)
+            return Exit.INTERRUPTED
+        for line in (*ways, verdict.sentence):
+            streams.say(line)
+        code = Exit.OK if self._judging.is_exit_zero else _code(run, verdict)
+        return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
+
+    def _write_stdout(self, run: Run, verdict: Verdict) -> list[str]:
+        """Write the run to stdout; return what went wrong, to be told before the verdict."""
+        try:
+            if self._judging.form == "table":
+                least, older = self._judging.min_severity, self._judging.older
+                streams.put(run_table(run, verdict, min_severity=least, older=older))
+            elif self._judging.form == "jsonl" and self._is_live:
+                self._logs[0].run_summary(run, verdict, older=self._judging.older)
+            elif self._judging.form is not None:
+                render = renderer(f"run.{self._judging.form}")
+                streams.put(render(run, verdict, older=self._judging.older))
+        except Unwritable as error:
+            return [str(error)]
+        return []
+
+    def _write_files(self, run: Run, verdict: Verdict) -> list[str]:
+        problems = []
+        for log in self._logs[self._judging.form == "jsonl" :]:
+            try:
+                log.run_summary(run, verdict, older=self._judging.older)
+            except OSError as error:
+                problems.append(f"A log could not be finished: {error.strerror}.")
+        for name in self._judging.files:
+            if self._is_live and _is_log(Path(name)):
+                continue
+            try:
+                write_run(name, run, verdict, older=self._judging.older)
+            except OSError as error:
+                problems.append(f"{name!r} could not be written: {error.strerror}.")
+        return problems
+
+    def _write_step_summary(self, run: Run, verdict: Verdict) -> list[str]:
+        if self._judging.step_summary is None:
+            return []
+        try:
+            append_summary(self._judging.step_summary, run, verdict, older=self._judging.older)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            return [f"The summary of the step could not be written: {reason}."]
+        return []
+
+
+def _farewell(run: Run) -> str:
+    """Say what became of the targets of a run that a signal ended."""
+    ends = run.by_outcome()
+    running = sum(1 for row in run.rows if row.outcome == "failed" and row.report_id)
+    parts = [f"{ends['done']} done", f"{running} started and left running at the server"]
+    if ends["failed"] > running:
+        parts.append(f"{ends['failed'] - running} failed")
+    if ends["unknown"]:
+        parts.append(f"{ends['unknown']} perhaps started")
+    return f"bestdefense: interrupted: {', '.join(parts)}, {ends['not_started']} not started"
+
+
+def _ways_on(rows: Sequence[Row], name: str) -> list[str]:
+    """Say how to go on with what has no result, where there is anything to go on with."""
+    ways = []
+    kinds = [(row.outcome, None if row.error is None else row.error.kind) for row in rows]
+    if any(
+        word in {"failed", "not_started"} and kind not in _TARGET_ERRORS for word, kind in kinds
+    ):
+        ways.append(f"to go on: bestdefense scan --resume {name}")
+    if any(word == "unknown" for word, _ in kinds):
+        ways.append(f"to look for what was perhaps started: bestdefense runs reconcile {name}")
+    return ways
+
+
+def _require_place(path: Path) -> None:
+    """Check that a file can be written there, and in which format.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    renderer(path)
+    problem = ""
+    if not path.parent.is_dir():
+        problem = f"no directory {path.parent}"
+    elif path.is_dir():
+        problem = "it is a directory"
+    elif not os.access(path.parent, os.W_OK):
+        problem = f"nothing can be written in {path.parent}"
+    if problem:
+        raise ConfigError(f"{str(path)!r} cannot be written: {problem}.")
+
+
+def _log(stream: TextIO) -> EventLog:
+    return EventLog(stream, now=time.time)
+
+
+def _is_log(path: Path) -> bool:
+    return path.suffix.lower() == ".jsonl"
+
+
+def _opened(path: Path) -> TextIO:
+    """Open a log for writing; a link at its place is refused, so it leads to no other file."""
+    problem = ""
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        return open(os.open(path, flags, 0o666), "w", encoding="utf-8")  # noqa: PTH123
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    raise ConfigError(f"{str(path)!r} cannot be written: {problem}.")
+
+
+@contextlib.contextmanager
+def _named_errors() -> Iterator[None]:
+    problem = ""
+    try:
+        yield
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise Unwritable(f"The results could not be written: {problem}.")
+
+
+def _say_missing(rows: Sequence[Row]) -> None:
+    """Name the first targets without a verdict, and why they have none."""
+    missing = [row for row in rows if not row.has_verdict]
+    for row in missing[:_SHOWN]:
+        why = "it has no security result" if row.error is None else row.error.message
+        is_named = row.report_id is None or row.report_id in why
+        report = "" if is_named else f" (report {row.report_id})"
+        word = row.outcome.replace("_", " ")
+        streams.say(f"{word}: {visible(row.target)}{report}: {visible(why, longest=400)}")
+    if len(missing) > _SHOWN:
+        streams.say(f"and {counted(len(missing) - _SHOWN, 'more target')} without a verdict")
+
+
+def _say_idle_waivers(verdict: Verdict) -> None:
+    """Name the first waivers that are out of force or needed no more."""
+    idle = [use for use in verdict.uses if use.state != "used"]
+    for use in idle[:_SHOWN]:
+        streams.say(waiver_line(use))
+    if len(idle) > _SHOWN:
+        streams.say(f"and {counted(len(idle) - _SHOWN, 'more waiver')} that did nothing")
+
+
+def _code(run: Run, verdict: Verdict) -> Exit:
+    """Return the exit code; bad input everywhere is a matter of usage, not of an unlucky run."""
+    code = Exit(exit_code(verdict))
+    kinds = {row.error.kind for row in run.rows if row.error is not None}
+    is_all_wrong = bool(run.rows) and verdict.missing == verdict.total and kinds <= _TARGET_ERRORS
+    return Exit.USAGE if code is Exit.INCOMPLETE and kinds and is_all_wrong else code

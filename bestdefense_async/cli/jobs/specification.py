@@ -1,0 +1,323 @@
+"""Where a specification comes from: the host itself, another address, a file, or stdin.
+
+`Answer`: gets documents of one host: the token only where it is wanted, nothing from
+anywhere else.
+
+A host is asked without the token first. Only when it wants one (401, 403, or a redirect to a page
+for signing in), and only the host of the API itself, is it asked again with the token; no other
+place ever sees it. Redirects are followed within their own origin. Bodies are capped while they
+arrive.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urljoin, urlsplit
+
+from attrs import define, frozen
+
+from bestdefense_async.cli.exits import MissingToken
+from bestdefense_async.cli.options.connection import Connection
+from bestdefense_async.config import base_url_from, parse_base_url
+from bestdefense_async.core.request import Outgoing
+from bestdefense_async.core.secret import Secret
+from bestdefense_async.errors import (
+    AuthError,
+    BestDefenseError,
+    ConfigError,
+    PermissionDenied,
+    ServerError,
+    clean_text,
+)
+from bestdefense_async.openapi.document import (
+    LARGEST,
+    SpecificationError,
+    decode,
+    is_page,
+    read_page,
+    too_large,
+)
+from bestdefense_async.transport.http.exchange import Wire
+from bestdefense_async.transport.http.session import WireSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+OK: Final = 200
+_ACCEPT: Final = (
+    "application/vnd.openapi+json, application/json;q=0.9, application/yaml;q=0.8, "
+    "text/html;q=0.7, */*;q=0.1"
+)
+_PATIENCE: Final = 30.0
+"""Seconds until the headers, and for each piece of a body."""
+_MOST_REDIRECTS: Final = 3
+_SAFE: Final = "/%?&=:+,;@!$'()*~-._[]"
+_MOVED: Final = frozenset({301, 302, 303, 307, 308})
+_WANTS_TOKEN: Final = frozenset({401, 403})
+
+
+@frozen(kw_only=True)
+class Answer:
+    """What stands at an address."""
+
+    status: int
+    url: str
+    """Where it came from in the end."""
+    body: bytes = b""
+    """Empty unless the status is 200."""
+
+
+@define(kw_only=True)
+class Fetcher:
+    """Gets documents of one origin."""
+
+    asked: Connection
+    wire: Wire
+    origin: str
+    is_api: bool
+    """Whether this is the host that the token is for."""
+    _secret: Secret | None = None
+    """The token, once it was wanted."""
+
+    async def get(self, url: str) -> Answer:
+        """Return what stands at an address of this origin.
+
+        Raises:
+            SpecificationError: It points elsewhere, or is too large.
+            MissingToken: A token is wanted, and there is none.
+            BestDefenseError: No answer came.
+        """
+        answer = await self._follow(url)
+        if answer.status in _WANTS_TOKEN and self.is_api and self._secret is None:
+            self._secret = self._token()
+            self.asked.say_host(self.origin)
+            answer = await self._follow(url)
+        return answer
+
+    def _token(self) -> Secret:
+        secret = self.asked.token().secret
+        if secret.is_sandbox and not base_url_from(self.asked.base_url).is_loopback:
+            raise ConfigError("This token is the sandbox's: it is not sent to any other host.")
+        return secret
+
+    async def _follow(self, url: str) -> Answer:
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer, target = await self._once(url)
+            if target is None:
+                return answer
+            url = joined(url, target)
+            if origin_of(url) != self.origin:
+                shown = clean_text(origin_of(url) or "nowhere usable", longest=120)
+                raise SpecificationError(
+                    f"{self.origin} points to {shown} for its specification, and other hosts are "
+                    "not followed: give the address with --from."
+                )
+            if "login" in urlsplit(url).path and self._secret is None:
+                return Answer(status=401, url=url)
+        raise SpecificationError(f"{self.origin} redirects without end.")
+
+    async def _once(self, url: str) -> tuple[Answer, str | None]:
+        """Return one answer, and where it points to when it is a redirect."""
+        parts = urlsplit(url)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        async with self.wire.stream(
+            Outgoing(method="GET", path=quote(path, safe=_SAFE)),
+            token=None if self._secret is None else self._secret.reveal(),
+            timeout=_PATIENCE,
+            extra_headers=[("Accept", _ACCEPT)],
+        ) as stream:
+            target = stream.headers.get("location") if stream.status in _MOVED else None
+            if target is not None or stream.status != OK:
+                return Answer(status=stream.status, url=url), target
+            body = bytearray()
+            async for chunk in stream.chunks():
+                body += chunk
+                if len(body) > LARGEST:
+                    shown = clean_text(url, longest=200)
+                    raise SpecificationError(
+                        f"{shown} cannot be read as a specification. {too_large()}"
+                    )
+        # A page may show what it was sent.
+        safe = bytes(body) if self._secret is None else self._secret.redact_bytes(bytes(body))
+        return Answer(status=OK, url=url, body=safe), None
+
+
+@asynccontextmanager
+async def open_fetcher(asked: Connection, origin: str, *, is_api: bool) -> AsyncIterator[Fetcher]:
+    """Give a fetcher for one origin, and close its connections in the end."""
+    wire = Wire(WireSettings(base_url=origin))
+    try:
+        yield Fetcher(asked=asked, wire=wire, origin=origin, is_api=is_api)
+    finally:
+        await wire.aclose()
+
+
+def joined(base: str, link: str) -> str:
+    """Return the address that a link on `base` leads to; empty when it is none."""
+    try:
+        return urljoin(base, link)
+    except ValueError:
+        return ""
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of an address; empty when it has none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    scheme = parts.scheme.lower()
+    if not host or scheme not in {"http", "https"}:
+        return ""
+    shown = f"[{host}]" if ":" in host else host
+    standard = {"http": 80, "https": 443}[scheme]
+    return f"{scheme}://{shown}" + ("" if port in {None, standard} else f":{port}")
+
+
+CANDIDATES: Final = ("/api/docs.json", "/api/docs.jsonopenapi", "/api/doc.json", "/api/docs")
+"""Where a host of this kind keeps it, the page for people last.
+
+Source: api-facts, "Hosts and authentication". (the page documented, the others inferred)
+"""
+_MOST_LINKS: Final = 5
+
+
+@frozen
+class Loaded:
+    """A document and the place it was found at."""
+
+    document: dict[str, Any]
+    place: str
+
+
+async def load(asked: Connection, source: str | None) -> Loaded:
+    """Return the document of a specification.
+
+    Args:
+        asked: The host of the API, and the token's whereabouts.
+        source: None looks on the host; else an address, a file, or `-` for stdin.
+
+    Raises:
+        SpecificationError: There is none, or it cannot be read.
+        AuthError, PermissionDenied, MissingToken: The host does not show it.
+        BestDefenseError: Anything else that `errors` names.
+    """
+    if source is None:
+        return await _from_host(asked)
+    if source.lower().startswith(("http://", "https://")):
+        return await _from_address(asked, source)
+    place = "stdin" if source == "-" else source
+    body = _read_stdin() if source == "-" else _read_file(Path(source))
+    return Loaded(_decoded(body, place), place)
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:
+        raise ConfigError("stdin is closed, so no specification can be read from it.")
+    return sys.stdin.buffer.read(LARGEST + 1)
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or type(error).__name__
+    raise ConfigError(f"{clean_text(str(path), longest=200)} cannot be read: {problem}.")
+
+
+def _decoded(body: bytes, place: str) -> dict[str, Any]:
+    """Return the document in a body; a page may embed it."""
+    problem = ""
+    try:
+        if is_page(body) and len(body) <= LARGEST:
+            for document in read_page(body).documents:
+                return document
+        return decode(body)
+    except SpecificationError as error:
+        problem = str(error)
+    raise SpecificationError(f"{place} cannot be read as a specification. {problem}")
+
+
+async def _from_address(asked: Connection, source: str) -> Loaded:
+    """Return the document at an address, or embedded in or linked from the page there."""
+    origin = origin_of(source)
+    # The same rules as for a base URL: no user name, and plain http to this machine only.
+    parse_base_url("/".join(source.split("/", 3)[:3]) if origin else "")
+    is_api = origin == origin_of(asked.host)
+    async with open_fetcher(asked, origin, is_api=is_api) as fetcher:
+        answer = await fetcher.get(source)
+        if answer.status != OK:
+            raise _refusal(answer, origin)
+        return await _from_answer(fetcher, answer)
+
+
+async def _from_host(asked: Connection) -> Loaded:
+    """Return the first document among the candidates of the API's own host."""
+    base_url = asked.host
+    worst: BestDefenseError | None = None
+    async with open_fetcher(asked, origin_of(base_url), is_api=True) as fetcher:
+        for path in CANDIDATES:
+            try:
+                answer = await fetcher.get(base_url + path)
+                if answer.status == OK:
+                    return await _from_answer(fetcher, answer)
+                refusal: BestDefenseError | None = _refusal(answer, fetcher.origin)
+            except (SpecificationError, MissingToken) as error:
+                refusal = error
+            # A document that is there and cannot be read says more than one that is not there.
+            worst = max((worst, refusal), key=_weight)
+    if worst is not None and _weight(worst):
+        raise worst
+    raise SpecificationError(
+        f"{base_url} shows no specification at {', '.join(CANDIDATES)}: "
+        "give an address or a file with --from."
+    )
+
+
+def _weight(error: BestDefenseError | None) -> int:
+    order = (ServerError, PermissionDenied, AuthError, MissingToken, SpecificationError)
+    return next((at for at, kind in enumerate(order, 1) if type(error) is kind), 0)
+
+
+def _refusal(answer: Answer, origin: str) -> BestDefenseError:
+    """Return the error for an answer that is no document."""
+    status = answer.status
+    words = f"{origin} answers the question for its specification with status {status}."
+    if status == 401:  # noqa: PLR2004  # unauthorized
+        return AuthError(words, status=status, operation="specification")
+    if status == 403:  # noqa: PLR2004  # forbidden
+        return PermissionDenied(words, status=status, operation="specification")
+    if status >= 500:  # noqa: PLR2004  # HTTP's server errors
+        return ServerError(words, status=status, operation="specification")
+    return ConfigError(words)
+
+
+async def _from_answer(fetcher: Fetcher, answer: Answer) -> Loaded:
+    """Return the document that an answer is, embeds or links to."""
+    if not is_page(answer.body):
+        return Loaded(_decoded(answer.body, answer.url), answer.url)
+    page = read_page(answer.body)
+    for document in page.documents:
+        return Loaded(document, answer.url)
+    elsewhere = ""
+    for link in page.links[:_MOST_LINKS]:
+        url = joined(answer.url, link)
+        if origin_of(url) != fetcher.origin:
+            elsewhere = elsewhere or url
+            continue
+        found = await fetcher.get(url)
+        if found.status == OK and not is_page(found.body):
+            return Loaded(_decoded(found.body, found.url), found.url)
+    if elsewhere:
+        shown = clean_text(elsewhere, longest=200)
+        raise SpecificationError(
+            f"The page {answer.url} points to {shown}, and other hosts are not followed: "
+            "give that address with --from."
+        )
+    raise SpecificationError(f"The page {answer.url} holds no specification and links to none.")

@@ -1,0 +1,85 @@
+"""The targets of a command: arguments and a list, checked as a whole before anything is sent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from attrs import frozen
+
+from bestdefense_async.errors import ConfigError, TargetError, clean_text
+from bestdefense_async.runs import Target, decode_lines, read_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_SHOWN: Final = 3
+"""Malformed lines that are named; the rest is counted."""
+
+
+@frozen
+class Targets:
+    """What is to be scanned."""
+
+    unique: tuple[Target, ...]
+    """In the order given, without repetitions."""
+    repeated: int
+    """How many repetitions were left out."""
+
+
+def collect(arguments: Sequence[str], listing: str | None) -> Targets:
+    """Return the targets of arguments and of a list: a file, or `-` for stdin.
+
+    Raises:
+        ConfigError: The list cannot be read, or there is no target at all.
+        TargetError: At least one is malformed; the message names the first ones and their lines.
+    """
+    if not arguments and listing is None:
+        raise ConfigError("Nothing to scan: name a host or a site id, or give a list with -l FILE.")
+    found: dict[str, Target] = {}
+    wrong: list[TargetError] = []
+    many = 0
+    for one in (*_from_arguments(arguments), *_from_list(listing)):
+        if isinstance(one, TargetError):
+            wrong.append(one)
+        else:
+            many += 1
+            found.setdefault(one.host or one.text.lower(), one)
+    if wrong:
+        more = len(wrong) - _SHOWN
+        said = " ".join(str(error) for error in wrong[:_SHOWN])
+        raise TargetError(said + (f" And {more} more." if more > 0 else ""))
+    if not found:
+        raise ConfigError("Nothing to scan: the list holds no target.")
+    return Targets(tuple(found.values()), many - len(found))
+
+
+def _from_arguments(arguments: Sequence[str]) -> Iterator[Target | TargetError]:
+    for text in arguments:
+        try:
+            yield Target(text)
+        except TargetError as error:
+            yield error.with_traceback(None)
+
+
+def _from_list(listing: str | None) -> Iterable[Target | TargetError]:
+    if listing is None:
+        return ()
+    shown = clean_text(os.fsencode(listing).decode("utf-8", "backslashreplace"), longest=200)
+    problem = ""
+    try:
+        if listing == "-":
+            return list(read_targets(decode_lines(_stdin())))
+        with Path(listing).open("rb") as stream:
+            return list(read_targets(decode_lines(stream)))
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    raise ConfigError(f"The list {shown} cannot be read: {problem}.")
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:
+        raise ConfigError("The list cannot be read: stdin is closed.")
+    return sys.stdin.buffer

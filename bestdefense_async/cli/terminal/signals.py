@@ -1,0 +1,75 @@
+"""Runs asynchronous work under signals: the first one ends it in order, the second at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.terminal import streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+_SHOW_CURSOR = b"\x1b[?25h"
+
+
+class Interruption:
+    """Whether somebody has asked us to stop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Signals so far."""
+        self.requested: asyncio.Event = asyncio.Event()
+        """Set by the first signal."""
+        self.is_handled = False
+        """The work watches `requested` and ends by itself; else it is cancelled."""
+
+
+def run_async(work: Callable[[Interruption], Coroutine[Any, Any, int]]) -> int:
+    """Run `work` and return its exit code, 130 when a signal ended it."""
+    with asyncio.Runner() as runner:
+        return runner.run(_guarded(work))
+
+
+async def _guarded(work: Callable[[Interruption], Coroutine[Any, Any, int]]) -> int:
+    interruption = Interruption()
+    task = asyncio.ensure_future(work(interruption))
+    loop = asyncio.get_running_loop()
+
+    def begin() -> None:
+        interruption.requested.set()
+        if not interruption.is_handled:
+            task.cancel()
+
+    def stop(*_: object) -> None:
+        interruption.count += 1
+        if interruption.count > 1:
+            _leave_now()
+        loop.call_soon_threadsafe(begin)
+
+    # The loop's own handlers would not run while a write to a full pipe blocks; these do.
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not interruption.count:
+            raise
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    streams.say("bestdefense: interrupted")
+    return Exit.INTERRUPTED
+
+
+def _leave_now() -> None:
+    """End the process; the live view may have hidden the cursor."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        with contextlib.suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+    os._exit(Exit.INTERRUPTED)

@@ -1,0 +1,115 @@
+"""What a run looks like from outside, counted: what live view and heartbeat draw from.
+
+Its size does not grow with the run: counts, and the few worst targets.
+
+`Throttling`: when rate limits held us back: what the live view counts and the report draws.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, field
+
+from bestdefense_async.transport.observe import EventKind
+
+if TYPE_CHECKING:
+    from bestdefense_async.models import RiskSummary
+    from bestdefense_async.transport.observe import Event
+
+
+SHOWN_WORST: Final = 5
+"""How many of the worst targets are kept."""
+
+_STEADY: Final = 3
+"""Finished targets after which a rate says something."""
+
+
+@define
+class Tally:
+    """Counts of one run. Times are readings of one clock, in seconds."""
+
+    total: int
+    """Targets of the run."""
+    started: float
+    """When the run began."""
+    outcomes: Counter[str] = field(factory=Counter)
+    """Targets by the word of their outcome: done, failed, unknown, not_started."""
+    findings: Counter[str] = field(factory=Counter)
+    """Findings by severity."""
+    pauses: int = 0
+    """How often a rate limit paused us."""
+    _active: set[int] = field(factory=set, repr=False)
+    _worst: list[tuple[tuple[int, ...], int, str, dict[str, int]]] = field(factory=list, repr=False)
+
+    def begin(self, index: int) -> None:
+        """Count a scan that was started."""
+        self._active.add(index)
+
+    def end(self, index: int, word: str, target: str, risk: RiskSummary | None) -> None:
+        """Count a target that has an outcome."""
+        self._active.discard(index)
+        self.outcomes[word] += 1
+        if risk is None:
+            return
+        counts = {name: count for name, count in risk.as_dict().items() if count}
+        self.findings.update(counts)
+        if counts:
+            # Unknown severities rank above critical, as in the gate.
+            known = (risk.critical, risk.high, risk.medium, risk.low, risk.informational)
+            entry = ((sum(risk.other.values()), *known), -index, target, counts)
+            keep = heapq.heappush if len(self._worst) < SHOWN_WORST else heapq.heappushpop
+            keep(self._worst, entry)
+
+    @property
+    def active(self) -> int:
+        """Scans being followed."""
+        return len(self._active)
+
+    @property
+    def ended(self) -> int:
+        """Targets that have an outcome."""
+        return self.outcomes.total()
+
+    @property
+    def waiting(self) -> int:
+        """Targets whose turn has not come."""
+        return max(self.total - self.ended - self.active, 0)
+
+    @property
+    def worst(self) -> list[tuple[str, dict[str, int]]]:
+        """The worst targets so far with their counts, the worst first."""
+        return [(target, counts) for _, _, target, counts in sorted(self._worst, reverse=True)]
+
+    def rate(self, now: float) -> float | None:
+        """Return targets ended per second so far, None while that says nothing."""
+        elapsed = now - self.started
+        return self.ended / elapsed if self.ended >= _STEADY and elapsed > 0 else None
+
+    def left(self, now: float) -> float | None:
+        """Return about how many seconds are left, None while nobody can tell."""
+        rate = self.rate(now)
+        return None if rate is None else (self.total - self.ended) / rate
+
+
+class Throttling:
+    """Gathers pauses as a hook of the client; pauses that overlap are one."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[float, float]] = []
+        """Begin and end of each, in seconds since the epoch."""
+
+    def __call__(self, event: Event) -> None:
+        """Take note of what happened to a call; runs on a thread of its own."""
+        if event.kind is not EventKind.PAUSE:
+            return
+        begin = time.time()
+        end = begin + event.duration
+        if self.spans and begin <= self.spans[-1][1]:
+            first, last = self.spans[-1]
+            self.spans[-1] = (first, max(last, end))
+        else:
+            self.spans.append((begin, end))

@@ -1,0 +1,214 @@
+"""The book of one class of calls: what is in flight, what was counted, what answers taught.
+
+It puts the window rule (`window`), the experience (`caution`) and the server's own word
+(`Allowance`) together into one question: when may the next call leave? Several limits are kept
+at once: a call is booked with all of them or with none.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from bestdefense_async.core.limiting.backoff import LONGEST_PAUSE, Allowance, Caution
+from bestdefense_async.core.limiting.hints import parse_rate_headers, parse_retry_after
+from bestdefense_async.core.limiting.limit import Limit
+from bestdefense_async.core.limiting.window import STAMP_MARGIN, Window, rule
+
+STRAGGLER_MARGIN: Final = 1.0
+"""Seconds: a call whose answer nobody waited for may still reach the server this much later."""
+
+
+class Ledger:
+    """What is booked for one class of calls. All times are seconds on one clock, passed in.
+
+    Args:
+        limits: All of them are kept at once; none is fine.
+        now: The present.
+        known_since: From when on every call of the class is booked here. Until two periods later
+            older calls may count at the server, so the class starts with few in flight.
+    """
+
+    __slots__ = ("_allowance", "_caution", "_in_flight", "_others_at", "_rules")
+
+    def __init__(self, limits: tuple[Limit, ...], *, now: float, known_since: float) -> None:
+        longest = max((limit.per for limit in limits), default=0.0)
+        self._rules = tuple(rule(limit) for limit in limits)
+        self._caution = Caution(limits, unknown_until=known_since + 2 * longest)
+        self._caution.calm(now)
+        self._allowance = Allowance(self._caution.pace)
+        self._in_flight = 0
+        self._others_at = -math.inf
+
+    def opens(self, now: float) -> float:
+        """Return when the next call may leave as things stand.
+
+        At most `now` means at once. Infinity means: not before some call in flight is settled.
+        """
+        caution, allowance, opens = self._caution, self._allowance, -math.inf
+        if caution.not_before > now:
+            return caution.not_before
+        if self._in_flight >= caution.in_flight_allowed:
+            calm = caution.calm(now)
+            if self._in_flight >= caution.in_flight_allowed:
+                return calm
+        if allowance.is_known:
+            if self._is_welcome(now):
+                return opens
+            opens = allowance.not_before()
+        share = caution.share(now)
+        for kept in self._rules:
+            opens = max(opens, kept.not_before(self._in_flight, self._calls(kept.limit, share)))
+        # A share grows all the time, so ask again soon.
+        return opens if share == 1.0 else min(opens, now + caution.pace)
+
+    def opens_at_last(self, now: float, *, ahead: int) -> float:
+        """Return a moment before which a call with `ahead` others before it cannot leave."""
+        bound = self._caution.paused_until
+        if self._is_welcome(now):
+            return bound
+        for kept in self._rules:
+            bound = max(bound, kept.queued(ahead, self._in_flight, now))
+            alone = kept.not_before(self._in_flight, kept.limit.calls)
+            if alone < math.inf:
+                bound = max(bound, alone)
+        return bound
+
+    def take(self, now: float) -> None:
+        """Book a call that leaves at `now`."""
+        self._in_flight += 1
+        self._caution.taken(now)
+        self._allowance.taken()
+        for kept in self._rules:
+            kept.taken(now)
+
+    def returned(self) -> None:
+        """Take back a call that certainly was not sent."""
+        self._in_flight -= 1
+        self._allowance.returned()
+        for kept in self._rules:
+            kept.returned()
+
+    def lost(self, now: float) -> None:
+        """Settle a call that may have been sent and whose answer nobody saw."""
+        self._allowance.lost(now + STRAGGLER_MARGIN)
+        self._settle(now + STRAGGLER_MARGIN)
+
+    def answered(
+        self, now: float, *, sent: float, headers: Mapping[str, str], wall_clock: float
+    ) -> None:
+        """Settle a call, sent at `sent`, whose answer's headers were seen at `now`."""
+        self._caution.succeeded(sent)
+        self._settle(now + STAMP_MARGIN)
+        hint = parse_rate_headers(headers, wall_clock=wall_clock)
+        if hint is None or not self._is_about_us(hint.limit, hint.remaining):
+            return
+        if hint.limit is not None and len(self._rules) == 1:
+            self._allowance.limit = hint.limit
+        if hint.remaining is not None and sent > max(self._caution.since, self._others_at):
+            self._allowance.heard(hint, now=now, sent=sent, in_flight=self._in_flight)
+            self._caution.history_is_known()
+
+    def refused(
+        self,
+        now: float,
+        *,
+        sent: float,
+        headers: Mapping[str, str],
+        wall_clock: float,
+        uniform: Callable[[float, float], float],
+        is_settled: bool,
+    ) -> float:
+        """Pause the class after a refusal seen at `now`; return when the pause ends.
+
+        The server did not count the call, so it leaves no stamp, unless it `is_settled` already.
+        """
+        hint = parse_retry_after(headers, wall_clock=wall_clock)
+        if hint is None:
+            rate = parse_rate_headers(headers, wall_clock=wall_clock)
+            hint = None if rate is None or rate.remaining else rate.reset
+        self._caution.refused(
+            now,
+            sent=sent,
+            hint=hint,
+            in_flight=self._in_flight,
+            part_got=min((kept.part_used(now) for kept in self._rules), default=1.0),
+            uniform=uniform,
+        )
+        self._allowance.forget()
+        if not is_settled:
+            self._in_flight -= 1
+        return self._caution.paused_until
+
+    def is_paused(self, now: float) -> bool:
+        """Tell whether no call may leave at all."""
+        return self._caution.paused_until > now
+
+    def was_paused_since(self, moment: float) -> bool:
+        """Tell whether a pause was set at that moment or later."""
+        return self._caution.since >= moment
+
+    def is_empty(self, now: float) -> bool:
+        """Tell whether forgetting the book would change nothing."""
+        return (
+            not self._in_flight
+            and self._caution.is_empty(now)
+            and all(kept.is_empty(now) for kept in self._rules)
+        )
+
+    @property
+    def longest_window(self) -> float:
+        """The longest period of a window in seconds, 0.0 without a window."""
+        return max((kept.limit.per for kept in self._windows()), default=0.0)
+
+    def others(self, now: float, *, stamps: Sequence[float], pause: float = 0.0) -> None:
+        """Book what other processes did, in place of what they had done the last time.
+
+        Args:
+            now: The present.
+            stamps: When their calls were counted; one that is in flight counts as now.
+            pause: Seconds that are left of a pause.
+        """
+        # What the server said, or is just saying, may not count these calls.
+        self._allowance.forget()
+        self._others_at = now
+        for kept in self._windows():
+            kept.others(stamps)
+        if pause > 0:
+            self._caution.pause(now + min(pause, LONGEST_PAUSE))
+        self._caution.history_is_known()
+
+    def own(self, now: float) -> tuple[list[float], int, float]:
+        """Return what other processes should know: our stamps, calls in flight, end of a pause."""
+        longest = max(self._windows(), key=lambda kept: kept.limit.per)
+        return list(longest.own_stamps(now)), self._in_flight, self._caution.paused_until
+
+    def _windows(self) -> list[Window]:
+        return [kept for kept in self._rules if isinstance(kept, Window)]
+
+    def _settle(self, stamp: float) -> None:
+        self._in_flight -= 1
+        for kept in self._rules:
+            kept.stamped(stamp)
+
+    def _calls(self, limit: Limit, share: float) -> int:
+        """Return how many calls of a limit are ours: less when others or the server say so."""
+        said = self._allowance.limit
+        if share == 1.0 and said is None:
+            return limit.calls
+        return max(1, int(share * (limit.calls if said is None else min(limit.calls, said))))
+
+    def _is_welcome(self, now: float) -> bool:
+        """Tell whether the server itself offered the next call of a single window."""
+        return (
+            self._allowance.is_welcome
+            and len(self._rules) == 1
+            and self._rules[0].limit.policy == "window"
+            and self._caution.share(now) == 1.0
+        )
+
+    def _is_about_us(self, limit: int | None, remaining: int | None) -> bool:
+        """Tell whether rate headers can be about our limit, not about a larger one around it."""
+        if not self._rules:
+            return True
+        most = max(kept.limit.calls for kept in self._rules)
+        return (limit is None or limit <= most) and (remaining is None or remaining <= most)

@@ -1,0 +1,121 @@
+"""Bindings in a file: a table for each host, and in it one for each operation.
+
+    ["https://acme.bestdefense.io"."schedules.create"]
+    method = "POST"
+    template = "/api/v2/scheduled-reports"
+    source = "https://acme.bestdefense.io/api/docs.json"
+
+    ["https://acme.bestdefense.io"."schedules.create".request]
+    cadence = "frequency"
+
+`bestdefense spec adopt` writes it, a person may; reading needs nothing but the library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bestdefense_async.config import line_of, parse_base_url, parse_toml
+from bestdefense_async.core.binding import Binding, bind
+from bestdefense_async.errors import ConfigError, clean_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LARGEST_FILE: Final = 1_000_000
+_TEXTS: Final = ("method", "template", "source")
+_TABLES: Final = ("request", "answer")
+_KEYS: Final = (*_TEXTS, *_TABLES, "has_envelope")
+
+
+def read_bindings(path: Path, base_url: str) -> dict[str, Binding]:
+    """Return the bindings that a file has for a host, by operation; empty when it has none.
+
+    All of the file is checked, that of other hosts too. Hand the result to
+    `BestDefense(bindings=...)`.
+
+    Args:
+        path: Like `~/.config/bestdefense/bindings.toml`, where the command keeps its own.
+        base_url: The host, as it is given to the client.
+
+    Raises:
+        ConfigError: The file cannot be read, or something in it is no binding; names the line.
+    """
+    wanted = str(parse_base_url(base_url))
+    text, hosts = parse_toml(_content(path), where=str(path))
+    found: dict[str, Binding] = {}
+    for host, operations in hosts.items():
+        at = line_of(host, text)
+        where = f"{path}, line {at}"
+        try:
+            is_wanted = str(parse_base_url(host)) == wanted
+        except ConfigError as error:
+            problem = str(error)
+        else:
+            bindings = _bindings(operations, path, text, first=at)
+            if is_wanted:
+                found |= bindings
+            continue
+        raise ConfigError(f"{where}: the name of the table must be a host. {problem}")
+    return found
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or type(error).__name__
+    else:
+        if len(content) <= _LARGEST_FILE:
+            return content
+        problem = "the file is too large for bindings"
+    raise ConfigError(f"{path}: {problem}.")
+
+
+def _bindings(operations: Any, path: Path, text: str, *, first: int) -> dict[str, Binding]:  # noqa: ANN401
+    """Return the bindings of one host; its table begins on line `first`."""
+    if not isinstance(operations, dict):
+        raise ConfigError(f"{path}, line {first}: a host must be a table of operations.")
+    found = {}
+    for name, table in operations.items():
+        where = f"{path}, line {_line_of(name, text, first=first)}"
+        problem = ""
+        try:
+            found[name] = _binding(table)
+            bind(name, found[name])
+        except ConfigError as error:
+            problem = str(error)
+        if problem:
+            raise ConfigError(f"{where}: {problem}")
+    return found
+
+
+def _line_of(name: str, text: str, *, first: int) -> int:
+    """Return the line, from `first` on, that opens an operation's table."""
+    numbered = enumerate(text.splitlines(), start=1)
+    return next((at for at, line in numbered if at >= first and f'"{name}"' in line), first)
+
+
+def _binding(table: Any) -> Binding:  # noqa: ANN401  # any TOML value
+    if not isinstance(table, dict):
+        raise ConfigError("an operation must be a table.")
+    for key, value in table.items():
+        if key not in _KEYS:
+            shown = clean_text(key, longest=60)
+            raise ConfigError(f"there is no key {shown!r}. Known: {', '.join(_KEYS)}.")
+        if key in _TABLES:
+            is_right = isinstance(value, dict) and all(
+                isinstance(one, str) for one in value.values()
+            )
+            expected = "a table of texts"
+        elif key in _TEXTS:
+            is_right, expected = isinstance(value, str), "text"
+        else:
+            is_right, expected = isinstance(value, bool), "true or false"
+        if not is_right:
+            raise ConfigError(f"{key} must be {expected}.")
+    missing = [key for key in ("method", "template") if key not in table]
+    if missing:
+        raise ConfigError(f"{missing[0]} is missing.")
+    return Binding(**table)

@@ -1,0 +1,264 @@
+"""The bytes of a specification into plain data: JSON or YAML, strictly, and never a bomb.
+
+YAML is read with PyYAML's safe loader, so no tag makes an object. Before it builds anything, the
+stream of events is counted: how deep it nests, and how many values it has once every alias is
+written out.
+
+`Page`: an API page for people into what a program wants: the specification in it, or where
+it stands.
+
+Swagger UI, Redoc, RapiDoc, Scalar and the pages of Symfony's API bundles each say it in their own
+way; every way found is handed back, nothing is fetched here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+from attrs import frozen
+
+from bestdefense_async.core.json import DEEPEST, decode_json
+from bestdefense_async.errors import ConfigError, DecodeError, clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+LARGEST: Final = 16 << 20
+"""Bytes of a specification; the largest published ones have 12 MB."""
+_MOST_VALUES: Final = 2_000_000
+"""Values of a YAML document with every alias written out."""
+_BOM: Final = b"\xef\xbb\xbf"
+_TEXT: Final = "tag:yaml.org,2002:str"
+_MERGE: Final = "tag:yaml.org,2002:merge"
+
+
+class SpecificationError(ConfigError):
+    """A specification cannot be read."""
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the object that a specification is, from JSON or YAML.
+
+    Raises:
+        SpecificationError: It is too large, a page, neither JSON nor YAML, or not an object.
+    """
+    if len(body) > LARGEST:
+        raise too_large()
+    text = body.removeprefix(_BOM).strip()
+    if not text:
+        raise SpecificationError("It is empty.")
+    if is_page(text):
+        raise SpecificationError("It is a page, not a specification.")
+    value = _json(text) if text[:1] in {b"{", b"["} else _yaml(text)
+    if not isinstance(value, dict):
+        raise SpecificationError("It is not an object, so it cannot be a specification.")
+    return value
+
+
+def is_page(body: bytes) -> bool:
+    """Whether this looks like HTML or XML."""
+    return body.removeprefix(_BOM).lstrip()[:1] == b"<"
+
+
+def too_large() -> SpecificationError:
+    """Return the error for a specification above the cap."""
+    return SpecificationError(f"It is larger than {LARGEST >> 20} MB, which no specification is.")
+
+
+def _json(text: bytes) -> Any:  # noqa: ANN401  # JSON has no narrower type
+    problem = ""
+    try:
+        return decode_json(text)
+    except DecodeError as error:
+        problem = str(error).partition(": ")[2]
+    raise SpecificationError(f"It is not strict JSON: {problem}")
+
+
+class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
+    """The safe loader, for JSON's kinds of value: a date stays text, a key stands once."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's own table, without one row
+        first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:timestamp"]
+        for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  # PyYAML's signature
+        """Return a mapping whose keys are text, like JSON's.
+
+        Raises:
+            yaml.constructor.ConstructorError: A key stands twice.
+        """
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                # `200` of a response and `yes` of a property are names, no number and no truth.
+                key.tag = _TEXT
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, "an object names the same member twice", key.start_mark
+                    )
+                seen.add(key.value)
+        built: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return built
+
+
+def _yaml(text: bytes) -> Any:  # noqa: ANN401  # YAML has no narrower type
+    problem = ""
+    try:
+        words = text.decode("utf-8")
+        _measure(yaml.parse(words, Loader=_Loader))
+        return yaml.load(words, Loader=_Loader)  # noqa: S506  # a safe loader, see above
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        problem = f"line {line} is not UTF-8"
+    except yaml.YAMLError as error:
+        problem = _where(error)
+    except SpecificationError:
+        raise
+    except (RecursionError, ValueError):
+        problem = "it holds a value that cannot be read"
+    raise SpecificationError(f"It is neither JSON nor YAML: {problem}.")
+
+
+def _where(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = clean_text(getattr(error, "problem", None) or "it cannot be read", longest=120)
+    return problem if mark is None else f"line {mark.line + 1}: {problem}"
+
+
+def _measure(events: Iterable[Any]) -> None:
+    """Check how deep and how large a document is, aliases written out.
+
+    Raises:
+        SpecificationError: It is too deep or too large, or holds itself.
+    """
+    sizes: dict[str, int] = {}
+    opened: list[tuple[str | None, int]] = []  # of each open collection: anchor, values before it
+    total = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in opened):
+                raise SpecificationError("It holds an alias to what the alias stands in.")
+            total += sizes.get(str(event.anchor), 0)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes[str(anchor)] = total - before
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            sizes[str(event.anchor)] = 1
+        if len(opened) > DEEPEST:
+            raise SpecificationError(f"It is nested deeper than {DEEPEST} levels.")
+        if total > _MOST_VALUES:
+            raise SpecificationError("Its aliases unfold to more values than a specification has.")
+
+
+_ATTRIBUTES: Final = ("data-spec-url", "spec-url", "apidescriptionurl", "data-url")
+"""Attributes that hold the address of a specification, whatever the element."""
+_RELATIONS: Final = frozenset({"service-desc", "describedby", "alternate"})
+_FILE: Final = re.compile(r"\.(?:json|jsonopenapi|ya?ml)(?:[?#]|$)")
+_NAMED: Final = re.compile(r"openapi|swagger|api.*doc|doc.*api|spec", re.IGNORECASE)
+_CALL_URL: Final = re.compile(r"""\burl["']?\s*:\s*["']([^"'\s]{1,2000})["']""")
+_REDOC: Final = re.compile(r"""Redoc\.init\(\s*["']([^"'\s]{1,2000})["']""")
+_CALL_SPEC: Final = re.compile(r"""\bspec["']?\s*[:=]\s*(?={)""")
+
+
+@frozen(kw_only=True)
+class Page:
+    """What a page holds and points to."""
+
+    documents: tuple[dict[str, Any], ...]
+    """Specifications that stand in the page itself."""
+    links: tuple[str, ...]
+    """Addresses as they are written, the likeliest first."""
+
+
+def read_page(body: bytes) -> Page:
+    """Return the specifications that a page embeds, and the addresses it gives for them.
+
+    Raises:
+        SpecificationError: It embeds one that is no strict JSON.
+    """
+    reader = _Reader()
+    reader.feed(body.decode("utf-8", "replace"))
+    reader.close()
+    links = [*reader.links, *reader.anchors]
+    return Page(documents=tuple(reader.documents), links=tuple(dict.fromkeys(links)))
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.documents: list[dict[str, Any]] = []
+        self.links: list[str] = []
+        self.anchors: list[str] = []
+        self._script: list[str] | None = None
+        self._is_data = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an address, and whether a script begins."""
+        given = {name: value.strip() for name, value in attrs if value}
+        self.links += [given[name] for name in _ATTRIBUTES if name in given]
+        href = given.get("href", "")
+        if tag == "link" and _RELATIONS & set(given.get("rel", "").lower().split()):
+            kind = given.get("type", "").lower()
+            if _FILE.search(href) or "openapi" in kind or "swagger" in kind:
+                self.links.append(href)
+        if tag == "a" and _FILE.search(href) and _NAMED.search(href):
+            self.anchors.append(href)
+        if tag == "script":
+            self._script = []
+            self._is_data = "json" in given.get("type", "")
+
+    def handle_data(self, data: str) -> None:
+        """Keep the text of a script."""
+        if self._script is not None:
+            self._script.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Look at a script that is complete."""
+        if tag != "script" or self._script is None:
+            return
+        text, self._script = "".join(self._script), None
+        if self._is_data:
+            self._take_data(text)
+        else:
+            self._take_code(text)
+
+    def _take_data(self, text: str) -> None:
+        if '"openapi"' not in text and '"swagger"' not in text:
+            return
+        problem = ""
+        try:
+            self._take(decode_json(text.strip().encode("utf-8", "replace")))
+        except DecodeError as error:
+            problem = str(error).partition(": ")[2]
+        if problem:
+            raise SpecificationError(f"The page embeds a specification that is no JSON: {problem}")
+
+    def _take_code(self, text: str) -> None:
+        self.links += _REDOC.findall(text)
+        if "SwaggerUI" not in text and "openapi" not in text and "swagger" not in text:
+            return
+        for match in _CALL_SPEC.finditer(text):
+            try:
+                value, _ = json.JSONDecoder().raw_decode(text, match.end())
+            except (ValueError, RecursionError):
+                continue
+            # Once more, strictly.
+            self._take_data(json.dumps(value))
+        self.links += _CALL_URL.findall(text)
+
+    def _take(self, value: object) -> None:
+        """Keep a specification, also one that stands under `spec`."""
+        for candidate in (value, value.get("spec") if isinstance(value, dict) else None):
+            if isinstance(candidate, dict) and {"openapi", "swagger"} & candidate.keys():
+                self.documents.append(candidate)
+                return

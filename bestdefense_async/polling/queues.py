@@ -1,0 +1,294 @@
+"""What is due when, what is due now, and who works it off.
+
+A wait is rounded up to a grid of about a hundredth of itself. Nobody notices that, and what is due
+together shares one bucket: a report costs a place in a list, being due costs it no comparison with
+others, and the loop needs one timer for all of a bucket.
+
+`Backlog`: reports that are due and wait for their poll, in the order in which asking gains
+most.
+
+While the polls keep up it is a plain queue. Once they have fallen behind, because a budget or a
+slow server holds them up, who is asked first decides how late the ends are noticed: the report
+with the largest gap^2 x hazard, which is about half the lag of taking turns. Never the one that is
+expected to end soonest: those that are overdue would starve the rest.
+
+Every such rank changes with time, and each differently, so no heap keeps them. All are ranked
+afresh whenever a quarter of them has been asked: by then the rest has grown older by a fraction of
+what it has waited, and ranking costs four evaluations per poll, however many there are.
+
+`WorkerPool`: a few tasks that work off a queue and end when it is empty.
+
+A worker lives only while there is something to do: an idle pool holds no task, so nothing has to
+be woken, and nothing is left behind. `submit` never waits; who may submit how much is decided
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from bestdefense_async.core.polling import urgency
+from bestdefense_async.polling.subscription import Bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
+
+    from bestdefense_async.polling.subscription import Report
+
+
+FINEST: Final = 2.0**-10
+"""The finest grid in seconds."""
+SWEEP_FROM: Final = 64
+"""Entries that do not count which an agenda may hold beyond half of it."""
+
+
+def round_up(now: float, wait: float) -> float:
+    """Return the first moment on the grid that is at least `wait` seconds after `now`."""
+    grid = max(math.ldexp(1.0, math.frexp(max(wait, FINEST))[1] - 7), FINEST)
+    return math.ceil((now + wait) / grid) * grid
+
+
+class Agenda:
+    """Reports by the moment they are due."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[float, Bucket] = {}
+        self._times: list[float] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Return how many entries there are, those that do not count included."""
+        return self._size
+
+    @property
+    def next_due(self) -> float:
+        """The moment of the earliest bucket, inf when there is none."""
+        return self._times[0] if self._times else math.inf
+
+    def put(self, report: Report, due: float) -> None:
+        """Enter a report, or move it: where it was before it no longer counts."""
+        bucket = self._buckets.get(due)
+        if bucket is None:
+            bucket = self._buckets[due] = Bucket(due)
+            heapq.heappush(self._times, due)
+        report.place = bucket
+        bucket.reports.append(report)
+        self._size += 1
+
+    def take(self, now: float) -> list[Report]:
+        """Remove and return what is due, in order; one whose `place` was taken away is not."""
+        taken: list[Report] = []
+        while self._times and self._times[0] <= now:
+            bucket = self._buckets.pop(heapq.heappop(self._times))
+            self._size -= len(bucket.reports)
+            for report in bucket.reports:
+                if report.place is bucket:
+                    report.place = None
+                    taken.append(report)
+        return taken
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._buckets.clear()
+        self._times.clear()
+        self._size = 0
+
+    def shrink(self, wanted: int) -> None:
+        """Forget what does not count when that is most of it; `wanted` is how many may count."""
+        if self._size <= 2 * wanted + SWEEP_FROM:
+            return
+        for bucket in self._buckets.values():
+            bucket.reports = [one for one in bucket.reports if one.place is bucket]
+        self._buckets = {due: one for due, one in self._buckets.items() if one.reports}
+        self._times = sorted(self._buckets)
+        self._size = sum(len(one.reports) for one in self._buckets.values())
+
+
+class Alarm:
+    """Rings once, at the earliest time it was set to; set it again for the rest.
+
+    It holds nothing but its timer, so that whoever owns it is free as soon as nothing is due.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, when: float, ring: Callable[[float], None]) -> None:
+        """Call `ring` at this loop time, unless it rings before; inf is never.
+
+        It is given the present time, which is never before `when`: the loop fires a timer up to
+        its clock's resolution early.
+        """
+        if when == math.inf or (self._timer is not None and self._timer.when() <= when):
+            return
+        self.stop()
+        self._timer = self._loop.call_at(when, self._fire, when, ring)
+
+    def stop(self) -> None:
+        """Do not ring."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fire(self, when: float, ring: Callable[[float], None]) -> None:
+        self._timer = None
+        ring(max(self._loop.time(), when))
+
+
+BEHIND: Final = 1.0
+"""Seconds for which something has to have waited before the order matters."""
+SHARE: Final = 4
+"""One part in so many is asked between two rankings."""
+
+
+class Backlog:
+    """A queue of reports that becomes a ranking when it is not worked off."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Report] = deque()
+        self._ranked: list[Report] = []
+        self._since = 0.0
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._ranked)
+
+    def __iter__(self) -> Iterator[Report]:
+        yield from self._queue
+        yield from self._ranked
+
+    def add(self, reports: Iterable[Report], now: float) -> None:
+        """Add reports that have become due."""
+        if not self:
+            self._since = now
+        self._queue.extend(reports)
+
+    def take(self, now: float) -> Report | None:
+        """Remove and return the report to ask for now, None when there is none."""
+        is_behind = now - self._since >= BEHIND
+        while self:
+            if is_behind and not self._ranked:
+                self._rank(now)
+                continue
+            report = self._ranked.pop() if self._ranked else self._queue.popleft()
+            if not report.is_over:
+                # One number for all that became due together: there may be very many.
+                report.asked = now if is_behind else self._since
+                return report
+        return None
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._queue.clear()
+        self._ranked.clear()
+
+    def _rank(self, now: float) -> None:
+        """Move the most urgent part from the queue to the ranking, the first one last."""
+        weighed = [
+            (_urgency(report, now), -place, report)
+            for place, report in enumerate(self._queue)
+            if not report.is_over
+        ]
+        weighed.sort(reverse=True)
+        cut = -(-len(weighed) // SHARE)
+        self._ranked = [report for _, _, report in reversed(weighed[:cut])]
+        self._queue = deque(report for _, _, report in weighed[cut:])
+
+
+def _urgency(report: Report, now: float) -> float:
+    return max(
+        urgency(
+            policy,
+            gap=now - report.asked,
+            elapsed=now - report.created,
+            percentage=report.percentage,
+        )
+        for policy in report.policies()
+    )
+
+
+CATCH_UP: Final = 0.1
+"""Seconds of unspent budget that may be made up for: timers and workers come a little late."""
+
+
+class Pace:
+    """Says when the next poll may leave. Unlike a limit it never lets a burst through."""
+
+    def __init__(self, rate: float) -> None:
+        self._interval = 1.0 / rate
+        self._next = -math.inf
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next poll may leave, 0.0 for now."""
+        return max(self._next - now, 0.0)
+
+    def spend(self, now: float) -> None:
+        """Note that a poll leaves."""
+        self._next = max(self._next, now - CATCH_UP) + self._interval
+
+
+Item = TypeVar("Item")
+
+
+class WorkerPool(Generic[Item]):
+    """Handles submitted items by priority and then in order, at most `limit` at a time.
+
+    `handle` deals with every error that belongs to an item. One that leaves it is a fault of the
+    program: the worker ends and `crashed` is told.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Item], Coroutine[None, None, None]],
+        *,
+        limit: int,
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self._handle = handle
+        self._limit = limit
+        self._crashed = crashed
+        self._items: list[tuple[int, int, Item]] = []
+        self._order = itertools.count()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    def submit(self, item: Item, *, priority: int = 0) -> None:
+        """Queue `item`; a higher priority goes first. After `cancel` it is dropped."""
+        if self._is_closed:
+            return
+        heapq.heappush(self._items, (-priority, next(self._order), item))
+        self._hire()
+
+    def _hire(self) -> None:
+        if self._items and len(self._tasks) < self._limit:
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    async def _work(self) -> None:
+        while self._items:
+            await self._handle(heapq.heappop(self._items)[2])
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._hire()  # something may have been queued after the worker's last look
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crashed(error)
+
+    async def join(self) -> None:
+        """Wait until nothing is queued or under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def cancel(self) -> set[asyncio.Task[None]]:
+        """Drop what is queued, cancel the workers and return those still to be awaited."""
+        self._is_closed = True
+        self._items.clear()
+        for task in self._tasks:
+            task.cancel()
+        return set(self._tasks)

@@ -1,0 +1,203 @@
+"""Who waits for what, and what the answer to a poll means for them.
+
+There may be a hundred thousand of them, so an entry is one object. The first to wait for a report
+carries the state of the report too; those who join it have an entry of their own in its list.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from attrs import define, field, frozen
+
+from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.errors import (
+    AuthError,
+    BestDefenseError,
+    DeadlineExceeded,
+    NotFound,
+    PollTimeout,
+    RateLimited,
+    ServerError,
+    TLSError,
+    TransportError,
+)
+from bestdefense_async.models import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+Verdict: TypeAlias = Progress | BestDefenseError
+"""What a wait ends with: the completed progress, or why there is none."""
+
+DEFAULT_POLICY: Final = PollPolicy()
+
+
+@frozen(kw_only=True, eq=False)
+class Terms:
+    """On which terms somebody waits: one object for all reports of a group."""
+
+    notify: Callable[[Any, Verdict], object]
+    """Called once per wait, with its tag and the verdict."""
+    policy: PollPolicy = DEFAULT_POLICY
+    """How often to ask."""
+    timeout: float | None = None
+    """Seconds one wait may take. None is for ever: a scan that failed may never be complete."""
+
+
+@define(eq=False, weakref_slot=False)
+class Watch:
+    """One wait for a report: what `follow` returns and `cancel` takes."""
+
+    report_id: str
+    tag: Any
+    terms: Terms | None
+    """None once the wait is over."""
+    since: float
+
+    def end(self) -> None:
+        """Note that the wait is over, and let go of who waited: he may hold this."""
+        self.terms = self.tag = None
+
+    @property
+    def deadline(self) -> float:
+        """Loop time at which the wait is given up, inf for never."""
+        if self.terms is None or self.terms.timeout is None:
+            return math.inf
+        return self.since + self.terms.timeout
+
+
+@define(eq=False)
+class Bucket:
+    """Reports that are due at one moment."""
+
+    due: float
+    """Loop time."""
+    reports: list[Report] = field(factory=list)
+    """Those that were put here; one that has left since has another `place`."""
+
+
+@define(eq=False, weakref_slot=False)
+class Report(Watch):
+    """A report somebody waits for, and the first wait for it."""
+
+    created: float
+    """Loop time at which the scan began, as far as known."""
+    asked: float
+    """Loop time of the last poll, to a second; of the first wait, before there was one."""
+    place: Bucket | None = None
+    """When it is due; None while a poll is wanted or under way."""
+    percentage: float | None = None
+    failing_since: float | None = None
+    was_seen: bool = False
+    """Whether the server has ever known it."""
+    others: list[Watch] | None = None
+
+    def watches(self) -> list[Watch]:
+        """Return the waits that are not over, in the order in which they began."""
+        alive: list[Watch] = [] if self.terms is None else [self]
+        if self.others is not None:
+            self.others = [watch for watch in self.others if watch.terms is not None] or None
+            alive += self.others or ()
+        return alive
+
+    def join(self, watch: Watch) -> None:
+        """Add another wait for the same report."""
+        if self.others is None:
+            self.others = []
+        self.others.append(watch)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits any more. Costs O(1) on average, however many have joined."""
+        if self.terms is not None:
+            return False
+        while self.others and self.others[-1].terms is None:
+            self.others.pop()
+        return not self.others
+
+    def has_just_met(self, policy: PollPolicy) -> bool:
+        """Return whether the first or the last to join has this policy: mostly all have the same.
+
+        Unlike `policies` it does not look at all of them.
+        """
+        ends = (self, self.others[-1]) if self.others else (self,)
+        return any(end.terms is not None and end.terms.policy == policy for end in ends)
+
+    def policies(self) -> Iterable[PollPolicy]:
+        """Return the policies of those who wait, each once."""
+        if self.others is None:
+            return () if self.terms is None else (self.terms.policy,)
+        return {watch.terms.policy for watch in self.watches() if watch.terms is not None}
+
+    def first_deadline(self) -> float:
+        """Return the loop time at which the first of those who wait gives up, inf for never."""
+        if self.others is None:
+            return self.deadline
+        return min((watch.deadline for watch in self.watches()), default=math.inf)
+
+
+log: Final = logging.getLogger("bestdefense_async.polling")
+
+GRACE: Final = 30.0
+"""Seconds after its creation in which a report may still be unknown to the server (404)."""
+
+_PASSING: Final = (RateLimited, ServerError, TransportError, DeadlineExceeded)
+
+
+def is_final(error: BestDefenseError, report: Report, now: float) -> bool:
+    """Return whether asking again cannot help."""
+    if isinstance(error, NotFound):
+        return report.was_seen or now - report.created > GRACE
+    return isinstance(error, TLSError) or not isinstance(error, _PASSING)
+
+
+def tell(watch: Watch, verdict: Verdict) -> None:
+    """End a wait, unless it is over: exactly one of all calls for a wait reaches who waits."""
+    terms, tag = watch.terms, watch.tag
+    if terms is None:
+        return
+    watch.end()
+    try:
+        terms.notify(tag, verdict)
+    except Exception:
+        log.exception("Who waited for report %s failed; the others go on.", watch.report_id)
+
+
+def tell_late(report: Report, *, limit: float, now: float) -> None:
+    """End the waits whose deadline is not after `limit`."""
+    if report.first_deadline() <= limit:
+        for watch in report.watches():
+            if watch.deadline <= limit:
+                tell(watch, PollTimeout(report.report_id, waited=now - watch.since))
+
+
+def tell_impatient(report: Report, error: BestDefenseError, now: float) -> None:
+    """End the waits that have seen polls fail for too long; a 429 or a 404 is no failure."""
+    if isinstance(error, NotFound | RateLimited):
+        return
+    if report.failing_since is None:
+        report.failing_since = now
+    for watch in report.watches():
+        policy = None if watch.terms is None else watch.terms.policy
+        if policy and (now - report.failing_since) * policy.speed > policy.patience:
+            tell(watch, about(error, report.report_id))
+
+
+def surprised(error: Exception) -> BestDefenseError:
+    """Log a fault of the program with its traceback; return an error that names only its kind."""
+    log.error("Unexpected error in a poll; the others go on.", exc_info=error)
+    return BestDefenseError(f"Unexpected {type(error).__name__}: see the log.")
+
+
+def about(error: BestDefenseError, report_id: str) -> BestDefenseError:
+    """Return a copy of `error` that names the report it concerns."""
+    one = copy.copy(error)
+    if isinstance(one, AuthError):
+        one.report_id = report_id
+    return one

@@ -1,0 +1,91 @@
+"""What GitHub Actions shows of a run: annotations, and the summary of a step.
+
+A runner reads workflow commands from both streams of a step, where a line begins with one. It
+shows at most ten errors and ten warnings of a step and 4,096 characters of each, and drops the
+rest without a word, so the verdict comes first.
+
+`append_summary`: the summary of a step in GitHub Actions: Markdown that the page of the job
+shows.
+
+The file takes 1 MiB, and what is larger is dropped as a whole, together with what was there
+before. So a summary is appended whole, or as the verdict alone, or not at all, which is an error.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bestdefense_async.report.formats.markdown import heading, markdown
+from bestdefense_async.report.summary import worst_first
+from bestdefense_async.report.text import counted, visible
+
+if TYPE_CHECKING:
+    from bestdefense_async.models import Finding
+    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.report.run import Run
+
+
+MOST_ANNOTATIONS: Final = 10
+_LONGEST: Final = 600
+
+_TITLES: Final = {
+    "failed": "Security gate failed",
+    "incomplete": "Security gate incomplete",
+}
+
+
+def annotation_lines(run: Run, verdict: Verdict) -> list[str]:
+    """Return the lines to write, ten at most; none when the gate passed."""
+    if verdict.word not in _TITLES:
+        return []
+    first = _command("error", _TITLES[verdict.word], "; ".join((*verdict.reasons, *verdict.notes)))
+    places = {id(row): place for place, row in enumerate(run.rows)}
+    lines = []
+    for row in worst_first(run.rows):
+        failing = verdict.failing(places[id(row)], row)
+        if failing:
+            lines.append(_command("error", row.target, _findings(failing)))
+        elif not row.has_verdict:
+            why = "it has no security result" if row.error is None else row.error.message
+            lines.append(_command("warning", f"{row.target} has no verdict", why))
+    return [first, *lines][:MOST_ANNOTATIONS]
+
+
+def _findings(failing: list[Finding]) -> str:
+    worst = max(failing, key=lambda finding: finding.severity.rank)
+    title = worst.title or worst.weakness or "not named"
+    more = len(failing) - 1
+    rest = f" and {counted(more, 'more finding')}" if more else ""
+    place = f" at {worst.url}" if worst.url else ""
+    return f"{worst.severity}: {title}{place}{rest}"
+
+
+def _command(kind: str, title: str, message: str) -> str:
+    """Return a workflow command. Only its own marks need escapes once the text is printable."""
+    shown = visible(title, longest=120).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    data = visible(message, longest=_LONGEST).replace("%", "%25")
+    return f"::{kind} title={shown}::{data}"
+
+
+LARGEST: Final = 900_000
+"""Bytes the file may have; some room is left below the limit for whoever writes next."""
+
+
+def append_summary(
+    path: Path | str, run: Run, verdict: Verdict, *, older: Run | None = None
+) -> None:
+    """Append the run to the file, its verdict alone where the whole does not fit.
+
+    Raises:
+        OSError: The file cannot be written, or it is full.
+    """
+    with Path(path).open("ab") as file:
+        room = LARGEST - file.tell()
+        for text in (markdown(run, verdict, older=older), heading(verdict) + "\n"):
+            content = f"{text}\n".encode(errors="backslashreplace")
+            if len(content) <= room:
+                file.write(content)
+                return
+    raise OSError(errno.EFBIG, "the summary of this step is full")

@@ -1,0 +1,149 @@
+"""The event log of a run: one JSON object per line, written as it happens.
+
+Every line carries `event` and `schema_version`; `schemas/events.json` says the rest. A run that is
+cut off leaves a readable log: `read_run` takes it up to the last whole line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TextIO
+
+from attrs import define, field
+
+from bestdefense_async.report.formats.json import (
+    SCHEMA_VERSION,
+    changes_record,
+    dumps,
+    problem_record,
+    row_record,
+    verdict_record,
+)
+from bestdefense_async.report.gate.identity import compare
+from bestdefense_async.report.gate.verdict import Verdict, exit_code
+from bestdefense_async.report.run import Row, Run, finite, problem_of, target_text
+from bestdefense_async.runs.outcome import (
+    Event,
+    ScanFinished,
+    ScanStarted,
+    TargetAccepted,
+    TargetRejected,
+)
+
+
+def _accepted(event: TargetAccepted) -> dict[str, Any]:
+    return {"target": target_text(event.target), "site_id": event.site_id, "report_id": None}
+
+
+def _rejected(event: TargetRejected) -> dict[str, Any]:
+    return {
+        "target": target_text(event.target),
+        "site_id": None,
+        "report_id": None,
+        "reason": event.reason,
+        "error": problem_record(problem_of(event.error)),
+    }
+
+
+def _started(event: ScanStarted) -> dict[str, Any]:
+    return {
+        "target": target_text(event.target),
+        "site_id": event.site_id,
+        "report_id": event.report_id,
+        "started_at": finite(event.started_at),
+    }
+
+
+def _finished(event: ScanFinished) -> dict[str, Any]:
+    return row_record(Row.of(event.outcome))
+
+
+_RECORDS: Final[Mapping[type, tuple[str, Callable[[Any], dict[str, Any]]]]] = {
+    TargetAccepted: ("target.accepted", _accepted),
+    TargetRejected: ("target.rejected", _rejected),
+    ScanStarted: ("scan.started", _started),
+    ScanFinished: ("scan.finished", _finished),
+}
+
+
+@define
+class EventLog:
+    """Writes events to an open text stream, each as one line, and flushes it."""
+
+    _stream: TextIO
+    _now: Callable[[], float] = field(kw_only=True)
+    """Seconds since the epoch: every line says when it was written."""
+
+    def run_started(self, run: Run) -> None:
+        """Write the first line. The run may be empty yet: only what is known before counts."""
+        self._write(
+            "run.started",
+            {
+                "name": run.name,
+                "base_url": run.base_url,
+                "options": dict(run.options),
+                "started_at": finite(run.started_at),
+            },
+        )
+
+    def write(self, event: Event) -> None:
+        """Write what a scan group tells.
+
+        Raises:
+            OSError: The disk is full, or the reader has gone.
+        """
+        name, record = _RECORDS[type(event)]
+        index = event.outcome.index if isinstance(event, ScanFinished) else event.index
+        self._write(name, {"index": index, **record(event)})
+
+    def run_summary(self, run: Run, verdict: Verdict, *, older: Run | None = None) -> None:
+        """Write the last line."""
+        self._write("run.summary", summary_record(run, verdict, older=older))
+
+    def _write(self, event: str, record: dict[str, Any]) -> None:
+        head = {"event": event, "schema_version": SCHEMA_VERSION, "at": finite(self._now())}
+        self._stream.write(dumps(head | record) + "\n")
+        self._stream.flush()
+
+
+def summary_record(run: Run, verdict: Verdict, *, older: Run | None = None) -> dict[str, Any]:
+    """Return the counts and the verdict of a run as plain values, and what changed."""
+    changes = {} if older is None else {"changes": changes_record(compare(run, older))}
+    return {
+        "targets": len(run.rows),
+        "outcomes": run.by_outcome(),
+        "risk": {str(word): count for word, count in run.counts().items()},
+        "gate": verdict.word,
+        "sentence": verdict.sentence,
+        "exit_code": exit_code(verdict),
+        **verdict_record(verdict),
+        **changes,
+        "finished_at": finite(run.finished_at),
+        "throttled": [[begin, end] for begin, end in run.throttled],
+    }
+
+
+def saved_events(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+    """Return the event log of a finished run, as it could have been written meanwhile."""
+    lines: list[dict[str, Any]] = [
+        {
+            "event": "run.started",
+            "at": finite(run.started_at),
+            "name": run.name,
+            "base_url": run.base_url,
+            "options": dict(run.options),
+            "started_at": finite(run.started_at),
+        }
+    ]
+    lines += [
+        {
+            "event": "scan.finished",
+            "at": finite(row.finished_at),
+            "index": index,
+            **row_record(row),
+        }
+        for index, row in enumerate(run.rows)
+    ]
+    summary = {"event": "run.summary", "at": finite(run.finished_at)}
+    lines.append(summary | summary_record(run, verdict, older=older))
+    return "".join(dumps({"schema_version": SCHEMA_VERSION} | line) + "\n" for line in lines)

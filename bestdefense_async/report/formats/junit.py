@@ -1,0 +1,140 @@
+"""JUnit XML, as Jenkins and most CI systems read it.
+
+One case per site and kind of weakness: `<failure>` when it breaks a rule of the gate, `<error>`
+when the site has no verdict, and a passing case for what breaks none or is clean. `<skipped>` is
+what would break one but is waived or known from the baseline: CI systems count it apart and show
+why. Every text is made printable first, because XML cannot hold control characters at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from junitparser import Error, Failure, Skipped, SystemErr, SystemOut, TestCase, TestSuite
+
+from bestdefense_async.report.gate.identity import compare
+from bestdefense_async.report.gate.verdict import waiver_line
+from bestdefense_async.report.text import moment, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bestdefense_async.models import Finding
+    from bestdefense_async.report.gate.verdict import Mark, Verdict
+    from bestdefense_async.report.run import Row, Run
+
+_MOST_PLACES: Final = 20
+"""Places named in one failure."""
+
+
+def junit(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+    """Return the run as one JUnit test suite in XML that ends with a line break.
+
+    With an older run the suite has the numbers of new and fixed findings as properties.
+    """
+    suite = TestSuite(_token(run.name))
+    suite.timestamp = _timestamp(run.started_at)
+    suite.hostname = _host(run.base_url)
+    suite.add_property("gate", verdict.word)
+    suite.add_property("sentence", visible(verdict.sentence, longest=600))
+    if older is not None:
+        changes = compare(run, older)
+        suite.add_property("new", str(changes.new.total()))
+        suite.add_property("fixed", str(changes.fixed.total()))
+    suite.add_testcases(
+        [case for place, row in enumerate(run.rows) for case in _cases(place, row, verdict)]
+    )
+    suite.time = round(run.seconds or 0.0, 3)
+    idle = [waiver_line(use) for use in verdict.uses if use.state != "used"]
+    lines = [visible(line, longest=600) for line in (verdict.sentence, *idle)]
+    suite.append(SystemOut("\n".join(lines)))  # type: ignore[no-untyped-call]
+    suite.append(SystemErr(""))  # type: ignore[no-untyped-call]
+    xml: bytes = suite.tostring()  # type: ignore[no-untyped-call]
+    return xml.decode() + "\n"
+
+
+def _cases(place: int, row: Row, verdict: Verdict) -> Iterator[TestCase]:
+    target = _token(row.target)
+    seconds = 0.0
+    if row.started_at is not None and row.finished_at is not None:
+        seconds = round(max(row.finished_at - row.started_at, 0.0), 3)
+    if not row.has_verdict:
+        case = TestCase("scan", target, seconds)
+        kind, message = ("NoRisk", "The scan has no risk summary.")
+        if row.error is not None:
+            kind, message = row.error.kind, row.error.message
+        text = visible(f"{row.outcome}: {message}", longest=600)
+        case.result = [Error(text, _token(kind))]
+        yield case
+        return
+    kinds: dict[str, list[tuple[Finding, Mark]]] = {}
+    for finding, mark in verdict.marked(place, row):
+        kinds.setdefault(_kind(finding), []).append((finding, mark))
+    if not kinds:
+        yield TestCase("no findings", target, seconds)
+    for number, kind in enumerate(sorted(kinds)):
+        case = TestCase(kind, target, 0.0 if number else seconds)
+        breaking = [pair for pair in kinds[kind] if verdict.breaks(pair[0].severity)]
+        hits = [finding for finding, mark in breaking if mark.word == "open"]
+        excused = [mark for _, mark in breaking if mark.word != "open"]
+        if hits:
+            case.result = [_failure(hits)]
+        elif excused:
+            case.result = [Skipped(_excuse(excused))]
+        yield case
+
+
+def _excuse(marks: list[Mark]) -> str:
+    """Say why findings that would break a rule do not."""
+    reasons = Counter(
+        "known from the baseline"
+        if mark.waiver is None
+        else f"waived until {mark.waiver.expires}: {visible(mark.waiver.reason)}"
+        for mark in marks
+    )
+    listed = [f"{count} {reason}" for reason, count in reasons.items()]
+    return "; ".join(listed[:_MOST_PLACES])
+
+
+def _failure(hits: list[Finding]) -> Failure:
+    hits = sorted(hits, key=lambda hit: (-hit.severity.rank, hit.url or "", hit.title or ""))
+    counts = Counter(visible(hit.severity, longest=40) for hit in hits)
+    message = ", ".join(f"{count} {word}" for word, count in counts.items())
+    lines = [
+        f"{visible(hit.severity, longest=40)}: {visible(hit.title or 'not named')} "
+        f"{visible(hit.url or '')}".rstrip()
+        for hit in hits[:_MOST_PLACES]
+    ]
+    if len(hits) > _MOST_PLACES:
+        lines.append(f"and {len(hits) - _MOST_PLACES} more")
+    title = visible(hits[0].title or "not named")
+    failure = Failure(f"{message}: {title}", _token(hits[0].severity))
+    failure.text = "\n".join(lines)
+    return failure
+
+
+def _kind(finding: Finding) -> str:
+    parts = (finding.cwe, finding.weakness if finding.weakness != finding.cwe else None)
+    return _token(" ".join(part for part in parts if part) or finding.title or "not named")
+
+
+def _token(text: str) -> str:
+    """Return text as XML's `token`: no space at an end, none doubled, never empty."""
+    return " ".join(visible(text, longest=200).split()) or "not named"
+
+
+def _timestamp(epoch: float | None) -> str:
+    """Return UTC without a zone, as the schema wants it; the epoch itself when unknown."""
+    known = epoch if epoch is not None and moment(epoch) != "unknown" else 0.0
+    return datetime.fromtimestamp(int(known), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _host(base_url: str) -> str:
+    try:
+        host = urlsplit(base_url).hostname
+    except ValueError:
+        host = None
+    return _token(host or "localhost")

@@ -1,0 +1,81 @@
+"""The rules of the gate, and how they are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import field, frozen
+
+from bestdefense_async.errors import ConfigError
+from bestdefense_async.models import SEVERITIES, Severity
+
+_WHOLE: Final = 100
+"""Per cent."""
+
+_ALLOWANCE: Final = re.compile(r"([0-9]{1,9})(%?)", re.ASCII)
+
+
+@frozen
+class Allowance:
+    """How many targets may stay without a verdict."""
+
+    number: int
+    is_percent: bool = False
+
+    def of(self, total: int) -> int:
+        """Return the number of targets out of `total`, rounded down."""
+        return total * self.number // _WHOLE if self.is_percent else self.number
+
+
+def read_allowance(text: str | int | Allowance) -> Allowance:
+    """Return the allowance written as `3` (targets) or `5%` (of the targets).
+
+    Raises:
+        ConfigError: It is neither, or more than 100 %.
+    """
+    if isinstance(text, Allowance):
+        return text
+    match = _ALLOWANCE.fullmatch(str(text).strip())
+    if match is None or (match[2] and int(match[1]) > _WHOLE):
+        raise ConfigError(f"{text!r} is no number of targets: write like 3 or 5%.")
+    return Allowance(int(match[1]), is_percent=bool(match[2]))
+
+
+def _as_severity(word: str | None) -> Severity | None:
+    """Return the threshold; None and the word `none` mean there is none."""
+    if word is None or word.strip().lower() == "none":
+        return None
+    severity = Severity(word)
+    if not severity.is_known:
+        raise ConfigError(
+            f"{word!r} is no severity: choose one of {', '.join(SEVERITIES)} or none."
+        )
+    return severity
+
+
+def _as_limits(limits: Mapping[str, int]) -> dict[Severity, int]:
+    checked: dict[Severity, int] = {}
+    for word, most in limits.items():
+        severity = _as_severity(word)
+        if severity is None or most < 0:
+            raise ConfigError(f"{word!r}: {most!r} is no limit of findings.")
+        checked[severity] = most
+    return checked
+
+
+@frozen(kw_only=True)
+class Policy:
+    """The rules of the gate; each of them must hold.
+
+    Raises:
+        ConfigError: A severity is not one the API documents, or a number makes no sense.
+    """
+
+    fail_on: Severity | None = field(default=Severity.HIGH, converter=_as_severity)
+    """A finding of this severity or worse fails; None never does."""
+    max_counts: Mapping[Severity, int] = field(factory=dict, converter=_as_limits)
+    """Most findings of exactly that severity in the whole run; undocumented ones count too."""
+    allow_incomplete: Allowance = field(default=Allowance(0), converter=read_allowance)
+    """Targets that may stay without a verdict."""

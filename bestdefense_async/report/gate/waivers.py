@@ -1,0 +1,256 @@
+"""Waivers: findings that somebody has decided to live with, until a day and for a reason.
+
+A waiver covers findings, never sites: what was not scanned, and what is counted but not listed,
+cannot be waived. Each has a last day, so that no decision outlives the memory of it: whoever means
+"for good" writes a late date, and somebody looks at it again then.
+
+`read_waivers`: read waivers from a TOML file.
+
+    [[waiver]]
+    fingerprint = "9f86d081884c7d659a2feaa0c55ad015"
+    reason = "Fixed with the release of January, SEC-412"
+    expires = 2027-01-31
+
+    [[waiver]]
+    weakness = "CWE-614"
+    target = "*.staging.example.com"
+    severity = "low"
+    reason = "Staging has no sessions"
+    expires = 2027-06-30
+
+A file that cannot be meant as it stands is refused as a whole: an entry that was passed over could
+be the one somebody relies on, and a misspelt condition would widen what is waived.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
+from bestdefense_async.config import line_of, parse_toml
+from bestdefense_async.errors import ConfigError, clean_text
+from bestdefense_async.models import SEVERITIES, Finding, Severity
+from bestdefense_async.report.gate.identity import fingerprint, place_of
+from bestdefense_async.report.text import visible, without_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from bestdefense_async.report.run import Row
+
+
+_PORT: Final = re.compile(r":[0-9]{1,5}$")
+
+
+@frozen(kw_only=True)
+class Waiver:
+    """One entry. Whatever of its conditions is not None must hold."""
+
+    reason: str
+    expires: date
+    """The last day on which it counts."""
+    fingerprint: str | None = None
+    """The finding, as `fingerprint()`, the JSON output and SARIF name it."""
+    weakness: str | None = None
+    """CWE or name of the weakness type, in any letter case; never a pattern."""
+    target: str | None = None
+    """Pattern like `*.example.com` for the host, or the target as it was written, or the id."""
+    url: str | None = None
+    """Pattern for the affected location, without scheme, query and fragment."""
+    severity: Severity | None = None
+    """The worst severity it covers: a finding that became worse is not waived. None is every
+    documented severity; one that is not documented is never covered."""
+    line: int | None = None
+    """Where it stands in its file, from 1."""
+
+    def covers(self, row: Row, finding: Finding, *, name: str) -> bool:
+        """Tell whether the finding of this row, whose fingerprint is `name`, is meant."""
+        return (
+            self.fingerprint in {None, name}
+            and self._means_weakness(finding)
+            and _is_at_most(finding.severity, self.severity)
+            and (self.target is None or _fits(self.target, _names(row)))
+            and (self.url is None or _fits(self.url, [place_of(finding)]))
+        )
+
+    def _means_weakness(self, finding: Finding) -> bool:
+        return self.weakness is None or self.weakness.lower() in _kinds(finding)
+
+    def __str__(self) -> str:
+        """Say what is waived, on one line."""
+        parts = [self.fingerprint or "", self.weakness or ""]
+        parts += [f"at {self.target}"] if self.target else []
+        parts += [f"in {self.url}"] if self.url else []
+        parts += [f"up to {self.severity}"] if self.severity else []
+        return visible(" ".join(part for part in parts if part))
+
+
+@frozen(kw_only=True)
+class Waivers:
+    """The entries of a file, as of a day."""
+
+    entries: tuple[Waiver, ...]
+    today: date
+    """The day, in UTC, by which entries expire."""
+    _by_key: dict[str, list[Waiver]] = field(init=False, repr=False, eq=False)
+
+    @_by_key.default
+    def _index(self) -> dict[str, list[Waiver]]:
+        found: dict[str, list[Waiver]] = {}
+        for entry in self.entries:
+            if self.is_active(entry):
+                key = entry.fingerprint or (entry.weakness or "").lower()
+                found.setdefault(key, []).append(entry)
+        return found
+
+    def is_active(self, entry: Waiver) -> bool:
+        """Tell whether an entry counts today."""
+        return self.today <= entry.expires
+
+    def covering(self, row: Row, finding: Finding) -> list[Waiver]:
+        """Return the active entries that cover a finding; nothing covers one without a verdict."""
+        if not self._by_key or not row.has_verdict:
+            return []
+        name = fingerprint(row, finding)
+        near = [entry for key in {name, *_kinds(finding)} for entry in self._by_key.get(key, ())]
+        return [entry for entry in near if entry.covers(row, finding, name=name)]
+
+
+def _kinds(finding: Finding) -> set[str]:
+    return {text.lower() for text in (finding.cwe, finding.weakness) if text}
+
+
+def _is_at_most(severity: Severity, limit: Severity | None) -> bool:
+    return severity.is_known and (limit is None or severity.rank <= limit.rank)
+
+
+def _names(row: Row) -> list[str]:
+    """Return what a target is called: as it was written, its host without port, its id."""
+    host = _PORT.sub("", without_scheme(row.target).partition("/")[0])
+    return [row.target, host, row.site_id or ""]
+
+
+def _fits(pattern: str, texts: Iterable[str]) -> bool:
+    return any(fnmatchcase(text.lower(), pattern.lower()) for text in texts if text)
+
+
+_LARGEST_FILE: Final = 5_000_000
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{32}")
+_ENTRY: Final = re.compile(r"""\s*\[\[\s*["']?waiver["']?\s*\]\]""")
+
+
+def read_waivers(path: Path | str, *, today: date) -> Waivers:
+    """Return the waivers of a file.
+
+    Args:
+        path: The file.
+        today: The day, in UTC, by which entries expire.
+
+    Raises:
+        ConfigError: It cannot be read, or something in it is wrong; the message names the line.
+    """
+    path = Path(path)
+    problem, content = "", b""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if len(content) > _LARGEST_FILE:
+        problem = "the file is too large"
+    if problem:
+        raise ConfigError(f"The waivers {path} cannot be read: {problem}.")
+    text, values = parse_toml(content, where=str(path))
+    return Waivers(entries=_entries(text, values, where=str(path)), today=today)
+
+
+def _entries(text: str, values: Mapping[str, Any], *, where: str) -> tuple[Waiver, ...]:
+    for key in [key for key in values if key != "waiver"][:1]:
+        raise ConfigError(
+            f"{where}, line {line_of(key, text)}: {clean_text(key, longest=60)!r} is not known "
+            "here: each entry begins with [[waiver]]."
+        )
+    entries = values.get("waiver", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        line = line_of("waiver", text)
+        raise ConfigError(f"{where}, line {line}: each entry begins with [[waiver]].")
+    numbered = enumerate(text.splitlines(), start=1)
+    heads = [line for line, content in numbered if _ENTRY.match(content)]
+    if len(heads) != len(entries):  # written in another way: an array of inline tables
+        heads = [line_of("waiver", text)] * len(entries)
+    return tuple(
+        _entry(entry, text, line, where=where) for entry, line in zip(entries, heads, strict=True)
+    )
+
+
+def _entry(entry: Mapping[str, Any], text: str, line: int, *, where: str) -> Waiver:
+    checked: dict[str, Any] = {}
+    for key, value in entry.items():
+        at = f"{where}, line {line_of(key, text, first=line)}"
+        if key not in _CHECKS:
+            known = ", ".join(_CHECKS)
+            shown = clean_text(key, longest=60)
+            raise ConfigError(f"{at}: a waiver has no {shown!r}. Known: {known}.")
+        problem = ""
+        try:
+            checked[key] = _CHECKS[key](value)
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            raise ConfigError(f"{at}: {key} must be {problem}.")
+    problem = _lacking(checked)
+    if problem:
+        raise ConfigError(f"{where}, line {line}: this waiver {problem}.")
+    return Waiver(line=line, **checked)
+
+
+def _lacking(checked: Mapping[str, Any]) -> str:
+    """Say what an entry needs before it may waive anything; empty when it lacks nothing."""
+    if "fingerprint" not in checked and not {"weakness", "target"} <= checked.keys():
+        return 'needs a fingerprint, or a weakness and a target ("*" for all)'
+    if "reason" not in checked:
+        return "needs a reason"
+    if "expires" not in checked:
+        return "needs a last day, like expires = 2027-01-31"
+    return ""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("text")
+    return value.strip()
+
+
+def _fingerprint(value: object) -> str:
+    if not isinstance(value, str) or not _FINGERPRINT.fullmatch(value):
+        raise ValueError("the 32 hexadecimal digits that JSON output and SARIF show")
+    return value
+
+
+def _severity(value: object) -> Severity:
+    if value not in SEVERITIES:
+        raise ValueError(f"one of {', '.join(SEVERITIES)}")
+    return Severity(str(value))
+
+
+def _day(value: object) -> date:
+    if type(value) is not date:
+        raise ValueError("a day like 2027-01-31, without quotes and time")
+    return value
+
+
+_CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "fingerprint": _fingerprint,
+    "weakness": _text,
+    "target": _text,
+    "url": _text,
+    "severity": _severity,
+    "reason": _text,
+    "expires": _day,
+}
+"""Every key of an entry, and how its value is checked."""

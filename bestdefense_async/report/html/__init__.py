@@ -1,0 +1,1 @@
+"""The HTML report: one page with tables and pictures, and nothing from outside."""

@@ -1,0 +1,126 @@
+"""The rows of the HTML report's tables: the numbers of its pictures, and what they stand for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from bestdefense_async.report.gate.verdict import OPEN
+from bestdefense_async.report.summary import BANDS, by_band, severity_band
+from bestdefense_async.report.text import joined, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bestdefense_async.models import Finding
+    from bestdefense_async.report.gate.identity import Changes
+    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.report.run import Row, Run
+
+MOST_FINDINGS: Final = 100
+MOST_WAIVERS: Final = 100
+MOST_WEAKNESSES: Final = 50
+MOST_SITES: Final = 2_500
+"""Rows of the table of all sites; the report says when there are more."""
+MOST_REASONS: Final = 5
+MOST_GAPS: Final = 500
+"""Rows of the table of sites without a verdict."""
+
+_SEVERITY_BANDS: Final = tuple(name for name in BANDS if name not in {"clean", "not_scanned"})
+
+
+def severity_rows(run: Run, changes: Changes | None) -> list[dict[str, Any]]:
+    """Return one row per severity: findings, sites, and what changed.
+
+    Documented severities are always there, others have one row when they occur.
+    """
+    findings: Counter[str] = Counter()
+    sites: Counter[str] = Counter()
+    for row in run.rows:
+        counts = by_band(row.counts())
+        findings.update(counts)
+        sites.update(counts.keys())
+    kinds = (
+        {"new": changes.new, "fixed": changes.fixed, "unchanged": changes.unchanged}
+        if changes
+        else {}
+    )
+    moved = {kind: by_band(dict(counter)) for kind, counter in kinds.items()}
+    return [
+        {
+            "band": name,
+            "numbers": [
+                findings[name],
+                sites[name],
+                *(counts.get(name, 0) for counts in moved.values()),
+            ],
+        }
+        for name in _SEVERITY_BANDS
+        if name != "other" or findings[name]
+    ]
+
+
+def worst_findings(run: Run, verdict: Verdict, changes: Changes | None) -> list[dict[str, Any]]:
+    """Return the most serious findings that are listed; waived and known ones come last."""
+    new = set() if changes is None else {id(finding) for _, finding in changes.new_findings}
+    marks = verdict.marks.by_place
+    listed = [
+        (row, finding, marks.get((place, at), OPEN).word)
+        for place, row in enumerate(run.rows)
+        for at, finding in enumerate(row.findings)
+    ]
+    listed.sort(
+        key=lambda each: (
+            each[2] != "open",
+            -each[1].severity.rank,
+            id(each[1]) not in new,
+            *_names(each[0], each[1]),
+        )
+    )
+    return [
+        _finding_row(row, finding, [word, *(["new"] if id(finding) in new else [])])
+        for row, finding, word in listed[:MOST_FINDINGS]
+    ]
+
+
+def _names(row: Row, finding: Finding) -> tuple[str, str, str, str]:
+    return (row.target, finding.cwe or "", finding.title or "", finding.url or "")
+
+
+def _finding_row(row: Row, finding: Finding, words: list[str]) -> dict[str, Any]:
+    return {
+        "band": severity_band(finding.severity),
+        "severity": visible(finding.severity, longest=30),
+        "target": visible(row.target, longest=100),
+        "title": visible(finding.title or finding.weakness or "not named", longest=160),
+        "cwe": visible(finding.cwe or "", longest=20),
+        "url": visible(finding.url or "", longest=160),
+        "guidance": visible(finding.guidance or "", longest=240),
+        "badges": [word for word in words if word != "open"],
+    }
+
+
+def gap_reasons(gaps: Iterable[Row]) -> str:
+    """Return why targets have no verdict, the most frequent reasons with their numbers."""
+    kinds = Counter("no risk summary" if row.error is None else row.error.kind for row in gaps)
+    ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    said = [f"{count:,} {visible(kind, longest=30)}" for kind, count in ranked[:MOST_REASONS]]
+    if len(ranked) > MOST_REASONS:
+        said.append(f"{sum(count for _, count in ranked[MOST_REASONS:]):,} for other reasons")
+    return joined(said)
+
+
+def waiver_rows(verdict: Verdict) -> list[dict[str, Any]]:
+    """Return what each waiver did, those first that somebody should look at."""
+    urgency = ("expired", "stale", "used")
+    uses = sorted(verdict.uses, key=lambda use: urgency.index(use.state))
+    return [
+        {
+            "what": visible(use.waiver, longest=160),
+            "reason": visible(use.waiver.reason, longest=240),
+            "expires": use.waiver.expires.isoformat(),
+            "state": "matches nothing" if use.state == "stale" else use.state,
+            "findings": use.findings,
+        }
+        for use in uses[:MOST_WAIVERS]
+    ]

@@ -1,0 +1,211 @@
+"""The timeline: how many scans were under way, when rate limits held them back, what failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from bestdefense_async.report.html import svg
+from bestdefense_async.report.html.svg import legend
+from bestdefense_async.report.summary import TONES, in_flight
+from bestdefense_async.report.text import counted, duration
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from bestdefense_async.report.run import Run
+
+_TALL: Final = 150
+"""Height of the level."""
+_LANE: Final = 16
+"""Height of the lane of rate limits and of that of failures, below the floor."""
+_LINE: Final = "#2b62b3"
+_STEPS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400)
+"""Seconds between two marks of the axis."""
+_MINUTE: Final = 60
+_DAY: Final = 86_400
+_SIZE: Final = 11.5
+
+
+@frozen(kw_only=True)
+class _Scale:
+    """Where moments and levels stand in the picture."""
+
+    begin: float
+    end: float
+    peak: int
+    left: float
+    right: float
+    most_ticks: int
+    top: float
+
+    @property
+    def floor(self) -> float:
+        """Where nothing is under way."""
+        return self.top + _TALL
+
+    def x(self, moment: float) -> float:
+        """Return the place of a moment."""
+        inside = min(max(moment, self.begin), self.end) - self.begin
+        return self.left + (self.right - self.left) * inside / (self.end - self.begin)
+
+    def y(self, level: float) -> float:
+        """Return the height of a level."""
+        return self.floor - _TALL * level / self.peak
+
+
+def timeline(run: Run, *, is_narrow: bool = False) -> Markup | None:
+    """Return the picture; None when the run knows no times."""
+    changes = in_flight(run)
+    if not changes:
+        return None
+    begin = min(run.started_at if run.started_at is not None else changes[0][0], changes[0][0])
+    end = max(run.finished_at if run.finished_at is not None else begin, changes[-1][0], begin + 1)
+    peak = max(level for _, level in changes)
+    failures = sorted(
+        row.finished_at
+        for row in run.rows
+        if not row.has_verdict and row.finished_at is not None and row.started_at is not None
+    )
+    width = svg.NARROW if is_narrow else svg.WIDE
+    keys, top = _keys(width, is_throttled=bool(run.throttled), has_failures=bool(failures))
+    scale = _Scale(
+        begin=begin,
+        end=end,
+        peak=max(peak, 1),
+        left=svg.width_of(f"{peak:,}", size=_SIZE) + 12,
+        right=width - 5,  # half a cross has its place behind it
+        most_ticks=4 if is_narrow else 9,
+        top=top + 10,
+    )
+    lane = scale.floor + 4
+    parts = [keys, _levels(scale), _area(changes, scale)]
+    if run.throttled:
+        parts.append(_throttled(run, scale, top=lane + 4))
+        lane += _LANE
+    if failures:
+        parts.append(_failures(failures, scale, y=lane + _LANE / 2))
+        lane += _LANE
+    parts.append(_moments(scale, y=lane + 14))
+    return svg.picture(
+        parts,
+        name="timeline",
+        width=width,
+        height=lane + 36,
+        about="Scans under way over time",
+        details=f"At most {counted(peak, 'scan')} at once, over {duration(end - begin)}; "
+        f"{counted(len(failures), 'failure')}, "
+        f"{counted(len(run.throttled), 'span')} with a rate limit.",
+        is_narrow=is_narrow,
+    )
+
+
+def _area(changes: list[tuple[float, int]], scale: _Scale) -> str:
+    """Return the level as steps; of what falls into one pixel only the highest is drawn."""
+    pixels: dict[int, tuple[int, int]] = {}
+    for moment, level in changes:
+        pixel = round(scale.x(moment))
+        highest = max(level, pixels.get(pixel, (0, 0))[0])
+        pixels[pixel] = (highest, level)
+    steps = []
+    for pixel, (highest, last) in pixels.items():
+        steps.append(f"H{pixel}V{svg.number(scale.y(highest))}")
+        if last != highest:
+            steps.append(f"H{pixel + 1}V{svg.number(scale.y(last))}")
+    floor = svg.number(scale.floor)
+    start = f"M{svg.number(scale.left)} {floor}"
+    stroke = start + "".join(steps) + f"H{svg.number(scale.x(scale.end))}"
+    return svg.element(
+        "path", d=f"{stroke}V{floor}Z", fill=_LINE, fill_opacity=0.16, class_="area"
+    ) + svg.element(
+        "path",
+        d=stroke,
+        fill="none",
+        stroke=_LINE,
+        stroke_width=1.6,
+        stroke_linejoin="round",
+        class_="level",
+    )
+
+
+def _levels(scale: _Scale) -> str:
+    parts = []
+    for level in sorted({0, scale.peak // 2, scale.peak}):
+        y = scale.y(level)
+        parts.append(svg.line(scale.left, y, scale.right, y))
+        parts.append(_word(f"{level:,}", x=scale.left - 8, y=y + 4, anchor="end"))
+    return "".join(parts)
+
+
+def _moments(scale: _Scale, *, y: float) -> str:
+    """Return the marks of the axis and their words, and what they count from."""
+    span = scale.end - scale.begin
+    step = next((step for step in _STEPS if span / step <= scale.most_ticks), None)
+    if step is None:
+        step = _DAY * max(1, round(span / _DAY / scale.most_ticks))
+    parts = []
+    for seconds in range(0, int(span) + 1, step):
+        x = scale.x(scale.begin + seconds)
+        parts.append(svg.line(x, scale.floor, x, scale.floor + 4))
+        said = duration(seconds) if seconds >= _MINUTE else f"{seconds} s"
+        half = svg.width_of(said, size=_SIZE) / 2
+        inside = min(max(x, scale.left + half), scale.right - half)
+        parts.append(_word(said, x=inside, y=y, anchor="middle"))
+    parts.append(_word("since the start of the run", x=scale.right, y=y + 18, anchor="end"))
+    return "".join(parts)
+
+
+def _word(content: object, *, x: float, y: float, anchor: str) -> str:
+    return svg.text(content, x=x, y=y, size=_SIZE, fill=svg.SOFT, class_="soft", text_anchor=anchor)
+
+
+def _throttled(run: Run, scale: _Scale, *, top: float) -> str:
+    parts = []
+    for begin, end in run.throttled:
+        left = scale.x(begin)
+        parts.append(
+            svg.rect(
+                left,
+                top,
+                max(scale.x(end) - left, 2),
+                8,
+                svg.title(f"rate limit, {duration(end - begin)}"),
+                rx=1,
+                fill=TONES["medium"].light,
+                class_="b-medium",
+            )
+        )
+    return "".join(parts)
+
+
+def _failures(failures: list[float], scale: _Scale, *, y: float) -> str:
+    places = sorted({round(scale.x(moment)) for moment in failures})
+    return _crosses("".join(_cross(place, y) for place in places))
+
+
+def _cross(x: float, y: float) -> str:
+    return f"M{svg.number(x - 3)} {svg.number(y - 3)}l6 6m0-6l-6 6"
+
+
+def _crosses(path: str) -> str:
+    return svg.element(
+        "path",
+        d=path,
+        fill="none",
+        stroke=TONES["high"].light,
+        stroke_width=1.8,
+        class_="k-high",
+    )
+
+
+def _keys(width: float, *, is_throttled: bool, has_failures: bool) -> tuple[str, float]:
+    area = svg.rect(0, 2, 14, 10, fill=_LINE, fill_opacity=0.16, class_="area")
+    level = svg.line(0, 2, 14, 2, stroke=_LINE, stroke_width=1.6, class_="level")
+    keys = [("scans under way", area + level)]
+    if is_throttled:
+        mark = svg.rect(0, 3, 14, 8, rx=1, fill=TONES["medium"].light, class_="b-medium")
+        keys.append(("held back by a rate limit", mark))
+    if has_failures:
+        keys.append(("ended without a verdict", _crosses(_cross(7, 7))))
+    return legend(keys, left=0, right=width)

@@ -1,0 +1,178 @@
+"""What a run comes to: sites by their worst severity, the worst sites, the weaknesses, the load.
+
+`Tone`: the colours of the report, and the words that always stand beside them.
+
+Light and dark differ: a colour that is clear on white is glaring or lost on black. The light ones
+are written into the pictures, the dark ones stand in the page's style sheet. Each stands out from
+its ground by 3 to 1 or more, and the text on each by 4.5 to 1, as WCAG 2.1 (AA) asks for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+
+from bestdefense_async.models import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bestdefense_async.report.run import Row, Run
+
+
+@frozen(kw_only=True)
+class Tone:
+    """How a band looks and is called."""
+
+    label: str
+    light: str
+    dark: str
+    short: str = field()
+    """The label where there is little room."""
+    on_light: str = "#ffffff"
+    """Text on the light colour."""
+    on_dark: str = "#10151d"
+    """Text on the dark colour."""
+
+    @short.default
+    def _short(self) -> str:
+        return self.label
+
+
+TONES: Final = {
+    "other": Tone(label="Other severity", short="Other", light="#5b2a86", dark="#a98cf0"),
+    "critical": Tone(label="Critical", light="#7a1040", dark="#f0509f"),
+    "high": Tone(label="High", light="#d0342c", dark="#ff7d66"),
+    "medium": Tone(label="Medium", light="#de7410", dark="#f5a84d", on_light="#10151d"),
+    "low": Tone(label="Low", light="#b38f00", dark="#ead27a", on_light="#10151d"),
+    "informational": Tone(label="Informational", short="Info", light="#3a76b4", dark="#82aed6"),
+    "clean": Tone(label="Clean", light="#1f8f69", dark="#4cc096"),
+    "not_scanned": Tone(label="Not scanned", light="#6b7587", dark="#a3aebf"),
+}
+
+
+def dark_rules() -> str:
+    """Return the style rules that recolour the pictures for the dark."""
+    return "".join(
+        f".b-{name}{{fill:{tone.dark}}}.o-{name}{{fill:{tone.on_dark}}}.k-{name}{{stroke:{tone.dark}}}"
+        for name, tone in TONES.items()
+    )
+
+
+BANDS: Final = (
+    "other",
+    "critical",
+    "high",
+    "medium",
+    "low",
+    "informational",
+    "clean",
+    "not_scanned",
+)
+"""Where a site belongs: its worst severity, `other` for one nobody has documented."""
+
+
+def severity_band(severity: Severity) -> str:
+    """Return the band of a severity."""
+    return str(severity) if severity.is_known else "other"
+
+
+def band(row: Row) -> str:
+    """Return the band of a site. One without a verdict is not clean, whatever it counts."""
+    if not row.has_verdict:
+        return "not_scanned"
+    return next((severity_band(word) for word in row.counts()), "clean")
+
+
+def by_band(counts: dict[Severity, int]) -> dict[str, int]:
+    """Return counts by band, worst first; undocumented severities are one band."""
+    total: Counter[str] = Counter()
+    for word, count in counts.items():
+        total[severity_band(word)] += count
+    return {name: total[name] for name in BANDS if total[name]}
+
+
+def _badness(counts: dict[str, int]) -> tuple[int, ...]:
+    return tuple(-counts.get(name, 0) for name in BANDS)
+
+
+def worst_first(rows: Iterable[Row]) -> list[Row]:
+    """Return sites with the worst first, those without a verdict last."""
+    return sorted(
+        rows,
+        key=lambda row: (not row.has_verdict, _badness(by_band(row.counts())), row.target),
+    )
+
+
+def banded(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return the sites of every band; in each they keep their order."""
+    sites: dict[str, list[Row]] = {name: [] for name in BANDS}
+    for row in rows:
+        sites[band(row)].append(row)
+    return sites
+
+
+@frozen(kw_only=True)
+class WeaknessCount:
+    """How often one kind of weakness was found."""
+
+    cwe: str
+    name: str
+    counts: dict[str, int]
+    """Findings by band, worst first."""
+    sites: int
+
+    @property
+    def total(self) -> int:
+        """All findings of this kind."""
+        return sum(self.counts.values())
+
+
+@frozen
+class _Gathered:
+    name: str
+    severities: Counter[Severity] = field(factory=Counter)
+    sites: set[int] = field(factory=set)
+
+
+def weaknesses(run: Run) -> list[WeaknessCount]:
+    """Return the kinds of weakness that were found and listed, the worst first."""
+    gathered: dict[str, _Gathered] = {}
+    for index, row in enumerate(run.rows):
+        for finding in row.findings:
+            key = finding.cwe or finding.weakness or finding.title or "not named"
+            kind = gathered.setdefault(
+                key, _Gathered(finding.weakness or (finding.title or "") * bool(finding.cwe))
+            )
+            kind.severities[finding.severity] += 1
+            kind.sites.add(index)
+    counted = [
+        WeaknessCount(
+            cwe=key, name=kind.name, counts=by_band(dict(kind.severities)), sites=len(kind.sites)
+        )
+        for key, kind in gathered.items()
+    ]
+    return sorted(counted, key=lambda item: (_badness(item.counts), item.cwe))
+
+
+def in_flight(run: Run) -> list[tuple[float, int]]:
+    """Return the moments at which the number of scans under way changed, and to what.
+
+    A scan that started and was seen no more is under way until the end of the run.
+    """
+    steps: Counter[float] = Counter()
+    for row in run.rows:
+        if row.started_at is None:
+            continue
+        end = row.finished_at if row.finished_at is not None else run.finished_at
+        steps[row.started_at] += 1
+        if end is not None:
+            steps[max(end, row.started_at)] -= 1
+    level = 0
+    changes = []
+    for moment in sorted(steps):
+        level += steps[moment]
+        changes.append((moment, level))
+    return changes

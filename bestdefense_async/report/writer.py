@@ -1,0 +1,100 @@
+"""Write a run to files, the format chosen by the suffix.
+
+A file appears whole or not at all: it is written beside its place and then moved there. A link
+at that place is replaced, never followed, so that a report cannot be led to overwrite something
+else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from bestdefense_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.report.run import Run
+
+
+class Renderer(Protocol):
+    """Renders a run in one format; with an older run it also says what changed since."""
+
+    def __call__(self, run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+        """Return the whole text."""
+
+
+FORMATS: Final = {
+    ".jsonl": ("formats.jsonl", "saved_events"),
+    ".json": ("formats.json", "document"),
+    ".sarif": ("formats.sarif", "sarif"),
+    ".xml": ("formats.junit", "junit"),
+    ".md": ("formats.markdown", "markdown"),
+    ".html": ("html.page", "html"),
+}
+"""Suffixes, and the module and function that render each; loaded when first used."""
+
+
+def renderer(path: Path | str) -> Renderer:
+    """Return the function that renders the format of `path`.
+
+    Raises:
+        ConfigError: No format has this suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise ConfigError(
+            f"{os.fspath(path)!r}: no format has this suffix; choose one of {', '.join(FORMATS)}."
+        )
+    module, function = FORMATS[suffix]
+    render: Renderer = getattr(import_module(f"bestdefense_async.report.{module}"), function)
+    return render
+
+
+def write_run(path: Path | str, run: Run, verdict: Verdict, *, older: Run | None = None) -> None:
+    """Write the run to `path` in the format of its suffix, whole or not at all.
+
+    Args:
+        path: The file.
+        run: What was scanned.
+        verdict: What the gate says about it.
+        older: An earlier run; the file then says what is new and what is fixed.
+
+    Raises:
+        ConfigError: No format has this suffix.
+        OSError: The file cannot be written: the directory is missing, the disk is full.
+    """
+    write_text(path, renderer(path)(run, verdict, older=older))
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all; replaces a link, never follows it.
+
+    Raises:
+        OSError: The file cannot be written; what stood at `path` still does.
+    """
+    path = Path(path)
+    handle, made = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+    part = Path(made)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8", errors="backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(_usual_mode())
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
+def _usual_mode() -> int:
+    """Return the permissions a new file gets here; a temporary file has only its owner's."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -1,0 +1,393 @@
+"""The task-group helper: scan many targets, stream their outcomes, leave nothing behind.
+
+Reading an input waits for room (a slow consumer) and for a slot (`max_active`), so a list of any
+length is read only as fast as its outcomes are picked up. What happens to an input once it was
+read is the pipeline's business.
+
+`Outlet`: where outcomes wait for whoever iterates, and how that holds back those who
+produce them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Final, Self
+
+from bestdefense_async.errors import (
+    BestDefenseError,
+    ConfigError,
+    DeadlineExceeded,
+    LifecycleError,
+    RunStopped,
+)
+from bestdefense_async.models import ScanOptions
+from bestdefense_async.runs.inputs import END, End, Source
+from bestdefense_async.runs.outcome import Done
+from bestdefense_async.runs.pipeline import Pipeline
+from bestdefense_async.runs.store.protocol import NullJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.runs.inputs import Handle, Item, Items, Scan
+    from bestdefense_async.runs.outcome import Event, Outcome
+    from bestdefense_async.runs.store.protocol import Journal
+    from bestdefense_async.runs.workflow import ScanClient
+
+
+BACKLOG: Final = 256
+"""Outcomes that may lie here before no more input is read."""
+
+
+class Outlet:
+    """A queue of outcomes in the order of completion, with an error that follows the last one.
+
+    `put` never waits, for what is finished is finished. Input waits instead: `room` returns while
+    there is little to pick up, so that a slow consumer holds up to `BACKLOG` outcomes plus those
+    of the scans that were active.
+    """
+
+    def __init__(self) -> None:
+        self._outcomes: deque[Outcome] = deque()
+        self._errors: list[Exception] = []
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._changed = asyncio.Event()
+        self._is_unbounded = False
+
+    def put(self, outcome: Outcome) -> None:
+        """Add an outcome."""
+        self._outcomes.append(outcome)
+        if len(self._outcomes) >= BACKLOG and not self._is_unbounded:
+            self._has_room.clear()
+        self._changed.set()
+
+    def take(self) -> Outcome | None:
+        """Return the oldest outcome, None when there is none."""
+        if not self._outcomes:
+            return None
+        outcome = self._outcomes.popleft()
+        if len(self._outcomes) < BACKLOG:
+            self._has_room.set()
+        return outcome
+
+    def fail(self, error: Exception) -> None:
+        """Add an error to be raised after the last outcome."""
+        self._errors.append(error)
+
+    def raise_error(self) -> None:
+        """Raise what went wrong, once: a single error as it is, several as a group."""
+        errors, self._errors = self._errors, []
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise ExceptionGroup("The run was cut short.", errors)
+
+    async def room(self) -> None:
+        """Wait until there is room."""
+        await self._has_room.wait()
+
+    def lift(self) -> None:
+        """Hold nobody back any more: nobody is going to pick up before the end."""
+        self._is_unbounded = True
+        self._has_room.set()
+
+    def wake(self) -> None:
+        """Let those who wait look again."""
+        self._changed.set()
+
+    async def change(self) -> None:
+        """Wait for an outcome or a `wake`. Look for both before, with no await in between."""
+        self._changed.clear()
+        await self._changed.wait()
+
+
+class ScanGroup:
+    """Scan many targets; a task group for scans.
+
+        async with ScanGroup(client) as group:
+            group.feed(targets)
+            async for outcome in group:
+                ...
+
+    One target never disturbs another, and a creation is never sent twice. A target that names the
+    same site as an earlier one is not scanned again: its outcome is `NotStarted`.
+
+    - After an `AuthError`, a `QuotaExceeded` or a `JournalError` nothing more is started, and the
+      rest of the input becomes `NotStarted` with that error. Scans that exist are followed on,
+      unless the token is dead.
+    - Leaving the block waits for what was fed and started. Outcomes nobody has picked up by then
+      are kept, and iterating after the block yields them.
+    - Leaving it by an exception or a cancellation stops at once and leaves no task behind. What
+      was read gets its outcome, a collection is read to its end, other iterables are not.
+    - When the input raises, the outcomes come first and the error after the last one.
+
+    Costs one request for all host names; per scan one creation, its polls, an overview and the
+    alerts. Memory is bounded by `max_active` and a slow consumer's backlog, beside one entry per
+    site that recognises duplicates.
+
+    Args:
+        client: A `BestDefense` or a view of one. It is not closed.
+        options: What to scan; None is a security scan with the server's defaults.
+        max_active: Most inputs between being read and having an outcome.
+        scan_timeout: Seconds to follow one scan. None follows for ever, and a scan that failed
+            may never become complete.
+        run_timeout: Seconds from the start of the block until everything is stopped. The outcomes
+            tell; nothing is raised.
+        fail_fast: Stop everything at the first outcome without a result, duplicates excepted, and
+            raise an `ExceptionGroup` after the last outcome.
+        on_event: Called with each `Event`. What it raises is logged.
+        polling: How often a scan is asked for.
+        journal: Where the run is recorded.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    def __init__(
+        self,
+        client: ScanClient,
+        *,
+        options: ScanOptions | None = None,
+        max_active: int = 100,
+        scan_timeout: float | None = None,
+        run_timeout: float | None = None,
+        fail_fast: bool = False,
+        on_event: Callable[[Event], object] | None = None,
+        polling: PollPolicy | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        if type(max_active) is not int or max_active < 1:
+            raise ConfigError("max_active must be a whole number, 1 or more.")
+        for name, value in (("scan_timeout", scan_timeout), ("run_timeout", run_timeout)):
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"{name} must be a finite number of seconds above 0, or None.")
+        self._run_timeout = run_timeout
+        self._fail_fast = fail_fast
+        self._outlet = Outlet()
+        self._pipeline = Pipeline(
+            client,
+            options=ScanOptions() if options is None else options,
+            journal=NullJournal() if journal is None else journal,
+            max_active=max_active,
+            scan_timeout=scan_timeout,
+            polling=polling,
+            on_event=on_event,
+            ended=self._ended,
+            crashed=self._crashed,
+        )
+        self._pumps: dict[asyncio.Task[None], Source] = {}
+        self._stopper: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_open = False
+        self._is_stopped = False
+        self._reason: BestDefenseError = RunStopped("The run was stopped.")
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    async def __aenter__(self) -> Self:
+        if self._is_open or self._is_stopped:
+            raise LifecycleError("A ScanGroup is used once: make another.")
+        self._is_open = True
+        if self._run_timeout is not None:
+            late = DeadlineExceeded(f"The run has taken the {self._run_timeout:g} s it was given.")
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._run_timeout, self._stop_soon, late)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._outlet.lift()
+                await self._is_idle.wait()
+        finally:
+            await self._stop(RunStopped("The run was stopped before this was finished."))
+        if kind is None:
+            self._outlet.raise_error()
+
+    def feed(self, targets: Items, *, priority: int = 0) -> None:
+        """Scan every target of an iterable, synchronous or asynchronous, of any length.
+
+        Returns at once. Items are texts, `Target`s, `Site`s, the `TargetError`s of a list that
+        was read leniently, `Created` scans to follow, or what a journal has `remaining`. The next
+        item is read when there is room for it, on the event loop: put an iterable that blocks
+        into a thread. May be called again: the iterable with the highest priority is read first,
+        equal ones side by side.
+
+        Raises:
+            ConfigError: This is no iterable of targets.
+            LifecycleError: The group is not open, or was stopped.
+        """
+        self._check_open()
+        source = Source(targets)
+        task = asyncio.get_running_loop().create_task(self._pump(source, priority))
+        self._pumps[task] = source
+        self._is_idle.clear()
+        task.add_done_callback(self._pumped)
+
+    def start(self, target: Item, *, priority: int = 0) -> Handle:
+        """Scan one target, and return the handle that gets its outcome.
+
+        Returns at once; the target waits for a slot, behind those of a higher priority and those
+        that asked before. Its outcome does not come out of the iteration. The same site may be
+        started again once its earlier scan has ended.
+
+        Raises:
+            LifecycleError: The group is not open, or was stopped.
+        """
+        self._check_open()
+        self._is_idle.clear()
+        return self._pipeline.start(target, priority=priority)
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Start nothing more, let what was sent be answered and written down, then stop.
+
+        Scans that run are not waited for. Their outcome is `Failed` with a `RunStopped` and their
+        id, what was not sent is `NotStarted`, and a journal can be resumed. Iterating goes on to
+        the last outcome. For a service that is told to end, and for signals.
+
+        Args:
+            timeout: Seconds after which calls under way are cancelled too; None waits for them,
+                each of which ends by the client's own timeouts.
+
+        Raises:
+            LifecycleError: The group is not open.
+        """
+        if not (self._is_open or self._is_stopped):
+            raise LifecycleError("Only an open ScanGroup can be drained.")
+        reason = RunStopped("The run was stopped before this was finished: it can be resumed.")
+        self._pipeline.refuse(reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._pipeline.settle()
+        await self._stop(reason)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        """Return the next outcome of what was fed, in the order of completion.
+
+        Ends when nothing that was fed is left. Cancelling it loses nothing.
+        """
+        while (outcome := self._outlet.take()) is None:
+            if not (self._pumps or self._is_stopping or self._pipeline.fed):
+                self._outlet.raise_error()
+                raise StopAsyncIteration
+            await self._outlet.change()
+        return outcome
+
+    def _check_open(self) -> None:
+        if not (self._is_open or self._is_stopped):
+            raise LifecycleError("Use ScanGroup as `async with ScanGroup(client) as group`.")
+        if self._is_stopped or self._is_stopping:
+            raise LifecycleError("This ScanGroup has ended: make another.")
+
+    async def _pump(self, source: Source, priority: int) -> None:
+        """Take in what an iterable yields, as fast as there is room."""
+        slots = self._pipeline.slots
+        try:
+            while True:
+                await self._outlet.room()
+                await slots.acquire(priority=priority)
+                item: Item | End = END
+                try:
+                    item = await source.read()
+                except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
+                    self._outlet.fail(error)
+                finally:
+                    if item is END:
+                        slots.release()
+                if item is END:
+                    return
+                await self._pipeline.admit(self._pipeline.register(item, priority=priority))
+        finally:
+            await source.aclose()
+
+    def _pumped(self, task: asyncio.Task[None]) -> None:
+        source = self._pumps.pop(task)
+        if not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                self._crashed(error)
+        elif self._is_stopped:
+            self._leave_out(source)
+        else:  # the iterable itself was cancelled: do not end as if it were complete
+            self._outlet.fail(RunStopped("The input was cancelled before its end."))
+        self._look()
+
+    def _leave_out(self, source: Source) -> None:
+        """Take in what a stopped collection still holds, to give it its outcome."""
+        try:
+            for item in source.rest():
+                self._pipeline.register(item)
+        except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
+            self._outlet.fail(error)
+        self._pipeline.cut_off(self._reason)
+
+    def _ended(self, scan: Scan, outcome: Outcome, is_duplicate: bool) -> None:  # noqa: FBT001
+        """Pass an outcome on to whoever gets it."""
+        if scan.handle is None:
+            self._outlet.put(outcome)
+        if self._fail_fast and not isinstance(outcome, Done) and not is_duplicate:
+            self._fail(outcome.error)
+        self._look()
+
+    def _fail(self, error: BestDefenseError) -> None:
+        """Stop because of the first failure; those that follow from the stop do not count."""
+        if not (self._is_stopped or self._is_stopping):
+            self._outlet.fail(ExceptionGroup("A target has no result.", [error]))
+            self._stop_soon(RunStopped("The run was stopped because another target failed."))
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._stopper is not None and not self._stopper.done()
+
+    def _look(self) -> None:
+        """Tell those who wait for the end whether it has come."""
+        if not (self._pipeline.live or self._pumps or self._is_stopping):
+            self._is_idle.set()
+        self._outlet.wake()
+
+    def _crashed(self, error: BaseException) -> None:
+        """Stop for a fault of the program; it is raised after the last outcome."""
+        if isinstance(error, Exception):
+            self._outlet.fail(error)
+        self._stop_soon(RunStopped("The run was stopped by an unexpected error."))
+
+    def _stop_soon(self, reason: BestDefenseError) -> None:
+        """Stop from where one cannot wait for it."""
+        if self._is_stopped or self._is_stopping:
+            return
+        self._is_idle.clear()
+        self._stopper = asyncio.get_running_loop().create_task(self._stop(reason))
+        self._stopper.add_done_callback(lambda _: self._look())
+
+    async def _stop(self, reason: BestDefenseError) -> None:
+        """Cancel all work, wait until it has ended, and give every input its outcome."""
+        self._is_stopped = True
+        self._reason = reason
+        if self._pipeline.refusal is None:
+            self._pipeline.refusal = reason
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = self._pipeline.cancel() | set(self._pumps)
+        if self._stopper is not None and self._stopper is not asyncio.current_task():
+            tasks.add(self._stopper)
+        for task in tasks:
+            task.cancel()
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            self._pipeline.cut_off(self._reason)
+            self._look()

@@ -1,0 +1,197 @@
+"""Inputs of any kind and length, read one by one, and each on its way to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from attrs import define, frozen
+
+from bestdefense_async.errors import BestDefenseError, ConfigError, OutcomeUnknown, TargetError
+from bestdefense_async.models import Site
+from bestdefense_async.polling.subscription import Watch
+from bestdefense_async.runs.outcome import Failed, NotStarted, Unknown
+from bestdefense_async.runs.targets import Target
+
+if TYPE_CHECKING:
+    from bestdefense_async.runs.outcome import Outcome
+
+
+@frozen(kw_only=True)
+class Created:
+    """A scan that exists already: fed to a group, it is followed and never created again."""
+
+    target: str
+    site_id: str
+    report_id: str
+    started_at: float
+    """Seconds since the epoch."""
+
+
+@frozen
+class Planned:
+    """An input that has its index already: what a journal remembers and gives back."""
+
+    index: int
+    item: str | Target | Site | Created | TargetError
+
+
+@define(eq=False, kw_only=True, weakref_slot=False)
+class Scan:
+    """The state of one input. Only the group that took the input changes it."""
+
+    index: int
+    text: str
+    """What was asked for, as it is told to people."""
+    target: Target | None = None
+    """What is to be resolved; None for what names no host, and once the site is known."""
+    error: BestDefenseError | None = None
+    """Why there will be no result, as soon as that is clear."""
+    site_id: str | None = None
+    report_id: str | None = None
+    started_at: float | None = None
+    """When the creation was claimed; None before."""
+    priority: int = 0
+    """Which of those that wait goes first: the higher one."""
+    has_slot: bool = False
+    """Whether it counts as active."""
+    handle: Handle | None = None
+    """Who gets the outcome; None when it goes into the stream."""
+    watch: Watch | None = None
+    """The wait for it, once it exists."""
+
+    def common(self, *, now: float) -> dict[str, Any]:
+        """Return the fields that all outcomes share; `now` is seconds since the epoch."""
+        return {
+            "index": self.index,
+            "target": self.text,
+            "site_id": self.site_id,
+            "report_id": self.report_id,
+            "started_at": self.started_at,
+            "finished_at": now,
+        }
+
+    def cut_off(self, reason: BestDefenseError, *, now: float) -> Outcome:
+        """Return the outcome when nothing more is done for this input, by how far it came.
+
+        A claim counts as sent: from then on a scan may exist, and only its id proves it.
+        """
+        if self.report_id is not None:
+            return Failed(**self.common(now=now), error=reason)
+        if self.started_at is None:
+            return NotStarted(**self.common(now=now), error=reason)
+        lost = OutcomeUnknown(
+            str(reason),
+            operation="reports.create",
+            subject=self.site_id or "",
+            sent_at=self.started_at,
+        )
+        return Unknown(**self.common(now=now), error=lost)
+
+
+class Handle:
+    """One started target: `ScanGroup.start` returns it, and it may be kept after the group."""
+
+    def __init__(self, scan: Scan) -> None:
+        self._scan = scan
+        self._outcome: Outcome | None = None
+        self._is_settled = asyncio.Event()
+
+    @property
+    def index(self) -> int:
+        """Place of the input among those of its group, from 0."""
+        return self._scan.index
+
+    @property
+    def target(self) -> str:
+        """The target as it was written."""
+        return self._scan.text
+
+    @property
+    def report_id(self) -> str | None:
+        """The scan, once the server has created it; None before."""
+        return self._scan.report_id
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `outcome` would return at once."""
+        return self._outcome is not None
+
+    async def outcome(self) -> Outcome:
+        """Return how it ended, waiting for that. Whoever stops waiting disturbs nobody."""
+        while self._outcome is None:
+            await self._is_settled.wait()
+        return self._outcome
+
+    def settle(self, outcome: Outcome) -> None:
+        """Hand the outcome to those who wait; the group's business."""
+        self._outcome = outcome
+        self._is_settled.set()
+
+    def __repr__(self) -> str:
+        state = "running" if self._outcome is None else self._outcome.word
+        return f"<Handle {self.index} {self.target} {state}>"
+
+
+Item: TypeAlias = str | Target | Site | Created | TargetError | Planned
+"""What names a target: its text, a parsed target, a site, a scan that exists already, the error
+that stands in its place in a list, or one of these with the index a journal knows it by."""
+
+Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
+
+
+class End(enum.Enum):
+    """What `Source.read` returns after the last item."""
+
+    END = enum.auto()
+
+
+END: Final = End.END
+
+_BREATH: Final = 100
+"""Items read in a row before other tasks get a turn."""
+
+
+class Source:
+    """Reads a synchronous or asynchronous iterable without ever holding more than one item.
+
+    Raises:
+        ConfigError: It is a single target, or nothing that can be iterated.
+    """
+
+    def __init__(self, items: Items) -> None:
+        self._iterator: Iterator[Item] | AsyncIterator[Item]
+        if isinstance(items, str | bytes):
+            raise ConfigError("feed() takes an iterable of targets; start() takes a single one.")
+        if isinstance(items, AsyncIterable):
+            self._iterator = aiter(items)
+        elif isinstance(items, Iterable):
+            self._iterator = iter(items)
+        else:
+            raise ConfigError(f"{type(items).__name__} is no iterable of targets.")
+        self.is_finite: bool = isinstance(items, Sized)
+        """Whether reading to the end is certain to take no time: it is a collection."""
+        self._count = 0
+
+    async def read(self) -> Item | End:
+        """Return the next item, or END. Raises what the iterable raises."""
+        if isinstance(self._iterator, AsyncIterator):
+            return await anext(self._iterator, END)
+        self._count += 1
+        if self._count % _BREATH == 0:
+            await asyncio.sleep(0)
+        return next(self._iterator, END)
+
+    def rest(self) -> Iterator[Item]:
+        """Return what was not read, where that is certain to take no time."""
+        if self.is_finite and isinstance(self._iterator, Iterator):
+            return self._iterator
+        return iter(())
+
+    async def aclose(self) -> None:
+        """Close an asynchronous generator, which would otherwise be left to the event loop."""
+        close = getattr(self._iterator, "aclose", None)
+        if close is not None:
+            await close()

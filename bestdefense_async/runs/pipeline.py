@@ -1,0 +1,277 @@
+"""The way of every input from the moment it was read to its outcome.
+
+    register -> [slot] -> admit -> creation workers -> poll scheduler -> result workers -> ended
+
+In none of these stages has an input a task of its own. All state changes happen between two
+awaits, so whatever an input's state is when everything is cancelled decides its outcome
+(`Scan.cut_off`), and `_finish` lets only the first outcome of an input count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from bestdefense_async.errors import (
+    AuthError,
+    BestDefenseError,
+    JournalError,
+    QuotaExceeded,
+    TargetError,
+    UnknownSite,
+)
+from bestdefense_async.models import Progress, ScanOptions, Site
+from bestdefense_async.polling.queues import WorkerPool
+from bestdefense_async.polling.subscription import DEFAULT_POLICY, Terms
+from bestdefense_async.runs.admission import Slots
+from bestdefense_async.runs.inputs import Created, Handle, Planned, Scan
+from bestdefense_async.runs.outcome import (
+    Done,
+    NotStarted,
+    ScanFinished,
+    ScanStarted,
+    TargetAccepted,
+    TargetRejected,
+)
+from bestdefense_async.runs.site_index import SiteIndex
+from bestdefense_async.runs.targets import Target
+from bestdefense_async.runs.workflow import Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.polling.subscription import Verdict
+    from bestdefense_async.runs.inputs import Item
+    from bestdefense_async.runs.outcome import Event, Outcome
+    from bestdefense_async.runs.store.protocol import Journal
+    from bestdefense_async.runs.workflow import ScanClient
+
+log: logging.Logger = logging.getLogger("bestdefense_async.runs")
+
+CREATORS: Final = 32
+"""Creations under way at the same time."""
+READERS: Final = 32
+"""Results being read at the same time."""
+
+
+class Pipeline:
+    """Takes inputs in, and tells `ended` the outcome of each, once.
+
+    `ended` is called with the input, its outcome, and whether it was a mere duplicate. `crashed`
+    is told of faults of the program. Needs a running loop.
+    """
+
+    def __init__(
+        self,
+        client: ScanClient,
+        *,
+        options: ScanOptions,
+        journal: Journal,
+        max_active: int,
+        scan_timeout: float | None,
+        polling: PollPolicy | None,
+        on_event: Callable[[Event], object] | None,
+        ended: Callable[[Scan, Outcome, bool], None],
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self._on_event = on_event
+        self._ended = ended
+        self._steps = Steps(client, options, journal, trouble=self.refuse)
+        self._sites = SiteIndex(client.sites.list)
+        self._polls = client.polls
+        self._terms = Terms(
+            notify=self._followed, policy=polling or DEFAULT_POLICY, timeout=scan_timeout
+        )
+        self._starters = WorkerPool(self.admit, limit=1, crashed=crashed)
+        self._creators = WorkerPool(self._create, limit=CREATORS, crashed=crashed)
+        self._readers = WorkerPool(self._read, limit=READERS, crashed=crashed)
+        self.slots: Slots = Slots(max_active)
+        """Held by each active input; whoever reads inputs takes one first."""
+        self.refusal: BestDefenseError | None = None
+        """Why nothing more is started."""
+        self.live: dict[int, Scan] = {}
+        """Inputs without an outcome, by index."""
+        self.fed: int = 0
+        """How many of them have no handle."""
+        self._indexes = itertools.count(journal.next_index)
+        self._seen: dict[str, int] = {}
+
+    def register(self, item: Item, *, priority: int = 0, has_handle: bool = False) -> Scan:
+        """Take an input in: from here on it has an index, and will have an outcome."""
+        if isinstance(item, Planned):
+            index, item = item.index, item.item
+        else:
+            index = next(self._indexes)
+        scan = Scan(index=index, text="", priority=priority)
+        if isinstance(item, TargetError):
+            scan.text, scan.error = item.target, item
+        elif isinstance(item, Created):
+            scan.text, scan.site_id, scan.report_id = item.target, item.site_id, item.report_id
+            scan.started_at = item.started_at
+        elif isinstance(item, Site):
+            scan.text, scan.site_id = item.hostname, item.id
+        else:
+            try:
+                scan.target = item if isinstance(item, Target) else Target(item)
+                scan.text = scan.target.text
+            except TargetError as error:
+                scan.text, scan.error = error.target, error.with_traceback(None)
+        if not has_handle:
+            self.fed += 1
+        self.live[scan.index] = scan
+        return scan
+
+    def start(self, item: Item, *, priority: int = 0) -> Handle:
+        """Take an input in, and admit it in its turn as soon as there is a slot."""
+        scan = self.register(item, priority=priority, has_handle=True)
+        handle = scan.handle = Handle(scan)
+        self.slots.request(partial(self._starters.submit, scan), priority=priority)
+        return handle
+
+    async def admit(self, scan: Scan) -> None:
+        """Find the site of an input and queue its creation, or say why not.
+
+        The caller has taken a slot; its outcome gives it back.
+        """
+        scan.has_slot = True
+        if scan.error is not None:
+            await self._reject(scan, "malformed", scan.error)
+            return
+        if self.refusal is not None and scan.report_id is None:
+            self._leave(scan, self.refusal)
+            return
+        try:
+            site_id = await self._site_of(scan)
+        except TargetError as error:
+            reason = "unknown_site" if isinstance(error, UnknownSite) else "malformed"
+            await self._reject(scan, reason, error.with_traceback(None))
+            return
+        except BestDefenseError as error:
+            self._leave(scan, error.with_traceback(None))
+            return
+        scan.site_id, scan.target = site_id, None
+        first = self._seen.setdefault(_key(site_id), scan.index)
+        if first != scan.index:
+            again = TargetError(f"It names the same site as target {first}.", target=scan.text)
+            await self._reject(scan, "duplicate", again)
+            return
+        self._emit(TargetAccepted(index=scan.index, target=scan.text, site_id=site_id))
+        if scan.report_id is not None:
+            self._follow(scan, elapsed=max(time.time() - (scan.started_at or 0.0), 0.0))
+            return
+        await self._steps.accepted(scan, site_id)
+        self._creators.submit(scan, priority=scan.priority)
+
+    async def _site_of(self, scan: Scan) -> str:
+        if scan.target is not None:
+            return await self._sites.resolve(scan.target)
+        return scan.site_id or ""
+
+    async def _reject(self, scan: Scan, reason: str, error: BestDefenseError) -> None:
+        is_duplicate = reason == "duplicate"
+        await self._steps.rejected(scan, error, is_duplicate=is_duplicate)
+        self._emit(TargetRejected(index=scan.index, target=scan.text, reason=reason, error=error))
+        outcome = NotStarted(**scan.common(now=time.time()), error=error)
+        self._finish(scan, outcome, is_duplicate=is_duplicate)
+
+    def _leave(self, scan: Scan, error: BestDefenseError) -> None:
+        self._finish(scan, NotStarted(**scan.common(now=time.time()), error=error))
+
+    async def _create(self, scan: Scan) -> None:
+        if self.refusal is not None:
+            self._leave(scan, self.refusal)
+            return
+        outcome = await self._steps.create(scan, scan.site_id or "")
+        if outcome is None:
+            self._follow(scan, elapsed=0.0)
+        else:
+            self._finish(scan, outcome)
+
+    def _follow(self, scan: Scan, *, elapsed: float) -> None:
+        """Wait for a scan that exists."""
+        report_id = scan.report_id or ""
+        self._emit(
+            ScanStarted(
+                index=scan.index,
+                target=scan.text,
+                site_id=scan.site_id or "",
+                report_id=report_id,
+                started_at=scan.started_at or 0.0,
+            )
+        )
+        scan.watch = self._polls.follow(report_id, self._terms, tag=scan, elapsed=elapsed)
+
+    def _followed(self, scan: Scan, verdict: Verdict) -> None:
+        if not isinstance(verdict, Progress):
+            scan.error = verdict.with_traceback(None)
+        self._readers.submit(scan)
+
+    async def _read(self, scan: Scan) -> None:
+        self._finish(scan, await self._steps.finish(scan, scan.report_id or ""))
+
+    def _finish(self, scan: Scan, outcome: Outcome, *, is_duplicate: bool = False) -> None:
+        """Hand out the outcome of an input. Only the first call for an input counts."""
+        if self.live.pop(scan.index, None) is None:
+            return
+        if scan.has_slot:
+            self.slots.release()
+        if scan.handle is None:
+            self.fed -= 1
+        else:
+            key = _key(scan.site_id or "")
+            if self._seen.get(key) == scan.index:  # a service may scan the site again later
+                del self._seen[key]
+            scan.handle.settle(outcome)
+        self._emit(ScanFinished(outcome=outcome))
+        if not isinstance(outcome, Done) and isinstance(
+            outcome.error, AuthError | QuotaExceeded | JournalError
+        ):
+            self.refuse(outcome.error)
+        self._ended(scan, outcome, is_duplicate)
+
+    def refuse(self, error: BestDefenseError) -> None:
+        """Start nothing more; with a dead token, follow nothing more either."""
+        if self.refusal is None:
+            self.refusal = error
+        if isinstance(error, AuthError):
+            self._polls.end_all(error)
+
+    def _emit(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except (Exception, asyncio.CancelledError):
+            log.exception("on_event raised for %s; the run goes on.", type(event).__name__)
+
+    async def settle(self) -> None:
+        """Wait until no creation and no result is under way. Only after `refuse`."""
+        await self._creators.join()
+        await self._readers.join()
+
+    def cancel(self) -> set[asyncio.Task[None]]:
+        """Cancel all work and return the tasks still to be awaited."""
+        polls = (self._polls.cancel(scan.watch) for scan in self.live.values() if scan.watch)
+        return (
+            self._starters.cancel()
+            | self._creators.cancel()
+            | self._readers.cancel()
+            | {task for task in polls if task is not None}
+        )
+
+    def cut_off(self, reason: BestDefenseError) -> None:
+        """Give every input that has none its outcome. Only after `cancel`."""
+        for scan in list(self.live.values()):
+            error = reason if scan.started_at is not None else self.refusal or reason
+            self._finish(scan, scan.cut_off(scan.error or error, now=time.time()))
+
+
+def _key(site_id: str) -> str:
+    """Return a site id as it is compared; the same object where possible, for there are many."""
+    lowered = site_id.lower()
+    return site_id if lowered == site_id else lowered

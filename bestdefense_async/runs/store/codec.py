@@ -1,0 +1,129 @@
+"""What the rows of a journal mean: the run it is of, errors, and results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import asdict, frozen
+
+from bestdefense_async import errors
+from bestdefense_async.errors import BestDefenseError, JournalError, JournalMismatch, Sent
+from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from bestdefense_async.runs.outcome import Done
+
+
+@frozen(kw_only=True)
+class RunRecord:
+    """What a journal says about its run."""
+
+    id: str
+    created_at: float
+    """Seconds since the epoch."""
+    base_url: str
+    options: ScanOptions
+    """Without the callback secret, which is never stored."""
+    fence: int
+    """How often the run was opened, from 1: the number that every write must carry."""
+
+
+def token_key(token: str) -> str:
+    """Return a short hash that tells tokens apart and from which no token can be found."""
+    return hashlib.sha256(f"bestdefense-journal:{token}".encode()).hexdigest()[:16]
+
+
+def read_run(connection: sqlite3.Connection) -> RunRecord:
+    """Return what the journal says about its run."""
+    row = connection.execute("SELECT id, created_at, base_url, options, fence FROM run").fetchone()
+    run_id, created_at, base_url, options, fence = row
+    return RunRecord(
+        id=run_id,
+        created_at=created_at,
+        base_url=base_url,
+        options=ScanOptions(**json.loads(options)),
+        fence=fence,
+    )
+
+
+def key_of(site_id: str) -> str:
+    """Return a site id as it is compared: the letter case does not make another site."""
+    return site_id.lower()
+
+
+def check_owner(
+    connection: sqlite3.Connection, *, base_url: str, key: str, site_keys: set[str] | None
+) -> None:
+    """Make sure that the run is of this server and organization.
+
+    Raises:
+        JournalMismatch: It is of another one, or that cannot be told.
+    """
+    known_url, known_key = connection.execute("SELECT base_url, token_key FROM run").fetchone()
+    if known_url != base_url:
+        raise JournalMismatch(f"The journal is of a run at {known_url}, not at {base_url}.")
+    if known_key == key:
+        return
+    if site_keys is None:
+        raise JournalMismatch("The journal is of another token, perhaps of another organization.")
+    rows = connection.execute("SELECT site_key FROM scan WHERE site_key IS NOT NULL").fetchall()
+    if rows and not any(site_key in site_keys for (site_key,) in rows):
+        raise JournalMismatch("The journal is of another organization: none of its sites is here.")
+
+
+def check_fence(connection: sqlite3.Connection, fence: int) -> None:
+    """Raise JournalError when another owner has taken the run over."""
+    (current,) = connection.execute("SELECT fence FROM run").fetchone()
+    if current != fence:
+        raise JournalError("This run was taken over by another process: it is left to that one.")
+
+
+_KINDS: Final = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, BestDefenseError)
+}
+
+
+def write_error(error: BestDefenseError) -> str:
+    """Return an error as JSON: its kind, its message and its plain attributes."""
+    plain = {
+        name: value
+        for name, value in vars(error).items()
+        if value is None or isinstance(value, str | int | float)
+    }
+    return json.dumps({"kind": error.kind, "message": str(error), "attributes": plain})
+
+
+def read_error(text: str) -> BestDefenseError:
+    """Return the error that `write_error` wrote; of a kind unknown here it is the base class."""
+    data = json.loads(text)
+    kind = _KINDS.get(data["kind"], BestDefenseError)
+    error = kind.__new__(kind)
+    error.args = (data["message"],)
+    attributes: dict[str, Any] = data["attributes"]
+    if "sent" in attributes:
+        attributes["sent"] = Sent(attributes["sent"])
+    vars(error).update(attributes)
+    return error
+
+
+def write_result(outcome: Done) -> str:
+    """Return what a scan found as JSON."""
+    risk = None if outcome.risk is None else asdict(outcome.risk)
+    return json.dumps({"risk": risk, "findings": [asdict(each) for each in outcome.findings]})
+
+
+def read_result(text: str) -> tuple[RiskSummary | None, tuple[Finding, ...]]:
+    """Return what `write_result` wrote."""
+    data = json.loads(text)
+    risk = None if data["risk"] is None else RiskSummary(**data["risk"])
+    return risk, tuple(map(_finding, data["findings"]))
+
+
+def _finding(data: dict[str, Any]) -> Finding:
+    return Finding(severity=Severity(data.pop("severity")), **data)

@@ -1,0 +1,136 @@
+"""Settles creations whose answer was lost, where the host can list reports.
+
+A report is the lost one when it is of the same site, was created when the creation was under way,
+and is not known otherwise. Two that fit, or none, settle nothing: a scan that is taken for missing
+would be started twice, so only a person may say that there is none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from attrs import frozen
+
+from bestdefense_async.runs.store.reads import UnknownScan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bestdefense_async.models import ReportSummary
+
+CLOCKS: Final = 120.0
+"""Seconds by which the clocks of this machine and the server may differ."""
+UNDER_WAY: Final = 3600.0
+"""Seconds in which a creation that was claimed has left: it may have waited for a rate limit."""
+PAGE: Final = 500
+"""Reports asked for at once. (inferred: no paging is documented)"""
+MOST_PAGES: Final = 1000
+
+
+@frozen(kw_only=True)
+class Settlement:
+    """What came of looking for a lost creation."""
+
+    lost: UnknownScan
+    report_id: str | None = None
+    """The scan that it started; None when that cannot be told."""
+    candidates: tuple[str, ...] = ()
+    """Reports that fit when there are several."""
+
+    @property
+    def reason(self) -> str:
+        """What was found, in a few words."""
+        if self.report_id is not None:
+            return "found"
+        if self.candidates:
+            return f"{len(self.candidates)} reports fit: {', '.join(self.candidates)}"
+        return "no report of that site and time is listed"
+
+
+class Listing(Protocol):
+    """Lists reports: the client's `reports`."""
+
+    async def list(
+        self, *, limit: int | None = None, after: str | None = None
+    ) -> Sequence[ReportSummary]:
+        """Return reports, the latest first."""
+
+
+class Unsettled(Protocol):
+    """A journal that knows what is unknown."""
+
+    async def unknowns(self) -> Sequence[UnknownScan]:
+        """Return the creations whose answer is lost."""
+
+    async def known_reports(self) -> set[str]:
+        """Return the ids of all scans the journal knows."""
+
+    async def found(self, index: int, *, report_id: str) -> None:
+        """Note that a lost creation has started this scan."""
+
+
+async def reconcile(reports: Listing, journal: Unsettled) -> list[Settlement]:
+    """Look for every creation of a run whose answer is lost, and note what was found.
+
+    Costs one request for each 500 reports of the organization since the first of them.
+
+    Raises:
+        ProvisionalRoute: The host's path for listing reports is not confirmed.
+        JournalError: What was found cannot be written.
+        BestDefenseError: The reports cannot be listed.
+    """
+    lost = await journal.unknowns()
+    if not lost:
+        return []
+    listed = await _listed(reports, since=min(each.claimed_at for each in lost) - CLOCKS)
+    settlements = match(lost, listed, known=await journal.known_reports())
+    for each in settlements:
+        if each.report_id is not None:
+            await journal.found(each.lost.index, report_id=each.report_id)
+    return settlements
+
+
+def match(
+    lost: Iterable[UnknownScan], listed: Iterable[ReportSummary], *, known: set[str]
+) -> list[Settlement]:
+    """Return what can be said about each lost creation.
+
+    A report without a site or a time fits nothing: it cannot be told whose it is.
+    """
+    by_site: dict[str, list[ReportSummary]] = {}
+    for report in listed:
+        if report.id not in known and report.site_id is not None:
+            by_site.setdefault(report.site_id.lower(), []).append(report)
+    return [_settled(one, by_site.get(one.site_id.lower(), [])) for one in lost]
+
+
+def _settled(lost: UnknownScan, reports: list[ReportSummary]) -> Settlement:
+    first, last = lost.claimed_at - CLOCKS, lost.claimed_at + UNDER_WAY
+    fitting = tuple(
+        report.id
+        for report in reports
+        if report.created_at is not None and first <= report.created_at.timestamp() <= last
+    )
+    if len(fitting) == 1:
+        return Settlement(lost=lost, report_id=fitting[0])
+    return Settlement(lost=lost, candidates=fitting)
+
+
+async def _listed(reports: Listing, *, since: float) -> list[ReportSummary]:
+    """Return all reports back to a moment; a host that does not page answers them all at once."""
+    listed: list[ReportSummary] = []
+    seen: set[str] = set()
+    for _ in range(MOST_PAGES):
+        page = await reports.list(limit=PAGE, after=listed[-1].id if listed else None)
+        fresh = [report for report in page if report.id not in seen]
+        listed += fresh
+        seen.update(report.id for report in fresh)
+        if len(page) < PAGE or not fresh or _is_past(fresh, since):
+            break
+    return listed
+
+
+def _is_past(page: Sequence[ReportSummary], since: float) -> bool:
+    """Whether a page leads from the latest to the oldest and has passed a moment."""
+    times = [report.created_at.timestamp() for report in page if report.created_at is not None]
+    return bool(times) and times == sorted(times, reverse=True) and times[-1] < since

@@ -1,0 +1,1 @@
+"""The server: from a socket to a handler and back."""

@@ -1,0 +1,326 @@
+"""From a request on the wire to an answer on the wire, with whatever goes wrong on the way.
+
+The order is fixed: ledger, body, fault before the effect, origin, token, limit, permission,
+handler, fault after the effect. Once its body has been read a call runs to its end, also when the
+client goes away meanwhile.
+
+`in_place_of`: answers on their way out: whole, cut off, or with a byte changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from attrs import define, evolve, field
+
+from bestdefense_async.sandbox.handlers import Handler
+from bestdefense_async.sandbox.handlers.reading import Invalid
+from bestdefense_async.sandbox.replies import (
+    JSON_TYPE,
+    NOT_FOUND,
+    Reply,
+    Stream,
+    encoded,
+    failure,
+    success,
+)
+from bestdefense_async.sandbox.server.connection import Connection, Unreadable, read_body, reset
+from bestdefense_async.sandbox.world.routes import Operation, Routes
+from bestdefense_async.sandbox.world.scans import Full
+from bestdefense_async.sandbox.world.tokens import Token
+from bestdefense_async.sandbox.world.world import Arrival, Call, Refused, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bestdefense_async.sandbox.world.faults import FaultPlan
+
+
+_GARBAGE = b'\x00\xff{"success": tru\xc3\x28 <html>'
+_FIRST_REDIRECTION = 300
+
+
+def in_place_of(plan: FaultPlan) -> Reply:
+    """Return the answer that a fault puts in place of the right one."""
+    body = plan.body.encode() if isinstance(plan.body, str) else plan.body
+    if plan.kind == "garbage":
+        raw = _GARBAGE if body is None else body
+        return Reply(plan.status or 200, raw, {**JSON_TYPE, **plan.headers})
+    status = plan.status or 500
+    if body is not None:
+        kind = "text/html; charset=UTF-8" if body.lstrip()[:1] == b"<" else "application/json"
+        return Reply(status, body, {"Content-Type": kind, **plan.headers})
+    if status < _FIRST_REDIRECTION:
+        empty = encoded({"success": True, "message": "OK", "data": {}, "error": None})
+        return Reply(status, empty, {**JSON_TYPE, **plan.headers})
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Fault"
+    return failure(status, f"{phrase}.", headers=plan.headers)
+
+
+def _changed(chunks: Iterator[bytes | memoryview], at: int) -> Iterator[bytes | memoryview]:
+    """Yield the chunks with one bit of the byte at `at` turned over."""
+    start = 0
+    for chunk in chunks:
+        if start <= at < start + len(chunk):
+            wrong = bytearray(chunk)
+            wrong[at - start] ^= 1
+            yield bytes(wrong)
+        else:
+            yield chunk
+        start += len(chunk)
+
+
+async def send(
+    request: web.BaseRequest, reply: Reply | Stream, plan: FaultPlan | None = None
+) -> web.StreamResponse:
+    """Send an answer as planned; a whole small one is left to aiohttp."""
+    cut = plan is not None and plan.kind == "truncated"
+    corrupt = plan is not None and plan.kind == "corrupt"
+    if isinstance(reply, Reply) and not cut and not corrupt:
+        response = web.Response(body=reply.body, status=reply.status, headers=reply.headers)
+        if reply.close:
+            response.force_close()
+        return response
+    size = reply.size if isinstance(reply, Stream) else len(reply.body)
+    chunks: Iterator[bytes | memoryview] = (
+        reply.chunks if isinstance(reply, Stream) else iter((reply.body,))
+    )
+    place = 0 if plan is None else int(size * plan.cut)
+    if corrupt:
+        chunks = _changed(chunks, min(place, size - 1))
+    stream = web.StreamResponse(status=reply.status, headers=reply.headers)
+    stream.content_length = size
+    left = place if cut else size
+    try:
+        await stream.prepare(request)
+        while left > 0:
+            chunk = next(chunks)
+            await stream.write(chunk[:left])
+            left -= min(left, len(chunk))
+    except ConnectionError:
+        # The client has gone; aiohttp sees the same.
+        return stream
+    if cut and request.transport is not None:
+        request.transport.close()
+    return stream
+
+
+_LOG = logging.getLogger("bestdefense_async.sandbox")
+_NOBODY = Token("", frozenset(), "")
+_EFFECTIVE = frozenset({"delay", "truncated", "corrupt"})
+"""Kinds of faults that need the right answer, and so its effect."""
+
+_BREAKING = frozenset({"reset", "drop", "hang"})
+"""Kinds of faults that end without an answer."""
+
+
+@define
+class _Incoming:
+    """One request."""
+
+    request: web.BaseRequest
+    operation: Operation | None
+    methods: Mapping[str, Operation]
+    """What can be done at its path."""
+
+    token: Token | None
+    key: str
+    query: str
+    body: bytes = b""
+
+
+def _no_such(methods: Mapping[str, Operation]) -> Reply:
+    """Return the answer to an unknown path, or to an unknown method on a known one."""
+    if not methods:
+        return NOT_FOUND
+    allow = ", ".join(sorted(methods))
+    return failure(405, "Method not allowed.", headers={"Allow": allow})
+
+
+@define
+class Engine:
+    """Answers requests."""
+
+    world: World
+    routes: Routes
+    handlers: Mapping[str, Handler]
+    read_deadline: float
+    _closing: asyncio.Event = field(factory=asyncio.Event, init=False)
+
+    def close(self) -> None:
+        """Let every answer that is being delayed go on at once."""
+        self._closing.set()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        connection = request.protocol
+        if not isinstance(connection, Connection):
+            message = "the engine needs the sandbox's own connections"
+            raise TypeError(message)
+        connection.begin(request)
+        arrival = None
+        try:
+            path, _, query = request.raw_path.partition("?")
+            methods, key = self.routes.find(path)
+            token = self.world.tokens.find(request.headers.get("Authorization", ""))
+            operation = methods.get(request.method)
+            incoming = _Incoming(request, operation, methods, token, key, query)
+            if operation is not None and operation.grade == "sandbox":
+                await self._read(incoming)
+                return await send(request, await self._perform(incoming))
+            arrival, names = self._arrive(incoming)
+            await self._read(incoming)
+            plan = self.world.faults.strike(arrival.operation, names)
+            if plan is not None:
+                return await self._fail(plan, arrival, incoming, connection)
+            reply = await self._perform(incoming)
+            arrival.status = reply.status
+            return await send(request, reply)
+        except Unreadable as unreadable:
+            if arrival is not None:
+                arrival.status = unreadable.reply.status
+            return await send(request, unreadable.reply)
+        finally:
+            connection.end()
+
+    async def _read(self, incoming: _Incoming) -> None:
+        """Read the body where one is expected; nobody reads any other."""
+        if incoming.operation is not None and incoming.operation.method == "POST":
+            incoming.body = await read_body(incoming.request, deadline=self.read_deadline)
+
+    async def _fail(
+        self, plan: FaultPlan, arrival: Arrival, incoming: _Incoming, connection: Connection
+    ) -> web.StreamResponse:
+        """Let a call fail as planned, having done its work or not."""
+        if not plan.after_effect:
+            await self._pause(plan.delay)
+        reply: Reply | Stream = success({})
+        if plan.after_effect or plan.kind in _EFFECTIVE:
+            reply = await self._perform(incoming)
+        if plan.after_effect:
+            await self._pause(plan.delay)
+        if plan.kind in _BREAKING:
+            return await self._break(plan, incoming.request, connection)
+        if plan.kind not in _EFFECTIVE:
+            reply = in_place_of(plan)
+        arrival.status = reply.status
+        return await send(incoming.request, reply, plan)
+
+    def _arrive(self, incoming: _Incoming) -> tuple[Arrival, tuple[str, ...]]:
+        """Write the call down; return the entry and the names of the site it is about."""
+        operation = incoming.operation
+        site = scan = None
+        match None if operation is None else operation.parameter:
+            case "site_id":
+                site = self.world.fleet.by_id.get(incoming.key)
+            case "report_id":
+                scan = self.world.scans.by_id.get(incoming.key)
+            case "security_id":
+                scan = self.world.scans.by_security_id(incoming.key)
+        if scan is not None:
+            site = scan.site
+        arrival = Arrival(
+            "unknown" if operation is None else operation.name,
+            None if site is None else site.id,
+            None if scan is None else scan.id,
+            self.world.clock.loop_time(),
+            None if incoming.token is None else incoming.token.fingerprint,
+        )
+        self.world.ledger.note(arrival)
+        return arrival, () if site is None else site.names
+
+    async def _perform(self, incoming: _Incoming) -> Reply | Stream:
+        """Return the right answer, having done what it says."""
+        origin = incoming.request.headers.get("Origin")
+        if origin is not None and origin not in self.world.origins:
+            return failure(403, "The sandbox does not talk to other web pages.", close=True)
+        operation, token = incoming.operation, incoming.token
+        if operation is None:
+            return _no_such(incoming.methods)
+        if not operation.needs_token:
+            return await self._handle(incoming, operation, token or _NOBODY)
+        if token is None:
+            return failure(401, "The API token is missing or unknown.")
+        if token.refusal is not None:
+            return failure(401, token.refusal)
+        return await self._admit(incoming, operation, token)
+
+    async def _admit(
+        self, incoming: _Incoming, operation: Operation, token: Token
+    ) -> Reply | Stream:
+        """Answer a call of somebody known, if limit and permission let it in."""
+        limits = self.world.limits
+        limited = operation.name in limits.rules
+        now = self.world.clock.loop_time()
+        refusal = limits.refusal(token, operation.name, now) if limited else None
+        if refusal is not None:
+            return refusal
+        if operation.permission is not None and operation.permission not in token.permissions:
+            message = f"Your organization lacks the permission '{operation.permission}'."
+            return failure(403, message)
+        reply = await self._handle(incoming, operation, token)
+        if limited and limits.headers:
+            told = limits.told(token, operation.name, now)
+            reply = evolve(reply, headers={**reply.headers, **told})
+        return reply
+
+    async def _handle(
+        self, incoming: _Incoming, operation: Operation, token: Token
+    ) -> Reply | Stream:
+        """Run the handler; turn everything it can raise into an answer."""
+        try:
+            call = Call(
+                token, incoming.key, incoming.query, incoming.body, incoming.request.headers
+            )
+            outcome = self.handlers[operation.name](self.world, call)
+            return outcome if isinstance(outcome, Reply | Stream) else await outcome
+        except Refused as refused:
+            message, status = refused.message, refused.status
+        except Invalid as invalid:
+            message, status = str(invalid), 400
+        except Full:
+            message, status = "The sandbox is full.", 503
+        except Exception as error:  # noqa: BLE001 -- a bug of ours is a 500, as it would be there
+            # The error's own text may quote the request, so only its type is written down.
+            _LOG.error("%s failed with %s", operation.name, type(error).__name__)
+            message, status = "The sandbox failed.", 500
+        if self.world.scenario.message != "OK":
+            message += self.world.scenario.message
+        return failure(status, message)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not beyond the sandbox's own end."""
+        if seconds > 0:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._closing.wait()
+            except TimeoutError:
+                return
+
+    async def _break(
+        self, plan: FaultPlan, request: web.BaseRequest, connection: Connection
+    ) -> web.StreamResponse:
+        """End without an answer, in the planned manner."""
+        transport = request.transport
+        if plan.kind == "hang":
+            connection.gone = asyncio.get_running_loop().create_future()
+            closing = asyncio.ensure_future(self._closing.wait())
+            try:
+                await asyncio.wait((connection.gone, closing), return_when="FIRST_COMPLETED")
+            finally:
+                closing.cancel()
+                connection.gone = None
+        if plan.kind == "reset":
+            reset(transport)
+        elif transport is not None:
+            transport.close()
+        # aiohttp wants an answer; it finds the connection closed and lets it go.
+        return web.Response()

@@ -1,0 +1,285 @@
+"""The sandbox itself: opened on a loopback port, asked by any client, closed without a trace.
+
+async with Sandbox(sites=5) as sandbox:
+    ...  # sandbox.url, sandbox.token
+
+`serve`: the sandbox as a process of its own: one line of JSON, then service until it is
+told to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Self, TextIO, Unpack
+
+from bestdefense_async.sandbox.handlers import HANDLERS
+from bestdefense_async.sandbox.server.connection import Listener
+from bestdefense_async.sandbox.server.engine import Engine
+from bestdefense_async.sandbox.settings import Settings, Words
+from bestdefense_async.sandbox.world.agents import AgentFiles
+from bestdefense_async.sandbox.world.alerts import Alerts
+from bestdefense_async.sandbox.world.clock import Clock
+from bestdefense_async.sandbox.world.faults import Fault, Faults
+from bestdefense_async.sandbox.world.fleet import Fleet, Site
+from bestdefense_async.sandbox.world.limits import Limits
+from bestdefense_async.sandbox.world.routes import CONTROL, DOCS, OPERATIONS, Routes
+from bestdefense_async.sandbox.world.scans import Scans
+from bestdefense_async.sandbox.world.tokens import Tokens
+from bestdefense_async.sandbox.world.world import Arrival, Ledger, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+
+MAIN = "main"
+"""The organization that owns the fleet."""
+
+_STOP = 0.5
+"""Seconds that handlers under way are given when the sandbox closes; twice that at most."""
+
+
+class Sandbox:
+    """A stand-in for the API, on a loopback port of its own.
+
+    Everything after `async with` lives on the running loop and keeps that loop's time. Keyword
+    arguments are those of `Settings`.
+    """
+
+    def __init__(self, **words: Unpack[Words]) -> None:
+        self._settings = Settings(**words)
+        self._world: World | None = None
+        self._engine: Engine | None = None
+        self._listener: Listener | None = None
+        self.token: str = ""
+        """A token of the organization that owns the fleet, with every permission."""
+
+        self.control_token: str | None = None
+        """Opens the control routes; None without them."""
+
+    async def __aenter__(self) -> Self:
+        """Bind the port and start to serve.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        settings = self._settings
+        world = self._build()
+        engine = Engine(
+            world,
+            Routes(OPERATIONS + DOCS + (CONTROL if settings.control else ())),
+            HANDLERS,
+            read_deadline=settings.read_deadline,
+        )
+        listener = Listener(engine.answer, read_deadline=settings.read_deadline)
+        port = await listener.listen(settings.host, settings.port)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        world.url = f"http://{host}:{port}"
+        world.origins = frozenset({world.url, f"http://localhost:{port}"})
+        self._world, self._engine, self._listener = world, engine, listener
+        self.token = self.add_token()
+        self.control_token = world.control_token
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close every connection, within about a second also when handlers hang."""
+        if self._engine is not None and self._listener is not None:
+            self._engine.close()
+            await self._listener.close(grace=_STOP)
+
+    def _build(self) -> World:
+        settings = self._settings
+        scenario = settings.day
+        seed = settings.seed
+        fleet = Fleet(seed, drift=scenario.drift)
+        fleet.add(MAIN, settings.sites)
+        scenario.arrange(fleet.of(MAIN))
+        world = World(
+            seed=seed,
+            clock=Clock.started(speed=settings.speed, epoch=settings.epoch),
+            fleet=fleet,
+            scans=Scans(seed, scale=scenario.scale, numeric_ids=scenario.drift),
+            alerts=Alerts(seed, scenario.hand),
+            tokens=Tokens(seed),
+            limits=Limits(
+                settings.rules, settings.policy, settings.retry_after, settings.rate_headers
+            ),
+            faults=Faults(seed),
+            ledger=Ledger(),
+            plan=settings.plan,
+            percentage=settings.percentage,
+            visible_after=settings.visible_after,
+            scenario=scenario,
+            agents=AgentFiles.of(seed, settings.agent_sizes),
+            starting_credits=settings.credits,
+            control_token=secrets.token_urlsafe(24) if settings.control else None,
+        )
+        for plan in scenario.faults:
+            world.faults.add(plan)
+        return world
+
+    @property
+    def _open(self) -> World:
+        if self._world is None:
+            message = "the sandbox is not open: use it as `async with Sandbox() as sandbox`"
+            raise RuntimeError(message)
+        return self._world
+
+    @property
+    def url(self) -> str:
+        """Where it is reached, without a slash at the end."""
+        return self._open.url
+
+    @property
+    def site_ids(self) -> list[str]:
+        """The ids of the fleet, in a fixed order."""
+        return [site.id for site in self._open.fleet.of(MAIN)]
+
+    @property
+    def hostnames(self) -> list[str]:
+        """The host names of the fleet, in the order of `site_ids`."""
+        return [site.hostname for site in self._open.fleet.of(MAIN)]
+
+    def sites_of(self, organization: str) -> list[Site]:
+        """Return an organization's sites; another one has three from its first token on."""
+        return list(self._open.fleet.of(organization))
+
+    def add_token(
+        self,
+        *,
+        organization: str = MAIN,
+        permissions: Iterable[str] | None = None,
+        expired: bool = False,
+        revoked: bool = False,
+    ) -> str:
+        """Make a token and return it.
+
+        Args:
+            organization: whose data it sees; a new name makes an organization with three sites.
+            permissions: some of `PERMISSIONS`; None for all.
+            expired: refuse it as expired.
+            revoked: refuse it as revoked.
+
+        Raises:
+            ValueError: a permission does not exist.
+        """
+        return self._open.issue(
+            organization=organization, permissions=permissions, expired=expired, revoked=revoked
+        )
+
+    def revoke(self, token: str) -> None:
+        """Refuse the token from now on.
+
+        Raises:
+            LookupError: this sandbox did not make it.
+        """
+        self._open.tokens.revoke(token)
+
+    def fault(self, operation: str, **plan: object) -> Fault:
+        """Let something go wrong; return it, with its hits and a way to end it.
+
+        Args:
+            operation: an operation's name, or "*" for every one.
+            **plan: the fields of `FaultPlan`: kind, status, body, headers, delay, nth, times,
+                probability, site, after_effect, cut. A fault with a delay alone only delays.
+
+        Raises:
+            LookupError: there is no such site.
+            ValueError: there is no such operation, or the plan is impossible.
+        """
+        return self._open.plan_fault(operation, plan)
+
+    def script(
+        self,
+        site: str,
+        *,
+        duration: float | None = None,
+        visible_after: float | None = None,
+        backwards: bool = False,
+    ) -> None:
+        """Decide how scans of one site (id or host name) run from now on.
+
+        Args:
+            site: a site's id or host name.
+            duration: scan seconds; inf never ends; None takes the seeded time.
+            visible_after: seconds of the loop after creation in which its reports answer 404; None
+                takes the sandbox's own.
+            backwards: let progress, and once completion, take a step back.
+
+        Raises:
+            LookupError: there is no such site.
+        """
+        found = self._open.fleet.find(site)
+        found.script(duration=duration, visible_after=visible_after, backwards=backwards)
+
+    def credits(self, organization: str = MAIN) -> int:
+        """Return how many AI remediation credits an organization has left."""
+        return self._open.credits_of(organization)
+
+    def count(self, operation: str) -> int:
+        """Return how many requests have arrived for the operation, whatever became of them."""
+        return self._open.ledger.count(operation)
+
+    @property
+    def ledger(self) -> list[Arrival]:
+        """The last 100,000 arrivals, oldest first."""
+        return self._open.ledger.arrivals()
+
+    def scans_per_site(self) -> dict[str, int]:
+        """Return how many scans were really created, for the sites that have any."""
+        return self._open.scans.per_site()
+
+    def assert_no_duplicates(self) -> None:
+        """Raise AssertionError when two scans were created for one site."""
+        twice = self._open.scans.sites_scanned_twice()
+        if twice:
+            message = f"{len(twice)} sites were scanned more than once: {twice}"
+            raise AssertionError(message)
+
+
+async def _serve(out: TextIO, words: Words) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:
+            # Windows loops have no signal handlers; there KeyboardInterrupt ends asyncio.run.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    # A process lives in real time, and whoever uses it compares its times with their own.
+    words.setdefault("epoch", time.time())
+    async with Sandbox(**words) as sandbox:
+        line = {"url": sandbox.url, "token": sandbox.token}
+        if sandbox.control_token is not None:
+            line["control_token"] = sandbox.control_token
+        out.write(json.dumps(line) + "\n")
+        out.flush()
+        await stop.wait()
+
+
+def serve(*, out: TextIO | None = None, **words: Unpack[Words]) -> int:
+    """Serve until SIGINT or SIGTERM and return 0.
+
+    The first and only line written is `{"url": ..., "token": ...}`, with `control_token` when the
+    control routes are on.
+
+    Args:
+        out: where the line goes; None for stdout.
+        **words: those of `Sandbox`.
+
+    Raises:
+        ValueError: a setting is impossible; nothing was opened.
+        OSError: the address cannot be bound.
+    """
+    asyncio.run(_serve(sys.stdout if out is None else out, words))
+    return 0

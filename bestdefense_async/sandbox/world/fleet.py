@@ -1,0 +1,163 @@
+"""Fleets: the sites of an organization, named as a real one would name them.
+
+All names end in `.example`, which nobody can own.
+"""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from bestdefense_async.sandbox.replies import Reply, success
+from bestdefense_async.sandbox.world.chance import identifier, number
+
+_BRANDS = (
+    "harborline",
+    "harborline-freight",
+    "northgate-clinic",
+    "tidewater-energy",
+    "larkfield",
+    "copperleaf-bank",
+    "ostrava-rail",
+    "bluefen",
+)
+_SERVICES = (
+    *("www", "api", "shop", "login", "portal", "blog", "support", "status", "cdn", "mail"),
+    *("docs", "intranet", "careers", "crm", "erp", "vpn", "billing", "invoices", "tracking"),
+    *("partners", "suppliers", "assets", "media", "events", "press", "hr", "payroll", "wiki"),
+    *("git", "ci", "registry", "metrics", "grafana", "sso", "id", "accounts", "orders", "cart"),
+    *("search", "maps", "fleet", "warehouse", "forms", "survey", "webhooks", "gateway", "legacy"),
+)
+_PLACES = ("", "eu", "us", "uk", "sg", "br", "za", "jp")
+_STAGES = ("", "staging", "dev", "beta", "uat")
+
+
+@define(eq=False)
+class Site:
+    """One site of an organization, and what is special about it."""
+
+    id: str
+    hostname: str
+    organization: str
+    verified: bool = True
+    """Whether ownership has been proven; a pending site cannot be scanned."""
+
+    permitted: bool = True
+    """Whether its organization may scan it."""
+
+    duration: float | None = None
+    """Scan seconds every scan of it takes, instead of a seeded draw; inf for never."""
+
+    visible_after: float | None = None
+    """Seconds of the loop after creation in which a report answers 404; None for the default."""
+
+    backwards: bool = False
+    """Whether progress and completion take a step back once."""
+
+    names: tuple[str, ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.names = (self.id, self.hostname)
+
+    def script(
+        self, *, duration: float | None, visible_after: float | None, backwards: bool
+    ) -> None:
+        """Decide how its scans run from now on.
+
+        Raises:
+            ValueError: a time is negative or not a number.
+        """
+        for seconds in (duration, visible_after):
+            if seconds is not None and not seconds >= 0:
+                message = f"a time must be zero or more, not {seconds!r}"
+                raise ValueError(message)
+        self.duration = duration
+        self.visible_after = visible_after
+        self.backwards = backwards
+
+
+def hostname(seed: int, organization: str, index: int) -> str:
+    """Return the host name of the index-th site; different for every index."""
+    order = number("order", seed, organization)
+    many = len(_SERVICES)
+    service = _SERVICES[(index + order) % many]
+    lap = index // many
+    brand = _BRANDS[(lap + order // many) % len(_BRANDS)]
+    lap //= len(_BRANDS)
+    stage = _STAGES[lap % len(_STAGES)]
+    lap //= len(_STAGES)
+    place = _PLACES[lap % len(_PLACES)]
+    lap //= len(_PLACES)
+    label = "-".join(part for part in (service, stage, str(lap + 1) if lap else "") if part)
+    prefix = "" if organization == "main" else f"{organization}."
+    return ".".join(part for part in (label, place, f"{prefix}{brand}", "example") if part)
+
+
+@define
+class Fleet:
+    """The sites of all organizations of one sandbox."""
+
+    seed: int
+    drift: bool = False
+    """Answer with fields nobody has documented."""
+
+    by_id: dict[str, Site] = field(factory=dict, repr=False)
+    _by_organization: dict[str, list[Site]] = field(factory=dict, repr=False)
+    _lists: dict[str, Reply] = field(factory=dict, repr=False)
+
+    def add(self, organization: str, count: int) -> None:
+        """Give the organization `count` sites, once; a second call changes nothing."""
+        if organization in self._by_organization:
+            return
+        sites = [
+            Site(
+                identifier("site", self.seed, organization, index),
+                hostname(self.seed, organization, index),
+                organization,
+            )
+            for index in range(count)
+        ]
+        self._by_organization[organization] = sites
+        self.by_id.update((site.id, site) for site in sites)
+
+    def of(self, organization: str) -> list[Site]:
+        """Return the organization's sites, in a fixed order."""
+        return self._by_organization.get(organization, [])
+
+    def find(self, site: str) -> Site:
+        """Return the site with this id or host name.
+
+        Raises:
+            LookupError: there is none.
+        """
+        found = self.by_id.get(site)
+        if found is not None:
+            return found
+        for candidate in self.by_id.values():
+            if candidate.hostname == site:
+                return candidate
+        message = f"the sandbox has no site {site!r}"
+        raise LookupError(message)
+
+    def listing(self, organization: str) -> Reply:
+        """Return the answer that lists the organization's sites; made once, it may be large."""
+        reply = self._lists.get(organization)
+        if reply is None:
+            describe = _drifted if self.drift else _documented
+            reply = success({"sites": [describe(site) for site in self.of(organization)]})
+            self._lists[organization] = reply
+        return reply
+
+
+def _documented(site: Site) -> dict[str, object]:
+    return {"id": site.id, "hostname": site.hostname}
+
+
+def _drifted(site: Site) -> dict[str, object]:
+    return {
+        "id": site.id,
+        "hostname": site.hostname,
+        "uuid": site.id,
+        "kind": "web_application_v2",
+        "verification": {"method": "dns-txt", "state": "VERIFIED_BY_PROXY"},
+        "labels": [{"key": "tier", "value": None}],
+    }

@@ -1,0 +1,149 @@
+"""Operations as rows, and the tree that finds the row for a path.
+
+Paths are matched as they came, undecoded: a segment for an id must consist of unreserved
+characters, so an encoded slash or dot never becomes part of an id.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+from bestdefense_async.sandbox.world.tokens import (
+    AI_REMEDIATION,
+    CREATE_REPORTS,
+    MANAGE_SCHEDULED_REPORTS,
+    RUN_NETWORK_SCANS,
+    VIEW_REPORTS,
+    VIEW_SITES,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
+
+
+@frozen
+class Operation:
+    """One row: what is called, how, and who may."""
+
+    name: str
+    method: str
+    template: str
+    """Path with at most one `{parameter}` segment."""
+
+    permission: str | None = None
+    """What the token's organization needs, or None for any token."""
+
+    grade: str = "documented"
+    """How well the API fact is known: documented, described (path chosen by us) or sandbox."""
+
+    needs_token: bool = True
+    """Whether a bearer token of the API is asked for."""
+
+    @property
+    def parameter(self) -> str | None:
+        """The name of the path's parameter, or None."""
+        start = self.template.find("{")
+        return None if start < 0 else self.template[start + 1 : self.template.index("}")]
+
+
+def _described(name: str, method: str, template: str, permission: str | None) -> Operation:
+    return Operation(name, method, template, permission, "described")
+
+
+def _own(name: str, method: str, template: str) -> Operation:
+    return Operation(name, method, template, grade="sandbox", needs_token=False)
+
+
+OPERATIONS = (
+    Operation("sites.list", "GET", "/api/sites", VIEW_SITES),
+    Operation("reports.create", "POST", "/api/report/create/for-target/{site_id}", CREATE_REPORTS),
+    Operation("reports.progress", "GET", "/api/report/{report_id}/progress", VIEW_REPORTS),
+    Operation("reports.overview", "GET", "/api/report/{report_id}/overview", VIEW_REPORTS),
+    Operation("vortex.alerts", "GET", "/api/report/vortex/{security_id}/alerts", VIEW_REPORTS),
+    Operation("registrations.create", "POST", "/vortex-action/scans/register"),
+    # A person's browser sends no bearer token; how the real page knows its reader is unknown.
+    Operation("reports.page", "GET", "/report/{report_id}", needs_token=False),
+    _described("reports.list", "GET", "/api/reports", VIEW_REPORTS),
+    _described("reports.show", "GET", "/api/report/{report_id}", VIEW_REPORTS),
+    _described("schedules.list", "GET", "/api/schedules", MANAGE_SCHEDULED_REPORTS),
+    _described("schedules.create", "POST", "/api/schedules", MANAGE_SCHEDULED_REPORTS),
+    _described(
+        "schedules.delete", "DELETE", "/api/schedules/{schedule_id}", MANAGE_SCHEDULED_REPORTS
+    ),
+    _described("remediation.trigger", "POST", "/api/remediations", AI_REMEDIATION),
+    _described("remediation.list", "GET", "/api/remediations", VIEW_REPORTS),
+    _described("remediation.show", "GET", "/api/remediations/{remediation_id}", VIEW_REPORTS),
+    _described("network.start", "POST", "/api/network-scans", RUN_NETWORK_SCANS),
+    _described("network.progress", "GET", "/api/network-scans/{scan_id}/progress", VIEW_REPORTS),
+    _described("network.findings", "GET", "/api/network-scans/{scan_id}/findings", VIEW_REPORTS),
+    _described("agents.manifest", "GET", "/api/agents/manifest", None),
+    _described("agents.download", "GET", "/api/agents/download/{filename}", None),
+)
+"""Every operation of the API the sandbox plays; permissions to view are inferred."""
+
+DOCS = (_own("docs.page", "GET", "/api/docs"), _own("docs.document", "GET", "/api/docs.json"))
+
+CONTROL = (
+    _own("control.ledger", "GET", "/_sandbox/ledger"),
+    _own("control.fault", "POST", "/_sandbox/faults"),
+    _own("control.clear", "DELETE", "/_sandbox/faults"),
+    _own("control.token", "POST", "/_sandbox/tokens"),
+    _own("control.revoke", "POST", "/_sandbox/revoke"),
+    _own("control.site", "POST", "/_sandbox/sites/{site_id}"),
+)
+"""Only on a sandbox made with `control=True`; they ask for the control token."""
+
+NAMES = frozenset(operation.name for operation in OPERATIONS)
+
+
+@define
+class _Node:
+    """One segment of the tree."""
+
+    fixed: dict[str, _Node] = field(factory=dict)
+    parameter: _Node | None = None
+    methods: dict[str, Operation] = field(factory=dict)
+
+
+class Routes:
+    """Finds the operation for a method and a path."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._root = _Node()
+        for operation in operations:
+            node = self._root
+            for segment in operation.template[1:].split("/"):
+                if segment.startswith("{"):
+                    if node.parameter is None:
+                        node.parameter = _Node()
+                    node = node.parameter
+                else:
+                    node = node.fixed.setdefault(segment, _Node())
+            node.methods[operation.method] = operation
+
+    def find(self, path: str) -> tuple[dict[str, Operation], str]:
+        """Return the operations at `path` by method, and the parameter's text.
+
+        Empty when there are none, and when the parameter's text is not a possible id.
+        """
+        node = self._root
+        key = ""
+        for segment in path[1:].split("/"):
+            following = node.fixed.get(segment)
+            if following is None:
+                following = node.parameter
+                if following is None or not is_id(segment):
+                    return {}, ""
+                key = segment
+            node = following
+        return node.methods, key
+
+
+def is_id(text: str) -> bool:
+    """Return whether `text` can be an id or a file name of the API."""
+    return _SEGMENT.fullmatch(text) is not None and text not in {".", ".."}

@@ -1,0 +1,1 @@
+"""Files that arrive whole, checked, or not at all."""

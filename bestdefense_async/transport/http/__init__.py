@@ -1,0 +1,1 @@
+"""One HTTP exchange: everything that is aiohttp's stays in here."""

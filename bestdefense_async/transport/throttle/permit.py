@@ -1,0 +1,154 @@
+"""The right to send one request now, and whom its queue and it speak to."""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+    from types import TracebackType
+
+
+HELD_FOR: Final = 0.02
+"""Seconds until a book that another process holds is asked for again."""
+
+
+class Book(Protocol):
+    """What all processes with the token know of each other's calls."""
+
+    def look(self) -> bool:
+        """Learn what is new; return whether calls of others are in flight."""
+        ...
+
+    def is_ours(self) -> bool:
+        """Learn what is new and keep the others out until the end of this turn of the loop.
+
+        False when another process does so now.
+        """
+        ...
+
+    def changed(self) -> None:
+        """Note that there is something new to tell."""
+        ...
+
+
+class Issuer(Protocol):
+    """The queue that a permit comes from, as the permit sees it."""
+
+    def enter(self, permit: Permit) -> Coroutine[Any, Any, Permit]:
+        """Return what to await until the permit's turn has come and is booked."""
+        ...
+
+    def is_stale(self, sent: float) -> bool:
+        """Return whether the class was paused since a call was admitted at `sent`."""
+        ...
+
+    def answered(self, permit: Permit, headers: Mapping[str, str]) -> None:
+        """Settle a call whose answer's headers were seen just now."""
+        ...
+
+    def refused(self, permit: Permit, headers: Mapping[str, str], *, is_settled: bool) -> float:
+        """Pause the class; return how many seconds the pause lasts from now."""
+        ...
+
+    def unsent(self) -> None:
+        """Take a permit back whose call certainly never left."""
+        ...
+
+    def lost(self) -> None:
+        """Settle a call that may have been sent and whose answer nobody saw."""
+        ...
+
+
+class _Stage(enum.Enum):
+    ASKING = enum.auto()
+    IN_FLIGHT = enum.auto()
+    SETTLED = enum.auto()
+
+
+class Permit:
+    """The right to send one request now, held for as long as `async with` lasts.
+
+    Say what became of it with exactly one of `answered`, `refused` and `unsent`. Leaving the block
+    with none of them called means: it may have been sent. Then the permit stays spent, stamped a
+    little in the future.
+    """
+
+    __slots__ = ("_lane", "_stage", "again", "deadline", "sent")
+
+    deadline: float | None
+    """Loop time until which to wait, None for as long as it takes."""
+
+    again: bool
+    """Whether the call had its turn before and goes to the front."""
+
+    sent: float
+    """Loop time at which the call was admitted, minus infinity before."""
+
+    def __init__(self, lane: Issuer, *, deadline: float | None, again: bool) -> None:
+        self._lane = lane
+        self._stage = _Stage.ASKING
+        self.deadline = deadline
+        self.again = again
+        self.sent = -math.inf
+
+    def __aenter__(self) -> Coroutine[Any, Any, Permit]:
+        return self._lane.enter(self)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._leaves():
+            self._lane.lost()
+
+    async def itself(self) -> Permit:
+        """Return this permit without waiting. For the lane alone."""
+        return self
+
+    def begin(self, now: float) -> None:
+        """Note that the turn has come. For the lane alone."""
+        self.sent = now
+        self._stage = _Stage.IN_FLIGHT
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the class was paused after this permit was granted.
+
+        Ask after any wait between the grant and the sending, for a connection slot for example:
+        with a stale permit call `unsent`, leave the block and ask with `again=True`.
+        """
+        return self._lane.is_stale(self.sent)
+
+    def answered(self, headers: Mapping[str, str]) -> None:
+        """Note that the headers of an answer other than 429 were seen just now.
+
+        Args:
+            headers: Names in lower case. Rate headers among them correct the limits.
+        """
+        if self._leaves():
+            self._lane.answered(self, headers)
+
+    def refused(self, headers: Mapping[str, str]) -> float:
+        """Pause the class for everybody with this token after a 429 seen just now.
+
+        Returns:
+            Seconds until the pause ends. Do not sleep: ask again with `again=True`.
+        """
+        return self._lane.refused(self, headers, is_settled=not self._leaves())
+
+    def unsent(self) -> None:
+        """Give the permit back: certainly not one byte of the request was sent."""
+        if self._leaves():
+            self._lane.unsent()
+
+    def _leaves(self) -> bool:
+        """Tell whether the call was in flight until now."""
+        was_in_flight = self._stage is _Stage.IN_FLIGHT
+        if was_in_flight:
+            self._stage = _Stage.SETTLED
+        return was_in_flight

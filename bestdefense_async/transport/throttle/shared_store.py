@@ -1,0 +1,282 @@
+"""Limits that hold for all processes with a token, at once and one after the other: a small file.
+
+A process that knows nothing of the last hour can only start slowly and be refused, and two that
+know nothing of each other spend everything twice. So for windows of a minute and longer the stamps
+of calls are kept: as wall-clock times, one JSON file per token, replaced as a whole, readable by
+its owner alone.
+
+Before a call leaves, its process locks the directory, reads what the others have written since,
+decides, and writes and lets go at the end of the same turn of the event loop, microseconds later.
+Who finds it locked asks again `HELD_FOR` later, and after `PATIENCE` goes on without the lock: its
+holder was stopped, and nobody should hang for that. A call in flight stands in the file as the
+moment until which to wait for it; when its process is killed, it counts as made then.
+
+The file is a help, never a condition: what cannot be read counts as unknown history, what cannot be
+written is lost. Our own calls are counted on the loop's clock whatever the file says. A clock that
+was set back makes the calls of others look younger, never older than they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import math
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define, field
+
+from bestdefense_async.transport.disk import try_lock
+from bestdefense_async.transport.throttle.permit import HELD_FOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bestdefense_async.transport.throttle.queue import Lane
+
+VERSION: Final = 1
+
+LARGEST_FILE: Final = 4_000_000
+"""Bytes; a larger file is not ours."""
+
+SHORTEST_PERIOD: Final = 60.0
+"""Seconds: limits with a period from here on are kept. A shorter one is over before it matters."""
+
+LEASE: Final = 60.0
+"""Seconds to wait for a call in flight of a process that may be dead."""
+
+PATIENCE: Final = 5.0
+"""Seconds after which a lock that is still held counts for nothing."""
+
+_log = logging.getLogger(__name__)
+
+
+@define
+class _Entry:
+    """What the file says of one class. All times are wall clock."""
+
+    stamps: Counter[float] = field(factory=Counter)
+    flying: Counter[float] = field(factory=Counter)
+    """For each call in flight the moment until which to wait for it."""
+    paused_until: float = 0.0
+
+    def without(self, other: _Entry) -> _Entry:
+        """Return what is here beside the other's."""
+        return _Entry(self.stamps - other.stamps, self.flying - other.flying, self.paused_until)
+
+
+class SavedState:
+    """The file of one token and the lanes that ask it: their `Book`."""
+
+    def __init__(self, path: Path, *, wall_clock: Callable[[], float]) -> None:
+        self._path = path
+        self._wall_clock = wall_clock
+        self._lanes: dict[str, Lane] = {}
+        self._found: dict[str, _Entry] = {}
+        self._mine: dict[str, _Entry] = {}
+        """What of it is ours, as we wrote it."""
+        self._moments: dict[str, dict[float, float]] = {}
+        """Loop time of each stamp of others: converted once, so that a clock may be set later."""
+        self._version: object = None
+        """Tells the file that was read last from any other."""
+        self._lock = -1
+        self._held_since: float | None = None
+        self._is_due = False
+        self._is_broken = False
+
+    @staticmethod
+    def file(directory: Path, token_key: str) -> Path:
+        """Return where the state of a token stands; the name tells nothing about the key."""
+        return directory / f"{hashlib.sha256(token_key.encode()).hexdigest()[:32]}.json"
+
+    def adopt(self, limit_class: str, lane: Lane) -> None:
+        """Tell a new lane what other processes did, and keep it informed from now on."""
+        if lane.longest_window < SHORTEST_PERIOD:
+            return
+        self._lanes[limit_class] = lane
+        self.look()
+        if limit_class in self._found:
+            self._tell(limit_class, lane, self._found[limit_class], is_new=True)
+        lane.share(self)
+
+    def look(self) -> bool:
+        """Learn what other processes have written; return whether calls of theirs are in flight."""
+        version = _version(self._path)
+        is_new = False
+        if version is not None and version != self._version:
+            self._version = version
+            found = _read(self._path)
+            if found is not None and found != self._found:
+                is_new, self._found = True, found
+        is_anyone_flying = False
+        for name, lane in self._lanes.items():
+            entry = self._found.get(name)
+            if entry is None:
+                continue
+            others = entry.without(self._mine.get(name, _Entry()))
+            is_anyone_flying |= bool(others.flying)
+            if is_new or others.flying:
+                self._tell(name, lane, others, is_new=is_new)
+        return is_anyone_flying
+
+    def is_ours(self) -> bool:
+        """Learn what is new and keep the others out until the end of this turn of the loop."""
+        if self._lock >= 0:
+            return True
+        if not self._take_lock():
+            return False
+        self._version = None  # whatever it looks like, it is read now
+        self.look()
+        self.changed()
+        return True
+
+    def changed(self) -> None:
+        """Write soon: once for all that happens in this turn of the loop."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _tell(self, name: str, lane: Lane, others: _Entry, *, is_new: bool) -> None:
+        now, wall = asyncio.get_running_loop().time(), self._wall_clock()
+        known = self._moments.get(name, {})
+        moments = {at: known.get(at, now - max(0.0, wall - at)) for at in others.stamps}
+        self._moments[name] = moments
+        stamps = [moments[at] for at in others.stamps.elements()]
+        stamps += [now - max(0.0, wall - until) for until in others.flying.elements()]
+        lane.others(sorted(stamps), pause=others.paused_until - wall if is_new else 0.0)
+
+    def _take_lock(self) -> bool:
+        """Keep the others out; where there are no locks, or nobody lets go, go on without."""
+        descriptor = -1
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path.parent, os.O_RDONLY)
+            if try_lock(descriptor):
+                self._lock, descriptor = descriptor, -1
+                self._held_since = None
+                return True
+        except OSError:
+            return True
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        now = asyncio.get_running_loop().time()
+        if self._held_since is None or now > self._held_since + 2 * PATIENCE:
+            self._held_since = now
+        return now > self._held_since + PATIENCE
+
+    def _write(self) -> None:
+        if self._lock < 0 and not self._take_lock():
+            asyncio.get_running_loop().call_later(HELD_FOR, self._write)
+            return
+        self._is_due = False
+        try:
+            self.look()
+            self._merge()
+            _replace(self._path, _as_json(self._found))
+            self._version = _version(self._path)
+        except OSError as error:
+            if not self._is_broken:
+                _log.warning("limits are not kept across restarts: %s", error.strerror)
+            self._is_broken = True
+        finally:
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
+
+    def _merge(self) -> None:
+        """Put what our lanes did in place of what we had written of them."""
+        now, wall = asyncio.get_running_loop().time(), self._wall_clock()
+        for name, lane in self._lanes.items():
+            stamps, in_flight, paused_until = lane.own()
+            pause = paused_until - now
+            mine = _Entry(
+                Counter(round(wall - (now - stamp), 3) for stamp in stamps),
+                Counter({round(wall + LEASE, 3): in_flight} if in_flight else {}),
+                wall + pause if pause > 0 else 0.0,
+            )
+            found = self._found.get(name, _Entry())
+            others = found.without(self._mine.get(name, _Entry()))
+            over = Counter({until: n for until, n in others.flying.items() if until <= wall})
+            oldest = wall - 2.01 * lane.longest_window
+            kept = Counter({at: n for at, n in (others.stamps + over).items() if at >= oldest})
+            self._mine[name] = mine
+            self._found[name] = _Entry(
+                kept + mine.stamps, others.flying - over + mine.flying, mine.paused_until
+            )
+
+
+def _version(path: Path) -> object:
+    """Return what tells one state of the file from the next, None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _read(path: Path) -> dict[str, _Entry] | None:
+    """Return what can be used of the file; None when that is nothing."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            return None
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or content.get("version") != VERSION:
+        return None
+    classes = content.get("classes")
+    if not isinstance(classes, dict):
+        return None
+    return {
+        name: _Entry(
+            Counter(entry["stamps"]), Counter(entry.get("flying", ())), entry["paused_until"]
+        )
+        for name, entry in classes.items()
+        if _is_entry(entry)
+    }
+
+
+def _is_entry(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and _is_moment(entry.get("paused_until"))
+        and all(
+            isinstance(moments, list) and all(map(_is_moment, moments))
+            for moments in (entry.get("stamps"), entry.get("flying", []))
+        )
+    )
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _as_json(classes: dict[str, _Entry]) -> str:
+    content: dict[str, Any] = {
+        name: {
+            "stamps": sorted(entry.stamps.elements()),
+            "flying": sorted(entry.flying.elements()),
+            "paused_until": entry.paused_until,
+        }
+        for name, entry in classes.items()
+    }
+    return json.dumps({"version": VERSION, "classes": content})
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise

@@ -1,0 +1,321 @@
+"""Where a specification is looked for, and who gets to see the token."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bestdefense_async.cli.exits import MissingToken
+from bestdefense_async.cli.jobs.specification import CANDIDATES, load, open_fetcher, origin_of
+from bestdefense_async.cli.options.connection import Connection
+from bestdefense_async.errors import (
+    AuthError,
+    ConfigError,
+    ConnectError,
+    PermissionDenied,
+    ServerError,
+)
+from bestdefense_async.openapi.document import LARGEST, SpecificationError
+from tests.support.docs_host import DocsHost, Shown, docs_host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SPEC = {"openapi": "3.0.0", "paths": {}}
+BODY = json.dumps(SPEC).encode()
+TOKEN = "live-0123456789abcdef"
+BEARER = f"Bearer {TOKEN}"
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A token in the environment, and a home without anything."""
+    monkeypatch.setenv("BD_API_TOKEN", TOKEN)
+    monkeypatch.delenv("BD_BASE_URL", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def host() -> Iterator[DocsHost]:
+    """The host of the API."""
+    with docs_host() as served:
+        yield served
+
+
+@pytest.fixture
+def other() -> Iterator[DocsHost]:
+    """Another host; it is never to see the token."""
+    with docs_host() as served:
+        yield served
+    assert served.tokens <= {None}
+
+
+def at(host: DocsHost, prefix: str = "") -> Connection:
+    """Return a connection to a host."""
+    return Connection(host.url + prefix, None)
+
+
+@pytest.mark.parametrize("path", CANDIDATES[:-1])
+async def test_each_candidate_is_looked_at(host: DocsHost, path: str) -> None:
+    """In order, and without the token, which nobody asked for."""
+    host.shown[path] = Shown(body=BODY)
+    found = await load(at(host), None)
+    assert (found.document, found.place) == (SPEC, host.url + path)
+    assert [each for each, _ in host.asked] == [*CANDIDATES[: CANDIDATES.index(path) + 1]]
+    assert host.tokens == {None}
+
+
+async def test_a_host_below_a_path_keeps_it_there(host: DocsHost) -> None:
+    """All paths begin behind the one of the base URL."""
+    host.shown["/tenant/api/docs.json"] = Shown(body=BODY)
+    assert (await load(at(host, "/tenant"), None)).document == SPEC
+
+
+@pytest.mark.parametrize(
+    ("page", "where"),
+    [
+        (b'<script type="application/json">' + BODY + b"</script>", None),
+        (b'<redoc spec-url="spec.json"></redoc>', "/api/spec.json"),
+        (b'<redoc spec-url="/files/spec.json?v=1&x=%20y"></redoc>', "/files/spec.json?v=1&x=%20y"),
+        (b'<div data-url="/gone.json"></div><div data-url="/s.json">', "/s.json"),
+    ],
+)
+async def test_the_page_for_people_leads_to_it(
+    host: DocsHost, page: bytes, where: str | None
+) -> None:
+    """It embeds the document or links to it."""
+    host.shown["/api/docs"] = Shown(body=page, kind="text/html")
+    if where is not None:
+        host.shown[where] = Shown(body=BODY)
+    found = await load(at(host), None)
+    assert found.document == SPEC
+    assert found.place == host.url + (where or "/api/docs")
+    assert host.tokens == {None}
+
+
+async def test_the_token_is_sent_once_it_is_wanted(host: DocsHost) -> None:
+    """To the host of the API, which it is for; and then right away."""
+    host.shown["/api/docs"] = Shown(
+        body=b'<redoc spec-url="/s.json">', kind="text/html", token=TOKEN
+    )
+    host.shown["/s.json"] = Shown(body=BODY, token=TOKEN)
+    assert (await load(at(host), None)).document == SPEC
+    assert host.asked[-3:] == [("/api/docs", None), ("/api/docs", BEARER), ("/s.json", BEARER)]
+
+
+async def test_a_page_for_signing_in_is_taken_for_a_refusal(host: DocsHost) -> None:
+    """That is what frameworks do to whoever has no session."""
+    host.shown["/api/docs.json"] = Shown(status=302, location="/login?next=docs")
+    host.shown["/login?next=docs"] = Shown(body=b"<form>", kind="text/html")
+    with pytest.raises(SpecificationError, match=r"login.*holds no specification"):
+        await load(at(host), None)
+    assert ("/api/docs.json", BEARER) in host.asked
+
+
+async def test_a_redirect_is_followed_at_home_only(host: DocsHost, other: DocsHost) -> None:
+    """The other host is not even asked."""
+    host.shown["/api/docs.json"] = Shown(status=301, location="/v2/docs.json")
+    host.shown["/v2/docs.json"] = Shown(body=BODY)
+    assert (await load(at(host), None)).place == f"{host.url}/v2/docs.json"
+    host.shown["/api/docs.json"] = Shown(status=307, location=f"{other.url}/api/docs.json")
+    with pytest.raises(SpecificationError, match=f"points to {other.url} .* --from"):
+        await load(at(host), None)
+    host.shown["/api/docs.json"] = Shown(status=302, location="/api/docs.json")
+    with pytest.raises(SpecificationError, match="redirects without end"):
+        await load(at(host), None)
+    assert other.asked == []
+
+
+async def test_a_link_to_another_host_is_not_followed(host: DocsHost, other: DocsHost) -> None:
+    """A person can name it, and then it is asked without the token."""
+    link = f'<redoc spec-url="{other.url}/s.json"></redoc>'.encode()
+    host.shown["/api/docs"] = Shown(body=link, kind="text/html", token=TOKEN)
+    other.shown["/s.json"] = Shown(body=BODY, token="never")
+    with pytest.raises(SpecificationError, match=f"points to {other.url}/s.json"):
+        await load(at(host), None)
+    assert other.asked == []
+    with pytest.raises(AuthError):
+        await load(at(host), f"{other.url}/s.json")
+    other.shown["/s.json"] = Shown(body=BODY)
+    assert (await load(at(host), f"{other.url}/s.json")).document == SPEC
+
+
+async def test_an_address_of_the_own_host_may_want_the_token(host: DocsHost) -> None:
+    """It is the host that the token is for."""
+    host.shown["/x.yaml?a=b"] = Shown(body=b"openapi: 3.0.0\npaths: {}\n", token=TOKEN)
+    found = await load(at(host), f"{host.url}/x.yaml?a=b")
+    assert found.document == SPEC
+    assert host.asked == [("/x.yaml?a=b", None), ("/x.yaml?a=b", BEARER)]
+
+
+async def test_a_page_that_shows_the_token_does_not_pass_it_on(host: DocsHost) -> None:
+    """What is read may be printed and stored."""
+    echo = json.dumps({**SPEC, "info": {"title": f"Hello {TOKEN}"}}).encode()
+    host.shown["/api/docs.json"] = Shown(body=echo, token=TOKEN)
+    assert TOKEN not in str((await load(at(host), None)).document)
+
+
+async def test_the_sandboxs_token_goes_nowhere_else(
+    host: DocsHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with every other call; a sandbox is asked with it when it wants it."""
+    sandbox_token = "bd_sandbox_0123456789"
+    monkeypatch.setenv("BD_API_TOKEN", sandbox_token)
+    host.shown["/api/docs.json"] = Shown(body=BODY, token=sandbox_token)
+    assert (await load(at(host), None)).document == SPEC
+    host.asked.clear()
+    elsewhere = Connection("https://acme.example", None)
+    async with open_fetcher(elsewhere, host.url, is_api=True) as fetcher:
+        with pytest.raises(ConfigError, match="the sandbox's: it is not sent to any other host"):
+            await fetcher.get(f"{host.url}/api/docs.json")
+    assert host.tokens == {None}
+
+
+async def test_without_a_token_only_what_wants_one_is_missing(
+    host: DocsHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A public document needs none."""
+    monkeypatch.delenv("BD_API_TOKEN")
+    host.shown["/api/docs.json"] = Shown(status=401)
+    with pytest.raises(MissingToken):
+        await load(at(host), None)
+    host.shown["/api/doc.json"] = Shown(body=BODY)
+    assert (await load(at(host), None)).document == SPEC
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, AuthError),
+        (403, PermissionDenied),
+        (404, SpecificationError),
+        (410, SpecificationError),
+        (500, ServerError),
+        (503, ServerError),
+        (204, SpecificationError),
+    ],
+)
+async def test_a_refusal_is_the_right_error(
+    host: DocsHost, status: int, kind: type[Exception]
+) -> None:
+    """With the exit code that belongs to it."""
+    for path in CANDIDATES:
+        host.shown[path] = Shown(status=status)
+    with pytest.raises(kind) as caught:
+        await load(at(host), None)
+    assert type(caught.value) is kind
+    with pytest.raises(ConfigError if kind is SpecificationError else kind):
+        await load(at(host), f"{host.url}/api/docs")
+
+
+async def test_what_is_broken_says_more_than_what_is_not_there(host: DocsHost) -> None:
+    """But a good one further on is taken."""
+    host.shown["/api/docs.json"] = Shown(body=b'{"openapi": "3.0.0", "openapi": 1}')
+    with pytest.raises(SpecificationError, match=r"/api/docs\.json cannot be read .* same member"):
+        await load(at(host), None)
+    host.shown["/api/docs"] = Shown(body=b'<redoc spec-url="/s">', kind="text/html")
+    host.shown["/s"] = Shown(body=BODY)
+    assert (await load(at(host), None)).place == f"{host.url}/s"
+
+
+async def test_an_application_that_answers_everything_with_its_page_is_no_documentation(
+    host: DocsHost,
+) -> None:
+    """It says 200 to every path."""
+    for path in CANDIDATES:
+        host.shown[path] = Shown(body=b"<!doctype html><div id=app></div>", kind="text/html")
+    with pytest.raises(SpecificationError, match="holds no specification and links to none"):
+        await load(at(host), None)
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+async def test_fifty_megabytes_are_refused_unread(host: DocsHost, *, is_announced: bool) -> None:
+    """By their announced length, or when the cap is reached."""
+    megabyte = b" " * (1 << 20)
+    host.shown["/api/docs.json"] = Shown(body=megabyte, repeat=50, is_announced=is_announced)
+    with pytest.raises(SpecificationError, match="larger than 16 MB"):
+        await load(at(host), None)
+    assert host.sent_bytes < (25 << 20)
+
+
+async def test_a_host_that_is_not_there_is_the_ordinary_error() -> None:
+    """Every command says it alike."""
+    with pytest.raises(ConnectError):
+        await load(Connection("http://127.0.0.1:9", None), None)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "http://host.invalid/spec.json",
+        "https://me:secret@host.invalid/spec.json",
+        "https://[bad/spec.json",
+        "HTTP://host.invalid",
+        "https://",
+    ],
+)
+async def test_an_address_that_cannot_be_meant_is_refused(host: DocsHost, source: str) -> None:
+    """Plain http over the network could bring anything."""
+    with pytest.raises(ConfigError) as caught:
+        await load(at(host), source)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_file_and_stdin_are_read(
+    host: DocsHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON, YAML or a saved page; nothing is sent."""
+    page = (
+        b'<html><script id="swagger-data" type="application/json">{"spec":' + BODY + b"}</script>"
+    )
+    for name, content in (("a.json", BODY), ("a.yaml", b"openapi: 3.0.0\npaths: {}"), ("a", page)):
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert (await load(at(host), str(path))).document == SPEC
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert (await load(at(host), "-")).place == "stdin"
+    assert host.asked == []
+
+
+async def test_a_file_that_cannot_be_read_is_said(
+    host: DocsHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, a directory, too large, or a stdin that is closed."""
+    large = tmp_path / "large.json"
+    with large.open("wb") as stream:
+        stream.truncate(LARGEST + 1)
+    for source, says in (
+        (tmp_path / "missing", "No such file"),
+        (tmp_path, "directory"),
+        (large, "larger than 16 MB"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            await load(at(host), str(source))
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(ConfigError, match="stdin is closed"):
+        await load(at(host), "-")
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://A.example/x?y", "https://a.example"),
+        ("https://a.example:443", "https://a.example"),
+        ("http://a.example:80/", "http://a.example"),
+        ("http://a.example:443", "http://a.example:443"),
+        ("https://[::1]:8/x", "https://[::1]:8"),
+        ("https://me@a.example", "https://a.example"),
+        ("//a.example/x", ""),
+        ("/x", ""),
+        ("javascript:alert(1)", ""),
+        ("https://a.example:x", ""),
+        ("https://[x", ""),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(url: str, origin: str) -> None:
+    """Written in one way, so that two can be compared."""
+    assert origin_of(url) == origin

@@ -1,0 +1,110 @@
+"""Counting a run, and telling its progress in lines and on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from bestdefense_async.cli.terminal.live import LiveView
+from bestdefense_async.cli.terminal.progress import Heartbeat, describe
+from bestdefense_async.cli.terminal.tally import SHOWN_WORST, Tally
+from bestdefense_async.models import RiskSummary
+
+
+def finish(tally: Tally, count: int, risk: RiskSummary | None = None) -> None:
+    """Let the next `count` targets be scanned."""
+    for index in range(tally.ended, tally.ended + count):
+        tally.begin(index)
+        tally.end(index, "done", f"site{index}.example", risk or RiskSummary())
+
+
+def test_every_target_is_in_one_state() -> None:
+    """Waiting, scanning and ended add up to all."""
+    tally = Tally(10, 0.0)
+    finish(tally, 3)
+    tally.begin(3)
+    tally.end(4, "not_started", "x", None)
+
+    assert (tally.waiting, tally.active, tally.ended) == (5, 1, 4)
+
+
+def test_only_the_worst_targets_are_kept_worst_first() -> None:
+    """A long run must not grow the view."""
+    tally = Tally(100, 0.0)
+    for index in range(50):
+        tally.end(index, "done", f"site{index}", RiskSummary(high=index))
+    tally.end(50, "done", "strange", RiskSummary(other={"apocalyptic": 1}))
+
+    worst = [name for name, _ in tally.worst]
+
+    assert worst == ["strange", "site49", "site48", "site47", "site46"]
+    assert len(worst) == SHOWN_WORST
+
+
+def test_a_heartbeat_comes_each_tenth_and_each_half_minute() -> None:
+    """A log of 200 sites has some ten lines, and a slow run still shows that it lives."""
+    tally = Tally(200, 0.0)
+    heartbeat = Heartbeat(tally)
+    lines = []
+    for second in range(200):
+        finish(tally, 1)
+        lines.append(heartbeat.line(second * 0.1))
+
+    assert [bool(line) for line in lines].count(True) == 10
+    assert heartbeat.line(40.0) is None
+    assert heartbeat.line(49.8) is None
+    assert heartbeat.line(50.0) is not None
+
+
+def test_a_heartbeat_says_what_went_wrong() -> None:
+    """Failures and throttling are not found out at the end only."""
+    tally = Tally(10, 0.0)
+    finish(tally, 4)
+    tally.end(5, "failed", "x", None)
+    tally.begin(6)
+    tally.pauses = 2
+
+    assert describe(tally, 10.0) == (
+        "scan: 5 of 10 finished, 1 failed, 1 scanning, 4 waiting, rate limited 2 x, 10.0 s, "
+        "about 10.0 s left"
+    )
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_the_live_view_has_a_bounded_height(width: int) -> None:
+    """Whatever the width, it never scrolls a terminal of 24 lines."""
+    tally = Tally(2000, 0.0)
+    finish(tally, 1000, RiskSummary(critical=1, high=2, medium=3, low=4, other={"x" * 90: 1}))
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=True)
+
+    console.print(LiveView(console, tally, title="Scanning " + "x" * 300).frame(10.0))
+
+    assert out.getvalue().count("\n") <= 12
+
+
+def test_the_live_view_draws_in_ascii_where_there_is_nothing_else() -> None:
+    """LC_ALL=C has no bullets."""
+    tally = Tally(10, 0.0)
+    finish(tally, 4, RiskSummary(high=2))
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding="ascii") as out:
+        console = Console(file=out, width=80, force_terminal=True)
+        console.print(LiveView(console, tally, title="Scanning").frame(10.0))
+        out.flush()
+
+        assert b"4 done" in raw.getvalue()
+
+
+def test_the_live_view_does_not_let_a_name_steer_the_terminal() -> None:
+    """Names come from lists and servers."""
+    tally = Tally(1, 0.0)
+    tally.end(0, "done", "\x1b[2Jevil", RiskSummary(high=1))
+    out = io.StringIO()
+    console = Console(file=out, width=80, color_system=None)
+
+    console.print(LiveView(console, tally, title="\x1b[2J").frame(1.0))
+
+    assert "\x1b" not in out.getvalue()

@@ -1,0 +1,114 @@
+"""Schemas into flat lists: every way of combining them, and no way of unfolding without end."""
+
+from typing import Any
+
+import pytest
+
+from bestdefense_async.openapi.document import SpecificationError
+from bestdefense_async.openapi.model import Field
+from bestdefense_async.openapi.schema import Flattener, References
+
+TEXT = {"type": "string"}
+
+
+def flat(schema: Any, **components: Any) -> dict[str, Field]:
+    """Return the fields of a schema by path; components are referred to as `#/name`."""
+    fields = Flattener(References(components)).fields(schema)
+    return {each.path: each for each in fields}
+
+
+def test_a_schema_is_listed_level_by_level() -> None:
+    """A list of the schema itself has the path `[]`; required means all the way down."""
+    item = {
+        "type": "object",
+        "required": ["id"],
+        "properties": {"id": TEXT, "tags": {"items": TEXT}},
+    }
+    schema = {
+        "type": "object",
+        "required": ["all"],
+        "properties": {"all": {"type": "array", "items": item}, "one": item},
+    }
+    found = flat(schema)
+    assert list(found) == [
+        *("all", "one"),
+        *("all[]", "one.id", "one.tags", "all[].id", "all[].tags", "one.tags[]", "all[].tags[]"),
+    ]
+    required = [path for path, each in found.items() if each.is_required]
+    assert required == ["all", "all[]", "all[].id"]
+    assert found["all[].tags"].kinds == {"array"}
+    assert list(flat({"type": "array", "items": item}))[:2] == ["[]", "[].id"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": ["string", "null"], "format": "uuid"},
+        {"type": "string", "nullable": True, "format": "uuid"},
+        {"oneOf": [{"type": "string", "format": "uuid"}, {"type": "null"}]},
+        {"anyOf": [{"type": "null"}, {"$ref": "#/Id"}]},
+        {"allOf": [{"$ref": "#/Id"}, {"description": "An id"}]},
+        {"$ref": "#/Id"},
+        {"$ref": "#/Again"},
+        {"$ref": "#/Id", "description": "beside it"},
+    ],
+)
+def test_null_and_detours_make_no_difference(schema: Any) -> None:
+    """Every version has a way of its own to say that there may be nothing."""
+    found = flat(
+        {"properties": {"a": schema}},
+        Id={"type": "string", "format": "uuid"},
+        Again={"$ref": "#/Id"},
+    )
+    assert found["a"] == Field(path="a", kinds=frozenset({"string"}), format="uuid")
+
+
+def test_parts_of_a_whole_add_up() -> None:
+    """`allOf` demands what any part demands; of choices only what all of them demand."""
+    one = {"required": ["a", "b"], "properties": {"a": TEXT, "b": TEXT}}
+    other = {"required": ["a"], "properties": {"a": TEXT, "c": {"enum": ["x"]}}}
+    whole = flat({"allOf": [one, {"$ref": "#/Other"}]}, Other=other)
+    choice = flat({"oneOf": [one, {"$ref": "#/Other"}]}, Other=other)
+    assert {path for path, each in whole.items() if each.is_required} == {"a", "b"}
+    assert {path for path, each in choice.items() if each.is_required} == {"a"}
+    assert whole.keys() == choice.keys() == {"a", "b", "c"}
+    assert choice["c"].words == ("x",)
+    assert flat({"properties": {"a": {"const": "x"}}})["a"].words == ("x",)
+
+
+def test_a_schema_in_itself_is_listed_once() -> None:
+    """A comment has replies, which are comments."""
+    comment = {"properties": {"text": TEXT, "replies": {"items": {"$ref": "#/Comment"}}}}
+    found = flat({"$ref": "#/Comment"}, Comment=comment)
+    assert list(found) == ["text", "replies", "replies[]"]
+
+
+@pytest.mark.parametrize("schema", [None, True, "x", [], {"properties": []}, {"required": "a"}])
+def test_what_is_no_schema_has_no_members(schema: Any) -> None:
+    """A truth may be one: anything goes."""
+    assert flat(schema) == {}
+
+
+def test_a_name_that_would_be_taken_for_a_path_is_left_out() -> None:
+    """Two different things must not have one path."""
+    assert list(flat({"properties": {"a.b": TEXT, "c[]": TEXT, "d": TEXT}})) == ["d"]
+
+
+def test_the_width_and_depth_of_a_listing_are_bounded() -> None:
+    """Few schemas that refer to the next one twice unfold to very many."""
+    levels = 40
+    components: dict[str, Any] = {
+        f"L{at}": {"properties": {"a": {"$ref": f"#/L{at + 1}"}, "b": {"$ref": f"#/L{at + 1}"}}}
+        for at in range(levels)
+    }
+    found = flat({"$ref": "#/L0"}, **components)
+    assert len(found) == 500
+    assert {"a", "b", "a.a", "b.b"} <= found.keys()
+
+
+def test_combinations_that_unfold_without_end_are_refused() -> None:
+    """They make no field that could be counted, so the steps are."""
+    components = {f"L{at}": {"allOf": [{"$ref": f"#/L{at + 1}"}] * 9} for at in range(30)}
+    flattener = Flattener(References(components), steps=950_000)
+    with pytest.raises(SpecificationError, match="unfold to more than a specification has"):
+        flattener.fields({"$ref": "#/L0"})

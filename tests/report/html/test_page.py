@@ -1,0 +1,425 @@
+"""The HTML report: complete, harmless, small, and the same every time."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import evolve
+
+from bestdefense_async.models import RiskSummary
+from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.verdict import judge
+from bestdefense_async.report.gate.waivers import Waiver, Waivers
+from bestdefense_async.report.html import svg
+from bestdefense_async.report.html.fleet import fleet_map
+from bestdefense_async.report.html.page import headline, html
+from bestdefense_async.report.run import Row, Run
+from bestdefense_async.report.summary import TONES, banded, worst_first
+from tests.support.pages import SVG, Page, picture, pictures, squares
+from tests.support.runs import PAYLOADS, done, failed, fleet, hostile, not_started, run_of
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
+
+MEGABYTE = 1_000_000
+SMALL = run_of(done("a.example", critical=1, high=2), done("b.example"), failed("c.example"))
+RUNS = [
+    pytest.param(SMALL, id="small"),
+    pytest.param(fleet(300), id="fleet"),
+    pytest.param(hostile(), id="hostile"),
+    pytest.param(run_of(started_at=None, finished_at=None), id="empty"),
+    pytest.param(run_of(Row(target="x", outcome="done")), id="done without a risk"),
+    pytest.param(
+        run_of(Row(target="x", outcome="done", risk=RiskSummary(high=4))), id="counts alone"
+    ),
+]
+EXPECTED_TAGS = frozenset(
+    (
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "main",
+        "header",
+        "footer",
+        "section",
+        "div",
+        "h1",
+        "h2",
+        "p",
+        "b",
+        "span",
+        "br",
+        "ul",
+        "li",
+        "details",
+        "summary",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "svg",
+        "desc",
+        "g",
+        "rect",
+        "path",
+        "circle",
+        "line",
+        "text",
+    )
+)
+
+
+def report(run: Run, *, older: Run | None = None) -> str:
+    """Return the report of a run judged by the usual rules."""
+    return html(run, judge(run.rows, Policy()), older=older)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_page_can_do_nothing(run: Run) -> None:
+    """It holds no script, no handler, no address to load and no style but the one it names."""
+    page = Page(report(run))
+
+    assert set(page.tags) <= EXPECTED_TAGS
+    names = {name for _, name, _ in page.attributes}
+    assert not [name for name in names if name.startswith("on") or name == "style"]
+    assert not names & {"href", "src", "srcset", "action", "xlink:href", "data", "formaction"}
+
+
+def test_the_policy_allows_its_own_style_sheet_and_nothing_else() -> None:
+    """A wrong hash would leave the page without its style."""
+    text = report(SMALL)
+    style = re.search(r"<style>(.*?)</style>", text, flags=re.DOTALL)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+
+    policy = [value for value in Page(text).values("content") if "default-src" in value]
+
+    assert policy == [
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    ]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_nothing_is_hidden_in_the_page(run: Run) -> None:
+    """Controls, bidirectional overrides and invisible characters became visible escapes."""
+    text = report(run)
+
+    text.encode()
+    assert all(line.replace("\xa0", " ").isprintable() for line in text.splitlines())
+
+
+def test_hostile_text_is_shown_as_text() -> None:
+    """A reader sees what the attacker wrote instead of what it does."""
+    shown = "".join(Page(report(hostile())).text)
+
+    assert PAYLOADS[0] in shown
+    assert "\\x1b[2J" in shown
+    assert "{{7*7}}" in shown
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_pictures_are_xml_and_tell_what_they_show(run: Run) -> None:
+    """Each has a title and a description of its own, and ids are unique in the page."""
+    text = report(run)
+    ids = Page(text).values("id")
+
+    assert len(ids) == len(set(ids))
+    for item in pictures(text):
+        name = (item.get("class") or "").replace(" ", "-")
+        assert (item.get("aria-labelledby") or "").split() == [f"{name}-title", f"{name}-desc"]
+        for part in ("title", "desc"):
+            assert item.findtext(f"{SVG}{part}[@id='{name}-{part}']")
+
+
+def test_pictures_need_no_style_sheet() -> None:
+    """Colour and geometry are attributes, so the page reads where styles are blocked."""
+    for item in pictures(report(fleet(100))):
+        coloured = {
+            child
+            for parent in item.iter()
+            for child in (parent, *(parent if parent.get("fill") else ()))
+            if child.get("fill") or child.get("stroke") or parent.get("fill")
+        }
+        drawn = [
+            part
+            for part in item.iter()
+            if part.tag in {f"{SVG}{name}" for name in ("rect", "path", "text", "line", "circle")}
+        ]
+        assert drawn
+        assert not [part for part in drawn if part not in coloured]
+
+
+def fleet_picture(sites: int, kind: str) -> ET.Element:
+    """Return the map of a fleet, as it stands in a report."""
+    bands = banded(worst_first(fleet(sites).rows))
+    return picture(fleet_map(bands, is_narrow=kind == "fleet narrow"), kind)
+
+
+@pytest.mark.parametrize("kind", ["fleet", "fleet narrow"])
+@pytest.mark.parametrize("sites", [1, 7, 300, 2_000, 4_500, 20_000])
+def test_the_bands_of_the_map_add_up_to_the_number_of_sites(sites: int, kind: str) -> None:
+    """Every site is in exactly one band, and has its square there."""
+    drawn = fleet_picture(sites, kind)
+    bands = [group for group in drawn.iter(f"{SVG}g") if group.get("data-sites")]
+
+    assert [len(squares(band)) for band in bands] == [
+        int(band.get("data-sites", 0)) for band in bands
+    ]
+    assert sum(len(squares(band)) for band in bands) == sites
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "right"), [("fleet", 172, 1080), ("fleet narrow", 0, 340)]
+)
+@pytest.mark.parametrize("sites", [1, 300, 2_000, 4_500, 20_000])
+def test_squares_stay_inside_the_map_and_never_meet(
+    sites: int, kind: str, left: int, right: int
+) -> None:
+    """Each has its own place, right of the words, whatever the size of the fleet."""
+    drawn = fleet_picture(sites, kind)
+    places = [
+        place for band in drawn.iter(f"{SVG}g") if band.get("data-sites") for place in squares(band)
+    ]
+
+    assert len({(x, y) for x, y, _ in places}) == sites
+    for x, y, side in places:
+        assert left <= x <= right - side
+        assert 0 <= y <= float(drawn.get("height") or 0) - side
+
+
+@pytest.mark.parametrize("name", TONES)
+def test_every_band_stands_out_from_the_page(name: str) -> None:
+    """By 3 to 1 against its ground, and 4.5 to 1 for text on it, in the light and in the dark."""
+    tone = TONES[name]
+
+    assert contrast(tone.light, "#ffffff") >= 3
+    assert contrast(tone.dark, "#161d28") >= 3
+    assert contrast(tone.on_light, tone.light) >= 4.5 or name in {"clean", "not_scanned"}
+    assert contrast(tone.on_dark, tone.dark) >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as WCAG 2.1 defines it."""
+    lights = []
+    for color in (one, other):
+        parts = [part / 255 for part in bytes.fromhex(color[1:])]
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        ]
+        lights.append(sum(map(float.__mul__, (0.2126, 0.7152, 0.0722), linear)) + 0.05)
+    return max(lights) / min(lights)
+
+
+def test_an_unscanned_site_is_never_among_the_clean_ones() -> None:
+    """What was not looked at is not clean, and says why it was not looked at."""
+    text = report(run_of(done("a.example"), failed("b.example"), not_started("c.example")))
+    bands = {
+        (group.get("class") or "").split()[-1]: [title.text for title in group.iter(f"{SVG}title")]
+        for group in picture(text, "fleet").iter(f"{SVG}g")
+        if group.get("data-sites") is None
+    }
+
+    assert bands == {
+        "b-clean": ["a.example: clean"],
+        "k-not_scanned": [
+            "b.example: failed, ServerError",
+            "c.example: not started, PermissionDenied",
+        ],
+    }
+
+
+@pytest.mark.parametrize("sites", [2_000, 4_000, 20_000])
+def test_a_large_fleet_stays_below_one_megabyte(sites: int) -> None:
+    """The report can be mailed and opened anywhere, and says what it left out."""
+    text = report(fleet(sites))
+
+    assert len(text.encode()) < MEGABYTE
+    assert (f"The first 2,500 of {sites:,}, worst first." in text) == (sites > 2_500)
+    assert (f"All {sites:,}, worst first." in text) == (sites < 2_500)
+    assert ("The first 500 of 608 without a verdict: 397 PollTimeout and 211" in text) == (
+        sites == 20_000
+    )
+    assert "The first 100 of " in text
+
+
+def test_long_texts_do_not_make_a_large_page() -> None:
+    """Two thousand sites of hostile length are cut, not carried."""
+    rows = [
+        Row(target="x" * 5_000 + str(number), outcome="done", risk=RiskSummary(high=1))
+        for number in range(2_000)
+    ]
+
+    assert len(report(run_of(*rows)).encode()) < MEGABYTE
+
+
+def test_two_reports_of_one_run_are_the_same_bytes() -> None:
+    """Also in two processes that hash text differently."""
+    code = (
+        "import hashlib; from tests.support.runs import fleet, hostile;"
+        "from bestdefense_async.report.html.page import html;"
+        "from bestdefense_async.report.gate.policy import Policy;"
+        "from bestdefense_async.report.gate.verdict import judge;"
+        "older = fleet(200, seed=9);"
+        "pages = [html(run, judge(run.rows, Policy()), older=older)"
+        " for run in (fleet(200), hostile())];"
+        "print(hashlib.sha256(''.join(pages).encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+        ).stdout
+        for seed in ("1", "2")
+    }
+
+    assert len(digests) == 1
+
+
+def test_the_numbers_stand_in_tables_too() -> None:
+    """Whoever cannot see a picture reads the same numbers."""
+    shown = " ".join(" ".join(Page(report(SMALL)).text).split())
+
+    assert "Critical 1 1 High 2 1 Medium 0 0" in shown
+    assert "failed: no result 1" in shown
+    assert "c.example failed ServerError 503 from the API" in shown
+
+
+def test_a_comparison_says_what_is_new_and_what_is_fixed() -> None:
+    """A site without a verdict mends nothing."""
+    older = run_of(done("a.example", high=2), done("b.example", low=1), done("c.example", high=3))
+    newer = run_of(done("a.example", high=1), done("b.example", low=2), failed("c.example"))
+
+    shown = " ".join(" ".join(Page(report(newer, older=older)).text).split())
+
+    for kind in ("changes", "changes narrow"):
+        bars = picture(report(newer, older=older), kind)
+        assert bars.findtext(f"{SVG}desc") == "High: 1 fixed, 0 new; Low: 0 fixed, 1 new."
+    assert (
+        "Since the run of 2026-09-21 14:13:20 UTC (nightly): 1 finding new, 1 fixed, 2 unchanged."
+        in shown
+    )
+    assert "1 new findings" in shown
+    assert "1 fixed" in shown
+    assert "High 1 1 0 1 1" in shown
+    assert "Low 2 1 1 0 1" in shown
+
+
+def test_a_comparison_without_any_change_is_said_too() -> None:
+    """Nothing new and nothing fixed is an answer, with no picture to go with it."""
+    run = run_of(done("a.example", high=2))
+    text = report(run, older=evolve(run, started_at=None))
+
+    assert "Since the run (nightly): 0 findings new, 0 fixed, 2 unchanged." in text
+    assert not [item for item in pictures(text) if (item.get("class") or "").startswith("changes")]
+
+
+def test_what_the_rules_left_out_is_shown() -> None:
+    """Waived findings, those known from a baseline, and each waiver with its state and reason."""
+    older = run_of(done("a.example", medium=1))
+    run = run_of(done("a.example", high=2, medium=2), done("b.example", low=1))
+    waivers = Waivers(
+        entries=(
+            Waiver(reason="Behind a proxy <b>.", expires=date(2027, 1, 1), weakness="CWE-79"),
+            Waiver(reason="Was for the launch.", expires=date(2026, 1, 1), weakness="CWE-352"),
+            Waiver(reason="Gone.", expires=date(2027, 1, 1), target="c.example", weakness="CWE-1"),
+        ),
+        today=date(2026, 9, 21),
+    )
+    verdict = judge(run.rows, Policy(), baseline=older.rows, waivers=waivers)
+    text = html(run, verdict)
+    shown = " ".join(" ".join(Page(text).text).split())
+
+    assert "Failed: 1 new finding rated high or worse on 1 of 2 sites." in shown
+    assert verdict.sentence in shown
+    assert "3 new findings beside the baseline, 1 waived 3 new findings" in shown
+    assert "Text is run as script CWE-79" not in shown
+    assert "Text from the address is run as script CWE-79 waived" in shown
+    assert "Form changes data without a token CWE-352 known" in shown
+    listed = shown[shown.index("Most serious findings") :]
+    assert "worst first, those that are waived or known from the baseline after all oth" in listed
+    assert listed.index("CWE-601") < listed.index("CWE-79 waived") < listed.index("CWE-352 known")
+    assert "CWE-352 expired 0 2026-01-01 Was for the launch." in shown
+    assert "CWE-1 at c.example matches nothing 0 2027-01-01 Gone." in shown
+    assert "CWE-79 used 1 2027-01-01 Behind a proxy <b>." in shown
+
+
+def test_findings_that_are_new_since_an_older_run_come_first_of_their_severity() -> None:
+    """Each is marked, so that what came since is seen among what was there."""
+    older = run_of(done("a.example", high=1))
+    run = run_of(done("a.example", high=2))
+    shown = " ".join(" ".join(Page(report(run, older=older)).text).split())
+    listed = shown[shown.index("Most serious findings") :]
+
+    assert "Image proxy reaches internal addresses CWE-918 new" in listed
+    assert listed.index("CWE-918 new") < listed.index("Text from the address")
+    assert listed.count(" new ") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "width", "shown"),
+    [
+        ("shop.example", 200, "shop.example"),
+        ("W" * 40, 100, "WWW…WWWW"),
+        ("i" * 40, 100, "i" * 11 + "…" + "i" * 11),
+        ("\x1b[2J", 100, "\\x1b[2J"),
+        ("anything", 1, "…"),
+    ],
+)
+def test_a_label_is_cut_to_the_room_it_has(content: str, width: float, shown: str) -> None:
+    """By the width of its characters, in the middle, and never below one character."""
+    assert svg.fitted(content, width=width, size=12) == shown
+
+
+@pytest.mark.parametrize(
+    ("rows", "rules", "sentence"),
+    [
+        ([done("a")], {}, "Passed: no finding is rated high or worse on 1 site."),
+        ([done("a")], {"fail_on": "none"}, "Passed: no threshold was set on 1 site."),
+        (
+            [done("a", high=2), failed("b")],
+            {},
+            "Failed: 2 findings rated high or worse on 1 of 2 sites; 1 of 2 sites has no verdict.",
+        ),
+        (
+            [done("a", critical=1)],
+            {"fail_on": "critical"},
+            "Failed: 1 finding rated critical on 1 of 1 site.",
+        ),
+        (
+            [done("a", low=1)],
+            {"max_counts": {"low": 0}},
+            "Failed: more findings than a limit allows on 1 site.",
+        ),
+        (
+            [done("a"), failed("b")],
+            {},
+            "Incomplete: 1 of 2 sites has no verdict. Where there is one, nothing failed.",
+        ),
+        ([failed("b")], {}, "Incomplete: 1 of 1 site has no verdict."),
+        ([], {}, "Incomplete: no site was scanned."),
+        (
+            [done("a"), failed("b")],
+            {"allow_incomplete": 1},
+            "Passed: no finding is rated high or worse on 2 sites; 1 of 2 sites has no verdict.",
+        ),
+    ],
+)
+def test_headline(rows: list[Row], rules: dict[str, object], sentence: str) -> None:
+    """The verdict is one sentence that says how much and where."""
+    assert headline(judge(rows, Policy(**rules))) == sentence  # type: ignore[arg-type]

@@ -1,0 +1,290 @@
+"""The event log and the JSON document: their schemas, and that a run survives both."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bestdefense_async.errors import JournalMismatch, ServerError, UnknownSite
+from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
+from bestdefense_async.report.formats.json import document
+from bestdefense_async.report.formats.jsonl import EventLog, saved_events
+from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.verdict import judge
+from bestdefense_async.report.run import Row, Run
+from bestdefense_async.report.saved import read_run
+from bestdefense_async.runs.outcome import (
+    Done,
+    Event,
+    Failed,
+    NotStarted,
+    ScanFinished,
+    ScanStarted,
+    TargetAccepted,
+    TargetRejected,
+)
+from tests.support.published import validator
+from tests.support.runs import START, done, failed, fleet, hostile, run_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNKNOWN = UnknownSite("no such site", target="b.example")
+EVENTS: tuple[Event, ...] = (
+    TargetAccepted(index=0, target="a.example", site_id="s-0"),
+    TargetRejected(index=1, target="b.example", reason="unknown_site", error=UNKNOWN),
+    ScanStarted(index=0, target="a.example", site_id="s-0", report_id="r-0", started_at=START),
+    ScanFinished(
+        outcome=NotStarted(index=1, target="b.example", error=UNKNOWN, finished_at=START + 1)
+    ),
+    ScanFinished(
+        outcome=Done(
+            index=0,
+            target="a.example",
+            site_id="s-0",
+            report_id="r-0",
+            risk=RiskSummary(high=1, other={"odd": 2}),
+            findings=(Finding(severity=Severity("high"), title="T\x1b[2J", cwe="CWE-79"),),
+            started_at=START,
+            finished_at=START + 9,
+        )
+    ),
+    TargetAccepted(index=2, target="c.example", site_id="s-2"),
+    ScanFinished(
+        outcome=Failed(
+            index=2,
+            target="c.example",
+            site_id="s-2",
+            error=ServerError("down", status=503),
+            started_at=float("nan"),
+        )
+    ),
+)
+
+
+def logged(events: tuple[Event, ...] = EVENTS) -> str:
+    """Return the log of a run with these events."""
+    stream = io.StringIO()
+    log = EventLog(stream, now=lambda: START)
+    log.run_started(run_of(finished_at=None, options=ScanOptions(intensity="quick")))
+    for event in events:
+        log.write(event)
+    refused = [event for event in events if isinstance(event, TargetRejected)]
+    twice = {event.index for event in refused if event.reason == "duplicate"}
+    finished = [event.outcome for event in events if isinstance(event, ScanFinished)]
+    rows = [Row.of(outcome) for outcome in finished if outcome.index not in twice]
+    run = run_of(*rows, throttled=((START, START + 1),))
+    log.run_summary(run, judge(run.rows, Policy()))
+    return stream.getvalue()
+
+
+def read_back(tmp_path: Path, text: str, name: str = "run.jsonl") -> Run:
+    """Return the run that `text` describes."""
+    path = tmp_path / name
+    path.write_text(text)
+    return read_run(path)
+
+
+def test_every_event_is_one_ascii_line_that_the_published_schema_accepts() -> None:
+    """Whoever reads the log may rely on the schema we ship with it."""
+    text = logged()
+    events = validator("events.json")
+
+    lines = text.splitlines()
+    records = [json.loads(line) for line in lines]
+
+    for record in records:
+        events.validate(record)
+    assert [record["event"] for record in records] == [
+        "run.started",
+        "target.accepted",
+        "target.rejected",
+        "scan.started",
+        "scan.finished",
+        "scan.finished",
+        "target.accepted",
+        "scan.finished",
+        "run.summary",
+    ]
+    assert all(line.isascii() and line.isprintable() for line in lines)
+
+
+def test_the_summary_carries_counts_verdict_and_exit_code() -> None:
+    """The last line alone tells a pipeline what it needs."""
+    summary = json.loads(logged().splitlines()[-1])
+
+    assert summary["targets"] == 3
+    assert summary["outcomes"] == {"done": 1, "failed": 1, "unknown": 0, "not_started": 1}
+    assert (summary["gate"], summary["exit_code"]) == ("failed", 1)
+
+
+def test_each_line_is_flushed_when_it_happens(tmp_path: Path) -> None:
+    """A run that is killed leaves what it had seen."""
+    path = tmp_path / "run.jsonl"
+    with path.open("w") as stream:
+        log = EventLog(stream, now=lambda: START)
+        log.run_started(run_of())
+        log.write(EVENTS[0])
+
+        assert path.read_text().count("\n") == 2
+
+
+def test_a_logged_run_can_be_read_again(tmp_path: Path) -> None:
+    """Targets stand in the order of the input, with findings, errors and times."""
+    run = read_back(tmp_path, logged())
+
+    assert [row.target for row in run.rows] == ["a.example", "b.example", "c.example"]
+    first, second, third = run.rows
+    assert first.risk == RiskSummary(high=1, other={"odd": 2})
+    assert first.findings[0].title == "T\x1b[2J"
+    assert second.error is not None
+    assert (second.outcome, second.error.kind) == ("not_started", "UnknownSite")
+    assert third.started_at is None
+    assert run.options["intensity"] == "quick"
+    assert run.throttled == ((START, START + 1),)
+    assert run.started_at == START
+
+
+def test_a_log_that_was_cut_off_never_passes(tmp_path: Path) -> None:
+    """Targets without an outcome have no verdict; the half line at the end is passed over.
+
+    Neither has what the run had not come to: nobody knows how many targets that were.
+    """
+    lines = logged().splitlines(keepends=True)
+    run = read_back(tmp_path, "".join(lines[:4]) + lines[4][:40])
+
+    assert [(row.outcome, row.report_id) for row in run.rows] == [
+        ("unknown", "r-0"),
+        ("not_started", None),
+        ("not_started", None),
+    ]
+    assert judge(run.rows, Policy(fail_on=None)).word == "incomplete"
+
+
+def test_a_log_that_was_cut_off_between_two_targets_never_passes(tmp_path: Path) -> None:
+    """All it tells of is done and clean, and its last line is missing."""
+    clean = saved_events(run_of(done("a.example")), judge([], Policy()))
+    whole = read_back(tmp_path, clean)
+    cut = read_back(tmp_path, "".join(clean.splitlines(keepends=True)[:-1]))
+
+    assert judge(whole.rows, Policy()).word == "passed"
+    assert judge(cut.rows, Policy()).word == "incomplete"
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_target_that_was_taken_out_is_missed(form: str, tmp_path: Path) -> None:
+    """The number of targets stands in the run; fewer of them are no whole run."""
+    run = run_of(done("a.example"), done("b.example"))
+    verdict = judge(run.rows, Policy())
+    if form == "json":
+        value = json.loads(document(run, verdict))
+        del value["rows"][0]
+        text = json.dumps(value)
+    else:
+        lines = saved_events(run, verdict).splitlines(keepends=True)
+        text = "".join([lines[0], *lines[2:]])
+
+    assert judge(read_back(tmp_path, text, f"run.{form}").rows, Policy()).word == "incomplete"
+
+
+def test_a_duplicate_is_no_target_of_its_own(tmp_path: Path) -> None:
+    """A site that was named twice is scanned once and leaves no gap."""
+    twice = UnknownSite("named before", target="a.example")
+    events = (
+        *EVENTS[:1],
+        TargetRejected(index=7, target="A.example", reason="duplicate", error=twice),
+        ScanFinished(outcome=NotStarted(index=7, target="A.example", error=twice)),
+        EVENTS[4],
+    )
+
+    assert [row.target for row in read_back(tmp_path, logged(events)).rows] == ["a.example"]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(run_of(done("a", high=2), failed("b")), id="small"),
+        pytest.param(fleet(60), id="fleet"),
+        pytest.param(hostile(), id="hostile"),
+        pytest.param(run_of(), id="empty"),
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_written_run_is_valid_and_reads_back_equal(run: Run, form: str, tmp_path: Path) -> None:
+    """Both formats keep all of a run, also text that attacks whoever shows it."""
+    verdict = judge(run.rows, Policy())
+    if form == "json":
+        text = document(run, verdict)
+        validator("run.json").validate(json.loads(text))
+    else:
+        text = saved_events(run, verdict)
+        events = validator("events.json")
+        for line in text.splitlines():
+            events.validate(json.loads(line))
+
+    again = read_back(tmp_path, text, f"run.{form}")
+
+    assert text.isascii()
+    assert again.started_at == run.started_at
+    assert [row.counts() for row in again.rows] == [row.counts() for row in run.rows]
+    assert document(again, verdict) == document(run, verdict)
+
+
+SECRET = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "options",
+    [ScanOptions(callback_secret=SECRET), {"callback_secret": SECRET, "mode": "ai"}],
+    ids=["as scan options", "as plain values"],
+)
+def test_the_callback_secret_is_not_kept(options: object) -> None:
+    """The secret signs callbacks; a log travels further than it may."""
+    run = run_of(options=options)
+    verdict = judge(run.rows, Policy())
+
+    assert SECRET not in document(run, verdict) + saved_events(run, verdict) + repr(run)
+
+
+def _line(**record: Any) -> str:
+    return json.dumps({"schema_version": 1, **record}) + "\n"
+
+
+START_LINE = _line(event="run.started", name="x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("not json\n", id="no JSON"),
+        pytest.param("[]\n", id="no object"),
+        pytest.param(json.dumps({"event": "run.started"}) + "\n", id="no version"),
+        pytest.param(START_LINE.replace("1", "2", 1), id="a later version"),
+        pytest.param(_line(event="run.summary"), id="no beginning"),
+        pytest.param(START_LINE + "{\n" + START_LINE, id="damage in the middle"),
+        pytest.param(START_LINE + _line(event="scan.finished"), id="no outcome"),
+        pytest.param(
+            START_LINE + _line(event="scan.finished", outcome="done", risk={"high": -1}),
+            id="a negative count",
+        ),
+        pytest.param(
+            START_LINE + _line(event="scan.finished", outcome="done", risk=[]), id="no counts"
+        ),
+        pytest.param(
+            START_LINE + _line(event="scan.finished", outcome="done", risk={"high": float("nan")}),
+            id="NaN",
+        ),
+        pytest.param(
+            START_LINE + _line(event="scan.finished", outcome="done", risk={}, findings=[{}]),
+            id="a finding without severity",
+        ),
+    ],
+)
+def test_a_damaged_log_is_refused(text: str, tmp_path: Path) -> None:
+    """A run that is misread could pass the gate, so nothing is guessed."""
+    with pytest.raises(JournalMismatch):
+        read_back(tmp_path, text)

@@ -1,0 +1,93 @@
+"""Files of a run: the format by the suffix, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bestdefense_async.errors import ConfigError
+from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.verdict import judge
+from bestdefense_async.report.writer import FORMATS, renderer, write_run, write_text
+from tests.support.runs import done, hostile, run_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUN = run_of(done("a.example", high=1))
+VERDICT = judge(RUN.rows, Policy())
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("run", [RUN, hostile(), run_of()], ids=["small", "hostile", "empty"])
+def test_every_suffix_gives_a_file(suffix: str, run: object, tmp_path: Path) -> None:
+    """Each format takes each run, also one full of attacks, and says the same every time."""
+    path = tmp_path / f"run{suffix}"
+
+    write_run(path, run, VERDICT)  # type: ignore[arg-type]
+    before = path.read_bytes()
+    write_run(path, run, VERDICT)  # type: ignore[arg-type]
+
+    assert before
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208 - the whole directory, as it is
+
+
+def test_the_suffix_may_be_written_in_capitals(tmp_path: Path) -> None:
+    """A report is HTML whatever the letters."""
+    assert renderer(tmp_path / "R.HTML") is renderer("r.html")
+
+
+@pytest.mark.parametrize("name", ["run.pdf", "run", ".html", "run.html.bak"])
+def test_an_unknown_suffix_is_refused(name: str, tmp_path: Path) -> None:
+    """The message lists the ones there are, and nothing is written."""
+    with pytest.raises(ConfigError, match=r"\.jsonl, \.json"):
+        write_run(tmp_path / name, RUN, VERDICT)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
+    """A report cannot be led to overwrite something else."""
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    path = tmp_path / "run.json"
+    path.symlink_to(precious)
+
+    write_run(path, RUN, VERDICT)
+
+    assert precious.read_text() == "keep"
+    assert not path.is_symlink()
+    assert json.loads(path.read_text())["targets"] == 1
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    """A directory in the way is an error; no half file stays behind."""
+    path = tmp_path / "run.json"
+    path.mkdir()
+
+    with pytest.raises(OSError, match=r"run\.json"):
+        write_run(path, RUN, VERDICT)
+
+    assert [item.name for item in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
+    """A typing error in a path must not make directories."""
+    with pytest.raises(FileNotFoundError):
+        write_text(tmp_path / "absent" / "run.json", "x")
+
+
+def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    """Whoever may read other files here may read the report."""
+    usual = tmp_path / "usual"
+    usual.touch()
+    path = tmp_path / "run.json"
+
+    write_text(path, "x")
+
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
