@@ -24,7 +24,7 @@ from attrs import frozen
 from bestdefense_async.core.polling import Hazard, PollPolicy, learn
 from bestdefense_async.models import Progress
 from bestdefense_async.polling.scheduler import PollScheduler
-from bestdefense_async.polling.subscription import Terms
+from bestdefense_async.polling.subscription import WaitOptions
 from tests.support.virtual_time import run_virtual
 
 SEED = 20_260
@@ -162,7 +162,7 @@ def followed(
             lags[number] = loop.time() - starts[number] - scans[number].duration
 
         scheduler = PollScheduler(progress, uniform=chance.uniform)
-        terms = {kind: Terms(notify=told, policy=policy_of(kind)) for kind in KINDS}
+        terms = {kind: WaitOptions(notify=told, policy=policy_of(kind)) for kind in KINDS}
         for number, scan in enumerate(scans):
             starts.append(loop.time())
             scheduler.follow(str(number), terms[scan.kind], tag=number)
@@ -188,7 +188,7 @@ def peak_of(count: int) -> float:
             return Progress(is_completed=False)
 
         scheduler = PollScheduler(progress, uniform=chance.uniform)
-        terms = Terms(notify=lambda _, __: None)
+        terms = WaitOptions(notify=lambda _, __: None)
         for number in range(count):
             scheduler.follow(str(number), terms)
         await asyncio.sleep(60.0)

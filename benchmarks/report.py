@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bestdefense_async.report.gate.identity import compare
+from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.gate.policy import Policy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.html.page import html
@@ -109,7 +109,7 @@ def _bars(go: Any, bars: list[tuple[str, dict[str, int]]]) -> Any:  # noqa: ANN4
 
 
 def _changes(go: Any, run: Run, older: Run) -> Any:  # noqa: ANN401
-    changes = compare(run, older)
+    changes = compare_runs(run, older)
     new, fixed = by_band(dict(changes.new)), by_band(dict(changes.fixed))
     sides = {"new": list(new.values()), "fixed": [-count for count in fixed.values()]}
     return go.Figure(

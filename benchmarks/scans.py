@@ -87,7 +87,7 @@ async def _group(
     ):
         group.feed(sites)
         async for outcome in group:
-            assert outcome.word == "done", outcome  # noqa: S101 - else nothing is compared
+            assert outcome.status == "done", outcome  # noqa: S101 - else nothing is compared
     if journal is not None:
         await journal.aclose()
     if not counts:

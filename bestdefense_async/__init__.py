@@ -90,7 +90,7 @@ if TYPE_CHECKING:
         Unknown,
         read_journal,
     )
-    from bestdefense_async.transport.observe import Event, EventKind
+    from bestdefense_async.transport.observe import EventKind, RequestEvent
 
 _HOMES = {
     "client": (
@@ -181,7 +181,7 @@ _HOMES = {
     ),
     "openapi.bindings": ("read_bindings",),
     "transport.observe": (
-        "Event",
+        "RequestEvent",
         "EventKind",
     ),
 }
@@ -212,7 +212,6 @@ __all__ = [
     "Done",
     "DownloadError",
     "EnvelopeError",
-    "Event",
     "EventKind",
     "Failed",
     "Finding",
@@ -245,6 +244,7 @@ __all__ = [
     "RemediationList",
     "Report",
     "ReportSummary",
+    "RequestEvent",
     "ResponseTooLarge",
     "RetryPolicy",
     "RiskSummary",

@@ -27,7 +27,7 @@ from bestdefense_async.transport.credentials import Credentials, TokenSource
 from bestdefense_async.transport.http.cancel_scope import Lifetime
 from bestdefense_async.transport.http.exchange import Wire
 from bestdefense_async.transport.http.session import WireSettings
-from bestdefense_async.transport.observe import Event, Hooks
+from bestdefense_async.transport.observe import Hooks, RequestEvent
 from bestdefense_async.transport.sender import Sender
 from bestdefense_async.transport.throttle.throttle import Pacer, Throttles
 
@@ -148,7 +148,7 @@ class BestDefense(View):
         max_in_flight: Requests under way at once.
         requests_per_second: A politeness rate over all requests; None for none.
         retry: How hard to try.
-        hooks: Called with an `Event` for each attempt, wait, pause and retry, on a thread.
+        hooks: Called with an `RequestEvent` for each attempt, wait, pause and retry, on a thread.
         bindings: Where this host has operations whose path is not published, or another one
             than documented, such as `{"schedules.create": Binding(...)}`.
         allow_provisional: Send operations whose path is our guess also to hosts other than the
@@ -175,7 +175,7 @@ class BestDefense(View):
         max_in_flight: int = 100,
         requests_per_second: float | None = None,
         retry: RetryPolicy | None = None,
-        hooks: Sequence[Callable[[Event], object]] = (),
+        hooks: Sequence[Callable[[RequestEvent], object]] = (),
         bindings: Mapping[str, Binding] | None = None,
         allow_provisional: bool = False,
         download_hosts: Collection[str] = (),

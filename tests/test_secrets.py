@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bestdefense_async import BestDefense, BestDefenseError, Event, RetryPolicy, ScanOptions
+from bestdefense_async import BestDefense, BestDefenseError, RequestEvent, RetryPolicy, ScanOptions
 from bestdefense_async.sandbox import Sandbox
 
 NEVER = RetryPolicy(attempts=1)
@@ -87,7 +87,7 @@ async def test_no_failure_shows_the_token(
 ) -> None:
     """Errors, their chains, tracebacks with locals, and logs at DEBUG of every library."""
     caplog.set_level(logging.DEBUG)
-    heard: list[Event] = []
+    heard: list[RequestEvent] = []
     async with Sandbox(sites=1) as sandbox:
         token = sandbox.token
         sandbox.fault(OPERATIONS[call], **planted(FAULTS[fault], token))

@@ -28,7 +28,7 @@ _BEYOND: Final = re.compile(r"bytes \*/([0-9]{1,15})")
 
 
 @frozen(kw_only=True)
-class Wanted:
+class ExpectedFile:
     """What is known of a file before it comes."""
 
     sha256: str | None
@@ -105,7 +105,7 @@ def checked_hosts(hosts: Collection[str]) -> frozenset[str]:
     return frozenset(lower)
 
 
-def place_to_follow(location: str, hosts: Collection[str]) -> str | None:
+def redirect_target(location: str, hosts: Collection[str]) -> str | None:
     """Return the URL that a redirect of a download points to, None when it is not to be followed.
 
     Followed are https URLs without user name at one of `hosts`, and nothing else.

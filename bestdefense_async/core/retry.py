@@ -98,7 +98,7 @@ class RetryBudget:
         return True
 
     def earn(self) -> None:
-        """Note a success."""
+        """Record a success."""
         self.units = min(self.full, self.units + 1.0)
 
 

@@ -159,7 +159,7 @@ _ROWS: Final = (
         answer_fields=_below("reports[]", *_REPORT),
     ),
     _described(
-        "reports.show",
+        "reports.get",
         "GET",
         "/api/report/{report_id}",
         answer_fields=_below("report", *_REPORT),
@@ -202,7 +202,7 @@ _ROWS: Final = (
         answer_fields=(*_below("remediations[]", *_REMEDIATION), "creditsRemaining"),
     ),
     _described(
-        "remediation.show",
+        "remediation.get",
         "GET",
         "/api/remediations/{remediation_id}",
         answer_fields=_below("remediation", *_REMEDIATION),

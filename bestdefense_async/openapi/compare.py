@@ -41,7 +41,7 @@ class Comparison:
     """One operation of ours, compared."""
 
     route: Route
-    place: str
+    location: str
     """Method and path that were looked for."""
     is_bound: bool
     is_there: bool
@@ -53,7 +53,7 @@ class Comparison:
     """What is merely missing, or not said."""
 
 
-def compare(
+def compare_operations(
     specification: Specification, bindings: Mapping[str, Binding]
 ) -> tuple[Comparison, ...]:
     """Return each operation of our table as a specification has it, in our order.
@@ -91,7 +91,7 @@ def _compare(specification: Specification, route: Route, binding: Binding | None
         standing = Standing.DRIFT if problems else Standing.AGREES
     return Comparison(
         route=route,
-        place=f"{method} {template}",
+        location=f"{method} {template}",
         is_bound=binding is not None,
         is_there=operation is not None,
         standing=standing,
@@ -107,7 +107,7 @@ def _compare_request(
     problems: list[str],
     notes: list[str],
 ) -> None:
-    """Note what is sent and not taken, and what is demanded and not sent."""
+    """Record what is sent and not taken, and what is demanded and not sent."""
     names = {} if binding is None else binding.request
     template = route.template if binding is None else binding.template
     placed = {name for name in route.request_fields if f"{{{name}}}" in template}
@@ -134,7 +134,7 @@ def _compare_answer(
     problems: list[str],
     notes: list[str],
 ) -> None:
-    """Note what is read and not answered."""
+    """Record what is read and not answered."""
     if route.body is Body.BINARY:
         if operation.answer:
             problems.append("It answers JSON, not a file.")

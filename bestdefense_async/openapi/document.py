@@ -203,7 +203,7 @@ class _Reader(HTMLParser):
         self._is_data = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an address, and whether a script begins."""
+        """Record an address, and whether a script begins."""
         given = {name: value.strip() for name, value in attrs if value}
         self.links += [given[name] for name in _ATTRIBUTES if name in given]
         href = given.get("href", "")

@@ -172,13 +172,13 @@ class _Reader:
             parameters[_text(parameter.get("in")), _text(parameter.get("name"))] = parameter
         rows: dict[str, list[Field]] = {"path": [], "query": [], "header": [], "formData": []}
         body: tuple[Field, ...] = ()
-        for (place, name), parameter in parameters.items():
-            if place == "body":
+        for (location, name), parameter in parameters.items():
+            if location == "body":
                 body = self.flattener.fields(parameter.get("schema"))
-            elif place in rows and name:
+            elif location in rows and name:
                 schema = parameter if self.is_old else parameter.get("schema")
-                is_required = place == "path" or parameter.get("required") is True
-                rows[place].append(self.flattener.one(name, schema, is_required=is_required))
+                is_required = location == "path" or parameter.get("required") is True
+                rows[location].append(self.flattener.one(name, schema, is_required=is_required))
         if not self.is_old:
             request = self.references.follow(entry.get("requestBody"))
             body = self.flattener.fields(_schema_of(self.references.follow(request)))

@@ -264,7 +264,7 @@ BROAD: Final = frozenset({"reports", "sites"})
 
 ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     "list": _words("list index all collection search browse overview"),
-    "show": _words("show get read detail retrieve view item fetch find one"),
+    "get": _words("show get read detail retrieve view item fetch find one"),
     "create": _words("create new add post store save"),
     "trigger": _words("trigger start run launch request create begin execute apply new"),
     "start": _words("start run launch create begin trigger execute new"),
@@ -282,5 +282,5 @@ OTHER_ACTIONS: Final = _words(
 )
 """What an operation may do that none of ours does."""
 
-IMPLIED: Final = frozenset({"list", "show", "create", "delete", "trigger", "start"})
+IMPLIED: Final = frozenset({"list", "get", "create", "delete", "trigger", "start"})
 """Actions that a method and the form of a path say without a word."""

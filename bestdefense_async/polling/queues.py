@@ -4,7 +4,7 @@ A wait is rounded up to a grid of about a hundredth of itself. Nobody notices th
 together shares one bucket: a report costs a place in a list, being due costs it no comparison with
 others, and the loop needs one timer for all of a bucket.
 
-`Backlog`: reports that are due and wait for their poll, in the order in which asking gains
+`ReadyQueue`: reports that are due and wait for their poll, in the order in which asking gains
 most.
 
 While the polls keep up it is a plain queue. Once they have fallen behind, because a budget or a
@@ -38,7 +38,7 @@ from bestdefense_async.polling.subscription import Bucket
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator
 
-    from bestdefense_async.polling.subscription import Report
+    from bestdefense_async.polling.subscription import PolledReport
 
 
 FINEST: Final = 2.0**-10
@@ -53,7 +53,7 @@ def round_up(now: float, wait: float) -> float:
     return math.ceil((now + wait) / grid) * grid
 
 
-class Agenda:
+class TimerQueue:
     """Reports by the moment they are due."""
 
     def __init__(self) -> None:
@@ -70,25 +70,25 @@ class Agenda:
         """The moment of the earliest bucket, inf when there is none."""
         return self._times[0] if self._times else math.inf
 
-    def put(self, report: Report, due: float) -> None:
+    def put(self, report: PolledReport, due: float) -> None:
         """Enter a report, or move it: where it was before it no longer counts."""
         bucket = self._buckets.get(due)
         if bucket is None:
             bucket = self._buckets[due] = Bucket(due)
             heapq.heappush(self._times, due)
-        report.place = bucket
+        report.bucket = bucket
         bucket.reports.append(report)
         self._size += 1
 
-    def take(self, now: float) -> list[Report]:
-        """Remove and return what is due, in order; one whose `place` was taken away is not."""
-        taken: list[Report] = []
+    def take(self, now: float) -> list[PolledReport]:
+        """Remove and return what is due, in order; one whose `bucket` was taken away is not."""
+        taken: list[PolledReport] = []
         while self._times and self._times[0] <= now:
             bucket = self._buckets.pop(heapq.heappop(self._times))
             self._size -= len(bucket.reports)
             for report in bucket.reports:
-                if report.place is bucket:
-                    report.place = None
+                if report.bucket is bucket:
+                    report.bucket = None
                     taken.append(report)
         return taken
 
@@ -103,13 +103,13 @@ class Agenda:
         if self._size <= 2 * wanted + SWEEP_FROM:
             return
         for bucket in self._buckets.values():
-            bucket.reports = [one for one in bucket.reports if one.place is bucket]
+            bucket.reports = [one for one in bucket.reports if one.bucket is bucket]
         self._buckets = {due: one for due, one in self._buckets.items() if one.reports}
         self._times = sorted(self._buckets)
         self._size = sum(len(one.reports) for one in self._buckets.values())
 
 
-class Alarm:
+class Timer:
     """Rings once, at the earliest time it was set to; set it again for the rest.
 
     It holds nothing but its timer, so that whoever owns it is free as soon as nothing is due.
@@ -147,28 +147,28 @@ SHARE: Final = 4
 """One part in so many is asked between two rankings."""
 
 
-class Backlog:
+class ReadyQueue:
     """A queue of reports that becomes a ranking when it is not worked off."""
 
     def __init__(self) -> None:
-        self._queue: deque[Report] = deque()
-        self._ranked: list[Report] = []
+        self._queue: deque[PolledReport] = deque()
+        self._ranked: list[PolledReport] = []
         self._since = 0.0
 
     def __len__(self) -> int:
         return len(self._queue) + len(self._ranked)
 
-    def __iter__(self) -> Iterator[Report]:
+    def __iter__(self) -> Iterator[PolledReport]:
         yield from self._queue
         yield from self._ranked
 
-    def add(self, reports: Iterable[Report], now: float) -> None:
+    def add(self, reports: Iterable[PolledReport], now: float) -> None:
         """Add reports that have become due."""
         if not self:
             self._since = now
         self._queue.extend(reports)
 
-    def take(self, now: float) -> Report | None:
+    def take(self, now: float) -> PolledReport | None:
         """Remove and return the report to ask for now, None when there is none."""
         is_behind = now - self._since >= BEHIND
         while self:
@@ -190,8 +190,8 @@ class Backlog:
     def _rank(self, now: float) -> None:
         """Move the most urgent part from the queue to the ranking, the first one last."""
         weighed = [
-            (_urgency(report, now), -place, report)
-            for place, report in enumerate(self._queue)
+            (_urgency(report, now), -index, report)
+            for index, report in enumerate(self._queue)
             if not report.is_over
         ]
         weighed.sort(reverse=True)
@@ -200,7 +200,7 @@ class Backlog:
         self._queue = deque(report for _, _, report in weighed[cut:])
 
 
-def _urgency(report: Report, now: float) -> float:
+def _urgency(report: PolledReport, now: float) -> float:
     return max(
         urgency(
             policy,
@@ -216,7 +216,7 @@ CATCH_UP: Final = 0.1
 """Seconds of unspent budget that may be made up for: timers and workers come a little late."""
 
 
-class Pace:
+class Rate:
     """Says when the next poll may leave. Unlike a limit it never lets a burst through."""
 
     def __init__(self, rate: float) -> None:
@@ -228,7 +228,7 @@ class Pace:
         return max(self._next - now, 0.0)
 
     def spend(self, now: float) -> None:
-        """Note that a poll leaves."""
+        """Record that a poll leaves."""
         self._next = max(self._next, now - CATCH_UP) + self._interval
 
 

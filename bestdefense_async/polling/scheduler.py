@@ -23,12 +23,19 @@ from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.polling import first_wait, next_wait
 from bestdefense_async.errors import AuthError, BestDefenseError, ClientClosed, Sent
-from bestdefense_async.polling.queues import Agenda, Alarm, Backlog, Pace, WorkerPool, round_up
+from bestdefense_async.polling.queues import (
+    Rate,
+    ReadyQueue,
+    Timer,
+    TimerQueue,
+    WorkerPool,
+    round_up,
+)
 from bestdefense_async.polling.subscription import (
     DEFAULT_POLICY,
-    Report,
-    Terms,
-    Watch,
+    PolledReport,
+    Subscription,
+    WaitOptions,
     about,
     is_final,
     surprised,
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.models import Progress
-    from bestdefense_async.polling.subscription import Verdict
+    from bestdefense_async.polling.subscription import PollResult
 
 WORKERS: Final = 64
 """Most polls under way at the same time."""
@@ -72,16 +79,16 @@ class PollScheduler:
     ) -> None:
         self._progress = progress
         self._lane = open_lane(WORKERS) if lane is None else lane
-        self._pace = None if rate is None else Pace(rate)
+        self._rate = None if rate is None else Rate(rate)
         self._uniform = uniform
         self._loop = asyncio.get_running_loop()
-        self._reports: dict[str, Report] = {}
-        self._agenda = Agenda()
-        self._backlog = Backlog()
-        self._under_way: dict[Report, asyncio.Task[None]] = {}
-        self._last_words: dict[Report, BestDefenseError] = {}
-        self._next_due = Alarm()
-        self._next_late = Alarm()
+        self._reports: dict[str, PolledReport] = {}
+        self._timers = TimerQueue()
+        self._ready = ReadyQueue()
+        self._under_way: dict[PolledReport, asyncio.Task[None]] = {}
+        self._last_words: dict[PolledReport, BestDefenseError] = {}
+        self._next_due = Timer()
+        self._next_late = Timer()
         self._has_asked = False  # whether a turn in the lane is on its way
         self._is_closed = False
 
@@ -92,9 +99,9 @@ class PollScheduler:
     # -- those who wait
 
     def follow(
-        self, report_id: str, terms: Terms, *, tag: object = None, elapsed: float = 0.0
-    ) -> Watch:
-        """Wait for a report without a task: `terms.notify` is called once, with tag and verdict.
+        self, report_id: str, options: WaitOptions, *, tag: object = None, elapsed: float = 0.0
+    ) -> Subscription:
+        """Wait for a report without a task: `options.notify` is called once, with tag and verdict.
 
         Costs no request now, and about 200 bytes. `elapsed` is how many seconds ago the scan was
         created.
@@ -103,31 +110,33 @@ class PollScheduler:
         created = now - elapsed if elapsed else now
         report = self._reports.get(report_id)
         if self._is_closed:
-            watch = Watch(report_id, tag, terms, now)
-            self._loop.call_soon(tell, watch, _closed())
-            return watch
+            subscription = Subscription(report_id, tag, options, now)
+            self._loop.call_soon(tell, subscription, _closed())
+            return subscription
         if report is None:
-            report = Report(report_id, tag, terms, now, created, created)
+            report = PolledReport(report_id, tag, options, now, created, created)
             self._reports[report_id] = report
-            self._put(report, first_wait(terms.policy, uniform=self._uniform))
+            self._put(report, first_wait(options.policy, uniform=self._uniform))
             return report
-        watch = Watch(report_id, tag, terms, now)
-        self._join(report, watch, terms, created)
-        return watch
+        subscription = Subscription(report_id, tag, options, now)
+        self._join(report, subscription, options, created)
+        return subscription
 
-    def _join(self, report: Report, watch: Watch, terms: Terms, created: float) -> None:
+    def _join(
+        self, report: PolledReport, subscription: Subscription, options: WaitOptions, created: float
+    ) -> None:
         """Let another wait share the polls of a report, which come sooner if it wants them to."""
-        is_alike = report.has_just_met(terms.policy)
-        report.join(watch)
+        is_alike = report.has_just_met(options.policy)
+        report.join(subscription)
         report.created = min(report.created, created)
-        if report.place is None:
-            self._next_late.set(watch.deadline + LAST_LOOK, self._expire)
+        if report.bucket is None:
+            self._next_late.set(subscription.deadline + LAST_LOOK, self._expire)
             return
-        due = min(report.place.due, watch.deadline)
+        due = min(report.bucket.due, subscription.deadline)
         if not is_alike:
-            wait = self._wait(report, (terms.policy,), now=report.asked)
-            due = min(due, max(report.asked + wait, watch.since))
-        if due < report.place.due:
+            wait = self._wait(report, (options.policy,), now=report.asked)
+            due = min(due, max(report.asked + wait, subscription.since))
+        if due < report.bucket.due:
             self._enter(report, due)
 
     async def wait(
@@ -142,28 +151,28 @@ class PollScheduler:
             ClientClosed: The client was closed.
             BestDefenseError: Another answer that waiting does not change.
         """
-        future: asyncio.Future[Verdict] = self._loop.create_future()
-        terms = Terms(notify=_resolve, policy=policy or DEFAULT_POLICY, timeout=timeout)
-        watch = self.follow(report_id, terms, tag=future)
+        future: asyncio.Future[PollResult] = self._loop.create_future()
+        options = WaitOptions(notify=_resolve, policy=policy or DEFAULT_POLICY, timeout=timeout)
+        subscription = self.follow(report_id, options, tag=future)
         try:
-            verdict = await future
+            result = await future
         finally:
-            self.cancel(watch)
-        if isinstance(verdict, BestDefenseError):
-            raise verdict
-        return verdict
+            self.cancel(subscription)
+        if isinstance(result, BestDefenseError):
+            raise result
+        return result
 
-    def cancel(self, watch: Watch) -> asyncio.Task[None] | None:
+    def cancel(self, subscription: Subscription) -> asyncio.Task[None] | None:
         """End a wait without telling anybody. One that is over is left alone.
 
         Returns:
             The poll that nobody waits for any more, when one was under way: it is cancelled, and
             has ended when the task has.
         """
-        if watch.terms is None:
+        if subscription.options is None:
             return None
-        watch.end()
-        report = self._reports.get(watch.report_id)
+        subscription.end()
+        report = self._reports.get(subscription.report_id)
         if report is None or not report.is_over:
             return None
         self._forget(report)
@@ -196,29 +205,29 @@ class PollScheduler:
 
     # -- when it is due
 
-    def _put(self, report: Report, wait: float) -> None:
+    def _put(self, report: PolledReport, wait: float) -> None:
         """Enter a report in the agenda: after a wait, or at the first deadline."""
         self._enter(report, min(round_up(self._loop.time(), wait), report.first_deadline()))
 
-    def _enter(self, report: Report, due: float) -> None:
-        self._agenda.put(report, due)
+    def _enter(self, report: PolledReport, due: float) -> None:
+        self._timers.put(report, due)
         self._next_due.set(due, self._fall_due)
 
     def _fall_due(self, now: float) -> None:
         """Move what is due to the backlog."""
-        reports = self._agenda.take(now)
-        self._backlog.add(reports, now)
+        reports = self._timers.take(now)
+        self._ready.add(reports, now)
         for report in reports:
             self._next_late.set(report.first_deadline() + LAST_LOOK, self._expire)
         self._ask_for_turn()
-        self._next_due.set(self._agenda.next_due, self._fall_due)
+        self._next_due.set(self._timers.next_due, self._fall_due)
 
     def _ask_for_turn(self) -> None:
         """Queue for a worker, once; the next turn is asked for when this one has begun."""
-        if self._has_asked or not self._backlog:
+        if self._has_asked or not self._ready:
             return
         self._has_asked = True
-        wait = 0.0 if self._pace is None else self._pace.wait(self._loop.time())
+        wait = 0.0 if self._rate is None else self._rate.wait(self._loop.time())
         if wait > 0.0:
             self._loop.call_later(wait, self._lane.submit, self)
         else:
@@ -228,20 +237,20 @@ class PollScheduler:
         """Send one poll: what a worker of the lane does."""
         self._has_asked = False
         now = self._loop.time()
-        report = self._backlog.take(now)
-        if report is not None and self._pace is not None:
-            self._pace.spend(now)
+        report = self._ready.take(now)
+        if report is not None and self._rate is not None:
+            self._rate.spend(now)
         self._ask_for_turn()
         if report is not None:
             await self._poll(report)
 
     # -- one poll
 
-    async def _poll(self, report: Report) -> None:
+    async def _poll(self, report: PolledReport) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in one
         self._under_way[report] = task
-        answer: Verdict | None = None
+        answer: PollResult | None = None
         try:
             answer = await self._ask(report.report_id)
         finally:
@@ -253,7 +262,7 @@ class PollScheduler:
                 else:
                     self._settle(report, last_words)
 
-    async def _ask(self, report_id: str) -> Verdict:
+    async def _ask(self, report_id: str) -> PollResult:
         try:
             return await self._progress(report_id)
         except BestDefenseError as error:
@@ -261,7 +270,7 @@ class PollScheduler:
         except Exception as error:  # noqa: BLE001 - one surprise must not end the other waits
             return surprised(error)
 
-    def _landed(self, report: Report, answer: Verdict | None) -> None:
+    def _landed(self, report: PolledReport, answer: PollResult | None) -> None:
         """Take in what a poll brought; None when it was cut off."""
         now = self._loop.time()
         if answer is None:
@@ -281,7 +290,7 @@ class PollScheduler:
             tell_impatient(report, answer, now)
             self._again(report, now, at_least=getattr(answer, "retry_after", None) or 0.0)
 
-    def _again(self, report: Report, now: float, *, at_least: float = 0.0) -> None:
+    def _again(self, report: PolledReport, now: float, *, at_least: float = 0.0) -> None:
         """Enter a report for its next poll, if anybody still waits."""
         tell_late(report, limit=now, now=now)
         if report.is_over:
@@ -289,7 +298,7 @@ class PollScheduler:
         else:
             self._put(report, max(self._wait(report, report.policies(), now=now), at_least))
 
-    def _wait(self, report: Report, policies: Iterable[PollPolicy], *, now: float) -> float:
+    def _wait(self, report: PolledReport, policies: Iterable[PollPolicy], *, now: float) -> float:
         """Return the seconds from `now` to the next poll, by the most eager policy."""
         return min(
             next_wait(
@@ -301,23 +310,23 @@ class PollScheduler:
             for policy in policies
         )
 
-    def _settle(self, report: Report, verdict: Verdict) -> None:
+    def _settle(self, report: PolledReport, result: PollResult) -> None:
         self._forget(report)
-        for place, watch in enumerate(report.watches()):
-            if place > 0 and isinstance(verdict, BestDefenseError):
-                verdict = about(verdict, report.report_id)  # each raises an error of its own
-            tell(watch, verdict)
+        for index, subscription in enumerate(report.subscriptions()):
+            if index > 0 and isinstance(result, BestDefenseError):
+                result = about(result, report.report_id)  # each raises an error of its own
+            tell(subscription, result)
 
-    def _forget(self, report: Report) -> None:
+    def _forget(self, report: PolledReport) -> None:
         if self._reports.get(report.report_id) is not report:
             return
         del self._reports[report.report_id]
-        report.place = None
+        report.bucket = None
         if self._reports:
-            self._agenda.shrink(len(self._reports))
+            self._timers.shrink(len(self._reports))
             return
-        self._agenda.clear()
-        self._backlog.clear()
+        self._timers.clear()
+        self._ready.clear()
         self._next_due.stop()
         self._next_late.stop()
 
@@ -325,16 +334,16 @@ class PollScheduler:
         """Tell who is late: the poll at the deadline waits for its turn, or hangs."""
         limit = now - LAST_LOOK
         for report, task in self._under_way.items():
-            if all(watch.deadline <= limit for watch in report.watches()):
+            if all(subscription.deadline <= limit for subscription in report.subscriptions()):
                 if not task.cancelling():
                     task.cancel()  # who waits is told when it has ended
             else:
                 tell_late(report, limit=limit, now=now)
-        for report in [one for one in self._backlog if not one.is_over]:
+        for report in [one for one in self._ready if not one.is_over]:
             tell_late(report, limit=limit, now=now)
             if report.is_over:
                 self._forget(report)
-        rest = (report.first_deadline() for report in (*self._backlog, *self._under_way))
+        rest = (report.first_deadline() for report in (*self._ready, *self._under_way))
         late = min(rest, default=math.inf) + LAST_LOOK
         self._next_late.set(max(late, now + LOOK_ROUND), self._expire)
 
@@ -351,9 +360,9 @@ def _crashed(error: BaseException) -> None:
     )
 
 
-def _resolve(future: asyncio.Future[Verdict], verdict: Verdict) -> None:
+def _resolve(future: asyncio.Future[PollResult], result: PollResult) -> None:
     if not future.done():  # whoever waited may have been cancelled in this very tick
-        future.set_result(verdict)
+        future.set_result(result)
 
 
 def _closed() -> ClientClosed:

@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-Verdict: TypeAlias = Progress | BestDefenseError
+PollResult: TypeAlias = Progress | BestDefenseError
 """What a wait ends with: the completed progress, or why there is none."""
 
 DEFAULT_POLICY: Final = PollPolicy()
 
 
 @frozen(kw_only=True, eq=False)
-class Terms:
+class WaitOptions:
     """On which terms somebody waits: one object for all reports of a group."""
 
-    notify: Callable[[Any, Verdict], object]
+    notify: Callable[[Any, PollResult], object]
     """Called once per wait, with its tag and the verdict."""
     policy: PollPolicy = DEFAULT_POLICY
     """How often to ask."""
@@ -51,25 +51,25 @@ class Terms:
 
 
 @define(eq=False, weakref_slot=False)
-class Watch:
+class Subscription:
     """One wait for a report: what `follow` returns and `cancel` takes."""
 
     report_id: str
     tag: Any
-    terms: Terms | None
+    options: WaitOptions | None
     """None once the wait is over."""
     since: float
 
     def end(self) -> None:
-        """Note that the wait is over, and let go of who waited: he may hold this."""
-        self.terms = self.tag = None
+        """Record that the wait is over, and let go of who waited: he may hold this."""
+        self.options = self.tag = None
 
     @property
     def deadline(self) -> float:
         """Loop time at which the wait is given up, inf for never."""
-        if self.terms is None or self.terms.timeout is None:
+        if self.options is None or self.options.timeout is None:
             return math.inf
-        return self.since + self.terms.timeout
+        return self.since + self.options.timeout
 
 
 @define(eq=False)
@@ -78,46 +78,48 @@ class Bucket:
 
     due: float
     """Loop time."""
-    reports: list[Report] = field(factory=list)
-    """Those that were put here; one that has left since has another `place`."""
+    reports: list[PolledReport] = field(factory=list)
+    """Those that were put here; one that has left since has another `bucket`."""
 
 
 @define(eq=False, weakref_slot=False)
-class Report(Watch):
+class PolledReport(Subscription):
     """A report somebody waits for, and the first wait for it."""
 
     created: float
     """Loop time at which the scan began, as far as known."""
     asked: float
     """Loop time of the last poll, to a second; of the first wait, before there was one."""
-    place: Bucket | None = None
+    bucket: Bucket | None = None
     """When it is due; None while a poll is wanted or under way."""
     percentage: float | None = None
     failing_since: float | None = None
     was_seen: bool = False
     """Whether the server has ever known it."""
-    others: list[Watch] | None = None
+    others: list[Subscription] | None = None
 
-    def watches(self) -> list[Watch]:
+    def subscriptions(self) -> list[Subscription]:
         """Return the waits that are not over, in the order in which they began."""
-        alive: list[Watch] = [] if self.terms is None else [self]
+        alive: list[Subscription] = [] if self.options is None else [self]
         if self.others is not None:
-            self.others = [watch for watch in self.others if watch.terms is not None] or None
+            self.others = [
+                subscription for subscription in self.others if subscription.options is not None
+            ] or None
             alive += self.others or ()
         return alive
 
-    def join(self, watch: Watch) -> None:
+    def join(self, subscription: Subscription) -> None:
         """Add another wait for the same report."""
         if self.others is None:
             self.others = []
-        self.others.append(watch)
+        self.others.append(subscription)
 
     @property
     def is_over(self) -> bool:
         """Whether nobody waits any more. Costs O(1) on average, however many have joined."""
-        if self.terms is not None:
+        if self.options is not None:
             return False
-        while self.others and self.others[-1].terms is None:
+        while self.others and self.others[-1].options is None:
             self.others.pop()
         return not self.others
 
@@ -127,19 +129,25 @@ class Report(Watch):
         Unlike `policies` it does not look at all of them.
         """
         ends = (self, self.others[-1]) if self.others else (self,)
-        return any(end.terms is not None and end.terms.policy == policy for end in ends)
+        return any(end.options is not None and end.options.policy == policy for end in ends)
 
     def policies(self) -> Iterable[PollPolicy]:
         """Return the policies of those who wait, each once."""
         if self.others is None:
-            return () if self.terms is None else (self.terms.policy,)
-        return {watch.terms.policy for watch in self.watches() if watch.terms is not None}
+            return () if self.options is None else (self.options.policy,)
+        return {
+            subscription.options.policy
+            for subscription in self.subscriptions()
+            if subscription.options is not None
+        }
 
     def first_deadline(self) -> float:
         """Return the loop time at which the first of those who wait gives up, inf for never."""
         if self.others is None:
             return self.deadline
-        return min((watch.deadline for watch in self.watches()), default=math.inf)
+        return min(
+            (subscription.deadline for subscription in self.subscriptions()), default=math.inf
+        )
 
 
 log: Final = logging.getLogger("bestdefense_async.polling")
@@ -150,43 +158,43 @@ GRACE: Final = 30.0
 _PASSING: Final = (RateLimited, ServerError, TransportError, DeadlineExceeded)
 
 
-def is_final(error: BestDefenseError, report: Report, now: float) -> bool:
+def is_final(error: BestDefenseError, report: PolledReport, now: float) -> bool:
     """Return whether asking again cannot help."""
     if isinstance(error, NotFound):
         return report.was_seen or now - report.created > GRACE
     return isinstance(error, TLSError) or not isinstance(error, _PASSING)
 
 
-def tell(watch: Watch, verdict: Verdict) -> None:
+def tell(subscription: Subscription, result: PollResult) -> None:
     """End a wait, unless it is over: exactly one of all calls for a wait reaches who waits."""
-    terms, tag = watch.terms, watch.tag
-    if terms is None:
+    options, tag = subscription.options, subscription.tag
+    if options is None:
         return
-    watch.end()
+    subscription.end()
     try:
-        terms.notify(tag, verdict)
+        options.notify(tag, result)
     except Exception:
-        log.exception("Who waited for report %s failed; the others go on.", watch.report_id)
+        log.exception("Who waited for report %s failed; the others go on.", subscription.report_id)
 
 
-def tell_late(report: Report, *, limit: float, now: float) -> None:
+def tell_late(report: PolledReport, *, limit: float, now: float) -> None:
     """End the waits whose deadline is not after `limit`."""
     if report.first_deadline() <= limit:
-        for watch in report.watches():
-            if watch.deadline <= limit:
-                tell(watch, PollTimeout(report.report_id, waited=now - watch.since))
+        for subscription in report.subscriptions():
+            if subscription.deadline <= limit:
+                tell(subscription, PollTimeout(report.report_id, waited=now - subscription.since))
 
 
-def tell_impatient(report: Report, error: BestDefenseError, now: float) -> None:
+def tell_impatient(report: PolledReport, error: BestDefenseError, now: float) -> None:
     """End the waits that have seen polls fail for too long; a 429 or a 404 is no failure."""
     if isinstance(error, NotFound | RateLimited):
         return
     if report.failing_since is None:
         report.failing_since = now
-    for watch in report.watches():
-        policy = None if watch.terms is None else watch.terms.policy
+    for subscription in report.subscriptions():
+        policy = None if subscription.options is None else subscription.options.policy
         if policy and (now - report.failing_since) * policy.speed > policy.patience:
-            tell(watch, about(error, report.report_id))
+            tell(subscription, about(error, report.report_id))
 
 
 def surprised(error: Exception) -> BestDefenseError:

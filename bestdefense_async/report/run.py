@@ -23,7 +23,7 @@ class OutcomeLike(Protocol):
     """What a row is made from: the outcomes of `bestdefense_async.runs`."""
 
     @property
-    def word(self) -> str:
+    def status(self) -> str:
         """One of `OUTCOMES`."""
 
     @property
@@ -69,7 +69,7 @@ class Row:
         error = getattr(outcome, "error", None)
         return cls(
             target=target_text(getattr(outcome, "target", "")),
-            outcome=outcome.word,
+            outcome=outcome.status,
             site_id=outcome.site_id,
             report_id=outcome.report_id,
             risk=getattr(outcome, "risk", None),

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.codec import structure
-from bestdefense_async.core.expected_file import LARGEST_FILE, Wanted, checked_digest
+from bestdefense_async.core.expected_file import LARGEST_FILE, ExpectedFile, checked_digest
 from bestdefense_async.core.request import build_request, check_part
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, EnvelopeError
@@ -96,7 +96,7 @@ class Agents:
         await self._sender.download(
             request,
             final,
-            wanted=Wanted(sha256=digest, size=file.size),
+            wanted=ExpectedFile(sha256=digest, size=file.size),
             keep_part=keep_part,
             on_progress=on_progress,
             timeout=timeout,

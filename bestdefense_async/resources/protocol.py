@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bestdefense_async.core.expected_file import Wanted
+    from bestdefense_async.core.expected_file import ExpectedFile
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.core.request import Request
     from bestdefense_async.models import Progress
@@ -29,7 +29,7 @@ class Sender(Protocol):
         request: Request,
         final: Path,
         *,
-        wanted: Wanted,
+        wanted: ExpectedFile,
         keep_part: bool = False,
         on_progress: Callable[[int, int | None], object] | None = None,
         timeout: float | None = None,

@@ -69,7 +69,7 @@ class Remediations:
         payload = await self._sender.send(build_request(ROUTES["remediation.list"]))
         return structure(payload, RemediationList)
 
-    async def show(self, remediation_id: str) -> Remediation:
+    async def get(self, remediation_id: str) -> Remediation:
         """Return one remediation.
 
         Raises:
@@ -80,7 +80,7 @@ class Remediations:
 
         Source: api-facts, "Remediation". (described)
         """
-        request = build_request(ROUTES["remediation.show"], {"remediation_id": remediation_id})
+        request = build_request(ROUTES["remediation.get"], {"remediation_id": remediation_id})
         payload = await self._sender.send(request)
         remediation = structure_member(payload, "remediation", Remediation)
         check_identity("remediation", remediation_id, remediation.id)

@@ -93,7 +93,7 @@ class Reports:
         payload = await self._sender.send(build_request(ROUTES["reports.list"], query=query))
         return structure_member(payload, "reports", tuple[ReportSummary, ...])
 
-    async def show(self, report_id: str) -> ReportSummary:
+    async def get(self, report_id: str) -> ReportSummary:
         """Return what one report is about.
 
         Raises:
@@ -104,7 +104,7 @@ class Reports:
 
         Source: api-facts, "list and read scans". (described)
         """
-        request = build_request(ROUTES["reports.show"], {"report_id": report_id})
+        request = build_request(ROUTES["reports.get"], {"report_id": report_id})
         report = structure_member(await self._sender.send(request), "report", ReportSummary)
         check_identity("report", report_id, report.id)
         return report

@@ -1,13 +1,13 @@
 """Many scans at once: the group that runs them, and what it takes and yields."""
 
 from bestdefense_async.runs.group import ScanGroup
-from bestdefense_async.runs.inputs import Created, Handle, Planned
+from bestdefense_async.runs.inputs import ExistingScan, Handle, IndexedInput
 from bestdefense_async.runs.outcome import (
     Done,
-    Event,
     Failed,
     NotStarted,
     Outcome,
+    ScanEvent,
     ScanFinished,
     ScanStarted,
     TargetAccepted,
@@ -21,18 +21,18 @@ from bestdefense_async.runs.store.sqlite import SqliteJournal
 from bestdefense_async.runs.targets import Target, decode_lines, read_targets
 
 __all__ = [
-    "Created",
     "Done",
-    "Event",
+    "ExistingScan",
     "Failed",
     "Handle",
+    "IndexedInput",
     "Journal",
     "NotStarted",
     "NullJournal",
     "Outcome",
-    "Planned",
     "RunInfo",
     "RunStore",
+    "ScanEvent",
     "ScanFinished",
     "ScanGroup",
     "ScanStarted",

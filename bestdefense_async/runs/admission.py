@@ -15,7 +15,7 @@ from attrs import define
 
 
 @define(eq=False)
-class Ticket:
+class Waiter:
     """A place in the queue: what `request` returns and `withdraw` takes."""
 
     grant: Callable[[], object] | None
@@ -23,17 +23,17 @@ class Ticket:
     has_slot: bool = False
 
 
-class Slots:
+class PrioritySemaphore:
     """At most `limit` slots are held. Higher priorities come first, equal ones in their order."""
 
     def __init__(self, limit: int) -> None:
         self._free = limit
-        self._queue: list[tuple[int, int, Ticket]] = []
+        self._queue: list[tuple[int, int, Waiter]] = []
         self._order = itertools.count()
 
-    def request(self, grant: Callable[[], object], *, priority: int = 0) -> Ticket:
+    def request(self, grant: Callable[[], object], *, priority: int = 0) -> Waiter:
         """Ask for a slot. `grant` is called once, perhaps at once, and must not raise."""
-        ticket = Ticket(grant)
+        ticket = Waiter(grant)
         heapq.heappush(self._queue, (-priority, next(self._order), ticket))
         self._hand_out()
         return ticket
@@ -48,7 +48,7 @@ class Slots:
             self.withdraw(ticket)
             raise
 
-    def withdraw(self, ticket: Ticket) -> None:
+    def withdraw(self, ticket: Waiter) -> None:
         """Give up a place in the queue, or the slot that came of it."""
         ticket.grant = None
         if ticket.has_slot:

@@ -4,7 +4,7 @@ Reading an input waits for room (a slow consumer) and for a slot (`max_active`),
 length is read only as fast as its outcomes are picked up. What happens to an input once it was
 read is the pipeline's business.
 
-`Outlet`: where outcomes wait for whoever iterates, and how that holds back those who
+`OutcomeQueue`: where outcomes wait for whoever iterates, and how that holds back those who
 produce them.
 """
 
@@ -23,7 +23,7 @@ from bestdefense_async.errors import (
     RunStopped,
 )
 from bestdefense_async.models import ScanOptions
-from bestdefense_async.runs.inputs import END, End, Source
+from bestdefense_async.runs.inputs import END, End, InputReader
 from bestdefense_async.runs.outcome import Done
 from bestdefense_async.runs.pipeline import Pipeline
 from bestdefense_async.runs.store.protocol import NullJournal
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.runs.inputs import Handle, Item, Items, Scan
-    from bestdefense_async.runs.outcome import Event, Outcome
+    from bestdefense_async.runs.outcome import Outcome, ScanEvent
     from bestdefense_async.runs.store.protocol import Journal
     from bestdefense_async.runs.workflow import ScanClient
 
@@ -43,7 +43,7 @@ BACKLOG: Final = 256
 """Outcomes that may lie here before no more input is read."""
 
 
-class Outlet:
+class OutcomeQueue:
     """A queue of outcomes in the order of completion, with an error that follows the last one.
 
     `put` never waits, for what is finished is finished. Input waits instead: `room` returns while
@@ -140,7 +140,7 @@ class ScanGroup:
             tell; nothing is raised.
         fail_fast: Stop everything at the first outcome without a result, duplicates excepted, and
             raise an `ExceptionGroup` after the last outcome.
-        on_event: Called with each `Event`. What it raises is logged.
+        on_event: Called with each `ScanEvent`. What it raises is logged.
         polling: How often a scan is asked for.
         journal: Where the run is recorded.
 
@@ -157,7 +157,7 @@ class ScanGroup:
         scan_timeout: float | None = None,
         run_timeout: float | None = None,
         fail_fast: bool = False,
-        on_event: Callable[[Event], object] | None = None,
+        on_event: Callable[[ScanEvent], object] | None = None,
         polling: PollPolicy | None = None,
         journal: Journal | None = None,
     ) -> None:
@@ -168,7 +168,7 @@ class ScanGroup:
                 raise ConfigError(f"{name} must be a finite number of seconds above 0, or None.")
         self._run_timeout = run_timeout
         self._fail_fast = fail_fast
-        self._outlet = Outlet()
+        self._outcome_queue = OutcomeQueue()
         self._pipeline = Pipeline(
             client,
             options=ScanOptions() if options is None else options,
@@ -180,7 +180,7 @@ class ScanGroup:
             ended=self._ended,
             crashed=self._crashed,
         )
-        self._pumps: dict[asyncio.Task[None], Source] = {}
+        self._pumps: dict[asyncio.Task[None], InputReader] = {}
         self._stopper: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_open = False
@@ -207,12 +207,12 @@ class ScanGroup:
     ) -> None:
         try:
             if kind is None:
-                self._outlet.lift()
+                self._outcome_queue.lift()
                 await self._is_idle.wait()
         finally:
             await self._stop(RunStopped("The run was stopped before this was finished."))
         if kind is None:
-            self._outlet.raise_error()
+            self._outcome_queue.raise_error()
 
     def feed(self, targets: Items, *, priority: int = 0) -> None:
         """Scan every target of an iterable, synchronous or asynchronous, of any length.
@@ -228,7 +228,7 @@ class ScanGroup:
             LifecycleError: The group is not open, or was stopped.
         """
         self._check_open()
-        source = Source(targets)
+        source = InputReader(targets)
         task = asyncio.get_running_loop().create_task(self._pump(source, priority))
         self._pumps[task] = source
         self._is_idle.clear()
@@ -279,11 +279,11 @@ class ScanGroup:
 
         Ends when nothing that was fed is left. Cancelling it loses nothing.
         """
-        while (outcome := self._outlet.take()) is None:
+        while (outcome := self._outcome_queue.take()) is None:
             if not (self._pumps or self._is_stopping or self._pipeline.fed):
-                self._outlet.raise_error()
+                self._outcome_queue.raise_error()
                 raise StopAsyncIteration
-            await self._outlet.change()
+            await self._outcome_queue.change()
         return outcome
 
     def _check_open(self) -> None:
@@ -292,18 +292,18 @@ class ScanGroup:
         if self._is_stopped or self._is_stopping:
             raise LifecycleError("This ScanGroup has ended: make another.")
 
-    async def _pump(self, source: Source, priority: int) -> None:
+    async def _pump(self, source: InputReader, priority: int) -> None:
         """Take in what an iterable yields, as fast as there is room."""
         slots = self._pipeline.slots
         try:
             while True:
-                await self._outlet.room()
+                await self._outcome_queue.room()
                 await slots.acquire(priority=priority)
                 item: Item | End = END
                 try:
                     item = await source.read()
                 except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
-                    self._outlet.fail(error)
+                    self._outcome_queue.fail(error)
                 finally:
                     if item is END:
                         slots.release()
@@ -322,22 +322,22 @@ class ScanGroup:
         elif self._is_stopped:
             self._leave_out(source)
         else:  # the iterable itself was cancelled: do not end as if it were complete
-            self._outlet.fail(RunStopped("The input was cancelled before its end."))
+            self._outcome_queue.fail(RunStopped("The input was cancelled before its end."))
         self._look()
 
-    def _leave_out(self, source: Source) -> None:
+    def _leave_out(self, source: InputReader) -> None:
         """Take in what a stopped collection still holds, to give it its outcome."""
         try:
             for item in source.rest():
                 self._pipeline.register(item)
         except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
-            self._outlet.fail(error)
+            self._outcome_queue.fail(error)
         self._pipeline.cut_off(self._reason)
 
     def _ended(self, scan: Scan, outcome: Outcome, is_duplicate: bool) -> None:  # noqa: FBT001
         """Pass an outcome on to whoever gets it."""
         if scan.handle is None:
-            self._outlet.put(outcome)
+            self._outcome_queue.put(outcome)
         if self._fail_fast and not isinstance(outcome, Done) and not is_duplicate:
             self._fail(outcome.error)
         self._look()
@@ -345,7 +345,7 @@ class ScanGroup:
     def _fail(self, error: BestDefenseError) -> None:
         """Stop because of the first failure; those that follow from the stop do not count."""
         if not (self._is_stopped or self._is_stopping):
-            self._outlet.fail(ExceptionGroup("A target has no result.", [error]))
+            self._outcome_queue.fail(ExceptionGroup("A target has no result.", [error]))
             self._stop_soon(RunStopped("The run was stopped because another target failed."))
 
     @property
@@ -356,12 +356,12 @@ class ScanGroup:
         """Tell those who wait for the end whether it has come."""
         if not (self._pipeline.live or self._pumps or self._is_stopping):
             self._is_idle.set()
-        self._outlet.wake()
+        self._outcome_queue.wake()
 
     def _crashed(self, error: BaseException) -> None:
         """Stop for a fault of the program; it is raised after the last outcome."""
         if isinstance(error, Exception):
-            self._outlet.fail(error)
+            self._outcome_queue.fail(error)
         self._stop_soon(RunStopped("The run was stopped by an unexpected error."))
 
     def _stop_soon(self, reason: BestDefenseError) -> None:

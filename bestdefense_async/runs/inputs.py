@@ -11,7 +11,7 @@ from attrs import define, frozen
 
 from bestdefense_async.errors import BestDefenseError, ConfigError, OutcomeUnknown, TargetError
 from bestdefense_async.models import Site
-from bestdefense_async.polling.subscription import Watch
+from bestdefense_async.polling.subscription import Subscription
 from bestdefense_async.runs.outcome import Failed, NotStarted, Unknown
 from bestdefense_async.runs.targets import Target
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True)
-class Created:
+class ExistingScan:
     """A scan that exists already: fed to a group, it is followed and never created again."""
 
     target: str
@@ -31,11 +31,11 @@ class Created:
 
 
 @frozen
-class Planned:
+class IndexedInput:
     """An input that has its index already: what a journal remembers and gives back."""
 
     index: int
-    item: str | Target | Site | Created | TargetError
+    item: str | Target | Site | ExistingScan | TargetError
 
 
 @define(eq=False, kw_only=True, weakref_slot=False)
@@ -59,7 +59,7 @@ class Scan:
     """Whether it counts as active."""
     handle: Handle | None = None
     """Who gets the outcome; None when it goes into the stream."""
-    watch: Watch | None = None
+    watch: Subscription | None = None
     """The wait for it, once it exists."""
 
     def common(self, *, now: float) -> dict[str, Any]:
@@ -131,11 +131,11 @@ class Handle:
         self._is_settled.set()
 
     def __repr__(self) -> str:
-        state = "running" if self._outcome is None else self._outcome.word
+        state = "running" if self._outcome is None else self._outcome.status
         return f"<Handle {self.index} {self.target} {state}>"
 
 
-Item: TypeAlias = str | Target | Site | Created | TargetError | Planned
+Item: TypeAlias = str | Target | Site | ExistingScan | TargetError | IndexedInput
 """What names a target: its text, a parsed target, a site, a scan that exists already, the error
 that stands in its place in a list, or one of these with the index a journal knows it by."""
 
@@ -154,7 +154,7 @@ _BREATH: Final = 100
 """Items read in a row before other tasks get a turn."""
 
 
-class Source:
+class InputReader:
     """Reads a synchronous or asynchronous iterable without ever holding more than one item.
 
     Raises:

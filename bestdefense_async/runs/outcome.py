@@ -22,7 +22,7 @@ from bestdefense_async.models import Finding, RiskSummary
 class _Ended:
     """What all outcomes tell."""
 
-    word: ClassVar[str]
+    status: ClassVar[str]
     """The outcome in outputs: done, failed, unknown or not_started."""
 
     index: int
@@ -42,7 +42,7 @@ class _Ended:
 class Done(_Ended):
     """The scan is complete and its result is here."""
 
-    word: ClassVar[str] = "done"
+    status: ClassVar[str] = "done"
 
     risk: RiskSummary | None
     """Counts by severity. None when no security scan was asked for: there is nothing to judge,
@@ -55,7 +55,7 @@ class Done(_Ended):
 class Failed(_Ended):
     """There is no result: the server refused, or the scan could not be followed to its end."""
 
-    word: ClassVar[str] = "failed"
+    status: ClassVar[str] = "failed"
 
     error: BestDefenseError = field()
 
@@ -64,7 +64,7 @@ class Failed(_Ended):
 class Unknown(_Ended):
     """The creation was sent and its answer is lost: a scan may exist. It is not sent again."""
 
-    word: ClassVar[str] = "unknown"
+    status: ClassVar[str] = "unknown"
 
     error: BestDefenseError = field()
 
@@ -73,7 +73,7 @@ class Unknown(_Ended):
 class NotStarted(_Ended):
     """No scan was started for this target."""
 
-    word: ClassVar[str] = "not_started"
+    status: ClassVar[str] = "not_started"
 
     error: BestDefenseError = field()
 
@@ -128,4 +128,4 @@ class ScanFinished:
     outcome: Outcome
 
 
-Event: TypeAlias = TargetAccepted | TargetRejected | ScanStarted | ScanFinished
+ScanEvent: TypeAlias = TargetAccepted | TargetRejected | ScanStarted | ScanFinished

@@ -26,9 +26,9 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import Progress, ScanOptions, Site
 from bestdefense_async.polling.queues import WorkerPool
-from bestdefense_async.polling.subscription import DEFAULT_POLICY, Terms
-from bestdefense_async.runs.admission import Slots
-from bestdefense_async.runs.inputs import Created, Handle, Planned, Scan
+from bestdefense_async.polling.subscription import DEFAULT_POLICY, WaitOptions
+from bestdefense_async.runs.admission import PrioritySemaphore
+from bestdefense_async.runs.inputs import ExistingScan, Handle, IndexedInput, Scan
 from bestdefense_async.runs.outcome import (
     Done,
     NotStarted,
@@ -39,15 +39,15 @@ from bestdefense_async.runs.outcome import (
 )
 from bestdefense_async.runs.site_index import SiteIndex
 from bestdefense_async.runs.targets import Target
-from bestdefense_async.runs.workflow import Steps
+from bestdefense_async.runs.workflow import ScanWorkflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.polling.subscription import Verdict
+    from bestdefense_async.polling.subscription import PollResult
     from bestdefense_async.runs.inputs import Item
-    from bestdefense_async.runs.outcome import Event, Outcome
+    from bestdefense_async.runs.outcome import Outcome, ScanEvent
     from bestdefense_async.runs.store.protocol import Journal
     from bestdefense_async.runs.workflow import ScanClient
 
@@ -75,22 +75,22 @@ class Pipeline:
         max_active: int,
         scan_timeout: float | None,
         polling: PollPolicy | None,
-        on_event: Callable[[Event], object] | None,
+        on_event: Callable[[ScanEvent], object] | None,
         ended: Callable[[Scan, Outcome, bool], None],
         crashed: Callable[[BaseException], None],
     ) -> None:
         self._on_event = on_event
         self._ended = ended
-        self._steps = Steps(client, options, journal, trouble=self.refuse)
+        self._workflow = ScanWorkflow(client, options, journal, trouble=self.refuse)
         self._sites = SiteIndex(client.sites.list)
         self._polls = client.polls
-        self._terms = Terms(
+        self._wait_options = WaitOptions(
             notify=self._followed, policy=polling or DEFAULT_POLICY, timeout=scan_timeout
         )
         self._starters = WorkerPool(self.admit, limit=1, crashed=crashed)
         self._creators = WorkerPool(self._create, limit=CREATORS, crashed=crashed)
         self._readers = WorkerPool(self._read, limit=READERS, crashed=crashed)
-        self.slots: Slots = Slots(max_active)
+        self.slots: PrioritySemaphore = PrioritySemaphore(max_active)
         """Held by each active input; whoever reads inputs takes one first."""
         self.refusal: BestDefenseError | None = None
         """Why nothing more is started."""
@@ -103,14 +103,14 @@ class Pipeline:
 
     def register(self, item: Item, *, priority: int = 0, has_handle: bool = False) -> Scan:
         """Take an input in: from here on it has an index, and will have an outcome."""
-        if isinstance(item, Planned):
+        if isinstance(item, IndexedInput):
             index, item = item.index, item.item
         else:
             index = next(self._indexes)
         scan = Scan(index=index, text="", priority=priority)
         if isinstance(item, TargetError):
             scan.text, scan.error = item.target, item
-        elif isinstance(item, Created):
+        elif isinstance(item, ExistingScan):
             scan.text, scan.site_id, scan.report_id = item.target, item.site_id, item.report_id
             scan.started_at = item.started_at
         elif isinstance(item, Site):
@@ -164,7 +164,7 @@ class Pipeline:
         if scan.report_id is not None:
             self._follow(scan, elapsed=max(time.time() - (scan.started_at or 0.0), 0.0))
             return
-        await self._steps.accepted(scan, site_id)
+        await self._workflow.accepted(scan, site_id)
         self._creators.submit(scan, priority=scan.priority)
 
     async def _site_of(self, scan: Scan) -> str:
@@ -174,7 +174,7 @@ class Pipeline:
 
     async def _reject(self, scan: Scan, reason: str, error: BestDefenseError) -> None:
         is_duplicate = reason == "duplicate"
-        await self._steps.rejected(scan, error, is_duplicate=is_duplicate)
+        await self._workflow.rejected(scan, error, is_duplicate=is_duplicate)
         self._emit(TargetRejected(index=scan.index, target=scan.text, reason=reason, error=error))
         outcome = NotStarted(**scan.common(now=time.time()), error=error)
         self._finish(scan, outcome, is_duplicate=is_duplicate)
@@ -186,7 +186,7 @@ class Pipeline:
         if self.refusal is not None:
             self._leave(scan, self.refusal)
             return
-        outcome = await self._steps.create(scan, scan.site_id or "")
+        outcome = await self._workflow.create(scan, scan.site_id or "")
         if outcome is None:
             self._follow(scan, elapsed=0.0)
         else:
@@ -204,15 +204,15 @@ class Pipeline:
                 started_at=scan.started_at or 0.0,
             )
         )
-        scan.watch = self._polls.follow(report_id, self._terms, tag=scan, elapsed=elapsed)
+        scan.watch = self._polls.follow(report_id, self._wait_options, tag=scan, elapsed=elapsed)
 
-    def _followed(self, scan: Scan, verdict: Verdict) -> None:
+    def _followed(self, scan: Scan, verdict: PollResult) -> None:
         if not isinstance(verdict, Progress):
             scan.error = verdict.with_traceback(None)
         self._readers.submit(scan)
 
     async def _read(self, scan: Scan) -> None:
-        self._finish(scan, await self._steps.finish(scan, scan.report_id or ""))
+        self._finish(scan, await self._workflow.finish(scan, scan.report_id or ""))
 
     def _finish(self, scan: Scan, outcome: Outcome, *, is_duplicate: bool = False) -> None:
         """Hand out the outcome of an input. Only the first call for an input counts."""
@@ -241,7 +241,7 @@ class Pipeline:
         if isinstance(error, AuthError):
             self._polls.end_all(error)
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: ScanEvent) -> None:
         if self._on_event is None:
             return
         try:

@@ -36,7 +36,7 @@ AT_ONCE = 8
 
 
 @frozen(kw_only=True)
-class Repair:
+class RemediationRequest:
     """One wanted remediation: of a finding, or of all findings of a weakness in a report."""
 
     report_id: str
@@ -58,7 +58,7 @@ class Repair:
         return self.report_id, None, self.weakness
 
 
-class Word(enum.StrEnum):
+class RemediationStatus(enum.StrEnum):
     """How a wanted remediation ended."""
 
     TRIGGERED = "triggered"
@@ -73,17 +73,17 @@ class Word(enum.StrEnum):
 
 
 @frozen(kw_only=True)
-class Repaired:
+class RemediationOutcome:
     """What became of one wanted remediation."""
 
-    repair: Repair
-    word: Word
+    request: RemediationRequest
+    status: RemediationStatus
     remediation: Remediation | None = None
     error: BestDefenseError | None = None
     """Why it was not triggered; None when it was, or had been before."""
 
 
-class RepairRun:
+class RemediationBatch:
     """Triggers remediations, a few at a time and in order.
 
     Args:
@@ -102,7 +102,9 @@ class RepairRun:
         """Send no further trigger; those under way are waited for."""
         self._stopped = self._stopped or reason
 
-    async def run(self, repairs: Iterable[Repair], tell: Callable[[Repaired], object]) -> None:
+    async def run(
+        self, repairs: Iterable[RemediationRequest], tell: Callable[[RemediationOutcome], object]
+    ) -> None:
         """Trigger each repair once; `tell` is called once for each, as they end.
 
         Raises:
@@ -111,8 +113,8 @@ class RepairRun:
         waiting = iter(repairs)
 
         async def work() -> None:
-            for repair in waiting:
-                tell(await self._ended(repair))
+            for request in waiting:
+                tell(await self._ended(request))
 
         workers = [asyncio.ensure_future(work()) for _ in range(AT_ONCE)]
         try:
@@ -122,21 +124,25 @@ class RepairRun:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _ended(self, repair: Repair) -> Repaired:
+    async def _ended(self, request: RemediationRequest) -> RemediationOutcome:
         if self._stopped is not None:
-            return Repaired(repair=repair, word=Word.NOT_TRIGGERED, error=self._stopped)
-        weakness = repair.weakness if repair.finding_id is None else None
+            return RemediationOutcome(
+                request=request, status=RemediationStatus.NOT_TRIGGERED, error=self._stopped
+            )
+        weakness = request.weakness if request.finding_id is None else None
         try:
             triggered = await self._remediations.trigger(
-                repair.report_id, finding_id=repair.finding_id, weakness=weakness
+                request.report_id, finding_id=request.finding_id, weakness=weakness
             )
         except ProvisionalRoute:
             raise
         except BestDefenseError as error:
             self._note_refusal(error)
-            return Repaired(repair=repair, word=_word(error), error=error)
+            return RemediationOutcome(request=request, status=_word(error), error=error)
         self._note_credits(triggered.credits_remaining)
-        return Repaired(repair=repair, word=Word.TRIGGERED, remediation=triggered.remediation)
+        return RemediationOutcome(
+            request=request, status=RemediationStatus.TRIGGERED, remediation=triggered.remediation
+        )
 
     def _note_credits(self, remaining: int | None) -> None:
         if remaining is None:
@@ -156,17 +162,17 @@ class RepairRun:
             self.stop(error)
 
 
-def _word(error: BestDefenseError) -> Word:
+def _word(error: BestDefenseError) -> RemediationStatus:
     if isinstance(error, OutcomeUnknown):
-        return Word.UNKNOWN
+        return RemediationStatus.UNKNOWN
     if isinstance(error, QuotaExceeded) or error.sent is Sent.NO:
-        return Word.NOT_TRIGGERED
-    return Word.REFUSED
+        return RemediationStatus.NOT_TRIGGERED
+    return RemediationStatus.REFUSED
 
 
 def without_existing(
-    repairs: Iterable[Repair], existing: Iterable[Remediation]
-) -> tuple[tuple[Repair, ...], tuple[Repaired, ...]]:
+    repairs: Iterable[RemediationRequest], existing: Iterable[Remediation]
+) -> tuple[tuple[RemediationRequest, ...], tuple[RemediationOutcome, ...]]:
     """Return what is still to be triggered, each once, and what has been triggered before.
 
     A finding is covered by a remediation of its own, or by one of its whole weakness in the same
@@ -179,16 +185,18 @@ def without_existing(
             known[one.report_id, one.finding_id] = one
         elif one.weakness is not None:
             known[one.report_id, None, one.weakness] = one
-    missing: dict[tuple[str | None, ...], Repair] = {}
-    covered: dict[tuple[str | None, ...], Repaired] = {}
-    for repair in repairs:
-        group = (repair.report_id, None, repair.weakness)
-        members = [known.get((repair.report_id, finding_id)) for finding_id in repair.covers]
-        found = known.get(repair.key) or known.get(group) or _last_of_all(members)
+    missing: dict[tuple[str | None, ...], RemediationRequest] = {}
+    covered: dict[tuple[str | None, ...], RemediationOutcome] = {}
+    for request in repairs:
+        group = (request.report_id, None, request.weakness)
+        members = [known.get((request.report_id, finding_id)) for finding_id in request.covers]
+        found = known.get(request.key) or known.get(group) or _last_of_all(members)
         if found is not None:
-            covered[repair.key] = Repaired(repair=repair, word=Word.EXISTS, remediation=found)
+            covered[request.key] = RemediationOutcome(
+                request=request, status=RemediationStatus.EXISTS, remediation=found
+            )
         else:
-            missing.setdefault(repair.key, repair)
+            missing.setdefault(request.key, request)
     return tuple(missing.values()), tuple(covered.values())
 
 

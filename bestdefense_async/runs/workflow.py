@@ -73,7 +73,7 @@ class ScanClient(Protocol):
         """To wait for scans: shared with all others that use the token."""
 
 
-class Steps:
+class ScanWorkflow:
     """The steps of a scan, journal included. Every error ends up in an outcome.
 
     `trouble` is told when the journal fails where the scan itself goes on.

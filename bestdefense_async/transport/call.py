@@ -108,7 +108,7 @@ def encode_body(request: Request) -> bytes | None:
 
 
 def headers_seen(call: Call, permit: Permit, status: int, headers: Mapping[str, str]) -> None:
-    """Note that headers are there, and how long the server asks to wait."""
+    """Record that headers are there, and how long the server asks to wait."""
     call.status = status
     if status == 429:  # noqa: PLR2004  # too many requests
         call.hint = permit.refused(headers)

@@ -38,7 +38,7 @@ class EventKind(enum.StrEnum):
 
 
 @frozen(kw_only=True)
-class Event:
+class RequestEvent:
     """One thing that happened to one call. Holds no header, no body and no token."""
 
     kind: EventKind
@@ -59,9 +59,9 @@ class Event:
 class Hooks:
     """Deliver events to the logger and to the hooks of the user."""
 
-    def __init__(self, hooks: Sequence[Callable[[Event], object]] = ()) -> None:
+    def __init__(self, hooks: Sequence[Callable[[RequestEvent], object]] = ()) -> None:
         self._hooks = tuple(hooks)
-        self._backlog: queue.Queue[Event | None] = queue.Queue(_LONGEST_BACKLOG)
+        self._backlog: queue.Queue[RequestEvent | None] = queue.Queue(_LONGEST_BACKLOG)
         self._thread: threading.Thread | None = None
         self.dropped: int = 0
         """Events that found the queue full."""
@@ -71,7 +71,7 @@ class Hooks:
         """Whether nobody listens, so that events need not be made."""
         return not self._hooks and not _log.isEnabledFor(logging.DEBUG)
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: RequestEvent) -> None:
         """Tell everybody; returns at once."""
         _log.debug(
             "%s %s attempt=%d duration=%.3f status=%s error=%s token=%s",

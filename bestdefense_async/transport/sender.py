@@ -12,7 +12,7 @@ import random
 from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.core.envelope import read_envelope
-from bestdefense_async.core.expected_file import place_to_follow
+from bestdefense_async.core.expected_file import redirect_target
 from bestdefense_async.core.retry import (
     Again,
     Stop,
@@ -43,13 +43,13 @@ from bestdefense_async.transport.call import (
 )
 from bestdefense_async.transport.download.download import downloading
 from bestdefense_async.transport.http.exchange import refusal_to_follow
-from bestdefense_async.transport.observe import Event, EventKind
+from bestdefense_async.transport.observe import EventKind, RequestEvent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bestdefense_async.core.binding import Bound
-    from bestdefense_async.core.expected_file import Wanted
+    from bestdefense_async.core.expected_file import ExpectedFile
     from bestdefense_async.core.request import Reply, Request
     from bestdefense_async.core.secret import Secret
     from bestdefense_async.transport.call import Work
@@ -92,7 +92,7 @@ class Sender:
         request: Request,
         final: Path,
         *,
-        wanted: Wanted,
+        wanted: ExpectedFile,
         keep_part: bool = False,
         on_progress: Progress | None = None,
         timeout: float | None = None,
@@ -157,7 +157,7 @@ class Sender:
         status = reply.status
         if 300 <= status < 400:  # noqa: PLR2004  # HTTP's redirects
             hosts = self._shared.download_hosts
-            url = place_to_follow(reply.headers.get("location", ""), hosts)
+            url = redirect_target(reply.headers.get("location", ""), hosts)
             if url is None:
                 raise refusal_to_follow(status, reply.headers)
             return url
@@ -343,7 +343,7 @@ class Sender:
         if self._shared.hooks.is_idle:
             return
         self._shared.hooks.emit(
-            Event(
+            RequestEvent(
                 kind=kind,
                 operation=call.request.route.name,
                 attempt=call.attempt if attempt is None else attempt,

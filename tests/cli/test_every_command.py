@@ -82,7 +82,7 @@ COMMANDS = dict(commands())
 def test_no_command_is_forgotten() -> None:
     """A new command is called here, or it is said why it has no JSON."""
     assert COMMANDS.keys() == CALLS.keys() | WITHOUT_JSON.keys()
-    has_form = {name for name, command in COMMANDS.items() if option(command, "form")}
+    has_form = {name for name, command in COMMANDS.items() if option(command, "format_")}
     assert has_form == CALLS.keys()
 
 

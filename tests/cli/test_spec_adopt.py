@@ -115,7 +115,7 @@ async def _use_reports(bd: BestDefense, host: MovedHost) -> None:
     assert [each.id for each in listed] == [made[2].id, made[1].id]
     rest = await bd.reports.list(limit=5, after=listed[-1].id)
     assert [each.id for each in rest] == [made[0].id]
-    shown = await bd.reports.show(made[0].id)
+    shown = await bd.reports.get(made[0].id)
     assert (shown.site_id, shown.hostname) == (sites[0].id, sites[0].hostname)
     assert (shown.types, shown.intensity) == (("security", "dns"), "quick")
     assert shown.is_completed is True
@@ -162,7 +162,7 @@ async def _use_remediation(bd: BestDefense, host: MovedHost) -> None:
     listed = await bd.remediation.list()
     assert listed.credits_remaining == credits_left - 1
     assert [each.id for each in listed.remediations] == [card.id]
-    shown = await bd.remediation.show(card.id)
+    shown = await bd.remediation.get(card.id)
     assert shown.id == card.id
     assert shown.stage
     assert shown.created_at is not None

@@ -143,7 +143,7 @@ def test_a_request_can_lose_its_outer_object() -> None:
 def test_names_can_be_swapped() -> None:
     """All is taken out before anything is put in."""
     bound = bind(
-        "remediation.show",
+        "remediation.get",
         Binding(
             method="GET",
             template="/r/{remediation_id}",

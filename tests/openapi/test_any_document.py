@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bestdefense_async.openapi.adopt import propose
-from bestdefense_async.openapi.compare import compare
+from bestdefense_async.openapi.compare import compare_operations
 from bestdefense_async.openapi.document import SpecificationError, decode, read_page
 from bestdefense_async.openapi.read import read_specification
 from tests.support.moved_host import openapi, swagger
@@ -63,7 +63,7 @@ def test_a_damaged_specification_is_read_or_refused(data: st.DataObject) -> None
             holder[way[-1]] = data.draw(VALUES)
     with contextlib.suppress(SpecificationError):
         found = read_specification(spec, prefix="/api")
-        compare(found, {})
+        compare_operations(found, {})
         for proposal in propose(found, source="there"):
             if proposal.best is not None and proposal.best.binding is None:
                 assert proposal.best.doubts

@@ -8,7 +8,7 @@ import pytest
 
 from bestdefense_async.core.binding import Binding
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.openapi.compare import Comparison, Standing, compare, translated
+from bestdefense_async.openapi.compare import Comparison, Standing, compare_operations, translated
 from bestdefense_async.openapi.read import read_specification
 from bestdefense_async.sandbox.handlers.docs import document
 
@@ -22,7 +22,7 @@ def compared(
     """Compare with the sandbox's specification after a change to it."""
     spec = copy.deepcopy(document())
     change(spec)
-    rows = compare(read_specification(spec), bindings or {})
+    rows = compare_operations(read_specification(spec), bindings or {})
     assert [row.route.name for row in rows] == list(ROUTES)
     return {row.route.name: row for row in rows}
 
@@ -187,7 +187,7 @@ def test_a_guess_that_stands_nowhere_is_no_drift_unless_it_is_bound() -> None:
     assert bound["schedules.list"].standing is Standing.AGREES
     assert bound["schedules.list"].is_bound
     assert bound["schedules.create"].standing is Standing.DRIFT
-    assert bound["schedules.create"].place == "POST /api/v3/plans"
+    assert bound["schedules.create"].location == "POST /api/v3/plans"
 
 
 def test_a_binding_is_compared_in_the_words_of_the_host() -> None:

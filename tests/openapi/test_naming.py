@@ -58,7 +58,7 @@ CASES: dict[str, tuple[str, dict[str, str], Any, Any]] = {
         {"remediation": {"id": "1"}, "creditsRemaining": 4},
     ),
     "names that are swapped": (
-        "remediation.show",
+        "remediation.get",
         {"remediation.id": "remediation.reportId", "remediation.reportId": "remediation.id"},
         {"remediation": {"id": "a", "reportId": "b"}},
         {"remediation": {"id": "b", "reportId": "a"}},

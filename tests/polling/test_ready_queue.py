@@ -7,18 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bestdefense_async.core.polling import urgency
-from bestdefense_async.polling.queues import BEHIND, CATCH_UP, Backlog, Pace
-from bestdefense_async.polling.subscription import DEFAULT_POLICY, Report, Terms
+from bestdefense_async.polling.queues import BEHIND, CATCH_UP, Rate, ReadyQueue
+from bestdefense_async.polling.subscription import DEFAULT_POLICY, PolledReport, WaitOptions
 
-TERMS = Terms(notify=lambda _, __: None)
+TERMS = WaitOptions(notify=lambda _, __: None)
 
 
-def report(name: str, *, age: float = 100.0, gap: float = 10.0, now: float = 1_000.0) -> Report:
+def report(
+    name: str, *, age: float = 100.0, gap: float = 10.0, now: float = 1_000.0
+) -> PolledReport:
     """Return a report of that age, asked that long ago."""
-    return Report(name, None, TERMS, now - age, now - age, now - gap)
+    return PolledReport(name, None, TERMS, now - age, now - age, now - gap)
 
 
-def names(backlog: Backlog, now: float) -> list[str]:
+def names(backlog: ReadyQueue, now: float) -> list[str]:
     """Take everything."""
     taken = []
     while (one := backlog.take(now)) is not None:
@@ -28,7 +30,7 @@ def names(backlog: Backlog, now: float) -> list[str]:
 
 def test_while_polls_keep_up_reports_are_asked_in_turn() -> None:
     """Ranking costs time, and then gains nothing."""
-    backlog = Backlog()
+    backlog = ReadyQueue()
     backlog.add([report("a", gap=1.0), report("b", gap=100.0), report("c", gap=50.0)], 1_000.0)
 
     assert names(backlog, 1_000.0 + BEHIND / 2) == ["a", "b", "c"]
@@ -36,7 +38,7 @@ def test_while_polls_keep_up_reports_are_asked_in_turn() -> None:
 
 def test_when_polls_fall_behind_the_largest_gap_squared_times_hazard_comes_first() -> None:
     """A young scan ends more likely now than an old one; a long gap outweighs that."""
-    backlog = Backlog()
+    backlog = ReadyQueue()
     reports = [
         report("old", age=7_200.0, gap=40.0),
         report("overdue", age=7_200.0, gap=900.0),
@@ -50,7 +52,7 @@ def test_when_polls_fall_behind_the_largest_gap_squared_times_hazard_comes_first
 
 def test_a_percentage_says_who_ends_soon_and_the_overdue_still_come_first() -> None:
     """Expected ends alone would let those that are overdue starve."""
-    backlog = Backlog()
+    backlog = ReadyQueue()
     soon, late = report("soon"), report("late")
     soon.percentage, late.percentage = 95.0, 5.0
     backlog.add([late, soon, report("starved", gap=500.0)], 1_000.0)
@@ -60,7 +62,7 @@ def test_a_percentage_says_who_ends_soon_and_the_overdue_still_come_first() -> N
 
 def test_who_was_asked_has_the_smallest_gap() -> None:
     """To a second: those that became due together and were asked at once share one time."""
-    backlog = Backlog()
+    backlog = ReadyQueue()
     reports = [report(str(number), gap=500.0) for number in range(3)]
     backlog.add(reports[:2], 1_000.0)
     assert names(backlog, 1_000.5) == ["0", "1"]
@@ -72,7 +74,7 @@ def test_who_was_asked_has_the_smallest_gap() -> None:
 
 def test_those_who_join_a_backlog_compete_with_those_who_are_in_it() -> None:
     """A ranking is renewed after a quarter, so nobody waits behind all of an old one."""
-    backlog = Backlog()
+    backlog = ReadyQueue()
     backlog.add([report(str(number), gap=20.0) for number in range(40)], 1_000.0)
     assert backlog.take(1_000.0 + BEHIND) is not None
     backlog.add([report("urgent", gap=800.0)], 1_001.0)
@@ -85,7 +87,7 @@ def test_those_who_join_a_backlog_compete_with_those_who_are_in_it() -> None:
 )
 def test_everybody_who_still_waits_is_asked_once(ages: list[tuple[float, float, bool]]) -> None:
     """And the first of a ranking is the most urgent of all."""
-    backlog = Backlog()
+    backlog = ReadyQueue()
     reports = [report(str(place), age=age, gap=gap) for place, (age, gap, _) in enumerate(ages)]
     backlog.add(reports, 1_000.0)
     for one, (_, _, is_over) in zip(reports, ages, strict=True):
@@ -108,7 +110,7 @@ def test_everybody_who_still_waits_is_asked_once(ages: list[tuple[float, float, 
 @pytest.mark.parametrize("rate", [0.2, 3.0, 1_000.0])
 def test_a_budget_is_spent_evenly(rate: float) -> None:
     """So many a second from the first one on, however long nothing was spent before."""
-    pace, now, sent = Pace(rate), 5_000.0, 0
+    pace, now, sent = Rate(rate), 5_000.0, 0
     end = now + 100 / rate
     while (now := now + pace.wait(now)) < end - 0.01 / rate:
         pace.spend(now)
@@ -119,7 +121,7 @@ def test_a_budget_is_spent_evenly(rate: float) -> None:
 
 def test_a_timer_that_comes_late_costs_no_budget() -> None:
     """A tenth of a second is made up for, and no more."""
-    pace = Pace(100.0)
+    pace = Rate(100.0)
     pace.spend(0.0)
     now, sent = 0.0, 0
     while now < 10.0:

@@ -29,9 +29,9 @@ from bestdefense_async.errors import (
     TLSError,
 )
 from bestdefense_async.models import Progress
-from bestdefense_async.polling.queues import Backlog
+from bestdefense_async.polling.queues import ReadyQueue
 from bestdefense_async.polling.scheduler import LAST_LOOK, LOOK_ROUND, WORKERS, PollScheduler
-from bestdefense_async.polling.subscription import Terms, Verdict, Watch
+from bestdefense_async.polling.subscription import PollResult, Subscription, WaitOptions
 from tests.support.fake_scans import absent, denied, run
 
 
@@ -97,7 +97,7 @@ def test_ten_thousand_scans_started_together_do_not_poll_together() -> None:
     async def main() -> None:
         server = Server()
         polls = scheduler(server, uniform=random.Random(3).uniform)
-        terms = Terms(notify=lambda _, __: None)
+        terms = WaitOptions(notify=lambda _, __: None)
         for number in range(10_000):
             polls.follow(str(number), terms)
         await asyncio.sleep(60.0)
@@ -345,8 +345,8 @@ def test_a_404_after_the_report_was_seen_is_the_end() -> None:
             await task
         assert server.polls[-1][0] < 10.0
 
-        got: list[tuple[str, Verdict]] = []
-        terms = Terms(notify=lambda *told: got.append(told), policy=policy)
+        got: list[tuple[str, PollResult]] = []
+        terms = WaitOptions(notify=lambda *told: got.append(told), policy=policy)
         polls.follow("b", terms, tag="mine", elapsed=1_000.0)
         await asyncio.sleep(5.0)
         [(tag, verdict)] = got
@@ -377,10 +377,10 @@ def test_closing_ends_every_wait_once_and_leaves_no_poll() -> None:
     """Those whose poll is under way hear of it when it has ended; whoever comes later, too."""
 
     async def main() -> None:
-        told: list[tuple[object, Verdict]] = []
+        told: list[tuple[object, PollResult]] = []
         server = Server({"a": 0.0}, delay=5.0)
         polls = scheduler(server, uniform=lambda low, _: low)
-        terms = Terms(notify=lambda *what: told.append(what))
+        terms = WaitOptions(notify=lambda *what: told.append(what))
         polls.follow("a", terms, tag="under way")
         await asyncio.sleep(1.0)
         polls.follow("b", terms, tag="not due")
@@ -482,7 +482,7 @@ def test_a_poll_that_nobody_waits_for_any_more_is_cancelled() -> None:
     async def main() -> None:
         server = Server({"b": 0.0}, delay=50.0)
         polls = scheduler(server, uniform=lambda low, _: low)
-        terms = Terms(notify=lambda _, __: None)
+        terms = WaitOptions(notify=lambda _, __: None)
         alone, shared = polls.follow("a", terms), polls.follow("b", terms)
         other = asyncio.create_task(polls.wait("b"))
         await asyncio.sleep(1.0)
@@ -567,7 +567,7 @@ def test_a_budget_is_kept_and_all_of_it_is_used() -> None:
     async def main() -> None:
         server = Server()
         polls = scheduler(server, rate=5.0)
-        terms = Terms(notify=lambda _, __: None)
+        terms = WaitOptions(notify=lambda _, __: None)
         watches = [polls.follow(str(number), terms) for number in range(2_000)]
         await asyncio.sleep(300.0)
         for watch in watches:
@@ -582,7 +582,7 @@ def test_a_budget_is_kept_and_all_of_it_is_used() -> None:
     run(main)
 
 
-class InTurn(Backlog):
+class InTurn(ReadyQueue):
     """A backlog that ranks nobody."""
 
     def _rank(self, now: float) -> None:
@@ -600,13 +600,13 @@ def lag_under_a_budget(*, is_ranked: bool) -> float:
 
     for median in (180.0, 7_200.0):
         samples = [(chance.expovariate(1 / median), True) for _ in range(300)]
-        terms[median] = Terms(notify=told, policy=PollPolicy(learned=learn(samples)))
+        terms[median] = WaitOptions(notify=told, policy=PollPolicy(learned=learn(samples)))
 
     async def main() -> float:
         server = Server()
         polls = scheduler(server, rate=0.5, uniform=chance.uniform)
         if not is_ranked:
-            polls._backlog = InTurn()  # noqa: SLF001 - there is no such setting
+            polls._ready = InTurn()  # noqa: SLF001 - there is no such setting
         loop = asyncio.get_running_loop()
 
         def start(number: int, median: float) -> None:
@@ -662,7 +662,7 @@ def test_one_who_waits_and_fails_disturbs_no_other(caplog: pytest.LogCaptureFixt
         def fail(_: object, __: object) -> None:
             raise ZeroDivisionError
 
-        polls.follow("a", Terms(notify=fail))
+        polls.follow("a", WaitOptions(notify=fail))
 
         assert (await polls.wait("a")).is_completed
 
@@ -694,7 +694,7 @@ def test_when_nobody_waits_any_more_nothing_is_left() -> None:
 
     async def main() -> None:
         polls = scheduler(Server(), rate=100.0)
-        terms = Terms(notify=lambda _, __: None, timeout=10_000.0)
+        terms = WaitOptions(notify=lambda _, __: None, timeout=10_000.0)
         watches = [polls.follow(str(number), terms) for number in range(1_000)]
         await asyncio.sleep(30.0)
         tasks = {polls.cancel(watch) for watch in watches} - {None}
@@ -716,7 +716,7 @@ def test_ten_thousand_who_wait_for_one_report_leave_in_any_order() -> None:
 
     async def main() -> None:
         polls = scheduler(Server())
-        terms = Terms(notify=lambda _, __: None)
+        terms = WaitOptions(notify=lambda _, __: None)
         watches = [polls.follow("a", terms) for _ in range(10_000)]
         report = watches[0]
         random.Random(1).shuffle(watches)
@@ -755,7 +755,7 @@ class Wait:
         """Wait, to whatever end."""
         await asyncio.sleep(self.at)
         policy = PollPolicy(shortest=2.0, remaining_shortest=1.0) if self.is_eager else PollPolicy()
-        terms = Terms(notify=self._notify, policy=policy, timeout=self.timeout)
+        terms = WaitOptions(notify=self._notify, policy=policy, timeout=self.timeout)
         began = asyncio.get_running_loop().time()
         watch = self.polls.follow(self.report, terms, tag=self)
         with contextlib.suppress(TimeoutError):
@@ -767,7 +767,7 @@ class Wait:
         if task is not None:
             await asyncio.wait([task])
 
-    def _notify(self, tag: object, _: Verdict) -> None:
+    def _notify(self, tag: object, _: PollResult) -> None:
         assert tag is self
         self.told += 1
         self.is_over.set()
@@ -832,14 +832,14 @@ def test_those_who_share_a_report_may_end_each_others_waits() -> None:
     async def main() -> None:
         polls = scheduler(Server({"b": 200.0}))
         told: list[str] = []
-        watches: list[Watch] = []
+        watches: list[Subscription] = []
 
-        def leave(tag: str, _: Verdict) -> None:
+        def leave(tag: str, _: PollResult) -> None:
             told.append(tag)
             for watch in watches:
                 polls.cancel(watch)
 
-        terms = Terms(notify=leave, timeout=50.0)
+        terms = WaitOptions(notify=leave, timeout=50.0)
         watches += [polls.follow("a", terms, tag=tag) for tag in ("first", "second")]
 
         assert (await polls.wait("b")).is_completed
@@ -854,7 +854,7 @@ def test_whoever_knows_the_age_of_a_scan_tells_all_who_wait_for_it() -> None:
     async def main() -> None:
         server = Server()
         polls = scheduler(server)
-        terms = Terms(notify=lambda _, __: None)
+        terms = WaitOptions(notify=lambda _, __: None)
         polls.follow("a", terms)
         polls.follow("a", terms, elapsed=3_600.0)
         await asyncio.sleep(400.0)
@@ -886,12 +886,12 @@ def test_a_wait_that_is_over_lets_go_of_who_waited() -> None:
 
     async def main() -> None:
         class Waiting:
-            watch: Watch
+            watch: Subscription
 
         waiting = Waiting()
         gone = weakref.ref(waiting)
         polls = scheduler(Server({"a": 0.0}))
-        waiting.watch = polls.follow("a", Terms(notify=lambda _, __: None), tag=waiting)
+        waiting.watch = polls.follow("a", WaitOptions(notify=lambda _, __: None), tag=waiting)
         del waiting
         gc.disable()
         try:
@@ -908,14 +908,14 @@ def test_a_thousand_who_join_on_equal_terms_do_not_hurry_a_report() -> None:
 
     async def main() -> None:
         polls = scheduler(Server(), uniform=random.Random(4).uniform)
-        terms = Terms(notify=lambda _, __: None)
+        terms = WaitOptions(notify=lambda _, __: None)
         report: Any = polls.follow("a", terms)
         await asyncio.sleep(300.0)
-        due = report.place.due
+        due = report.bucket.due
         for _ in range(1_000):
             polls.follow("a", terms)
 
-        assert report.place.due == due
+        assert report.bucket.due == due
         polls.close()
 
     run(main)

@@ -10,15 +10,15 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestdefense_async.polling.queues import SWEEP_FROM, Agenda, round_up
-from bestdefense_async.polling.subscription import Report, Terms
+from bestdefense_async.polling.queues import SWEEP_FROM, TimerQueue, round_up
+from bestdefense_async.polling.subscription import PolledReport, WaitOptions
 
-TERMS = Terms(notify=lambda _, __: None)
+TERMS = WaitOptions(notify=lambda _, __: None)
 
 
-def report(name: str = "r") -> Report:
+def report(name: str = "r") -> PolledReport:
     """Return a report that somebody waits for."""
-    return Report(name, None, TERMS, 0.0, 0.0, 0.0)
+    return PolledReport(name, None, TERMS, 0.0, 0.0, 0.0)
 
 
 @given(now=st.floats(0.0, 1e6), wait=st.floats(0.0, 1e5))
@@ -37,7 +37,7 @@ def test_a_wait_is_rounded_up_by_a_hundredth_at_most(now: float, wait: float) ->
 )
 def test_what_is_due_comes_once_and_in_order(steps: list[tuple[str, int, float]]) -> None:
     """Moved entries come at their last time alone; those taken away do not come."""
-    agenda, now = Agenda(), 0.0
+    agenda, now = TimerQueue(), 0.0
     reports = [report(str(number)) for number in range(8)]
     due: dict[int, float] = {}
     for step, number, amount in steps:
@@ -45,7 +45,7 @@ def test_what_is_due_comes_once_and_in_order(steps: list[tuple[str, int, float]]
             due[number] = now + amount
             agenda.put(reports[number], due[number])
         elif step == "end":
-            reports[number].place = None
+            reports[number].bucket = None
             due.pop(number, None)
             agenda.shrink(len(due))
         elif step == "take":
@@ -54,14 +54,14 @@ def test_what_is_due_comes_once_and_in_order(steps: list[tuple[str, int, float]]
             assert sorted(taken) == sorted(number for number, when in due.items() if when <= now)
             assert all(due[a] <= due[b] for a, b in itertools.pairwise(taken))
             for number_taken in taken:
-                assert reports[number_taken].place is None
+                assert reports[number_taken].bucket is None
                 del due[number_taken]
         assert agenda.next_due <= min(due.values(), default=math.inf)
 
 
 def test_what_no_longer_counts_takes_no_memory() -> None:
     """However often entries are moved, an agenda holds little more than twice what counts."""
-    agenda, one = Agenda(), report()
+    agenda, one = TimerQueue(), report()
     for number in range(10_000):
         agenda.put(one, 1_000.0 - number / 100)
         agenda.shrink(1)
@@ -72,11 +72,11 @@ def test_what_no_longer_counts_takes_no_memory() -> None:
 
 def test_reports_that_are_due_together_share_their_bucket() -> None:
     """That is what makes an entry cost a place in a list."""
-    agenda, several = Agenda(), [report() for _ in range(100)]
+    agenda, several = TimerQueue(), [report() for _ in range(100)]
     for one in several:
         agenda.put(one, round_up(5.0, 30.0))
 
-    assert len({id(one.place) for one in several}) == 1
+    assert len({id(one.bucket) for one in several}) == 1
 
 
 def test_a_wait_that_is_over_holds_nobody() -> None:
@@ -85,6 +85,6 @@ def test_a_wait_that_is_over_holds_nobody() -> None:
     one.tag = object()
     one.end()
 
-    assert one.tag is one.terms is None
+    assert one.tag is one.options is None
     assert one.is_over
     assert evolve(TERMS, timeout=1.0).policy is TERMS.policy

@@ -18,9 +18,9 @@ from bestdefense_async.report.run import Row, Run
 from bestdefense_async.report.saved import read_run
 from bestdefense_async.runs.outcome import (
     Done,
-    Event,
     Failed,
     NotStarted,
+    ScanEvent,
     ScanFinished,
     ScanStarted,
     TargetAccepted,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UNKNOWN = UnknownSite("no such site", target="b.example")
-EVENTS: tuple[Event, ...] = (
+EVENTS: tuple[ScanEvent, ...] = (
     TargetAccepted(index=0, target="a.example", site_id="s-0"),
     TargetRejected(index=1, target="b.example", reason="unknown_site", error=UNKNOWN),
     ScanStarted(index=0, target="a.example", site_id="s-0", report_id="r-0", started_at=START),
@@ -65,7 +65,7 @@ EVENTS: tuple[Event, ...] = (
 )
 
 
-def logged(events: tuple[Event, ...] = EVENTS) -> str:
+def logged(events: tuple[ScanEvent, ...] = EVENTS) -> str:
     """Return the log of a run with these events."""
     stream = io.StringIO()
     log = EventLog(stream, now=lambda: START)
@@ -161,7 +161,7 @@ def test_a_log_that_was_cut_off_never_passes(tmp_path: Path) -> None:
         ("not_started", None),
         ("not_started", None),
     ]
-    assert judge(run.rows, Policy(fail_on=None)).word == "incomplete"
+    assert judge(run.rows, Policy(fail_on=None)).status == "incomplete"
 
 
 def test_a_log_that_was_cut_off_between_two_targets_never_passes(tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_a_log_that_was_cut_off_between_two_targets_never_passes(tmp_path: Path)
     whole = read_back(tmp_path, clean)
     cut = read_back(tmp_path, "".join(clean.splitlines(keepends=True)[:-1]))
 
-    assert judge(whole.rows, Policy()).word == "passed"
-    assert judge(cut.rows, Policy()).word == "incomplete"
+    assert judge(whole.rows, Policy()).status == "passed"
+    assert judge(cut.rows, Policy()).status == "incomplete"
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
@@ -187,7 +187,7 @@ def test_a_target_that_was_taken_out_is_missed(form: str, tmp_path: Path) -> Non
         lines = saved_events(run, verdict).splitlines(keepends=True)
         text = "".join([lines[0], *lines[2:]])
 
-    assert judge(read_back(tmp_path, text, f"run.{form}").rows, Policy()).word == "incomplete"
+    assert judge(read_back(tmp_path, text, f"run.{form}").rows, Policy()).status == "incomplete"
 
 
 def test_a_duplicate_is_no_target_of_its_own(tmp_path: Path) -> None:

@@ -23,13 +23,13 @@ from tests.support.byte_server import ByteServer, reply
 FILE = AgentFile(filename="x", sha256="0" * 64)
 CALLS: dict[str, Callable[[BestDefense, Path], Awaitable[object]]] = {
     "reports.list": lambda bd, _: bd.reports.list(),
-    "reports.show": lambda bd, _: bd.reports.show("r"),
+    "reports.get": lambda bd, _: bd.reports.get("r"),
     "schedules.list": lambda bd, _: bd.schedules.list(),
     "schedules.create": lambda bd, _: bd.schedules.create("s", cadence="daily"),
     "schedules.delete": lambda bd, _: bd.schedules.delete("s"),
     "remediation.trigger": lambda bd, _: bd.remediation.trigger("r", finding_id="f"),
     "remediation.list": lambda bd, _: bd.remediation.list(),
-    "remediation.show": lambda bd, _: bd.remediation.show("r"),
+    "remediation.get": lambda bd, _: bd.remediation.get("r"),
     "network.start": lambda bd, _: bd.network.start(["10.0.0.1"]),
     "network.progress": lambda bd, _: bd.network.progress("n"),
     "network.findings": lambda bd, _: bd.network.findings("n"),
@@ -132,12 +132,12 @@ async def test_reports_are_listed_and_paged(bd_sandbox: Sandbox, bd_client: Best
     assert [report.id for report in listed] == made[::-1]
     page = await bd_client.reports.list(limit=2, after=made[3])
     assert [report.id for report in page] == [made[2], made[1]]
-    shown = await bd_client.reports.show(made[0])
+    shown = await bd_client.reports.get(made[0])
     assert (shown.site_id, shown.hostname) == (bd_sandbox.site_ids[0], bd_sandbox.hostnames[0])
     assert (shown.types, shown.intensity, shown.is_completed) == (("security",), "quick", False)
     assert shown.created_at is not None
     assert shown.created_at.utcoffset() is not None
     with pytest.raises(NotFound):
-        await bd_client.reports.show("absent")
+        await bd_client.reports.get("absent")
     with pytest.raises(ConfigError):
         await bd_client.reports.list(limit=0)

@@ -49,7 +49,7 @@ async def test_a_finding_and_a_weakness_are_repaired_until_credits_run_out(
     listed = await bd_client.remediation.list()
     assert listed.credits_remaining == 0
     assert [each.id for each in listed.remediations] == [one.remediation.id, group.remediation.id]
-    shown = await bd_client.remediation.show(one.remediation.id)
+    shown = await bd_client.remediation.get(one.remediation.id)
     assert (shown.id, shown.report_id) == (one.remediation.id, report)
 
 
@@ -79,7 +79,7 @@ async def test_absent_and_forbidden_are_told_apart(
     with pytest.raises(NotFound):
         await bd_client.remediation.trigger("absent", finding_id="x")
     with pytest.raises(NotFound):
-        await bd_client.remediation.show("absent")
+        await bd_client.remediation.get("absent")
     reader = bd_client.with_token(bd_sandbox.add_token(permissions={"view reports"}))
     assert (await reader.remediation.list()).remediations == ()
     with pytest.raises(PermissionDenied) as caught:

@@ -9,13 +9,13 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestdefense_async.runs.admission import Slots
+from bestdefense_async.runs.admission import PrioritySemaphore
 from tests.support.fake_scans import run
 
 
 def test_a_free_slot_is_handed_over_at_once() -> None:
     """Somebody who asks while a slot is free has it when `request` returns."""
-    slots = Slots(1)
+    slots = PrioritySemaphore(1)
     granted: list[str] = []
 
     slots.request(lambda: granted.append("first"))
@@ -28,7 +28,7 @@ def test_a_free_slot_is_handed_over_at_once() -> None:
 
 def test_a_higher_priority_overtakes_and_equals_keep_their_order() -> None:
     """Priorities decide among those that wait; the order of asking decides among equals."""
-    slots = Slots(1)
+    slots = PrioritySemaphore(1)
     granted: list[str] = []
     for name, priority in [("held", 0), ("a", 0), ("low", -1), ("b", 0), ("high", 7)]:
         slots.request(partial(granted.append, name), priority=priority)
@@ -45,7 +45,7 @@ def test_no_slot_is_lost_or_held_twice_under_random_cancellation(seed: int, limi
 
     async def main() -> None:
         chance = random.Random(seed)
-        slots = Slots(limit)
+        slots = PrioritySemaphore(limit)
         held = 0
 
         async def work() -> None:

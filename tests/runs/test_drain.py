@@ -9,7 +9,7 @@ import pytest
 
 from bestdefense_async.errors import LifecycleError, RunStopped
 from bestdefense_async.runs import NullJournal, Outcome, ScanGroup
-from bestdefense_async.runs.inputs import Planned
+from bestdefense_async.runs.inputs import IndexedInput
 from tests.support.fake_scans import FakeScans, hosts, kinds, run
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def test_draining_lets_creations_in_flight_land_and_starts_nothing_more() -> Non
         assert kinds(outcomes) == {"failed": 32, "not_started": 68}
         for outcome in outcomes:
             assert isinstance(getattr(outcome, "error", None), RunStopped)
-            assert (outcome.report_id is not None) == (outcome.word == "failed")
+            assert (outcome.report_id is not None) == (outcome.status == "failed")
 
     run(main)
 
@@ -141,7 +141,7 @@ def test_what_a_journal_gives_back_keeps_its_index() -> None:
 
     async def main() -> None:
         async with ScanGroup(FakeScans(5), journal=Resumed()) as group:
-            group.feed([Planned(3, "h3.example"), Planned(5, "h1.example"), "h2.example"])
+            group.feed([IndexedInput(3, "h3.example"), IndexedInput(5, "h1.example"), "h2.example"])
             outcomes = {outcome.index: outcome.target async for outcome in group}
         assert outcomes == {3: "h3.example", 5: "h1.example", 7: "h2.example"}
 

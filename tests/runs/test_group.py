@@ -29,13 +29,13 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import ScanOptions, Site
 from bestdefense_async.runs import (
-    Created,
     Done,
-    Event,
+    ExistingScan,
     Failed,
     NotStarted,
     NullJournal,
     Outcome,
+    ScanEvent,
     ScanFinished,
     ScanGroup,
     ScanStarted,
@@ -170,7 +170,7 @@ def test_a_bad_target_disturbs_no_other() -> None:
         outcomes = await scan(client, [*hosts(7), *listed])
 
         by_index = {outcome.index: outcome for outcome in outcomes}
-        assert [by_index[n].word for n in range(9)] == [
+        assert [by_index[n].status for n in range(9)] == [
             "done",
             "failed",
             "unknown",
@@ -205,7 +205,7 @@ def test_a_surprise_in_one_scan_is_logged_and_disturbs_no_other(
     async def main() -> None:
         outcomes = await scan(FakeScans(5, fault=fault), hosts(5))
 
-        by_index = {outcome.index: outcome.word for outcome in outcomes}
+        by_index = {outcome.index: outcome.status for outcome in outcomes}
         assert by_index == {0: "done", 1: "unknown", 2: "failed", 3: "failed", 4: "done"}
 
     run(main)
@@ -225,7 +225,7 @@ def test_running_out_of_memory_is_raised_and_every_target_has_its_outcome() -> N
             await drain(ScanGroup(FakeScans(5, fault=fault)), hosts(5), outcomes)
 
         assert sorted(outcome.index for outcome in outcomes) == list(range(5))
-        assert next(one for one in outcomes if one.index == 1).word == "unknown"
+        assert next(one for one in outcomes if one.index == 1).status == "unknown"
 
     run(main)
 
@@ -234,7 +234,7 @@ def test_the_same_site_twice_is_scanned_once() -> None:
     """Recognised by the site, whatever the words; the second one says which was first."""
 
     async def main() -> None:
-        events: list[Event] = []
+        events: list[ScanEvent] = []
         client = FakeScans(3)
         items = ["h1.example", "h2.example", "https://H1.example./", SITE_ID, SITE_ID.upper()]
         async with ScanGroup(
@@ -243,7 +243,7 @@ def test_the_same_site_twice_is_scanned_once() -> None:
             group.feed(items)
             outcomes = {one.index: one async for one in group}
 
-        assert [outcomes[n].word for n in range(5)] == [
+        assert [outcomes[n].status for n in range(5)] == [
             "done",
             "done",
             "not_started",
@@ -307,7 +307,7 @@ def test_a_callback_that_fails_harms_nothing(
 ) -> None:
     """It is reported through the logger, and every outcome comes."""
 
-    def fail(event: Event) -> None:
+    def fail(event: ScanEvent) -> None:
         raise error
 
     async def main() -> None:
@@ -341,9 +341,9 @@ def test_a_group_may_be_fed_again_and_again() -> None:
         async with ScanGroup(FakeScans(3), max_active=1) as group:
             for name in hosts(3):
                 group.feed([name])
-            first = [outcome.word async for outcome in group]
+            first = [outcome.status async for outcome in group]
             group.feed(["h0.example"])
-            second = [outcome.word async for outcome in group]
+            second = [outcome.status async for outcome in group]
 
         assert first == ["done"] * 3
         assert second == ["not_started"]
@@ -678,7 +678,7 @@ def test_a_handle_of_a_cancelled_group_still_answers() -> None:
                 raise ZeroDivisionError
 
         outcomes = [await handle.outcome() for handle in handles]
-        assert [outcome.word for outcome in outcomes] == ["failed", "not_started"]
+        assert [outcome.status for outcome in outcomes] == ["failed", "not_started"]
         assert outcomes[0].report_id == "r-s0"
 
     run(main)
@@ -691,11 +691,11 @@ def test_a_service_may_scan_a_site_again_later() -> None:
         client = FakeScans(1)
         async with ScanGroup(client) as group:
             first, twice = group.start("h0.example"), group.start("h0.example")
-            words = [(await one.outcome()).word for one in (first, twice)]
+            words = [(await one.outcome()).status for one in (first, twice)]
             again = await group.start("h0.example").outcome()
 
         assert words == ["done", "not_started"]
-        assert again.word == "done"
+        assert again.status == "done"
         assert client.calls("create") == 2
 
     run(main)
@@ -706,7 +706,7 @@ def test_a_scan_that_exists_is_followed_and_not_created() -> None:
 
     async def main() -> None:
         client = FakeScans(1)
-        one = Created(target="h0.example", site_id="s0", report_id="r-s0", started_at=0.0)
+        one = ExistingScan(target="h0.example", site_id="s0", report_id="r-s0", started_at=0.0)
 
         [outcome] = await scan(client, [one])
 

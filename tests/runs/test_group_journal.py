@@ -224,10 +224,10 @@ class ResumedRuns(RuleBasedStateMachine):
         assert outcomes.keys() >= set(range(len(TARGETS) - 1)) - {3}
         for outcome in outcomes.values():
             site_id = outcome.site_id or ""
-            if outcome.word == "done" or outcome.report_id is not None:
+            if outcome.status == "done" or outcome.report_id is not None:
                 assert outcome.report_id == f"r-{site_id}"
                 assert self.server.creations[site_id] == 1
-            elif outcome.word in {"not_started", "failed"} and site_id:
+            elif outcome.status in {"not_started", "failed"} and site_id:
                 assert self.server.creations[site_id] == 0
 
     def teardown(self) -> None:
@@ -237,7 +237,7 @@ class ResumedRuns(RuleBasedStateMachine):
             run_hurried(self._session(max_active=SITES, drain_after=None))
             self.no_site_is_scanned_twice()
             self.the_journal_tells_the_truth()
-            words = Counter(each.word for each in read_journal(self.path).outcomes)
+            words = Counter(each.status for each in read_journal(self.path).outcomes)
             assert words.keys() <= {"done", "unknown", "not_started"}
             assert words["not_started"] == 1
             assert words["done"] + words["unknown"] == SITES

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.runs import Created, Outcome, ScanGroup
+from bestdefense_async.runs import ExistingScan, Outcome, ScanGroup
 from tests.support.fake_scans import FakeScans, hosts, kinds, run
 
 
@@ -19,10 +19,10 @@ async def follow(client: FakeScans, targets: Any, **words: Any) -> list[Outcome]
         return [outcome async for outcome in group]
 
 
-def created(count: int) -> list[Created]:
+def created(count: int) -> list[ExistingScan]:
     """Return scans that somebody has started."""
     return [
-        Created(target=f"h{n}", site_id=f"s{n}", report_id=f"r-s{n}", started_at=0.0)
+        ExistingScan(target=f"h{n}", site_id=f"s{n}", report_id=f"r-s{n}", started_at=0.0)
         for n in range(count)
     ]
 
@@ -118,7 +118,7 @@ def test_a_group_that_was_left_frees_what_it_waited_for() -> None:
                 raise ZeroDivisionError
 
         assert len(client.polls) == 1
-        assert len(client.polls._agenda) < 100  # noqa: SLF001 - memory is what is tested
+        assert len(client.polls._timers) < 100  # noqa: SLF001 - memory is what is tested
         wait.cancel()
         await asyncio.gather(wait, return_exceptions=True)
 

@@ -23,9 +23,9 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import Report, ScanOptions
 from bestdefense_async.runs import (
-    Event,
     Handle,
     Outcome,
+    ScanEvent,
     ScanFinished,
     ScanGroup,
     ScanStarted,
@@ -135,7 +135,7 @@ class Run:
         self.started: dict[int, str] = {}
         self.accepted: set[int] = set()
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: ScanEvent) -> None:
         if isinstance(event, ScanFinished):
             self.finished.append(event.outcome)
         elif isinstance(event, ScanStarted):
@@ -184,12 +184,12 @@ def test_each_input_has_one_outcome_and_at_most_one_creation(plan: Plan) -> None
         assert {id(each) for each in one.finished} == {id(each) for each in one.outcomes}
         creations = [n for (name, _), n in one.client.asked.items() if name == "create"]
         assert max(creations, default=0) <= 1
-        words = {each.site_id: each.word for each in one.outcomes if each.index in one.accepted}
+        words = {each.site_id: each.status for each in one.outcomes if each.index in one.accepted}
         for site_id in one.client.created:  # a scan that exists is never said not to
             assert words[site_id] in {"done", "failed", "unknown"}
         for outcome in one.outcomes:
             assert outcome.report_id == one.started.get(outcome.index, outcome.report_id)
-            assert outcome.report_id is None or outcome.word in {"done", "failed"}
+            assert outcome.report_id is None or outcome.status in {"done", "failed"}
 
     run(main)
 

@@ -11,7 +11,15 @@ import pytest
 from bestdefense_async import BestDefense, RetryPolicy
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import AuthError, PermissionDenied
-from bestdefense_async.runs import Done, Event, Failed, NotStarted, Outcome, ScanGroup, ScanStarted
+from bestdefense_async.runs import (
+    Done,
+    Failed,
+    NotStarted,
+    Outcome,
+    ScanEvent,
+    ScanGroup,
+    ScanStarted,
+)
 from bestdefense_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -35,7 +43,7 @@ async def test_two_hundred_sites_are_scanned_each_once() -> None:
             group.feed([*targets, *ids[:10]])
             outcomes = [outcome async for outcome in group]
 
-        assert Counter(outcome.word for outcome in outcomes) == {"done": 200, "not_started": 10}
+        assert Counter(outcome.status for outcome in outcomes) == {"done": 200, "not_started": 10}
         assert sorted(outcome.index for outcome in outcomes) == list(range(210))
         assert all(isinstance(one, Done) and one.risk for one in outcomes if one.index < 200)
         assert any(isinstance(one, Done) and one.findings for one in outcomes)
@@ -59,11 +67,11 @@ async def test_a_server_that_dies_leaves_an_outcome_for_every_target() -> None:
                     await server.__aexit__(None, None, None)
 
         assert sorted(outcome.index for outcome in outcomes) == list(range(60))
-        words = Counter(outcome.word for outcome in outcomes)
+        words = Counter(outcome.status for outcome in outcomes)
         assert words["done"] <= 6
         assert words["failed"] >= 10
         assert words["not_started"] >= 30
-        assert all(one.report_id for one in outcomes if one.word == "failed")
+        assert all(one.report_id for one in outcomes if one.status == "failed")
 
 
 async def test_a_token_that_is_revoked_in_mid_run_ends_it_with_every_id_kept() -> None:
@@ -109,8 +117,8 @@ async def test_faults_of_the_server_never_make_a_second_scan() -> None:
             assert isinstance(refused.error, PermissionDenied)
         scanned = sandbox.scans_per_site()
         for one in outcomes:
-            assert one.word != "done" or scanned[one.site_id or ""] == 1
-            assert one.word in {"done", "unknown"} or one.site_id not in scanned
+            assert one.status != "done" or scanned[one.site_id or ""] == 1
+            assert one.status in {"done", "unknown"} or one.site_id not in scanned
 
 
 async def _slowly(names: list[str]) -> AsyncIterator[str]:
@@ -122,10 +130,10 @@ async def _slowly(names: list[str]) -> AsyncIterator[str]:
 async def test_cancelling_leaves_no_task_and_no_connection() -> None:
     """The house rules of the tests check what is left behind; it takes no time."""
     async with Sandbox(sites=50, speed=1.0) as sandbox, client_of(sandbox) as client:
-        started: list[Event] = []
+        started: list[ScanEvent] = []
         has_begun = asyncio.Event()
 
-        def on_event(event: Event) -> None:
+        def on_event(event: ScanEvent) -> None:
             started.extend([event] if isinstance(event, ScanStarted) else [])
             if len(started) == 10:
                 has_begun.set()
@@ -146,9 +154,9 @@ async def test_cancelling_leaves_no_task_and_no_connection() -> None:
 
         outcomes = [outcome async for outcome in group]
         assert sorted(outcome.index for outcome in outcomes) == list(range(50))
-        reports = [one.report_id for one in outcomes if one.word == "failed"]
+        reports = [one.report_id for one in outcomes if one.status == "failed"]
         assert all(reports)
-        unknown = {one.site_id for one in outcomes if one.word == "unknown"}
+        unknown = {one.site_id for one in outcomes if one.status == "unknown"}
         for site_id in sandbox.scans_per_site():
-            word = next(one.word for one in outcomes if one.site_id == site_id)
+            word = next(one.status for one in outcomes if one.site_id == site_id)
             assert word == "failed" or site_id in unknown

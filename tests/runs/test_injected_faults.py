@@ -45,7 +45,7 @@ async def scanned(
 
 def words_of(path: Path) -> Counter[str]:
     """Count the outcomes of the whole run."""
-    return Counter(outcome.word for outcome in read_journal(path).outcomes)
+    return Counter(outcome.status for outcome in read_journal(path).outcomes)
 
 
 async def test_a_report_that_is_unknown_for_two_seconds_is_waited_for(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ async def test_a_scan_that_never_ends_is_given_up_and_can_be_followed_on(tmp_pat
         endless = sandbox.hostnames[4]
         sandbox.script(endless, duration=float("inf"))
         first = await scanned(sandbox, path, scan_timeout=1.5)
-        (given_up,) = [outcome for outcome in first if outcome.word == "failed"]
+        (given_up,) = [outcome for outcome in first if outcome.status == "failed"]
         assert given_up.target == endless
         assert isinstance(getattr(given_up, "error", None), PollTimeout)
 
@@ -81,7 +81,7 @@ async def test_states_that_go_backwards_end_in_one_result(tmp_path: Path) -> Non
         for name in sandbox.hostnames:
             sandbox.script(name, backwards=True)
         outcomes = await scanned(sandbox, path)
-        assert Counter(outcome.word for outcome in outcomes) == {"done": 10}
+        assert Counter(outcome.status for outcome in outcomes) == {"done": 10}
         assert sandbox.scans_per_site() == dict.fromkeys(sandbox.site_ids, 1)
 
 
@@ -101,7 +101,7 @@ async def test_a_clock_that_jumps_a_day_in_mid_run_disturbs_nothing(
             outcomes, _ = await asyncio.gather(
                 scanned(sandbox, path, scan_timeout=60.0), jump_soon()
             )
-            assert Counter(outcome.word for outcome in outcomes) == {"done": 20}
+            assert Counter(outcome.status for outcome in outcomes) == {"done": 20}
             await scanned(sandbox, path)
         assert words_of(path) == {"done": 20}
         assert sandbox.scans_per_site() == dict.fromkeys(sandbox.site_ids, 1)

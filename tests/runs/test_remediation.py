@@ -17,10 +17,10 @@ from bestdefense_async import (
 from bestdefense_async.client import View
 from bestdefense_async.runs.remediation import (
     AT_ONCE,
-    Repair,
-    Repaired,
-    RepairRun,
-    Word,
+    RemediationBatch,
+    RemediationOutcome,
+    RemediationRequest,
+    RemediationStatus,
     without_existing,
 )
 from bestdefense_async.sandbox import Sandbox
@@ -28,7 +28,7 @@ from bestdefense_async.sandbox import Sandbox
 pytestmark = pytest.mark.bd_sandbox(sites=12, speed=60_000, credits=1000)
 
 
-async def wanted_of(bd: BestDefense) -> list[Repair]:
+async def wanted_of(bd: BestDefense) -> list[RemediationRequest]:
     """Return a repair for every finding of the fleet."""
     repairs = []
     for site in await bd.sites.list():
@@ -36,7 +36,9 @@ async def wanted_of(bd: BestDefense) -> list[Repair]:
         while not (await bd.reports.progress(report.id)).is_completed:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         repairs += [
-            Repair(report_id=report.id, finding_id=finding.id, weakness=finding.weakness)
+            RemediationRequest(
+                report_id=report.id, finding_id=finding.id, weakness=finding.weakness
+            )
             for finding in (await bd.reports.findings(report.id)).findings
         ]
     assert len(repairs) > 3 * AT_ONCE
@@ -44,25 +46,27 @@ async def wanted_of(bd: BestDefense) -> list[Repair]:
 
 
 async def ends_of(
-    bd: View, repairs: list[Repair], *, credits_remaining: int | None = None
-) -> list[Repaired]:
+    bd: View, repairs: list[RemediationRequest], *, credits_remaining: int | None = None
+) -> list[RemediationOutcome]:
     """Trigger the repairs and return how each ended, having checked that none is missing."""
-    ends: list[Repaired] = []
-    await RepairRun(bd.remediation, credits_remaining=credits_remaining).run(repairs, ends.append)
-    assert Counter(each.repair for each in ends) == Counter(repairs)
+    ends: list[RemediationOutcome] = []
+    await RemediationBatch(bd.remediation, credits_remaining=credits_remaining).run(
+        repairs, ends.append
+    )
+    assert Counter(each.request for each in ends) == Counter(repairs)
     return ends
 
 
-def words(ends: list[Repaired]) -> Counter[str]:
+def words(ends: list[RemediationOutcome]) -> Counter[str]:
     """Return how often each word occurs."""
-    return Counter(each.word for each in ends)
+    return Counter(each.status for each in ends)
 
 
 async def test_every_finding_is_triggered_once(bd_sandbox: Sandbox, bd_client: BestDefense) -> None:
     """The server has one remediation for each."""
     repairs = await wanted_of(bd_client)
     ends = await ends_of(bd_client, repairs)
-    assert words(ends) == {Word.TRIGGERED: len(repairs)}
+    assert words(ends) == {RemediationStatus.TRIGGERED: len(repairs)}
     listed = (await bd_client.remediation.list()).remediations
     assert Counter((one.report_id, one.finding_id) for one in listed) == Counter(
         (repair.report_id, repair.finding_id) for repair in repairs
@@ -78,9 +82,14 @@ async def test_when_the_credits_are_spent_the_rest_is_told_so(
     """The first in order have them; only those under way are refused, the rest is not sent."""
     repairs = await wanted_of(bd_client)
     ends = await ends_of(bd_client, repairs)
-    assert words(ends) == {Word.TRIGGERED: 5, Word.NOT_TRIGGERED: len(repairs) - 5}
+    assert words(ends) == {
+        RemediationStatus.TRIGGERED: 5,
+        RemediationStatus.NOT_TRIGGERED: len(repairs) - 5,
+    }
     assert bd_sandbox.count("remediation.trigger") <= 5 + AT_ONCE
-    assert {type(each.error) for each in ends if each.word is Word.NOT_TRIGGERED} <= {
+    assert {
+        type(each.error) for each in ends if each.status is RemediationStatus.NOT_TRIGGERED
+    } <= {
         QuotaExceeded,
         RunStopped,
     }
@@ -88,7 +97,7 @@ async def test_when_the_credits_are_spent_the_rest_is_told_so(
         place
         for place, one in enumerate(repairs)
         for each in ends
-        if each.repair is one and each.word is Word.TRIGGERED
+        if each.request is one and each.status is RemediationStatus.TRIGGERED
     ]
     assert max(places) < 5 + AT_ONCE
 
@@ -101,7 +110,7 @@ async def test_without_credits_nothing_is_sent(bd_sandbox: Sandbox, bd_client: B
     assert bd_sandbox.count("remediation.trigger") == 0
     unknown = await ends_of(bd_client, repairs)
     assert bd_sandbox.count("remediation.trigger") <= AT_ONCE
-    assert words(known) == words(unknown) == {Word.NOT_TRIGGERED: len(repairs)}
+    assert words(known) == words(unknown) == {RemediationStatus.NOT_TRIGGERED: len(repairs)}
 
 
 @pytest.mark.parametrize("kind", ["drop", "reset"])
@@ -112,7 +121,10 @@ async def test_a_trigger_whose_answer_is_lost_is_unknown_and_not_sent_again(
     repairs = await wanted_of(bd_client)
     bd_sandbox.fault("remediation.trigger", kind=kind, after_effect=True, nth=3, times=2)
     ends = await ends_of(bd_client, repairs)
-    assert words(ends) == {Word.TRIGGERED: len(repairs) - 2, Word.UNKNOWN: 2}
+    assert words(ends) == {
+        RemediationStatus.TRIGGERED: len(repairs) - 2,
+        RemediationStatus.UNKNOWN: 2,
+    }
     assert bd_sandbox.count("remediation.trigger") == len(repairs)
     assert bd_sandbox.credits() == 1000 - len(repairs)
 
@@ -126,7 +138,7 @@ async def test_a_permission_that_the_organization_lacks_ends_it(
     ends = await ends_of(reader, repairs)
     assert bd_sandbox.count("remediation.trigger") <= AT_ONCE
     assert all(isinstance(each.error, PermissionDenied) for each in ends)
-    assert words(ends)[Word.REFUSED] <= AT_ONCE
+    assert words(ends)[RemediationStatus.REFUSED] <= AT_ONCE
 
 
 async def test_a_refusal_of_one_does_not_end_the_others(
@@ -134,7 +146,7 @@ async def test_a_refusal_of_one_does_not_end_the_others(
 ) -> None:
     """A finding that is gone, and one whose repository is not connected."""
     repairs = await wanted_of(bd_client)
-    gone = Repair(report_id=repairs[0].report_id, finding_id="gone")
+    gone = RemediationRequest(report_id=repairs[0].report_id, finding_id="gone")
     bd_sandbox.fault(
         "remediation.trigger",
         status=403,
@@ -143,7 +155,10 @@ async def test_a_refusal_of_one_does_not_end_the_others(
         times=1,
     )
     ends = await ends_of(bd_client, [gone, *repairs])
-    assert words(ends) == {Word.TRIGGERED: len(repairs) - 1, Word.REFUSED: 2}
+    assert words(ends) == {
+        RemediationStatus.TRIGGERED: len(repairs) - 1,
+        RemediationStatus.REFUSED: 2,
+    }
     assert {each.error.kind for each in ends if each.error} == {"NotFound", "PermissionDenied"}
 
 
@@ -153,14 +168,17 @@ async def test_stopping_lets_those_under_way_end(
     """What was sent has its true end, what was not is told why."""
     repairs = await wanted_of(bd_client)
     bd_sandbox.fault("remediation.trigger", delay=0.2)
-    ends: list[Repaired] = []
-    run = RepairRun(bd_client.remediation)
+    ends: list[RemediationOutcome] = []
+    run = RemediationBatch(bd_client.remediation)
     task = asyncio.ensure_future(run.run(repairs, ends.append))
     while bd_sandbox.count("remediation.trigger") < AT_ONCE:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     run.stop(RunStopped("Enough."))
     await task
-    assert words(ends) == {Word.TRIGGERED: AT_ONCE, Word.NOT_TRIGGERED: len(repairs) - AT_ONCE}
+    assert words(ends) == {
+        RemediationStatus.TRIGGERED: AT_ONCE,
+        RemediationStatus.NOT_TRIGGERED: len(repairs) - AT_ONCE,
+    }
     assert {str(each.error) for each in ends if each.error} == {"Enough."}
     assert bd_sandbox.credits() == 1000 - AT_ONCE
 
@@ -169,7 +187,9 @@ async def test_a_host_on_which_the_path_is_a_guess_is_one_error(bd_sandbox: Sand
     """Not one for each finding."""
     async with BestDefense("real-token", bd_sandbox.url) as bd:
         with pytest.raises(ProvisionalRoute):
-            await RepairRun(bd.remediation).run([Repair(report_id="r", finding_id="f")], print)
+            await RemediationBatch(bd.remediation).run(
+                [RemediationRequest(report_id="r", finding_id="f")], print
+            )
 
 
 def test_an_id_that_cannot_be_sent_is_told_for_that_one() -> None:
@@ -179,20 +199,20 @@ def test_an_id_that_cannot_be_sent_is_told_for_that_one() -> None:
         async def trigger(self, report_id: str, **words: object) -> object:
             raise ConfigError("no")
 
-    ends: list[Repaired] = []
+    ends: list[RemediationOutcome] = []
     asyncio.run(
-        RepairRun(Desk()).run(  # type: ignore[arg-type]
-            [Repair(report_id=name, finding_id="f") for name in "ab"], ends.append
+        RemediationBatch(Desk()).run(  # type: ignore[arg-type]
+            [RemediationRequest(report_id=name, finding_id="f") for name in "ab"], ends.append
         )
     )
-    assert words(ends) == {Word.NOT_TRIGGERED: 2}
+    assert words(ends) == {RemediationStatus.NOT_TRIGGERED: 2}
 
 
 ALONE = Remediation(id="1", report_id="r", finding_id="f", weakness="w")
 OTHER = Remediation(id="2", report_id="r", finding_id="g", weakness="w")
 GROUP = Remediation(id="3", report_id="r", weakness="w")
-FINDING = Repair(report_id="r", finding_id="f", weakness="w")
-WEAKNESS = Repair(report_id="r", weakness="w", covers=("f", "g"))
+FINDING = RemediationRequest(report_id="r", finding_id="f", weakness="w")
+WEAKNESS = RemediationRequest(report_id="r", weakness="w", covers=("f", "g"))
 
 
 @pytest.mark.parametrize(
@@ -204,10 +224,14 @@ WEAKNESS = Repair(report_id="r", weakness="w", covers=("f", "g"))
         pytest.param(WEAKNESS, [GROUP], "3", id="a weakness by its own"),
         pytest.param(WEAKNESS, [ALONE, OTHER], "2", id="a weakness by all its findings"),
         pytest.param(WEAKNESS, [ALONE], None, id="not by some of them"),
-        pytest.param(Repair(report_id="q", finding_id="f"), [ALONE], None, id="another report"),
-        pytest.param(Repair(report_id="r", finding_id="h"), [GROUP], None, id="no known weakness"),
         pytest.param(
-            Repair(report_id="r", finding_id="h"),
+            RemediationRequest(report_id="q", finding_id="f"), [ALONE], None, id="another report"
+        ),
+        pytest.param(
+            RemediationRequest(report_id="r", finding_id="h"), [GROUP], None, id="no known weakness"
+        ),
+        pytest.param(
+            RemediationRequest(report_id="r", finding_id="h"),
             [Remediation(id="4", report_id="r", finding_id=None, weakness=None)],
             None,
             id="a card that says nothing",
@@ -215,7 +239,7 @@ WEAKNESS = Repair(report_id="r", weakness="w", covers=("f", "g"))
     ],
 )
 def test_what_exists_is_not_triggered_again(
-    wanted: Repair, existing: list[Remediation], by: str | None
+    wanted: RemediationRequest, existing: list[Remediation], by: str | None
 ) -> None:
     """And what is wanted twice is triggered once."""
     missing, covered = without_existing([wanted, wanted], existing)

@@ -152,9 +152,9 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def kinds(outcomes: list[Any]) -> Counter[str]:
     """Count the outcomes by their word."""
-    return Counter(outcome.word for outcome in outcomes)
+    return Counter(outcome.status for outcome in outcomes)
 
 
 def errors_of(outcomes: list[Any]) -> list[type[BestDefenseError]]:
     """Return the kinds of errors, in order."""
-    return [type(outcome.error) for outcome in outcomes if outcome.word != "done"]
+    return [type(outcome.error) for outcome in outcomes if outcome.status != "done"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
-from bestdefense_async.runs import Created, Done, Planned, SqliteJournal
+from bestdefense_async.runs import Done, ExistingScan, IndexedInput, SqliteJournal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,9 +57,9 @@ def done(index: int) -> Done:
     )
 
 
-def created_site(planned: Planned) -> str | None:
+def created_site(planned: IndexedInput) -> str | None:
     """Return the site of a scan that is to be followed; None for anything else."""
-    return planned.item.site_id if isinstance(planned.item, Created) else None
+    return planned.item.site_id if isinstance(planned.item, ExistingScan) else None
 
 
 def child(*words: str) -> subprocess.Popen[str]:

@@ -104,7 +104,7 @@ MOVES: dict[str, Move] = {
         tag="Scans",
         summary="All scans of the organization",
     ),
-    "reports.show": Move(
+    "reports.get": Move(
         method="GET",
         path="/api/v2/scans/{scanId}",
         parts={"report_id": "scanId"},
@@ -156,7 +156,7 @@ MOVES: dict[str, Move] = {
         answer={"remediations": ("fixes", FIX), "creditsRemaining": "credits_left"},
         tag="AI fixes",
     ),
-    "remediation.show": Move(
+    "remediation.get": Move(
         method="GET",
         path="/api/v2/fixes/{fix}",
         parts={"remediation_id": "fix"},

@@ -168,13 +168,13 @@ VENDOR = Style(
     ),
     places={
         "reports.list": "GET /api/report/list",
-        "reports.show": "GET /api/report/{id}",
+        "reports.get": "GET /api/report/{id}",
         "schedules.list": "GET /api/scheduled-reports",
         "schedules.create": "POST /api/report/schedule/for-target/{targetId}",
         "schedules.delete": "DELETE /api/scheduled-report/{id}",
         "remediation.trigger": "POST /api/remediation/start",
         "remediation.list": "GET /api/remediation/cards",
-        "remediation.show": "GET /api/remediation/card/{cardId}",
+        "remediation.get": "GET /api/remediation/card/{cardId}",
         "network.start": "POST /api/network-scan/create",
         "network.progress": "GET /api/network-scan/{id}/progress",
         "network.findings": "GET /api/network-scan/{id}/alerts",
@@ -256,13 +256,13 @@ PLATFORM = Style(
     ),
     places={
         "reports.list": "GET /api/scans",
-        "reports.show": "GET /api/scans/{id}",
+        "reports.get": "GET /api/scans/{id}",
         "schedules.list": "GET /api/scheduled_scans",
         "schedules.create": "POST /api/scheduled_scans",
         "schedules.delete": "DELETE /api/scheduled_scans/{id}",
         "remediation.trigger": "POST /api/findings/{findingId}/remediate",
         "remediation.list": "GET /api/remediations",
-        "remediation.show": "GET /api/remediations/{id}",
+        "remediation.get": "GET /api/remediations/{id}",
         "network.start": "POST /api/network_scans",
         "network.progress": "GET /api/network_scans/{uuid}",
         "network.findings": "GET /api/network_scans/{uuid}/results",
@@ -299,13 +299,13 @@ BARE = Style(
     ),
     places={
         "reports.list": "GET /api/v1/reports",
-        "reports.show": "GET /api/v1/reports/{id}",
+        "reports.get": "GET /api/v1/reports/{id}",
         "schedules.list": "GET /api/v1/schedules",
         "schedules.create": "POST /api/v1/schedules",
         "schedules.delete": "DELETE /api/v1/schedules/{id}",
         "remediation.trigger": "POST /api/v1/remediations",
         "remediation.list": "GET /api/v1/remediations",
-        "remediation.show": "GET /api/v1/remediations/{id}",
+        "remediation.get": "GET /api/v1/remediations/{id}",
         "network.start": "POST /api/v1/network/scans",
         "network.progress": "GET /api/v1/network/scans/{id}/progress",
         "network.findings": "GET /api/v1/network/scans/{id}/findings",
@@ -313,8 +313,8 @@ BARE = Style(
         "agents.download": "GET /api/v1/agents/files/{name}",
     },
     undecided=frozenset(
-        {"reports.list", "reports.show", "schedules.list", "schedules.create"}
-        | {"remediation.trigger", "remediation.list", "remediation.show", "network.start"}
+        {"reports.list", "reports.get", "schedules.list", "schedules.create"}
+        | {"remediation.trigger", "remediation.list", "remediation.get", "network.start"}
         | {"network.progress", "network.findings", "agents.manifest", "agents.download"}
     ),
 )

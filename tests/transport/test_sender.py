@@ -15,7 +15,6 @@ from bestdefense_async import (
     ClientError,
     ConfigError,
     ConnectError,
-    Event,
     EventKind,
     InvalidRequest,
     Limit,
@@ -23,6 +22,7 @@ from bestdefense_async import (
     OutcomeUnknown,
     ProvisionalRoute,
     RateLimited,
+    RequestEvent,
     RetryPolicy,
     Sent,
     ServerError,
@@ -249,9 +249,9 @@ async def test_the_retry_budget_bounds_an_outage() -> None:
 
 async def test_hooks_hear_everything_and_harm_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """One event per attempt, wait, pause and retry; a hook that raises is not noticed."""
-    heard: list[Event] = []
+    heard: list[RequestEvent] = []
 
-    def broken(_: Event) -> None:
+    def broken(_: RequestEvent) -> None:
         raise ValueError("a bug of the user's")
 
     async with pair(hooks=[heard.append, broken]) as (sandbox, bd):

@@ -27,12 +27,12 @@ def command() -> None:
 @command.command("manifest", cls=ApiCommand)
 @connected
 @FORMAT
-def manifest(form: str) -> int:
+def manifest(format_: str) -> int:
     """List the files there are, with their checksums."""
     streams.require_stdout()
     return call(
         lambda bd: bd.agents.manifest(),
-        lambda listed: emit("files", [_record(file) for file in listed.files], form),
+        lambda listed: emit("files", [_record(file) for file in listed.files], format_),
     )
 
 
@@ -72,7 +72,7 @@ def download(
     allow_unverified: bool,
     hosts: tuple[str, ...],
     timeout: float | None,
-    form: str,
+    format_: str,
 ) -> int:
     """Store files of the manifest, each checked by its SHA-256 and never executable.
 
@@ -99,9 +99,9 @@ def download(
                 await downloads.run(files)
             except BaseException:
                 if downloads.stored:  # they are there, whatever came then
-                    emit("files", downloads.stored, form)
+                    emit("files", downloads.stored, format_)
                 raise
-        emit("files", downloads.stored, form)
+        emit("files", downloads.stored, format_)
         return downloads.exit_code
 
     return run_async(work)

@@ -15,7 +15,7 @@ from bestdefense_async.cli.terminal.signals import Interruption, run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.cli.jobs.judging import ReportOptions
     from bestdefense_async.cli.jobs.results import Results
     from bestdefense_async.sandbox import Sandbox
 
@@ -36,14 +36,14 @@ def command(sites: int) -> int:
     Nothing leaves this machine. Some things go wrong on purpose: rate limits, a scan that never
     ends, a site that may not be scanned.
     """
-    judging = _judging()
+    report_options = _judging()
 
     async def work(interruption: Interruption) -> int:
         from bestdefense_async.cli.jobs.results import Results
         from bestdefense_async.sandbox import Sandbox
 
         async with Sandbox(sites=sites, scenario="mixed") as sandbox:
-            with Results(judging) as results:
+            with Results(report_options) as results:
                 code = await _scan(sandbox, results, interruption)
         if not interruption.count:
             _say_next()
@@ -52,9 +52,9 @@ def command(sites: int) -> int:
     return run_async(work)
 
 
-def _judging() -> Judging:
+def _judging() -> ReportOptions:
     """Return where results go, having made the folder."""
-    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.cli.jobs.judging import ReportOptions
     from bestdefense_async.report.gate.policy import Policy
 
     problem = ""
@@ -64,9 +64,9 @@ def _judging() -> Judging:
         problem = error.strerror or type(error).__name__
     if problem:
         raise ConfigError(f"The folder {FOLDER} cannot be made here: {problem}.")
-    return Judging(
+    return ReportOptions(
         policy=Policy(),
-        form=None,
+        format_=None,
         files=(str(FOLDER / "report.html"), str(FOLDER / "run.jsonl")),
         min_severity="informational",
         # What fails was planted: the demo itself has worked.
@@ -76,7 +76,7 @@ def _judging() -> Judging:
 
 async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) -> int:
     from bestdefense_async import BestDefense, ScanOptions
-    from bestdefense_async.cli.jobs.bulk import Bulk, Manner, Workload
+    from bestdefense_async.cli.jobs.bulk import Bulk, RunInput, RunOptions
     from bestdefense_async.cli.jobs.calling import SANDBOX_SPEED
     from bestdefense_async.cli.terminal.tally import Throttling
     from bestdefense_async.core.polling import PollPolicy
@@ -85,7 +85,7 @@ async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) 
     names = sandbox.hostnames
     if len(names) > 1:
         sandbox.script(names[len(names) // 2], duration=float("inf"))
-    manner = Manner(
+    run_options = RunOptions(
         options=ScanOptions(intensity="quick"),
         max_active=len(names),
         scan_timeout=_PATIENCE,
@@ -94,8 +94,8 @@ async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) 
     )
     throttling = Throttling()
     async with BestDefense(sandbox.token, sandbox.url, hooks=(throttling,)) as bd:
-        bulk = Bulk(bd, manner, results, throttling)
-        run = await bulk.run(Workload(items=[Target(name) for name in names]), interruption)
+        bulk = Bulk(bd, run_options, results, throttling)
+        run = await bulk.run(RunInput(items=[Target(name) for name in names]), interruption)
     return results.conclude(run, is_interrupted=bool(interruption.count))
 
 

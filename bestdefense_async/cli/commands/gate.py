@@ -15,7 +15,7 @@ from bestdefense_async.cli.terminal.signals import Interruption, run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.cli.jobs.judging import ReportOptions
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import ReportSummary
     from bestdefense_async.report.run import Row
@@ -44,29 +44,29 @@ def command(report_ids: tuple[str, ...], run_name: str | None, **words: Any) -> 
       bestdefense gate --run last --max-critical 0 --max-high 5
       bestdefense gate --run run.json --baseline last-week.json --waivers waivers.toml
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.cli.jobs.judging import ReportOptions
 
     streams.require_stdout()
     if report_ids and run_name is not None:
         raise ConfigError("Judge either reports or a run: leave out --run or the report ids.")
     if not report_ids and run_name is None:
         raise ConfigError("Nothing to judge: name reports by their ids, or a run with --run.")
-    judging = Judging.from_words(words, gate=True)
+    report_options = ReportOptions.from_words(words, gate=True)
     if run_name is not None:
-        return _judge_run(run_name, judging)
-    return _judge_reports(tuple(dict.fromkeys(report_ids)), judging)
+        return _judge_run(run_name, report_options)
+    return _judge_reports(tuple(dict.fromkeys(report_ids)), report_options)
 
 
-def _judge_run(name: str, judging: Judging) -> int:
+def _judge_run(name: str, report_options: ReportOptions) -> int:
     from bestdefense_async.cli.jobs.judging import load_run
     from bestdefense_async.cli.jobs.results import Results
 
     run = load_run(name)
-    with Results(judging, is_live=False) as results:
+    with Results(report_options, is_live=False) as results:
         return results.conclude(run)
 
 
-def _judge_reports(report_ids: tuple[str, ...], judging: Judging) -> int:
+def _judge_reports(report_ids: tuple[str, ...], report_options: ReportOptions) -> int:
     from bestdefense_async.cli.jobs.results import Results
 
     asked = connection()
@@ -75,8 +75,8 @@ def _judge_reports(report_ids: tuple[str, ...], judging: Judging) -> int:
         from bestdefense_async.report.run import Run
 
         started = time.time()
-        is_site_needed = judging.baseline is not None
-        with Results(judging, is_live=False) as results:
+        is_site_needed = report_options.baseline is not None
+        with Results(report_options, is_live=False) as results:
             async with asked.client() as bd:
                 slots = asyncio.Semaphore(_AT_ONCE)
                 async with asyncio.TaskGroup() as group:
@@ -142,7 +142,7 @@ async def _summary(
     from bestdefense_async.errors import BestDefenseError, ProvisionalRoute
 
     try:
-        return await bd.reports.show(report_id)
+        return await bd.reports.get(report_id)
     except ProvisionalRoute:
         pass
     except BestDefenseError:

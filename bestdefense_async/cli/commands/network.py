@@ -27,13 +27,15 @@ def command() -> None:
 @params.INTENSITY
 @connected
 @FORMAT
-def start(targets: tuple[str, ...], jump_box: str | None, intensity: str | None, form: str) -> int:
+def start(
+    targets: tuple[str, ...], jump_box: str | None, intensity: str | None, format_: str
+) -> int:
     """Start one scan of all TARGETs: host names, addresses, or networks like 10.0.0.0/24."""
     streams.require_stdout()
 
     def show(scan: NetworkScan) -> None:
         record = {"scan_id": scan.id, "targets": list(scan.targets), "jump_box": scan.jump_box}
-        emit("network", [record], form)
+        emit("network", [record], format_)
 
     return call(lambda bd: bd.network.start(targets, jump_box=jump_box, intensity=intensity), show)
 
@@ -42,7 +44,7 @@ def start(targets: tuple[str, ...], jump_box: str | None, intensity: str | None,
 @click.argument("scan_id")
 @connected
 @FORMAT
-def show(scan_id: str, form: str) -> int:
+def show(scan_id: str, format_: str) -> int:
     """Say how far a network scan is."""
     streams.require_stdout()
 
@@ -52,7 +54,7 @@ def show(scan_id: str, form: str) -> int:
             "is_completed": progress.is_completed,
             "percentage": progress.percentage,
         }
-        emit("network", [record], form)
+        emit("network", [record], format_)
 
     return call(lambda bd: bd.network.progress(scan_id), show)
 
@@ -62,7 +64,7 @@ def show(scan_id: str, form: str) -> int:
 @click.option("--timeout", type=params.SECONDS, help="Longest time to wait, like 15m or 2h.")
 @connected
 @FORMAT
-def wait(scan_id: str, timeout: float | None, form: str) -> int:
+def wait(scan_id: str, timeout: float | None, format_: str) -> int:
     """Wait until a network scan is complete; exit 3 when it is not in time."""
     from bestdefense_async.cli.jobs.calling import wait_for
 
@@ -70,7 +72,7 @@ def wait(scan_id: str, timeout: float | None, form: str) -> int:
     return call(
         lambda bd: wait_for(bd.network, f"scan {scan_id}", scan_id, timeout=timeout),
         lambda progress: emit(
-            "network", [{"scan_id": scan_id, "is_completed": progress.is_completed}], form
+            "network", [{"scan_id": scan_id, "is_completed": progress.is_completed}], format_
         ),
     )
 
@@ -80,10 +82,10 @@ def wait(scan_id: str, timeout: float | None, form: str) -> int:
 @MIN_SEVERITY
 @connected
 @FORMAT
-def findings(scan_id: str, min_severity: str, form: str) -> int:
+def findings(scan_id: str, min_severity: str, format_: str) -> int:
     """List what a network scan has found so far, the worst first; the counts go to stderr."""
     streams.require_stdout()
     return call(
         lambda bd: bd.network.findings(scan_id),
-        lambda found: emit_findings(f"scan {scan_id}", found, min_severity, form),
+        lambda found: emit_findings(f"scan {scan_id}", found, min_severity, format_),
     )

@@ -30,7 +30,7 @@ def command() -> None:
 @click.option("--stage", help="Only those at this stage: Review, Approved, Blocked or Rejected.")
 @connected
 @FORMAT
-def list_remediations(stage: str | None, form: str) -> int:
+def list_remediations(stage: str | None, format_: str) -> int:
     """List all remediations of the organization; the credits left go to stderr."""
     from bestdefense_async.models import Stage
 
@@ -39,7 +39,7 @@ def list_remediations(stage: str | None, form: str) -> int:
     def show(listed: RemediationList) -> None:
         wanted = None if stage is None else Stage(stage)
         shown = [one for one in listed.remediations if wanted is None or one.stage == wanted]
-        emit("remediations", [_record(one) for one in shown], form, columns=_COLUMNS)
+        emit("remediations", [_record(one) for one in shown], format_, columns=_COLUMNS)
         if not shown:
             streams.say("There are no remediations." if stage is None else f"None is {wanted}.")
         if listed.credits_remaining is not None:
@@ -52,12 +52,12 @@ def list_remediations(stage: str | None, form: str) -> int:
 @click.argument("remediation_id")
 @connected
 @FORMAT
-def show_remediation(remediation_id: str, form: str) -> int:
+def show_remediation(remediation_id: str, format_: str) -> int:
     """Show one remediation: its stage, and its pull request."""
     streams.require_stdout()
     return call(
-        lambda bd: bd.remediation.show(remediation_id),
-        lambda found: emit("remediations", [_record(found)], form),
+        lambda bd: bd.remediation.get(remediation_id),
+        lambda found: emit("remediations", [_record(found)], format_),
     )
 
 
@@ -100,7 +100,7 @@ def trigger(report_id: str | None, **words: Any) -> int:  # noqa: ANN401  # clic
     asked_of.check()
     from bestdefense_async.cli.jobs.remediation import Triggering, agree
 
-    triggering = Triggering(_asked(asked_of, report_id, words), words["form"])
+    triggering = Triggering(_asked(asked_of, report_id, words), words["format_"])
 
     async def look(_: Interruption) -> int:
         async with asked_of.client() as bd:
@@ -128,13 +128,13 @@ def _asked(asked_of: Connection, report_id: str | None, words: dict[str, Any]) -
         JournalError: There is no such run, or it cannot be read.
     """
     from bestdefense_async.cli.jobs.remediation import Asked, asked_by
-    from bestdefense_async.runs.remediation import Repair
+    from bestdefense_async.runs.remediation import RemediationRequest
 
     finding_id, weakness, name = words["finding_id"], words["weakness"], words["run"]
     if name is None:
         if report_id is None or (finding_id is None) == (weakness is None):
             raise ConfigError("Give a REPORT_ID with --finding or --weakness, or give --from RUN.")
-        repair = Repair(report_id=report_id, finding_id=finding_id, weakness=weakness)
+        repair = RemediationRequest(report_id=report_id, finding_id=finding_id, weakness=weakness)
         return Asked(repairs=(repair,), unnamed=0)
     if (report_id, finding_id, weakness) != (None, None, None):
         raise ConfigError("--from RUN has its own reports and findings: give nothing beside it.")

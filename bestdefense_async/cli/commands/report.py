@@ -29,11 +29,11 @@ def command(run_name: str, **words: Any) -> int:  # noqa: ANN401  # options by n
       bestdefense report last -o report.html -o report.md
       bestdefense report today.json --compare last-week.json --format md
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.jobs.judging import Judging, load_run
+    from bestdefense_async.cli.jobs.judging import ReportOptions, load_run
     from bestdefense_async.cli.jobs.results import Results
 
     streams.require_stdout()
-    judging = Judging.from_words(words, gate=True)
+    report_options = ReportOptions.from_words(words, gate=True)
     run = load_run(run_name)
-    with Results(judging, is_live=False) as results:
+    with Results(report_options, is_live=False) as results:
         return results.conclude(run)

@@ -34,12 +34,12 @@ def command() -> None:
 @click.option("--after", metavar="REPORT_ID", help="Only reports older than this one.")
 @connected
 @FORMAT
-def list_reports(limit: int | None, after: str | None, form: str) -> int:
+def list_reports(limit: int | None, after: str | None, format_: str) -> int:
     """List the reports of the organization, the latest first."""
     streams.require_stdout()
 
     def show(reports: Sequence[ReportSummary]) -> None:
-        emit("reports", [_record(report) for report in reports], form, columns=_COLUMNS)
+        emit("reports", [_record(report) for report in reports], format_, columns=_COLUMNS)
         if not reports:
             streams.say("There are no reports.")
 
@@ -50,7 +50,7 @@ def list_reports(limit: int | None, after: str | None, form: str) -> int:
 @click.argument("report_id")
 @connected
 @FORMAT
-def show(report_id: str, form: str) -> int:
+def show(report_id: str, format_: str) -> int:
     """Say how far a report is, and where to read it."""
     streams.require_stdout()
 
@@ -62,7 +62,7 @@ def show(report_id: str, form: str) -> int:
         # The two above are documented; this one only where its path is confirmed.
         about = ReportSummary(id=report_id)
         with contextlib.suppress(ProvisionalRoute):
-            about = await bd.reports.show(report_id)
+            about = await bd.reports.get(report_id)
         return _record(about) | {
             "is_completed": progress.is_completed,
             "percentage": progress.percentage,
@@ -70,7 +70,7 @@ def show(report_id: str, form: str) -> int:
             "page": f"{bd.base_url}/report/{report_id}",
         }
 
-    return call(ask, lambda record: emit("reports", [record], form, columns=_SHOWN))
+    return call(ask, lambda record: emit("reports", [record], format_, columns=_SHOWN))
 
 
 @command.command("wait", cls=ApiCommand)
@@ -78,7 +78,7 @@ def show(report_id: str, form: str) -> int:
 @click.option("--timeout", type=params.SECONDS, help="Longest time to wait, like 15m or 2h.")
 @connected
 @FORMAT
-def wait(report_id: str, timeout: float | None, form: str) -> int:
+def wait(report_id: str, timeout: float | None, format_: str) -> int:
     """Wait until a report is complete; exit 3 when it is not in time."""
     from bestdefense_async.cli.jobs.calling import wait_for
 
@@ -86,7 +86,7 @@ def wait(report_id: str, timeout: float | None, form: str) -> int:
     return call(
         lambda bd: wait_for(bd.reports, f"report {report_id}", report_id, timeout=timeout),
         lambda progress: emit(
-            "reports", [{"report_id": report_id, "is_completed": progress.is_completed}], form
+            "reports", [{"report_id": report_id, "is_completed": progress.is_completed}], format_
         ),
     )
 
@@ -96,12 +96,12 @@ def wait(report_id: str, timeout: float | None, form: str) -> int:
 @MIN_SEVERITY
 @connected
 @FORMAT
-def alerts(report_id: str, min_severity: str, form: str) -> int:
+def alerts(report_id: str, min_severity: str, format_: str) -> int:
     """List what a report found, the worst first; the counts go to stderr."""
     streams.require_stdout()
     return call(
         lambda bd: bd.reports.findings(report_id),
-        lambda found: emit_findings(f"report {report_id}", found, min_severity, form),
+        lambda found: emit_findings(f"report {report_id}", found, min_severity, format_),
     )
 
 

@@ -31,26 +31,26 @@ def command() -> None:
 
 @command.command("list")
 @FORMAT
-def list_runs(form: str) -> int:
+def list_runs(format_: str) -> int:
     """List the runs on this machine, the newest first."""
     from bestdefense_async.cli.jobs.recording import run_store
 
     streams.require_stdout()
-    emit("runs", [_info_record(info) for info in run_store().list()], form)
+    emit("runs", [_info_record(info) for info in run_store().list()], format_)
     return Exit.OK
 
 
 @command.command("show")
 @click.argument("name", metavar="RUN")
 @FORMAT
-def show_run(name: str, form: str) -> int:
+def show_run(name: str, format_: str) -> int:
     """Show how each target of a run ended, or where it stands."""
     from bestdefense_async.cli.jobs.recording import ResumedRun
     from bestdefense_async.report.text import counted, moment
 
     streams.require_stdout()
     run = ResumedRun.find(name)
-    emit("targets", [_outcome_record(each) for each in run.snapshot.outcomes], form)
+    emit("targets", [_outcome_record(each) for each in run.snapshot.outcomes], format_)
     record = run.snapshot.run
     streams.say(
         f"run {run.path.stem}: {counted(run.total, 'target')} at {record.base_url}, begun "
@@ -64,7 +64,9 @@ def show_run(name: str, form: str) -> int:
 @click.option("--older-than", type=params.SECONDS, help="Delete only runs older than this: 30d.")
 @click.option("--incomplete", is_flag=True, help="Delete runs that could be resumed, too.")
 @FORMAT
-def prune_runs(keep: int | None, older_than: float | None, form: str, *, incomplete: bool) -> int:
+def prune_runs(
+    keep: int | None, older_than: float | None, format_: str, *, incomplete: bool
+) -> int:
     """Delete the records of old runs, and list what was deleted.
 
     Runs that another process holds are never deleted, and those that could be resumed only with
@@ -78,7 +80,7 @@ def prune_runs(keep: int | None, older_than: float | None, form: str, *, incompl
     deleted = run_store().prune(
         keep=keep, older_than=older_than, now=time.time(), include_incomplete=incomplete
     )
-    emit("runs", [_info_record(info) for info in deleted], form)
+    emit("runs", [_info_record(info) for info in deleted], format_)
     streams.say(f"bestdefense: {len(deleted)} deleted")
     return Exit.OK
 
@@ -94,7 +96,7 @@ def prune_runs(keep: int | None, older_than: float | None, form: str, *, incompl
 )
 @FORMAT
 @connected
-def reconcile_run(name: str, gone: tuple[str, ...], form: str) -> int:
+def reconcile_run(name: str, gone: tuple[str, ...], format_: str) -> int:
     """Look for scans whose creation was sent and never answered.
 
     A report of the same site and time that nothing else explains is taken for the lost one, and is
@@ -123,7 +125,7 @@ def reconcile_run(name: str, gone: tuple[str, ...], form: str) -> int:
             }
             for each in settlements
         ]
-        emit("targets", records, form)
+        emit("targets", records, format_)
         found = sum(each.report_id is not None for each in settlements)
         unknown = len(settlements) - found
         streams.say(
@@ -179,7 +181,7 @@ def _outcome_record(outcome: Outcome) -> dict[str, Any]:
     error = getattr(outcome, "error", None)
     return {
         "target": outcome.target,
-        "outcome": outcome.word,
+        "outcome": outcome.status,
         "site_id": outcome.site_id,
         "report_id": outcome.report_id,
         "error": None if error is None else str(error),

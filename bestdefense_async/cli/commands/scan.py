@@ -22,8 +22,8 @@ from bestdefense_async.errors import ConfigError
 from bestdefense_async.report.text import counted
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.jobs.bulk import Manner
-    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.cli.jobs.bulk import RunOptions
+    from bestdefense_async.cli.jobs.judging import ReportOptions
     from bestdefense_async.cli.jobs.recording import NewRun, ResumedRun
     from bestdefense_async.models import ScanOptions
 
@@ -72,27 +72,27 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
       bestdefense scan -l hosts.txt -o report.html -o run.jsonl
       bestdefense scan --resume last
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.cli.jobs.judging import ReportOptions
 
     streams.require_stdout()
     asked = connection()
-    judging = Judging.from_words(words)
+    report_options = ReportOptions.from_words(words)
     asked.check()
     if words["resume"] is None:
         run: NewRun | ResumedRun = _new_run(targets, listing, words)
     else:
         run = _resumed_run(targets, listing, words)
-    manner = _manner(asked, run.options, words)
+    run_options = _manner(asked, run.options, words)
     if words["dry_run"]:
         from bestdefense_async.cli.jobs.planning import dry_run
 
-        return dry_run(asked, run, manner, words["form"])
-    from bestdefense_async.cli.jobs.planning import plan_of, said
+        return dry_run(asked, run, run_options, words["format_"])
+    from bestdefense_async.cli.jobs.planning import plan_of, sentence_of
 
-    plan = plan_of(run, manner)
-    plan.check(run_timeout=manner.run_timeout, scan_timeout=manner.scan_timeout)
+    plan = plan_of(run, run_options)
+    plan.check(run_timeout=run_options.run_timeout, scan_timeout=run_options.scan_timeout)
     _confirm(plan.creations, words["confirm_over"], is_agreed=words["yes"])
-    return _scan(asked, run, manner, judging, plan=said(plan))
+    return _scan(asked, run, run_options, report_options, plan=sentence_of(plan))
 
 
 def _new_run(targets: tuple[str, ...], listing: str | None, words: dict[str, Any]) -> NewRun:
@@ -139,13 +139,13 @@ def _resumed_run(
     return ResumedRun.find(words["resume"])
 
 
-def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> Manner:
-    from bestdefense_async.cli.jobs.bulk import Manner
+def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> RunOptions:
+    from bestdefense_async.cli.jobs.bulk import RunOptions
     from bestdefense_async.cli.jobs.calling import poll_policy
     from bestdefense_async.cli.jobs.planning import earlier_scans
 
     samples = earlier_scans(asked, options)
-    return Manner(
+    return RunOptions(
         options=options,
         max_active=words["max_active"],
         scan_timeout=words["timeout"],
@@ -157,7 +157,12 @@ def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> M
 
 
 def _scan(
-    asked: Connection, run: NewRun | ResumedRun, manner: Manner, judging: Judging, *, plan: str
+    asked: Connection,
+    run: NewRun | ResumedRun,
+    run_options: RunOptions,
+    report_options: ReportOptions,
+    *,
+    plan: str,
 ) -> int:
     from bestdefense_async.cli.jobs.results import Results
 
@@ -166,14 +171,14 @@ def _scan(
         from bestdefense_async.cli.terminal.tally import Throttling
 
         throttling = Throttling()
-        with Results(judging) as results:
-            if manner.verbosity >= 0:
+        with Results(report_options) as results:
+            if run_options.verbosity >= 0:
                 streams.say(f"bestdefense: {plan}")
             async with (
                 asked.client(hooks=(throttling,)) as bd,
                 run.opened(asked, bd) as workload,
             ):
-                bulk = Bulk(bd, manner, results, throttling)
+                bulk = Bulk(bd, run_options, results, throttling)
                 ended = await bulk.run(workload, interruption)
                 # Before the journal is closed: should that fail, the results are out.
                 return results.conclude(

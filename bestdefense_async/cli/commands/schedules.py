@@ -29,12 +29,12 @@ def command() -> None:
 @command.command("list", cls=ApiCommand)
 @connected
 @FORMAT
-def list_schedules(form: str) -> int:
+def list_schedules(format_: str) -> int:
     """List all schedules of the organization."""
     streams.require_stdout()
 
     def show(schedules: Sequence[Schedule]) -> None:
-        emit("schedules", [_record(one) for one in schedules], form, columns=_COLUMNS)
+        emit("schedules", [_record(one) for one in schedules], format_, columns=_COLUMNS)
         if not schedules:
             streams.say("There are no schedules.")
 
@@ -60,7 +60,7 @@ def list_schedules(form: str) -> int:
 )
 @connected
 @FORMAT
-def create_schedule(site: str, form: str, **words: Any) -> int:  # noqa: ANN401  # click's options
+def create_schedule(site: str, format_: str, **words: Any) -> int:  # noqa: ANN401  # click's options
     """Let a SITE, given by host name or id, be scanned again and again."""
     from bestdefense_async.models import ScanOptions
 
@@ -75,7 +75,7 @@ def create_schedule(site: str, form: str, **words: Any) -> int:  # noqa: ANN401 
             test_users=words["test_users"],
         )
 
-    return call(ask, lambda made: emit("schedules", [_record(made)], form, columns=_COLUMNS))
+    return call(ask, lambda made: emit("schedules", [_record(made)], format_, columns=_COLUMNS))
 
 
 @command.command("delete", cls=ApiCommand)

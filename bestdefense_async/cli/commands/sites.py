@@ -25,12 +25,12 @@ def command() -> None:
 @command.command("list", cls=ApiCommand)
 @connected
 @FORMAT
-def list_sites(form: str) -> int:
+def list_sites(format_: str) -> int:
     """List all sites: id and host name."""
     streams.require_stdout()
 
     def show(sites: Sequence[Site]) -> None:
-        emit("sites", [_record(site) for site in sites], form)
+        emit("sites", [_record(site) for site in sites], format_)
         if not sites:
             streams.say("There are no sites: add one in the app and verify that it is yours.")
 
@@ -41,11 +41,11 @@ def list_sites(form: str) -> int:
 @click.argument("site")
 @connected
 @FORMAT
-def show_site(site: str, form: str) -> int:
+def show_site(site: str, format_: str) -> int:
     """Show one site, given its host name or id."""
     streams.require_stdout()
     return call(
-        lambda bd: site_named(bd, site), lambda found: emit("sites", [_record(found)], form)
+        lambda bd: site_named(bd, site), lambda found: emit("sites", [_record(found)], format_)
     )
 
 

@@ -47,7 +47,7 @@ def command() -> None:
 @_source
 @connected
 @FORMAT
-def show(source: str | None, form: str) -> int:
+def show(source: str | None, format_: str) -> int:
     """List our operations and where they stand on this host, or probably do."""
     streams.require_stdout()
     asked = connection()
@@ -55,14 +55,14 @@ def show(source: str | None, form: str) -> int:
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.options import bindings as bindings_file
         from bestdefense_async.openapi.adopt import propose
-        from bestdefense_async.openapi.compare import compare
+        from bestdefense_async.openapi.compare import compare_operations
 
-        found, place = await _read(asked, source)
-        _say_what(found, place)
-        bindings = bindings_file.load(asked.host)
-        likely = {each.route.name: each for each in propose(found, source=place)}
-        rows = compare(found, bindings)
-        emit("operations", [_shown(row, likely.get(row.route.name)) for row in rows], form)
+        found, location = await _read(asked, source)
+        _say_what(found, location)
+        bindings = bindings_file.load_bindings(asked.host)
+        likely = {each.route.name: each for each in propose(found, source=location)}
+        rows = compare_operations(found, bindings)
+        emit("operations", [_shown(row, likely.get(row.route.name)) for row in rows], format_)
         return Exit.OK
 
     return run_async(work)
@@ -72,7 +72,7 @@ def show(source: str | None, form: str) -> int:
 @_source
 @connected
 @FORMAT
-def check(source: str | None, form: str) -> int:
+def check(source: str | None, format_: str) -> int:
     """Compare paths, methods and fields; exit 1 on a contradiction.
 
     What is not published and not there is `not found`, which is no contradiction; `spec adopt`
@@ -83,15 +83,15 @@ def check(source: str | None, form: str) -> int:
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.options import bindings as bindings_file
-        from bestdefense_async.openapi.compare import Standing, compare
+        from bestdefense_async.openapi.compare import Standing, compare_operations
 
-        found, place = await _read(asked, source)
-        rows = compare(found, bindings_file.load(asked.host))
-        emit("operations", [_checked(row, form) for row in rows], form)
+        found, location = await _read(asked, source)
+        rows = compare_operations(found, bindings_file.load_bindings(asked.host))
+        emit("operations", [_checked(row, format_) for row in rows], format_)
         _say_remarks(found)
         counts = {word: sum(row.standing is word for row in rows) for word in Standing}
         said = ", ".join(f"{word} {count}" for word, count in counts.items() if count)
-        streams.say(f"spec: {said}, says {place}")
+        streams.say(f"spec: {said}, says {location}")
         return Exit.GATE_FAILED if counts[Standing.DRIFT] else Exit.OK
 
     return run_async(work)
@@ -109,7 +109,7 @@ def check(source: str | None, form: str) -> int:
 )
 @connected
 @FORMAT
-def adopt(source: str | None, yes: bool, named: tuple[str, ...], form: str) -> int:  # noqa: FBT001
+def adopt(source: str | None, yes: bool, named: tuple[str, ...], format_: str) -> int:  # noqa: FBT001
     """Propose where unpublished operations stand, and keep what you agree to.
 
     The proposals go to stdout, the questions to stderr. What you agree to is written to the user's
@@ -123,10 +123,10 @@ def adopt(source: str | None, yes: bool, named: tuple[str, ...], form: str) -> i
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.jobs.adoption import Adoption
 
-        found, place = await _read(asked, source)
-        adoption = Adoption(found, place=place, base_url=asked.host, named=named)
+        found, location = await _read(asked, source)
+        adoption = Adoption(found, location=location, base_url=asked.host, named=named)
         _say_remarks(found)
-        emit("proposals", adoption.records(form), form)
+        emit("proposals", adoption.records(format_), format_)
         return adoption.settle(is_agreed=yes)
 
     return run_async(work)
@@ -134,25 +134,25 @@ def adopt(source: str | None, yes: bool, named: tuple[str, ...], form: str) -> i
 
 async def _read(asked: Connection, source: str | None) -> tuple[Specification, str]:
     """Return the specification and the place it was found at."""
-    from bestdefense_async.cli.jobs.specification import load
+    from bestdefense_async.cli.jobs.specification import load_specification
     from bestdefense_async.config import base_url_from
     from bestdefense_async.openapi.document import SpecificationError
     from bestdefense_async.openapi.read import read_specification
 
     prefix = base_url_from(asked.base_url).prefix
-    loaded = await load(asked, source)
+    loaded = await load_specification(asked, source)
     problem = ""
     try:
-        return read_specification(loaded.document, prefix=prefix), loaded.place
+        return read_specification(loaded.document, prefix=prefix), loaded.location
     except SpecificationError as error:
         problem = str(error)
-    raise SpecificationError(f"{loaded.place} cannot be read as a specification. {problem}")
+    raise SpecificationError(f"{loaded.location} cannot be read as a specification. {problem}")
 
 
-def _say_what(found: Specification, place: str) -> None:
+def _say_what(found: Specification, location: str) -> None:
     kind = "Swagger" if found.version == "2.0" else "OpenAPI"
     title = f"{found.title or 'no title'} {found.release}".strip()
-    streams.say(f"spec: {title} ({kind} {found.version}), from {place}")
+    streams.say(f"spec: {title} ({kind} {found.version}), from {location}")
     servers = ", ".join(found.servers) or "none named"
     streams.say(f"spec: {len(found.operations)} operations, servers: {servers}")
     _say_remarks(found)
@@ -171,29 +171,29 @@ def _shown(row: Comparison, proposal: Proposal | None) -> dict[str, Any]:
     from bestdefense_async.openapi.compare import Standing
 
     best = None if proposal is None else proposal.best
-    there = row.place if row.is_there else None
+    there = row.location if row.is_there else None
     standing = str(row.standing)
     if row.standing is not Standing.AGREES and not row.is_bound and best is not None:
         there, standing = best.operation.name, f"probably, {best.fit.score:.2f}"
     return {
         "operation": row.route.name,
         "known": "bound" if row.is_bound else str(row.route.grade),
-        "here": row.place,
+        "here": row.location,
         "there": there,
         "standing": standing,
     }
 
 
-def _checked(row: Comparison, form: str) -> dict[str, Any]:
+def _checked(row: Comparison, format_: str) -> dict[str, Any]:
     said = [*row.problems, *row.notes]
     return {
         "operation": row.route.name,
         "known": "bound" if row.is_bound else str(row.route.grade),
-        "here": row.place,
+        "here": row.location,
         "standing": str(row.standing),
         **(
             {"what": " ".join(said) or None}
-            if form == "table"
+            if format_ == "table"
             else {"problems": list(row.problems), "notes": list(row.notes)}
         ),
     }

@@ -15,7 +15,7 @@ from bestdefense_async.cli.terminal import streams
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, clean_text
 from bestdefense_async.openapi.adopt import Candidate, Proposal, consider, propose
-from bestdefense_async.openapi.compare import Standing, compare
+from bestdefense_async.openapi.compare import Standing, compare_operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,19 +35,19 @@ class Adoption:
     """
 
     def __init__(
-        self, found: Specification, *, place: str, base_url: str, named: Sequence[str]
+        self, found: Specification, *, location: str, base_url: str, named: Sequence[str]
     ) -> None:
         self._base_url = base_url
-        existing = bindings_file.load(base_url)
-        self._named = dict(_candidates(found, place, named))
+        existing = bindings_file.load_bindings(base_url)
+        self._named = dict(_candidates(found, location, named))
         stale = {
             row.route.name: row.problems[0]
-            for row in compare(found, existing)
+            for row in compare_operations(found, existing)
             if row.is_bound and row.standing is Standing.DRIFT
         }
         self._proposals = [
             _with_doubt(each, existing.get(each.route.name), stale.get(each.route.name))
-            for each in propose(found, source=place)
+            for each in propose(found, source=location)
             if each.route.name not in self._named
             and (each.route.name not in existing or each.route.name in stale)
         ]
@@ -58,7 +58,7 @@ class Adoption:
             if name not in self._named and name not in proposed
         }
 
-    def records(self, form: str) -> list[dict[str, Any]]:
+    def records(self, format_: str) -> list[dict[str, Any]]:
         """Return all that is proposed, what was named and what is bound already included."""
         rows = [
             *(_row(one, "named") for one in self._named.values()),
@@ -70,7 +70,7 @@ class Adoption:
         ]
         order = list(ROUTES)
         rows.sort(key=lambda row: order.index(row["operation"]))
-        if form != "table":
+        if format_ != "table":
             return rows
         return [
             {**row, "why": "; ".join(each.rstrip(".") for each in row["why"]) or None}
@@ -119,7 +119,7 @@ class Adoption:
 
 
 def _candidates(
-    found: Specification, place: str, named: Sequence[str]
+    found: Specification, location: str, named: Sequence[str]
 ) -> Iterator[tuple[str, Candidate]]:
     """Yield what a person named, each as the operation of the specification that it is."""
     for text in named:
@@ -137,7 +137,7 @@ def _candidates(
             there = ", ".join(found.methods_of(path))
             hint = f"; it has that path with {there}" if there else ""
             raise ConfigError(f"The specification has no {method} {clean_text(path)}{hint}.")
-        candidate = consider(ROUTES[name], operation, source=f"{place}, named by a person")
+        candidate = consider(ROUTES[name], operation, source=f"{location}, named by a person")
         if candidate.binding is None:
             raise ConfigError(f"{name} cannot stand at {operation.name}: {candidate.doubts[0]}")
         yield name, candidate

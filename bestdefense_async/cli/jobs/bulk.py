@@ -32,7 +32,7 @@ from bestdefense_async.runs.inputs import Item
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.terminal.signals import Interruption
-    from bestdefense_async.runs import Event
+    from bestdefense_async.runs import ScanEvent
 
 DRAIN_TIMEOUT: Final = 60.0
 """Seconds for what was sent to be answered after a signal."""
@@ -43,7 +43,7 @@ class _Stopped(Exception):
 
 
 @frozen(kw_only=True)
-class Manner:
+class RunOptions:
     """How to run. Times are seconds, None for no limit."""
 
     options: ScanOptions
@@ -61,7 +61,7 @@ class Manner:
 
 
 @frozen(kw_only=True)
-class Workload:
+class RunInput:
     """What to run, and what of it has ended already."""
 
     items: Sequence[Item]
@@ -79,7 +79,7 @@ class Bulk:
     """Runs one workload once and keeps what came of it."""
 
     client: BestDefense
-    manner: Manner
+    run_options: RunOptions
     results: Results
     """Told what happens, as it happens."""
     throttling: Throttling
@@ -88,7 +88,7 @@ class Bulk:
     _duplicates: set[int] = field(factory=set, init=False)
     _failure: Exception | None = field(default=None, init=False)
 
-    async def run(self, work: Workload, interruption: Interruption) -> Run:
+    async def run(self, work: RunInput, interruption: Interruption) -> Run:
         """Scan all targets and return the run: each target has a row, also after a signal.
 
         Raises:
@@ -102,12 +102,12 @@ class Bulk:
             name=work.name,
             started_at=time.time() if work.started_at is None else work.started_at,
             base_url=self.client.base_url,
-            options=self.manner.options,
+            options=self.run_options.options,
         )
         self.results.begin(run)
         self._take_over(work.ended)
         title = f"Scanning {counted(len(work.items), 'site')} at {self.client.base_url}"
-        quiet, keep = self.manner.verbosity != 0, self.manner.is_kept
+        quiet, keep = self.run_options.verbosity != 0, self.run_options.is_kept
         async with shown(self._tally, title=title, quiet=quiet, keep=keep):
             group = self._group(work.journal)
             # The outcomes of a stopped group are picked up after its block.
@@ -127,15 +127,15 @@ class Bulk:
         )
 
     def _group(self, journal: Journal | None) -> ScanGroup:
-        manner = self.manner
+        run_options = self.run_options
         return ScanGroup(
             self.client,
-            options=manner.options,
-            max_active=manner.max_active,
-            scan_timeout=manner.scan_timeout,
-            run_timeout=manner.run_timeout,
+            options=run_options.options,
+            max_active=run_options.max_active,
+            scan_timeout=run_options.scan_timeout,
+            run_timeout=run_options.run_timeout,
             on_event=self._hear,
-            polling=manner.polling,
+            polling=run_options.polling,
             journal=journal,
         )
 
@@ -144,7 +144,7 @@ class Bulk:
         for outcome in ended:
             self._rows[outcome.index] = Row.of(outcome)
             risk = outcome.risk if isinstance(outcome, Done) else None
-            self._tally.end(outcome.index, outcome.word, outcome.target, risk)
+            self._tally.end(outcome.index, outcome.status, outcome.target, risk)
             self.results.hear(ScanFinished(outcome=outcome))
 
     async def _until_ended(self, group: ScanGroup, interruption: Interruption) -> None:
@@ -172,7 +172,7 @@ class Bulk:
             if self._failure is not None:
                 raise _Stopped
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: ScanEvent) -> None:
         """Count an event and pass it on; nobody may raise into the group."""
         self._tally.pauses = len(self.throttling.spans)
         if isinstance(event, ScanStarted):
@@ -189,8 +189,8 @@ class Bulk:
 
     def _end(self, outcome: Outcome) -> None:
         risk = outcome.risk if isinstance(outcome, Done) else None
-        self._tally.end(outcome.index, outcome.word, outcome.target, risk)
-        if self.manner.verbosity > 0:
+        self._tally.end(outcome.index, outcome.status, outcome.target, risk)
+        if self.run_options.verbosity > 0:
             counts = {} if risk is None else risk.as_dict()
             said = counts_text(counts) if isinstance(outcome, Done) else str(outcome.error)
-            streams.say(f"{outcome.word:11}  {visible(outcome.target)}  {said}")
+            streams.say(f"{outcome.status:11}  {visible(outcome.target)}  {said}")

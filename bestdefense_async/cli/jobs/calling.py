@@ -66,7 +66,7 @@ def poll_policy(asked: Connection, samples: Sequence[tuple[float, bool]] = ()) -
     return PollPolicy(learned=learn(samples))
 
 
-class Waiter(Protocol):
+class Waitable(Protocol):
     """Waits for something of the API: the client's reports or network scans."""
 
     async def wait(
@@ -75,7 +75,7 @@ class Waiter(Protocol):
         """Return its progress once it is complete."""
 
 
-async def wait_for(waiter: Waiter, what: str, key: str, *, timeout: float | None) -> Progress:
+async def wait_for(waiter: Waitable, what: str, key: str, *, timeout: float | None) -> Progress:
     """Say what the current command waits for, and wait. Raises what the waiter raises."""
     streams.say(f"waiting for {what}, Ctrl-C stops waiting, not the scan")
     return await waiter.wait(key, timeout=timeout, policy=poll_policy(connection()))
@@ -90,7 +90,7 @@ MIN_SEVERITY: Final = click.option(
 )
 
 
-def emit_findings(what: str, found: Alerts, min_severity: str, form: str) -> None:
+def emit_findings(what: str, found: Alerts, min_severity: str, format_: str) -> None:
     """Write findings to stdout, the worst first, and their counts to stderr."""
     from bestdefense_async.models import Severity
 
@@ -109,7 +109,7 @@ def emit_findings(what: str, found: Alerts, min_severity: str, form: str) -> Non
         for finding in shown
     ]
     columns = ("severity", "title", "url", "cwe", "id")
-    emit("alerts", records, form, columns=columns)
+    emit("alerts", records, format_, columns=columns)
     counts = {word: count for word, count in found.risk.as_dict().items() if count}
     said = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing found"
     streams.say(f"{what}: {said}")

@@ -12,7 +12,7 @@ from attrs import define, field
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.progress import INTERVAL, SHORTEST, STEP, drawing, is_live
-from bestdefense_async.core.expected_file import Wanted
+from bestdefense_async.core.expected_file import ExpectedFile
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -40,7 +40,7 @@ _UNITS: Final = ("B", "KiB", "MiB", "GiB")
 
 
 @define
-class Progress:
+class DownloadProgress:
     """How far we are. Times are readings of the loop's clock."""
 
     files: int
@@ -58,13 +58,13 @@ class Progress:
     """The limit has let a request for it through."""
 
     def begin(self, file: AgentFile, now: float) -> None:
-        """Note that a file is next."""
+        """Record that a file is next."""
         self.name, self.size, self.begun = visible(file.filename, longest=80), file.size, now
         self.done = self.come = 0
         self.is_admitted = False
 
     def advance(self, done: int, size: int | None, now: float) -> None:
-        """Note how many bytes are there."""
+        """Record how many bytes are there."""
         if not self.is_admitted:
             self.begun = now
         else:
@@ -116,7 +116,7 @@ class Downloads:
         """
         _make(self._directory)
         loop = asyncio.get_running_loop()
-        progress = Progress(len(files))
+        progress = DownloadProgress(len(files))
         async with drawing(_draw(progress) if is_live() else _beat(progress)):
             for file in files:
                 progress.begin(file, loop.time())
@@ -126,7 +126,7 @@ class Downloads:
             missing = counted(self._missing, "file is", "files are")
             streams.say(f"download: {missing} missing, {len(self.stored)} stored")
 
-    async def _store(self, file: AgentFile, progress: Progress) -> None:
+    async def _store(self, file: AgentFile, progress: DownloadProgress) -> None:
         loop = asyncio.get_running_loop()
         final = self._directory / file.filename
         try:
@@ -173,7 +173,7 @@ class Downloads:
     async def _is_there(self, file: AgentFile) -> bool:
         if file.sha256 is None:
             return False
-        wanted = Wanted(sha256=file.sha256.strip().lower(), size=file.size)
+        wanted = ExpectedFile(sha256=file.sha256.strip().lower(), size=file.size)
         return await asyncio.to_thread(is_stored, self._directory / file.filename, wanted)
 
 
@@ -196,7 +196,7 @@ def _say_part(final: Path) -> None:
         )
 
 
-async def _draw(progress: Progress) -> None:
+async def _draw(progress: DownloadProgress) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
@@ -229,7 +229,7 @@ async def _draw(progress: Progress) -> None:
             await asyncio.sleep(_LOOK)
 
 
-async def _beat(progress: Progress) -> None:
+async def _beat(progress: DownloadProgress) -> None:
     """Say a line each 30 s or 10 % of a file, at most one a second."""
     loop = asyncio.get_running_loop()
     last, name, step, was_waiting = loop.time(), "", 0, False

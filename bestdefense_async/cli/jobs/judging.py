@@ -53,11 +53,11 @@ def load_run(name: str) -> Run:
 
 
 @frozen(kw_only=True)
-class Judging:
+class ReportOptions:
     """What is to be made of a run."""
 
     policy: Policy
-    form: str | None
+    format_: str | None
     """What stdout holds: one of `verdict_options.FORMATS`; None for nothing."""
     files: tuple[str, ...]
     """Where else to write; the suffix says in which format."""
@@ -89,7 +89,7 @@ class Judging:
         is_report = "exit_zero" not in words
         return cls(
             policy=_policy(words, usual=usual),
-            form=words["form"],
+            format_=words["format_"],
             files=words["files"],
             min_severity=words["min_severity"],
             is_exit_zero=words.get("exit_zero", True),

@@ -18,7 +18,7 @@ from bestdefense_async.runs.site_index import SiteIndex
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bestdefense_async.cli.jobs.bulk import Manner
+    from bestdefense_async.cli.jobs.bulk import RunOptions
     from bestdefense_async.cli.jobs.recording import ResumedRun
     from bestdefense_async.cli.options.connection import Connection
     from bestdefense_async.models import ScanOptions, Site
@@ -31,21 +31,23 @@ def earlier_scans(asked: Connection, options: ScanOptions) -> Sequence[tuple[flo
     return run_store().samples(options.kind, base_url=asked.host)
 
 
-def plan_of(run: NewRun | ResumedRun, manner: Manner, *, creations: int | None = None) -> Plan:
+def plan_of(
+    run: NewRun | ResumedRun, run_options: RunOptions, *, creations: int | None = None
+) -> Plan:
     """Return the plan of a run; `creations` says how many targets can be scanned, if known."""
     return make_plan(
         targets=run.total,
         creations=run.creations if creations is None else creations,
         follows=run.follows,
         options=run.options,
-        max_active=manner.max_active,
-        polling=manner.polling,
+        max_active=run_options.max_active,
+        polling=run_options.polling,
         limits={name: route.limits for name, route in ROUTES.items()},
-        samples=manner.samples,
+        samples=run_options.samples,
     )
 
 
-def said(plan: Plan) -> str:
+def sentence_of(plan: Plan) -> str:
     """Return a plan in one line."""
     if not plan.creations and not plan.follows:
         return "nothing is left to do"
@@ -56,29 +58,30 @@ def said(plan: Plan) -> str:
     return f"{', '.join(parts)}, {duration(plan.seconds)} expected ({plan.reason})"
 
 
-def dry_run(asked: Connection, run: NewRun | ResumedRun, manner: Manner, form: str) -> int:
+def dry_run(
+    asked: Connection, run: NewRun | ResumedRun, run_options: RunOptions, format_: str
+) -> int:
     """Show what would be started; exit 0 when all targets can be, 3 when some, 2 when none."""
-    if form not in FORMATS:
+    if format_ not in FORMATS:
         raise ConfigError(
-            f"A dry run has no findings to show as {form}: choose --format {', '.join(FORMATS)}."
+            f"A dry run has no findings to show as {format_}: choose --format {', '.join(FORMATS)}."
         )
     if not isinstance(run, NewRun):
-        emit("targets", [_record(each.target, each.site_id) for each in run.left], form)
-        streams.say(f"dry run: {said(plan_of(run, manner))}; nothing was sent")
+        emit("targets", [_record(each.target, each.site_id) for each in run.left], format_)
+        streams.say(f"dry run: {sentence_of(plan_of(run, run_options))}; nothing was sent")
         return Exit.OK
 
     async def work(_: Interruption) -> int:
         async with asked.client() as bd:
             sites = await bd.sites.list()
         records = await _resolved(run.targets, sites)
-        emit("targets", records, form)
+        emit("targets", records, format_)
         refused = run.total - len(records)
         rest = f"; {counted(refused, 'target')} cannot be scanned" if refused else ""
-        plan = plan_of(run, manner, creations=len(records))
-        streams.say(
-            f"dry run: {said(plan)}{rest}; nothing was sent but the question which sites there are"
-        )
-        plan.check(run_timeout=manner.run_timeout, scan_timeout=manner.scan_timeout)
+        plan = plan_of(run, run_options, creations=len(records))
+        only = "nothing was sent but the question which sites there are"
+        streams.say(f"dry run: {sentence_of(plan)}{rest}; {only}")
+        plan.check(run_timeout=run_options.run_timeout, scan_timeout=run_options.scan_timeout)
         return Exit.OK if not refused else Exit.INCOMPLETE if records else Exit.USAGE
 
     return run_async(work)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from bestdefense_async.cli.jobs.bulk import Workload
+from bestdefense_async.cli.jobs.bulk import RunInput
 from bestdefense_async.cli.options.settings import state_directory
 from bestdefense_async.models import ScanOptions
 from bestdefense_async.runs import (
@@ -61,7 +61,7 @@ class NewRun:
         return len(self.targets)
 
     @contextlib.asynccontextmanager
-    async def opened(self, asked: Connection, client: BestDefense) -> AsyncIterator[Workload]:
+    async def opened(self, asked: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
         """Write the plan of the run into a new journal, and hold it.
 
         Raises:
@@ -121,7 +121,7 @@ class ResumedRun:
         return len(self.left) - self.creations
 
     @contextlib.asynccontextmanager
-    async def opened(self, asked: Connection, client: BestDefense) -> AsyncIterator[Workload]:
+    async def opened(self, asked: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
         """Take the run over, and hold it. Raises what `journal` raises."""
         async with await self.journal(asked, client) as journal:
             # Again, for somebody may have gone on with it since; in a thread, for it may be long.
@@ -145,8 +145,8 @@ class ResumedRun:
         )
 
 
-async def _workload(journal: SqliteJournal, *, ended: Sequence[Outcome] = ()) -> Workload:
-    return Workload(
+async def _workload(journal: SqliteJournal, *, ended: Sequence[Outcome] = ()) -> RunInput:
+    return RunInput(
         items=await journal.remaining(),
         ended=ended,
         journal=journal,

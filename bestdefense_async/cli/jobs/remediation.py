@@ -16,7 +16,13 @@ from bestdefense_async.cli.terminal.tables import emit
 from bestdefense_async.errors import AuthError, ConfigError, PermissionDenied, RunStopped
 from bestdefense_async.models import Severity
 from bestdefense_async.report.text import counted, joined
-from bestdefense_async.runs.remediation import Repair, Repaired, RepairRun, Word, without_existing
+from bestdefense_async.runs.remediation import (
+    RemediationBatch,
+    RemediationOutcome,
+    RemediationRequest,
+    RemediationStatus,
+    without_existing,
+)
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.terminal.signals import Interruption
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
 class Asked:
     """What a run asks to be repaired."""
 
-    repairs: tuple[Repair, ...]
+    repairs: tuple[RemediationRequest, ...]
     """The worst first, so that it is the least that goes without when credits run out."""
     unnamed: int
     """Findings that cannot be triggered: only counted, or without an id."""
@@ -66,10 +72,12 @@ def asked_by(run: Run, *, min_severity: str, per: str) -> Asked:
     return Asked(repairs=tuple(repairs), unnamed=unnamed)
 
 
-def _repair(report_id: str, found: list[Finding], target: str, *, is_group: bool) -> Repair:
+def _repair(
+    report_id: str, found: list[Finding], target: str, *, is_group: bool
+) -> RemediationRequest:
     worst = max(found, key=lambda finding: finding.severity.rank)
     ids = [finding.id for finding in found if finding.id is not None]
-    return Repair(
+    return RemediationRequest(
         report_id=report_id,
         finding_id=None if is_group else worst.id,
         weakness=worst.weakness,
@@ -100,16 +108,16 @@ def agree(count: int, credits_remaining: int | None, *, is_agreed: bool) -> None
     click.confirm(f"{cost}. Trigger them?", abort=True, err=True)
 
 
-def record_of(ended: Repaired, word: str | None = None) -> dict[str, Any]:
+def record_of(ended: RemediationOutcome, word: str | None = None) -> dict[str, Any]:
     """Return what became of a repair as it stands in outputs."""
-    repair, remediation, error = ended.repair, ended.remediation, ended.error
+    request, remediation, error = ended.request, ended.remediation, ended.error
     return {
-        "outcome": str(ended.word) if word is None else word,
-        "severity": None if repair.severity is None else str(repair.severity),
-        "target": repair.target or None,
-        "weakness": repair.weakness,
-        "report_id": repair.report_id,
-        "finding_id": repair.finding_id,
+        "outcome": str(ended.status) if word is None else word,
+        "severity": None if request.severity is None else str(request.severity),
+        "target": request.target or None,
+        "weakness": request.weakness,
+        "report_id": request.report_id,
+        "finding_id": request.finding_id,
         "remediation_id": None if remediation is None else remediation.id,
         "stage": None
         if remediation is None or remediation.stage is None
@@ -121,11 +129,11 @@ def record_of(ended: Repaired, word: str | None = None) -> dict[str, Any]:
 
 _COLUMNS: Final = ("outcome", "severity", "target", "weakness", "finding_id", "pull_request_url")
 _SAID: Final = {
-    Word.TRIGGERED: "triggered",
-    Word.EXISTS: "triggered before",
-    Word.REFUSED: "refused",
-    Word.UNKNOWN: "unknown",
-    Word.NOT_TRIGGERED: "not triggered",
+    RemediationStatus.TRIGGERED: "triggered",
+    RemediationStatus.EXISTS: "triggered before",
+    RemediationStatus.REFUSED: "refused",
+    RemediationStatus.UNKNOWN: "unknown",
+    RemediationStatus.NOT_TRIGGERED: "not triggered",
 }
 
 
@@ -134,11 +142,11 @@ class Triggering:
     """One use of the command: look, perhaps ask, trigger, tell."""
 
     asked: Asked
-    form: str
-    missing: tuple[Repair, ...] = ()
+    format_: str
+    missing: tuple[RemediationRequest, ...] = ()
     """What is still to be triggered, known once `look` has looked."""
     credits_remaining: int | None = None
-    _results: list[Repaired] = field(factory=list)
+    _results: list[RemediationOutcome] = field(factory=list)
 
     async def look(self, bd: BestDefense) -> None:
         """Find out what has a remediation already, and how many credits are left."""
@@ -149,10 +157,13 @@ class Triggering:
 
     def tell_plan(self) -> None:
         """Write what would be triggered, and what it would cost."""
-        new = (Repaired(repair=each, word=Word.NOT_TRIGGERED) for each in self.missing)
+        new = (
+            RemediationOutcome(request=each, status=RemediationStatus.NOT_TRIGGERED)
+            for each in self.missing
+        )
         records = [record_of(each) for each in self._results]
         records += [record_of(each, "would_trigger") for each in new]
-        emit("remediations", records, self.form, columns=_COLUMNS)
+        emit("remediations", records, self.format_, columns=_COLUMNS)
         streams.say(cost_of(len(self.missing), self.credits_remaining))
         _say_unnamed(self.asked.unnamed)
 
@@ -161,7 +172,7 @@ class Triggering:
 
         A signal lets those under way end, and sends no further one.
         """
-        run = RepairRun(bd.remediation, credits_remaining=self.credits_remaining)
+        run = RemediationBatch(bd.remediation, credits_remaining=self.credits_remaining)
         if self.missing:
             streams.say(f"triggering {counted(len(self.missing), 'remediation')}")
         interruption.is_handled = True
@@ -171,7 +182,7 @@ class Triggering:
         finally:
             watch.cancel()
         records = [record_of(each) for each in self._results]
-        emit("remediations", records, self.form, columns=_COLUMNS)
+        emit("remediations", records, self.format_, columns=_COLUMNS)
         _say_ends(self._results, run.credits_remaining)
         _say_unnamed(self.asked.unnamed)
         if interruption.count:
@@ -179,24 +190,24 @@ class Triggering:
         return _code(self._results, self.asked.unnamed)
 
 
-async def _stop_when_asked(run: RepairRun, interruption: Interruption) -> None:
+async def _stop_when_asked(run: RemediationBatch, interruption: Interruption) -> None:
     await interruption.requested.wait()
     streams.say("stopping: what was sent is waited for, Ctrl-C again leaves at once")
     run.stop(RunStopped("Interrupted before it was sent."))
 
 
-def _code(results: list[Repaired], unnamed: int) -> Exit:
+def _code(results: list[RemediationOutcome], unnamed: int) -> Exit:
     if any(isinstance(each.error, AuthError | PermissionDenied) for each in results):
         return Exit.TOKEN
     is_complete = not unnamed and all(
-        each.word in {Word.TRIGGERED, Word.EXISTS} for each in results
+        each.status in {RemediationStatus.TRIGGERED, RemediationStatus.EXISTS} for each in results
     )
     return Exit.OK if is_complete else Exit.INCOMPLETE
 
 
-def _say_ends(results: list[Repaired], credits_remaining: int | None) -> None:
-    counts = Counter(each.word for each in results)
-    said = joined([f"{counts[word]} {_SAID[word]}" for word in Word if counts[word]])
+def _say_ends(results: list[RemediationOutcome], credits_remaining: int | None) -> None:
+    counts = Counter(each.status for each in results)
+    said = joined([f"{counts[word]} {_SAID[word]}" for word in RemediationStatus if counts[word]])
     left = "" if credits_remaining is None else f"; credits left: {credits_remaining}"
     streams.say(f"remediations: {said or 'nothing to trigger'}{left}")
     reasons = Counter(str(each.error) for each in results if each.error is not None)

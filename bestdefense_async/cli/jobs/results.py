@@ -19,7 +19,7 @@ from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.formats.github import annotation_lines, append_summary
 from bestdefense_async.report.formats.jsonl import EventLog
-from bestdefense_async.report.gate.identity import compare
+from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.gate.verdict import exit_code, waiver_line
 from bestdefense_async.report.summary import worst_first
 from bestdefense_async.report.text import counted, visible
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from bestdefense_async.cli.jobs.judging import Judging
+    from bestdefense_async.cli.jobs.judging import ReportOptions
     from bestdefense_async.report.gate.verdict import Verdict
     from bestdefense_async.report.run import Row, Run
-    from bestdefense_async.runs import Event
+    from bestdefense_async.runs import ScanEvent
 
 
 _HEADINGS = {Severity.INFORMATIONAL: "info"}
@@ -47,12 +47,12 @@ def run_table(run: Run, verdict: Verdict, *, min_severity: str, older: Run | Non
     least = Severity(min_severity).rank
     shown = [severity for severity in SEVERITIES if severity.rank >= least]
     has_other = any(not word.is_known for row in run.rows for word in row.counts())
-    places = {id(row): place for place, row in enumerate(run.rows)}
-    excused = {"waived": verdict.waived, "known": verdict.known}
+    indexes = {id(row): index for index, row in enumerate(run.rows)}
+    suppressed = {"waived": verdict.waived, "known": verdict.known}
     records = []
     for row in worst_first(run.rows):
-        marks = Counter(mark.word for _, mark in verdict.marked(places[id(row)], row))
-        beside = {word: marks[word] for word, number in excused.items() if number}
+        marks = Counter(mark.status for _, mark in verdict.marked(indexes[id(row)], row))
+        beside = {word: marks[word] for word, number in suppressed.items() if number}
         record = _record(row, shown, has_other=has_other)
         records.append(record | beside | {"report_id": row.report_id})
     changes = "" if older is None else "\n" + _changes_table(run, older, least=least)
@@ -76,7 +76,7 @@ def _record(row: Row, shown: list[Severity], *, has_other: bool) -> dict[str, ob
 
 def _changes_table(run: Run, older: Run, *, least: int) -> str:
     """Return how many findings changed by severity, and which, new ones first."""
-    changes = compare(run, older)
+    changes = compare_runs(run, older)
     counters = {"fixed": changes.fixed, "new": changes.new, "unchanged": changes.unchanged}
     seen = {word for counter in counters.values() for word in counter}
     words = sorted({*SEVERITIES, *seen}, key=lambda word: (-word.rank, word))
@@ -121,9 +121,9 @@ class _Stdout:
 class Results:
     """Writes a run as it happens and when it has ended. Use it as a context manager."""
 
-    def __init__(self, judging: Judging, *, is_live: bool = True) -> None:
+    def __init__(self, report_options: ReportOptions, *, is_live: bool = True) -> None:
         """Write nothing yet; `is_live` says that events will be heard before the run has ended."""
-        self._judging = judging
+        self._options = report_options
         self._is_live = is_live
         self._logs: list[EventLog] = []
         self._files = contextlib.ExitStack()
@@ -135,16 +135,16 @@ class Results:
             ConfigError: A file cannot be written, or nobody knows its format.
             Unwritable: stdout is closed.
         """
-        if self._judging.form is not None:
+        if self._options.format_ is not None:
             streams.require_stdout()
-        paths = [Path(name) for name in self._judging.files]
+        paths = [Path(name) for name in self._options.files]
         for path in paths:
             if paths.count(path) > 1:
                 raise ConfigError(f"{str(path)!r} is given twice.")
             _require_place(path)
         if not self._is_live:
             return self
-        if self._judging.form == "jsonl":
+        if self._options.format_ == "jsonl":
             self._logs.append(_log(cast("TextIO", _Stdout())))
         for path in paths:
             if _is_log(path):
@@ -166,7 +166,7 @@ class Results:
             with _named_errors():
                 log.run_started(run)
 
-    def hear(self, event: Event) -> None:
+    def hear(self, event: ScanEvent) -> None:
         """Write an event.
 
         Raises:
@@ -194,7 +194,7 @@ class Results:
         Raises:
             ReaderGone: The reader of stdout went away.
         """
-        verdict = self._judging.judge(run)
+        verdict = self._options.judge(run)
         # stdout comes last: when its reader has gone, the files are there all the same.
         unwritten = [
             *self._write_files(run, verdict),
@@ -205,7 +205,7 @@ class Results:
             streams.say(f"bestdefense: {problem}")
         _say_missing(run.rows)
         _say_idle_waivers(verdict)
-        for line in annotation_lines(run, verdict) if self._judging.is_annotated else ():
+        for line in annotation_lines(run, verdict) if self._options.is_annotated else ():
             streams.say(line)
         ways = [] if resume is None else _ways_on(run.rows, resume)
         if is_interrupted:
@@ -215,45 +215,45 @@ class Results:
             return Exit.INTERRUPTED
         for line in (*ways, verdict.sentence):
             streams.say(line)
-        code = Exit.OK if self._judging.is_exit_zero else _code(run, verdict)
+        code = Exit.OK if self._options.is_exit_zero else _code(run, verdict)
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
 
     def _write_stdout(self, run: Run, verdict: Verdict) -> list[str]:
         """Write the run to stdout; return what went wrong, to be told before the verdict."""
         try:
-            if self._judging.form == "table":
-                least, older = self._judging.min_severity, self._judging.older
+            if self._options.format_ == "table":
+                least, older = self._options.min_severity, self._options.older
                 streams.put(run_table(run, verdict, min_severity=least, older=older))
-            elif self._judging.form == "jsonl" and self._is_live:
-                self._logs[0].run_summary(run, verdict, older=self._judging.older)
-            elif self._judging.form is not None:
-                render = renderer(f"run.{self._judging.form}")
-                streams.put(render(run, verdict, older=self._judging.older))
+            elif self._options.format_ == "jsonl" and self._is_live:
+                self._logs[0].run_summary(run, verdict, older=self._options.older)
+            elif self._options.format_ is not None:
+                render = renderer(f"run.{self._options.format_}")
+                streams.put(render(run, verdict, older=self._options.older))
         except Unwritable as error:
             return [str(error)]
         return []
 
     def _write_files(self, run: Run, verdict: Verdict) -> list[str]:
         problems = []
-        for log in self._logs[self._judging.form == "jsonl" :]:
+        for log in self._logs[self._options.format_ == "jsonl" :]:
             try:
-                log.run_summary(run, verdict, older=self._judging.older)
+                log.run_summary(run, verdict, older=self._options.older)
             except OSError as error:
                 problems.append(f"A log could not be finished: {error.strerror}.")
-        for name in self._judging.files:
+        for name in self._options.files:
             if self._is_live and _is_log(Path(name)):
                 continue
             try:
-                write_run(name, run, verdict, older=self._judging.older)
+                write_run(name, run, verdict, older=self._options.older)
             except OSError as error:
                 problems.append(f"{name!r} could not be written: {error.strerror}.")
         return problems
 
     def _write_step_summary(self, run: Run, verdict: Verdict) -> list[str]:
-        if self._judging.step_summary is None:
+        if self._options.step_summary is None:
             return []
         try:
-            append_summary(self._judging.step_summary, run, verdict, older=self._judging.older)
+            append_summary(self._options.step_summary, run, verdict, older=self._options.older)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             return [f"The summary of the step could not be written: {reason}."]

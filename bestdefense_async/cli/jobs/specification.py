@@ -192,10 +192,10 @@ class Loaded:
     """A document and the place it was found at."""
 
     document: dict[str, Any]
-    place: str
+    location: str
 
 
-async def load(asked: Connection, source: str | None) -> Loaded:
+async def load_specification(asked: Connection, source: str | None) -> Loaded:
     """Return the document of a specification.
 
     Args:
@@ -211,9 +211,9 @@ async def load(asked: Connection, source: str | None) -> Loaded:
         return await _from_host(asked)
     if source.lower().startswith(("http://", "https://")):
         return await _from_address(asked, source)
-    place = "stdin" if source == "-" else source
+    location = "stdin" if source == "-" else source
     body = _read_stdin() if source == "-" else _read_file(Path(source))
-    return Loaded(_decoded(body, place), place)
+    return Loaded(_decoded(body, location), location)
 
 
 def _read_stdin() -> bytes:
@@ -231,7 +231,7 @@ def _read_file(path: Path) -> bytes:
     raise ConfigError(f"{clean_text(str(path), longest=200)} cannot be read: {problem}.")
 
 
-def _decoded(body: bytes, place: str) -> dict[str, Any]:
+def _decoded(body: bytes, location: str) -> dict[str, Any]:
     """Return the document in a body; a page may embed it."""
     problem = ""
     try:
@@ -241,7 +241,7 @@ def _decoded(body: bytes, place: str) -> dict[str, Any]:
         return decode(body)
     except SpecificationError as error:
         problem = str(error)
-    raise SpecificationError(f"{place} cannot be read as a specification. {problem}")
+    raise SpecificationError(f"{location} cannot be read as a specification. {problem}")
 
 
 async def _from_address(asked: Connection, source: str) -> Loaded:

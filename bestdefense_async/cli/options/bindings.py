@@ -22,7 +22,7 @@ def path_of_bindings() -> Path:
     return user_directory() / "bindings.toml"
 
 
-def load(base_url: str) -> dict[str, Binding]:
+def load_bindings(base_url: str) -> dict[str, Binding]:
     """Return the user's bindings for a host; empty without a file.
 
     Raises:
@@ -45,7 +45,7 @@ def store(base_url: str, bindings: Mapping[str, Binding]) -> Path:
     """
     import tomlkit
 
-    load(base_url)
+    load_bindings(base_url)
     path = path_of_bindings()
     problem = ""
     try:

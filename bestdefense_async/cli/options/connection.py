@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from bestdefense_async import BestDefense
-    from bestdefense_async.transport.observe import Event
+    from bestdefense_async.transport.observe import RequestEvent
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -115,7 +115,7 @@ class Connection:
     def client(
         self,
         *,
-        hooks: Sequence[Callable[[Event], object]] = (),
+        hooks: Sequence[Callable[[RequestEvent], object]] = (),
         download_hosts: Collection[str] = (),
     ) -> BestDefense:
         """Return a client; nothing has been sent yet.
@@ -134,7 +134,7 @@ class Connection:
         base_url = self.host
         secret = self.token().secret
         self.say_host(base_url)
-        bindings = bindings_file.load(base_url)
+        bindings = bindings_file.load_bindings(base_url)
         return BestDefense(
             secret,
             base_url=base_url,

@@ -107,7 +107,7 @@ def state_directory() -> Path:
     return platformdirs.user_state_path("bestdefense", appauthor=False)
 
 
-def load(directory: Path | None = None, *, user: Path | None = None) -> dict[str, Setting]:
+def load_settings(directory: Path | None = None, *, user: Path | None = None) -> dict[str, Setting]:
     """Return the settings of all files, the nearest winning.
 
     Args:
@@ -138,7 +138,7 @@ class FileSettings(Mapping[str, Any]):
     @property
     def _settings(self) -> dict[str, Setting]:
         if self._loaded is None:
-            self._loaded = load()
+            self._loaded = load_settings()
         return self._loaded
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401  # settings have many types

@@ -81,7 +81,7 @@ _OUTPUTS: Final = (
     ),
     click.option(
         "--format",
-        "form",
+        "format_",
         type=click.Choice(FORMATS),
         default="table",
         show_default=True,

@@ -21,7 +21,7 @@ FORMATS: Final = ("table", "json", "jsonl")
 
 FORMAT = click.option(
     "--format",
-    "form",
+    "format_",
     type=click.Choice(FORMATS),
     default="table",
     show_default=True,
@@ -32,7 +32,7 @@ FORMAT = click.option(
 def emit(
     name: str,
     records: Sequence[Mapping[str, Any]],
-    form: str,
+    format_: str,
     *,
     columns: Sequence[str] | None = None,
 ) -> None:
@@ -41,17 +41,17 @@ def emit(
     Args:
         name: What the records are, in the JSON document.
         records: All with the same members.
-        form: table, json or jsonl.
+        format_: table, json or jsonl.
         columns: Members that fit into a table's width; None for all.
 
     Raises:
         ReaderGone: The reader of stdout went away.
         Unwritable: stdout takes no more.
     """
-    if form == "json":
+    if format_ == "json":
         document = {"schema_version": SCHEMA_VERSION, name: list(records)}
         streams.put(dumps(document, indent=2) + "\n")
-    elif form == "jsonl":
+    elif format_ == "jsonl":
         for record in records:
             line = {"schema_version": SCHEMA_VERSION, **record}
             streams.put(dumps(line) + "\n")

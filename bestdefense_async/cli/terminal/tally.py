@@ -18,7 +18,7 @@ from bestdefense_async.transport.observe import EventKind
 
 if TYPE_CHECKING:
     from bestdefense_async.models import RiskSummary
-    from bestdefense_async.transport.observe import Event
+    from bestdefense_async.transport.observe import RequestEvent
 
 
 SHOWN_WORST: Final = 5
@@ -102,7 +102,7 @@ class Throttling:
         self.spans: list[tuple[float, float]] = []
         """Begin and end of each, in seconds since the epoch."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: RequestEvent) -> None:
         """Take note of what happened to a call; runs on a thread of its own."""
         if event.kind is not EventKind.PAUSE:
             return

@@ -1,7 +1,7 @@
 """What answers teach about a limit: when to pause, how to come back, whom we share it with.
 
 The window rule alone is enough while we are the only user of a token and know what happened before
-we started. `Caution` covers the rest:
+we started. `Backoff` covers the rest:
 
 * **Unknown history** (a new process): a few calls in flight at first, one more for each success.
 * **A refusal** (429) pauses the class until the later of the server's hint plus a second (servers
@@ -14,7 +14,7 @@ we started. `Caution` covers the rest:
   spends the same limit. Then our share of it is what we got in the last period, a quarter at least,
   and it grows again by a quarter per period. Two such clients settle without knowing of each other.
 
-`Allowance` is what the server says itself in its rate headers: never more than that, and up to
+`ServerQuota` is what the server says itself in its rate headers: never more than that, and up to
 that many at once even where the rule, which must assume the worst phase, would pace.
 """
 
@@ -47,7 +47,7 @@ PERIOD_WITHOUT_LIMIT: Final = 60.0
 """Seconds: the period a class without a limit is given for backing off."""
 
 
-class Caution:
+class Backoff:
     """What we learned about one class of calls. All times are seconds on one clock."""
 
     __slots__ = (
@@ -98,7 +98,7 @@ class Caution:
         self._share, self._share_at = 1.0, 0.0
 
     def taken(self, now: float) -> None:
-        """Note that a call leaves; after a refusal the next one follows at the pace."""
+        """Record that a call leaves; after a refusal the next one follows at the pace."""
         if self._has_limits and self.since > -math.inf and now < self._calm_at:
             self.not_before = max(self.not_before, now + self.pace)
 
@@ -114,7 +114,7 @@ class Caution:
             self.in_flight_allowed = math.inf
 
     def is_empty(self, now: float) -> bool:
-        """Tell whether nothing learned so far matters any more."""
+        """Return whether nothing learned so far matters any more."""
         self.calm(now)
         return (
             self.in_flight_allowed == math.inf
@@ -133,7 +133,7 @@ class Caution:
         return 1.0
 
     def succeeded(self, sent: float) -> None:
-        """Note that a call sent at that moment was answered by anything but a refusal."""
+        """Record that a call sent at that moment was answered by anything but a refusal."""
         if self.in_flight_allowed >= self._ceiling or sent <= self.since:
             return
         self.in_flight_allowed += 1
@@ -150,7 +150,7 @@ class Caution:
         part_got: float,
         uniform: Callable[[float, float], float],
     ) -> None:
-        """Note that a call sent at `sent` was refused; `paused_until` says what follows.
+        """Record that a call sent at `sent` was refused; `paused_until` says what follows.
 
         Args:
             now: When the refusal was seen.
@@ -183,7 +183,7 @@ class Caution:
         self.not_before = max(self.not_before, until)
 
 
-class Allowance:
+class ServerQuota:
     """What the server's rate headers leave us at present."""
 
     __slots__ = (
@@ -216,7 +216,7 @@ class Allowance:
         self._heard_at = self._sent = self._opens = -math.inf
 
     def heard(self, hint: RateHint, *, now: float, sent: float, in_flight: int) -> None:
-        """Note what the answer to a call sent at `sent` said, with `in_flight` others unanswered.
+        """Record what the answer to a call sent at `sent` said, with `in_flight` others unanswered.
 
         Answers overtake each other. Among calls that overlapped, the one that was told the least
         was counted last; an answer that says more was written before it and is out of date.
@@ -235,15 +235,15 @@ class Allowance:
             self._opens += min(hint.reset + HINT_MARGIN, LONGEST_PAUSE)
 
     def taken(self) -> None:
-        """Note that a call leaves."""
+        """Record that a call leaves."""
         self._credit -= 1
 
     def returned(self) -> None:
-        """Note that a call was certainly not sent."""
+        """Record that a call was certainly not sent."""
         self._credit += 1
 
     def lost(self, until: float) -> None:
-        """Note that a call may still reach the server until then; nobody waits for its answer."""
+        """Record that a call may still reach the server until then; nobody waits for its answer."""
         self._stragglers += 1
         self._straggling_until = until
 

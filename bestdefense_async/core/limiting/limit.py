@@ -7,9 +7,9 @@ from attrs import field, frozen
 
 from bestdefense_async.errors import ConfigError
 
-Policy = Literal["window", "paced"]
+LimitPolicy = Literal["window", "paced"]
 
-POLICIES: Final[tuple[Policy, ...]] = ("window", "paced")
+POLICIES: Final[tuple[LimitPolicy, ...]] = ("window", "paced")
 
 
 @frozen
@@ -30,7 +30,7 @@ class Limit:
     per: float = field(kw_only=True)
     """The period in seconds."""
 
-    policy: Policy = field(default="window", kw_only=True)
+    policy: LimitPolicy = field(default="window", kw_only=True)
     """`window`: everything at once while the window is empty, then only as fast as every known
     counting policy of a server allows. `paced`: evenly spread from the first call on, for servers
     that count refused calls too or whose bucket is smaller than `calls`."""

@@ -1,7 +1,7 @@
 """The book of one class of calls: what is in flight, what was counted, what answers taught.
 
 It puts the window rule (`window`), the experience (`caution`) and the server's own word
-(`Allowance`) together into one question: when may the next call leave? Several limits are kept
+(`ServerQuota`) together into one question: when may the next call leave? Several limits are kept
 at once: a call is booked with all of them or with none.
 """
 
@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from bestdefense_async.core.limiting.backoff import LONGEST_PAUSE, Allowance, Caution
+from bestdefense_async.core.limiting.backoff import LONGEST_PAUSE, Backoff, ServerQuota
 from bestdefense_async.core.limiting.hints import parse_rate_headers, parse_retry_after
 from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.core.limiting.window import STAMP_MARGIN, Window, rule
@@ -18,7 +18,7 @@ STRAGGLER_MARGIN: Final = 1.0
 """Seconds: a call whose answer nobody waited for may still reach the server this much later."""
 
 
-class Ledger:
+class LimitState:
     """What is booked for one class of calls. All times are seconds on one clock, passed in.
 
     Args:
@@ -28,14 +28,14 @@ class Ledger:
             older calls may count at the server, so the class starts with few in flight.
     """
 
-    __slots__ = ("_allowance", "_caution", "_in_flight", "_others_at", "_rules")
+    __slots__ = ("_allowance", "_backoff", "_in_flight", "_others_at", "_rules")
 
     def __init__(self, limits: tuple[Limit, ...], *, now: float, known_since: float) -> None:
         longest = max((limit.per for limit in limits), default=0.0)
         self._rules = tuple(rule(limit) for limit in limits)
-        self._caution = Caution(limits, unknown_until=known_since + 2 * longest)
-        self._caution.calm(now)
-        self._allowance = Allowance(self._caution.pace)
+        self._backoff = Backoff(limits, unknown_until=known_since + 2 * longest)
+        self._backoff.calm(now)
+        self._allowance = ServerQuota(self._backoff.pace)
         self._in_flight = 0
         self._others_at = -math.inf
 
@@ -44,7 +44,7 @@ class Ledger:
 
         At most `now` means at once. Infinity means: not before some call in flight is settled.
         """
-        caution, allowance, opens = self._caution, self._allowance, -math.inf
+        caution, allowance, opens = self._backoff, self._allowance, -math.inf
         if caution.not_before > now:
             return caution.not_before
         if self._in_flight >= caution.in_flight_allowed:
@@ -63,7 +63,7 @@ class Ledger:
 
     def opens_at_last(self, now: float, *, ahead: int) -> float:
         """Return a moment before which a call with `ahead` others before it cannot leave."""
-        bound = self._caution.paused_until
+        bound = self._backoff.paused_until
         if self._is_welcome(now):
             return bound
         for kept in self._rules:
@@ -76,7 +76,7 @@ class Ledger:
     def take(self, now: float) -> None:
         """Book a call that leaves at `now`."""
         self._in_flight += 1
-        self._caution.taken(now)
+        self._backoff.taken(now)
         self._allowance.taken()
         for kept in self._rules:
             kept.taken(now)
@@ -97,16 +97,16 @@ class Ledger:
         self, now: float, *, sent: float, headers: Mapping[str, str], wall_clock: float
     ) -> None:
         """Settle a call, sent at `sent`, whose answer's headers were seen at `now`."""
-        self._caution.succeeded(sent)
+        self._backoff.succeeded(sent)
         self._settle(now + STAMP_MARGIN)
         hint = parse_rate_headers(headers, wall_clock=wall_clock)
         if hint is None or not self._is_about_us(hint.limit, hint.remaining):
             return
         if hint.limit is not None and len(self._rules) == 1:
             self._allowance.limit = hint.limit
-        if hint.remaining is not None and sent > max(self._caution.since, self._others_at):
+        if hint.remaining is not None and sent > max(self._backoff.since, self._others_at):
             self._allowance.heard(hint, now=now, sent=sent, in_flight=self._in_flight)
-            self._caution.history_is_known()
+            self._backoff.history_is_known()
 
     def refused(
         self,
@@ -126,7 +126,7 @@ class Ledger:
         if hint is None:
             rate = parse_rate_headers(headers, wall_clock=wall_clock)
             hint = None if rate is None or rate.remaining else rate.reset
-        self._caution.refused(
+        self._backoff.refused(
             now,
             sent=sent,
             hint=hint,
@@ -137,21 +137,21 @@ class Ledger:
         self._allowance.forget()
         if not is_settled:
             self._in_flight -= 1
-        return self._caution.paused_until
+        return self._backoff.paused_until
 
     def is_paused(self, now: float) -> bool:
-        """Tell whether no call may leave at all."""
-        return self._caution.paused_until > now
+        """Return whether no call may leave at all."""
+        return self._backoff.paused_until > now
 
     def was_paused_since(self, moment: float) -> bool:
-        """Tell whether a pause was set at that moment or later."""
-        return self._caution.since >= moment
+        """Return whether a pause was set at that moment or later."""
+        return self._backoff.since >= moment
 
     def is_empty(self, now: float) -> bool:
-        """Tell whether forgetting the book would change nothing."""
+        """Return whether forgetting the book would change nothing."""
         return (
             not self._in_flight
-            and self._caution.is_empty(now)
+            and self._backoff.is_empty(now)
             and all(kept.is_empty(now) for kept in self._rules)
         )
 
@@ -174,13 +174,13 @@ class Ledger:
         for kept in self._windows():
             kept.others(stamps)
         if pause > 0:
-            self._caution.pause(now + min(pause, LONGEST_PAUSE))
-        self._caution.history_is_known()
+            self._backoff.pause(now + min(pause, LONGEST_PAUSE))
+        self._backoff.history_is_known()
 
     def own(self, now: float) -> tuple[list[float], int, float]:
         """Return what other processes should know: our stamps, calls in flight, end of a pause."""
         longest = max(self._windows(), key=lambda kept: kept.limit.per)
-        return list(longest.own_stamps(now)), self._in_flight, self._caution.paused_until
+        return list(longest.own_stamps(now)), self._in_flight, self._backoff.paused_until
 
     def _windows(self) -> list[Window]:
         return [kept for kept in self._rules if isinstance(kept, Window)]
@@ -198,16 +198,16 @@ class Ledger:
         return max(1, int(share * (limit.calls if said is None else min(limit.calls, said))))
 
     def _is_welcome(self, now: float) -> bool:
-        """Tell whether the server itself offered the next call of a single window."""
+        """Return whether the server itself offered the next call of a single window."""
         return (
             self._allowance.is_welcome
             and len(self._rules) == 1
             and self._rules[0].limit.policy == "window"
-            and self._caution.share(now) == 1.0
+            and self._backoff.share(now) == 1.0
         )
 
     def _is_about_us(self, limit: int | None, remaining: int | None) -> bool:
-        """Tell whether rate headers can be about our limit, not about a larger one around it."""
+        """Return whether rate headers can be about our limit, not about a larger one around it."""
         if not self._rules:
             return True
         most = max(kept.limit.calls for kept in self._rules)

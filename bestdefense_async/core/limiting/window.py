@@ -77,7 +77,7 @@ class Window:
         """Do nothing: a call in flight leaves no stamp before it is answered."""
 
     def stamped(self, when: float) -> None:
-        """Note a call that the server counted at `when` or before."""
+        """Record a call that the server counted at `when` or before."""
         stamps = self._stamps
         if not stamps or stamps[-1] <= when:
             stamps.append(when)
@@ -165,7 +165,7 @@ class Window:
         return self._own()
 
     def is_empty(self, now: float) -> bool:
-        """Tell whether the last stamp is two periods old."""
+        """Return whether the last stamp is two periods old."""
         self.forget(now)
         return not self._stamps
 
@@ -226,7 +226,7 @@ class Paced:
         return 0.5
 
     def is_empty(self, now: float) -> bool:
-        """Tell whether the bucket has leaked out."""
+        """Return whether the bucket has leaked out."""
         return self._theoretical <= now
 
 

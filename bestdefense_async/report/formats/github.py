@@ -38,13 +38,15 @@ _TITLES: Final = {
 
 def annotation_lines(run: Run, verdict: Verdict) -> list[str]:
     """Return the lines to write, ten at most; none when the gate passed."""
-    if verdict.word not in _TITLES:
+    if verdict.status not in _TITLES:
         return []
-    first = _command("error", _TITLES[verdict.word], "; ".join((*verdict.reasons, *verdict.notes)))
-    places = {id(row): place for place, row in enumerate(run.rows)}
+    first = _command(
+        "error", _TITLES[verdict.status], "; ".join((*verdict.reasons, *verdict.notes))
+    )
+    indexes = {id(row): index for index, row in enumerate(run.rows)}
     lines = []
     for row in worst_first(run.rows):
-        failing = verdict.failing(places[id(row)], row)
+        failing = verdict.failing(indexes[id(row)], row)
         if failing:
             lines.append(_command("error", row.target, _findings(failing)))
         elif not row.has_verdict:
@@ -58,8 +60,8 @@ def _findings(failing: list[Finding]) -> str:
     title = worst.title or worst.weakness or "not named"
     more = len(failing) - 1
     rest = f" and {counted(more, 'more finding')}" if more else ""
-    place = f" at {worst.url}" if worst.url else ""
-    return f"{worst.severity}: {title}{place}{rest}"
+    location = f" at {worst.url}" if worst.url else ""
+    return f"{worst.severity}: {title}{location}{rest}"
 
 
 def _command(kind: str, title: str, message: str) -> str:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.errors import JournalMismatch, clean_text
 from bestdefense_async.models import SEVERITIES, Finding, RiskSummary, Severity
-from bestdefense_async.report.gate.identity import compare, fingerprint
+from bestdefense_async.report.gate.identity import compare_runs, fingerprint
 from bestdefense_async.report.gate.verdict import exit_code
 from bestdefense_async.report.run import OUTCOMES, Problem, Row, finite
 from bestdefense_async.report.text import CI_COMMAND
 
 if TYPE_CHECKING:
     from bestdefense_async.report.gate.identity import Changes
-    from bestdefense_async.report.gate.verdict import Mark, Verdict, WaiverUse
+    from bestdefense_async.report.gate.verdict import FindingStatus, Verdict, WaiverUse
     from bestdefense_async.report.run import Run
 
 
@@ -45,11 +45,11 @@ def dumps(value: object, *, indent: int | None = None) -> str:
     return CI_COMMAND.sub(r"\\u0023", text) if "##" in text else text
 
 
-def row_record(row: Row, marks: Sequence[Mark] | None = None) -> dict[str, Any]:
+def row_record(row: Row, marks: Sequence[FindingStatus] | None = None) -> dict[str, Any]:
     """Return a row as plain values; `marks` say what became of each of its findings."""
     findings = [finding_record(row, finding) for finding in row.findings]
     for record, mark in zip(findings, marks or (), strict=False):
-        record["state"] = mark.word
+        record["state"] = mark.status
         if mark.waiver is not None:
             record["waived_because"] = mark.waiver.reason
     return {
@@ -187,7 +187,7 @@ def document(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
 
     With an older run it also says what changed since.
     """
-    changes = {} if older is None else {"changes": changes_record(compare(run, older))}
+    changes = {} if older is None else {"changes": changes_record(compare_runs(run, older))}
     return (
         dumps(
             {
@@ -199,7 +199,7 @@ def document(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
                 "finished_at": finite(run.finished_at),
                 "throttled": [[begin, end] for begin, end in run.throttled],
                 "gate": {
-                    "word": verdict.word,
+                    "word": verdict.status,
                     "sentence": verdict.sentence,
                     "reasons": list(verdict.reasons),
                     "findings": verdict.findings,
@@ -213,8 +213,8 @@ def document(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
                 "risk": {str(word): count for word, count in run.counts().items()},
                 **changes,
                 "rows": [
-                    row_record(row, [mark for _, mark in verdict.marked(place, row)])
-                    for place, row in enumerate(run.rows)
+                    row_record(row, [mark for _, mark in verdict.marked(index, row)])
+                    for index, row in enumerate(run.rows)
                 ],
             },
             indent=1,

@@ -19,11 +19,11 @@ from bestdefense_async.report.formats.json import (
     row_record,
     verdict_record,
 )
-from bestdefense_async.report.gate.identity import compare
+from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.gate.verdict import Verdict, exit_code
 from bestdefense_async.report.run import Row, Run, finite, problem_of, target_text
 from bestdefense_async.runs.outcome import (
-    Event,
+    ScanEvent,
     ScanFinished,
     ScanStarted,
     TargetAccepted,
@@ -86,7 +86,7 @@ class EventLog:
             },
         )
 
-    def write(self, event: Event) -> None:
+    def write(self, event: ScanEvent) -> None:
         """Write what a scan group tells.
 
         Raises:
@@ -108,12 +108,12 @@ class EventLog:
 
 def summary_record(run: Run, verdict: Verdict, *, older: Run | None = None) -> dict[str, Any]:
     """Return the counts and the verdict of a run as plain values, and what changed."""
-    changes = {} if older is None else {"changes": changes_record(compare(run, older))}
+    changes = {} if older is None else {"changes": changes_record(compare_runs(run, older))}
     return {
         "targets": len(run.rows),
         "outcomes": run.by_outcome(),
         "risk": {str(word): count for word, count in run.counts().items()},
-        "gate": verdict.word,
+        "gate": verdict.status,
         "sentence": verdict.sentence,
         "exit_code": exit_code(verdict),
         **verdict_record(verdict),

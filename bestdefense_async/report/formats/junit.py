@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from junitparser import Error, Failure, Skipped, SystemErr, SystemOut, TestCase, TestSuite
 
-from bestdefense_async.report.gate.identity import compare
+from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.gate.verdict import waiver_line
 from bestdefense_async.report.text import moment, visible
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bestdefense_async.models import Finding
-    from bestdefense_async.report.gate.verdict import Mark, Verdict
+    from bestdefense_async.report.gate.verdict import FindingStatus, Verdict
     from bestdefense_async.report.run import Row, Run
 
 _MOST_PLACES: Final = 20
@@ -38,14 +38,14 @@ def junit(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
     suite = TestSuite(_token(run.name))
     suite.timestamp = _timestamp(run.started_at)
     suite.hostname = _host(run.base_url)
-    suite.add_property("gate", verdict.word)
+    suite.add_property("gate", verdict.status)
     suite.add_property("sentence", visible(verdict.sentence, longest=600))
     if older is not None:
-        changes = compare(run, older)
+        changes = compare_runs(run, older)
         suite.add_property("new", str(changes.new.total()))
         suite.add_property("fixed", str(changes.fixed.total()))
     suite.add_testcases(
-        [case for place, row in enumerate(run.rows) for case in _cases(place, row, verdict)]
+        [case for index, row in enumerate(run.rows) for case in _cases(index, row, verdict)]
     )
     suite.time = round(run.seconds or 0.0, 3)
     idle = [waiver_line(use) for use in verdict.uses if use.state != "used"]
@@ -56,7 +56,7 @@ def junit(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
     return xml.decode() + "\n"
 
 
-def _cases(place: int, row: Row, verdict: Verdict) -> Iterator[TestCase]:
+def _cases(index: int, row: Row, verdict: Verdict) -> Iterator[TestCase]:
     target = _token(row.target)
     seconds = 0.0
     if row.started_at is not None and row.finished_at is not None:
@@ -70,24 +70,24 @@ def _cases(place: int, row: Row, verdict: Verdict) -> Iterator[TestCase]:
         case.result = [Error(text, _token(kind))]
         yield case
         return
-    kinds: dict[str, list[tuple[Finding, Mark]]] = {}
-    for finding, mark in verdict.marked(place, row):
+    kinds: dict[str, list[tuple[Finding, FindingStatus]]] = {}
+    for finding, mark in verdict.marked(index, row):
         kinds.setdefault(_kind(finding), []).append((finding, mark))
     if not kinds:
         yield TestCase("no findings", target, seconds)
     for number, kind in enumerate(sorted(kinds)):
         case = TestCase(kind, target, 0.0 if number else seconds)
         breaking = [pair for pair in kinds[kind] if verdict.breaks(pair[0].severity)]
-        hits = [finding for finding, mark in breaking if mark.word == "open"]
-        excused = [mark for _, mark in breaking if mark.word != "open"]
+        hits = [finding for finding, mark in breaking if mark.status == "open"]
+        suppressed = [mark for _, mark in breaking if mark.status != "open"]
         if hits:
             case.result = [_failure(hits)]
-        elif excused:
-            case.result = [Skipped(_excuse(excused))]
+        elif suppressed:
+            case.result = [Skipped(_excuse(suppressed))]
         yield case
 
 
-def _excuse(marks: list[Mark]) -> str:
+def _excuse(marks: list[FindingStatus]) -> str:
     """Say why findings that would break a rule do not."""
     reasons = Counter(
         "known from the baseline"

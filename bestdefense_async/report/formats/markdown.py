@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bestdefense_async.report.gate.identity import compare, fingerprint
+from bestdefense_async.report.gate.identity import compare_runs, fingerprint
 from bestdefense_async.report.gate.verdict import waiver_line
 from bestdefense_async.report.summary import BANDS, TONES, banded, by_band, weaknesses, worst_first
 from bestdefense_async.report.text import counted, duration, moment, visible
@@ -51,7 +51,7 @@ def heading(verdict: Verdict) -> str:
     """Return the verdict alone: what must be said even where nothing else fits."""
     clauses = (*verdict.reasons, *verdict.notes)
     reasons = "\n".join(f"- {_code(clause, longest=400)}" for clause in clauses)
-    return f"## {_SIGNS[verdict.word]} Security scan: {verdict.word}\n\n{reasons}"
+    return f"## {_SIGNS[verdict.status]} Security scan: {verdict.status}\n\n{reasons}"
 
 
 def _code(text: object, *, longest: int = 120) -> str:
@@ -63,7 +63,7 @@ def _code(text: object, *, longest: int = 120) -> str:
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], *, texts: int = 1) -> str:
     """Return a table whose first `texts` columns are to the left and the others to the right."""
     heads = list(heads)
-    rules = ["---" if place < texts else "---:" for place in range(len(heads))]
+    rules = ["---" if index < texts else "---:" for index in range(len(heads))]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, rules, *rows])
 
 
@@ -92,7 +92,7 @@ def _sites(run: Run) -> str:
 
 
 def _changes(run: Run, older: Run) -> str:
-    changes = compare(run, older)
+    changes = compare_runs(run, older)
     counts = [by_band(counter) for counter in (changes.fixed, changes.new, changes.unchanged)]
     rows = [
         [TONES[name].label, *(f"{counter.get(name, 0):,}" for counter in counts)]
@@ -109,9 +109,9 @@ def _failing(run: Run, verdict: Verdict) -> str:
     """Return what broke a rule, with the name that a waiver would need."""
     found = [
         (row, finding, "" if at >= len(row.findings) else _code(fingerprint(row, finding)))
-        for place, row in enumerate(run.rows)
-        for at, (finding, mark) in enumerate(verdict.marked(place, row))
-        if mark.word == "open" and verdict.breaks(finding.severity)
+        for index, row in enumerate(run.rows)
+        for at, (finding, mark) in enumerate(verdict.marked(index, row))
+        if mark.status == "open" and verdict.breaks(finding.severity)
     ]
     found.sort(key=lambda each: _order(*each[:2]))
     rows = [[*_finding_cells(row, finding), name] for row, finding, name in found]
@@ -122,8 +122,8 @@ def _failing(run: Run, verdict: Verdict) -> str:
 def _waived(run: Run, verdict: Verdict) -> str:
     found = [
         (row, finding, mark.waiver)
-        for place, row in enumerate(run.rows)
-        for finding, mark in verdict.marked(place, row)
+        for index, row in enumerate(run.rows)
+        for finding, mark in verdict.marked(index, row)
         if mark.waiver is not None
     ]
     found.sort(key=lambda each: _order(*each[:2]))

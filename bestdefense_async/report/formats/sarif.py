@@ -96,9 +96,9 @@ class _Found:
 
 def _results_of(run: Run, verdict: Verdict, known: KnownFindings | None) -> list[_Found]:
     found = []
-    for place, row in enumerate(run.rows):
+    for index, row in enumerate(run.rows):
         before = {} if known is None else known.match(row)
-        for at, (finding, mark) in enumerate(verdict.marked(place, row)):
+        for at, (finding, mark) in enumerate(verdict.marked(index, row)):
             state = None if known is None else "unchanged" if at in before else "new"
             found.append(_Found(row, finding, mark.waiver, state))
     return found
@@ -122,12 +122,12 @@ def _result(found: _Found, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
     row, finding = found.row, found.finding
     name = visible(finding.cwe or finding.weakness or finding.title or "not named", longest=120)
     rules.setdefault(name, _rule(name, finding))
-    place = finding.url or row.target
-    message = f"{finding.title or finding.weakness or name} ({finding.severity}) at {place}"
+    location = finding.url or row.target
+    message = f"{finding.title or finding.weakness or name} ({finding.severity}) at {location}"
     properties = {
         "severity": visible(finding.severity, longest=60),
         "target": visible(row.target),
-        "url": visible(place),
+        "url": visible(location),
         "evidence": visible(finding.evidence or "", longest=_LONGEST_MESSAGE),
         "report_id": visible(row.report_id or ""),
     }
@@ -138,7 +138,7 @@ def _result(found: _Found, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": _artifact(place, row)},
+                    "artifactLocation": {"uri": _artifact(location, row)},
                     "region": {"startLine": 1},
                 }
             }
@@ -176,9 +176,9 @@ def _score(severity: Severity) -> str:
     return _SCORES.get(severity, _WORST_SCORE)
 
 
-def _artifact(place: str, row: Row) -> str:
+def _artifact(location: str, row: Row) -> str:
     """Return `host/path` as a relative URI: no scheme, no query, nothing that climbs."""
-    bare = without_scheme(visible(place)).partition("?")[0].partition("#")[0]
+    bare = without_scheme(visible(location)).partition("?")[0].partition("#")[0]
     parts = [quote(part, safe="") for part in bare.split("/") if part not in {"", ".", ".."}]
     return "/".join(parts) or quote(row.site_id or "unknown", safe="", errors="replace")
 

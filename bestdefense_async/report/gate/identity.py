@@ -31,7 +31,7 @@ def fingerprint(row: Row, finding: Finding) -> str:
     out: they may change although the weakness stays.
     """
     weakness = finding.cwe or finding.weakness or ""
-    parts = (site_of(row), weakness, finding.title or "", place_of(finding))
+    parts = (site_of(row), weakness, finding.title or "", location_of(finding))
     raw = "\0".join(parts).encode("utf-8", errors="backslashreplace")
     return hashlib.sha256(raw).hexdigest()[:32]
 
@@ -41,7 +41,7 @@ def site_of(row: Row) -> str:
     return row.site_id or row.target
 
 
-def place_of(finding: Finding) -> str:
+def location_of(finding: Finding) -> str:
     """Return the affected location without scheme, query and fragment; empty when unknown."""
     return without_scheme(finding.url or "").partition("?")[0].partition("#")[0]
 
@@ -91,7 +91,7 @@ def _worst_first(finding: Finding) -> tuple[int, str]:
 
 
 def _covers(before: Severity, now: Severity) -> bool:
-    """Tell whether a severity is no worse than it was; of undocumented ones nobody knows."""
+    """Return whether a severity is no worse than it was; of undocumented ones nobody knows."""
     return before == now or (now.is_known and before.rank >= now.rank)
 
 
@@ -121,7 +121,7 @@ class Changes:
         return _by_severity(self.unchanged_findings)
 
 
-def compare(run: Run, older: Run) -> Changes:
+def compare_runs(run: Run, older: Run) -> Changes:
     """Return what is new, fixed and unchanged since the older run.
 
     Only listed findings can be told apart. A finding counts as fixed only when its site has a

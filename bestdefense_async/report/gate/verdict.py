@@ -6,12 +6,12 @@ threshold. A failure is said together with what is missing, and wins over it. A 
 waiver takes single findings out of all rules, and nothing else: no target without a verdict, and
 no finding that is only counted.
 
-`Mark`: what the rules make of each finding before they count: does it count at all?
+`FindingStatus`: what the rules make of each finding before they count: does it count at all?
 
 A finding is waived, known from the baseline, or open. Only open ones can break a rule. What is
 counted and not listed cannot be told apart from anything, so it is always open.
 
-`Clauses`: the words of a verdict: one clause per rule, with how many findings on how many
+`Wording`: the words of a verdict: one clause per rule, with how many findings on how many
 sites.
 """
 
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True)
-class Mark:
+class FindingStatus:
     """What becomes of one finding."""
 
-    word: str = "open"
+    status: str = "open"
     """open, waived or known."""
     waiver: Waiver | None = None
     """The one that covers it."""
 
 
-OPEN: Final = Mark()
-KNOWN: Final = Mark(word="known")
+OPEN: Final = FindingStatus()
+KNOWN: Final = FindingStatus(status="known")
 
 
 @frozen(kw_only=True)
@@ -61,10 +61,10 @@ class WaiverUse:
 
 
 @frozen(kw_only=True)
-class Marks:
+class FindingStatuses:
     """The marks of all findings of a run."""
 
-    by_place: Mapping[tuple[int, int], Mark] = field(factory=dict)
+    by_index: Mapping[tuple[int, int], FindingStatus] = field(factory=dict)
     """By the place of the row and of the finding in it; what is absent is open."""
     uses: tuple[WaiverUse, ...] = ()
     """One per waiver, in the order of the file."""
@@ -74,34 +74,34 @@ class Marks:
     @classmethod
     def of(
         cls, rows: Sequence[Row], *, baseline: Iterable[Row] | None, waivers: Waivers | None
-    ) -> Marks:
+    ) -> FindingStatuses:
         """Return the marks; what both a waiver and the baseline cover is waived."""
         known = None if baseline is None else KnownFindings.of(baseline)
-        found: dict[tuple[int, int], Mark] = {}
+        found: dict[tuple[int, int], FindingStatus] = {}
         if known is not None:
-            for place, row in enumerate(rows):
+            for index, row in enumerate(rows):
                 matched = known.match(row) if row.has_verdict else ()
-                found.update({(place, at): KNOWN for at in matched})
+                found.update({(index, at): KNOWN for at in matched})
         covered: Counter[int] = Counter()
         if waivers is not None:
-            for place, row in enumerate(rows):
+            for index, row in enumerate(rows):
                 for at, finding in enumerate(row.findings):
                     covering = waivers.covering(row, finding)
                     covered.update(map(id, covering))
                     if covering:
-                        found[place, at] = Mark(word="waived", waiver=covering[0])
+                        found[index, at] = FindingStatus(status="waived", waiver=covering[0])
         judged = {site_of(row) for row in rows if row.has_verdict}
         return cls(
-            by_place=found,
+            by_index=found,
             uses=() if waivers is None else _uses(waivers, covered),
             unknown_sites=0 if known is None else len(judged - known.sites),
         )
 
-    def open_counts(self, place: int, row: Row) -> dict[Severity, int]:
+    def open_counts(self, index: int, row: Row) -> dict[Severity, int]:
         """Return the open findings of the row at that place by severity, worst first."""
         counts = row.counts()
         for at, finding in enumerate(row.findings):
-            if (place, at) in self.by_place:
+            if (index, at) in self.by_index:
                 counts[finding.severity] -= 1
         return {word: count for word, count in counts.items() if count > 0}
 
@@ -120,7 +120,7 @@ _MOST_UNKNOWN: Final = 3
 
 
 @frozen(kw_only=True)
-class Clauses:
+class Wording:
     """Puts what decided into words."""
 
     total: int
@@ -179,7 +179,7 @@ EXIT_REFUSED: Final = 4
 class Verdict:
     """What the gate says about a run."""
 
-    word: str
+    status: str
     """passed, failed or incomplete."""
     reasons: tuple[str, ...]
     """One clause per rule that decided, failures first; never empty."""
@@ -201,7 +201,7 @@ class Verdict:
     """Findings that the baseline has too, waived ones left out; None without a baseline."""
     new: int | None = None
     """Findings that the baseline does not have, waived ones left out; None without one."""
-    marks: Marks = field(factory=Marks, repr=False)
+    marks: FindingStatuses = field(factory=FindingStatuses, repr=False)
     """What became of each finding."""
     is_refused: bool = False
     """Whether the token is what kept the missing ones from being scanned."""
@@ -209,7 +209,7 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """One line, like `gate: FAILED, 3 high >= high on 2 of 40 sites`."""
-        return f"gate: {self.word.upper()}, {'; '.join((*self.reasons, *self.notes))}"
+        return f"gate: {self.status.upper()}, {'; '.join((*self.reasons, *self.notes))}"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -234,21 +234,21 @@ class Verdict:
         return self.marks.uses
 
     def breaks(self, severity: Severity) -> bool:
-        """Tell whether an open finding of this severity is among what failed the run."""
+        """Return whether an open finding of this severity is among what failed the run."""
         is_above = self.threshold is not None and severity.rank >= self.threshold.rank
         return (
             is_above or severity in self.exceeded or (bool(self.exceeded) and not severity.is_known)
         )
 
-    def marked(self, place: int, row: Row) -> list[tuple[Finding, Mark]]:
+    def marked(self, index: int, row: Row) -> list[tuple[Finding, FindingStatus]]:
         """Return the findings of the row at that place, as `Row.reported`, with their marks."""
-        found = self.marks.by_place
-        return [(one, found.get((place, at), OPEN)) for at, one in enumerate(row.reported())]
+        found = self.marks.by_index
+        return [(one, found.get((index, at), OPEN)) for at, one in enumerate(row.reported())]
 
-    def failing(self, place: int, row: Row) -> list[Finding]:
+    def failing(self, index: int, row: Row) -> list[Finding]:
         """Return those findings of the row at that place that failed the run."""
-        marked = self.marked(place, row)
-        return [one for one, mark in marked if mark.word == "open" and self.breaks(one.severity)]
+        marked = self.marked(index, row)
+        return [one for one, mark in marked if mark.status == "open" and self.breaks(one.severity)]
 
 
 def judge(
@@ -268,23 +268,23 @@ def judge(
         waivers: Findings somebody has accepted.
     """
     rows = tuple(rows)
-    marks = Marks.of(rows, baseline=baseline, waivers=waivers)
-    counts = [marks.open_counts(place, row) for place, row in enumerate(rows)]
+    marks = FindingStatuses.of(rows, baseline=baseline, waivers=waivers)
+    counts = [marks.open_counts(index, row) for index, row in enumerate(rows)]
     missing = [row for row in rows if not row.has_verdict]
     hits = _at_least(counts, policy.fail_on)
     exceeded = _exceeded(counts, policy)
-    clauses = Clauses(total=len(rows), adjective="" if baseline is None else "new ")
-    failures = [clauses.broken(found, f"> {most} allowed") for _, most, found in exceeded]
+    wording = Wording(total=len(rows), adjective="" if baseline is None else "new ")
+    failures = [wording.broken(found, f"> {most} allowed") for _, most, found in exceeded]
     if hits:
-        failures.insert(0, clauses.broken(hits, f">= {policy.fail_on}"))
+        failures.insert(0, wording.broken(hits, f">= {policy.fail_on}"))
     is_complete = bool(rows) and len(missing) <= policy.allow_incomplete.of(len(rows))
     word = "failed" if failures else "passed" if is_complete else "incomplete"
-    reasons = failures or ([] if word == "incomplete" else [clauses.nothing(policy)])
+    reasons = failures or ([] if word == "incomplete" else [wording.nothing(policy)])
     if missing or not rows:
-        reasons = [*reasons, clauses.gap(len(missing))]
-    states = Counter(mark.word for mark in marks.by_place.values())
+        reasons = [*reasons, wording.gap(len(missing))]
+    states = Counter(mark.status for mark in marks.by_index.values())
     return Verdict(
-        word=word,
+        status=word,
         reasons=tuple(reasons),
         findings=sum(sum(found.values()) for found in hits),
         sites=len(hits),
@@ -305,9 +305,9 @@ def exit_code(verdict: Verdict) -> int:
 
     Incomplete becomes 4 when the token is the reason: another run would end the same way.
     """
-    if verdict.word == "failed":
+    if verdict.status == "failed":
         return EXIT_FAILED
-    if verdict.word == "passed":
+    if verdict.status == "passed":
         return EXIT_PASSED
     return EXIT_REFUSED if verdict.is_refused else EXIT_INCOMPLETE
 
@@ -339,7 +339,7 @@ def _kept(counts: list[_Counts], is_meant: Callable[[Severity], bool]) -> list[_
 
 
 def _is_refused(rows: tuple[Row, ...], missing: list[Row]) -> bool:
-    """Tell whether the token explains the gap.
+    """Return whether the token explains the gap.
 
     A token that is not accepted explains it anywhere in a run. A missing permission may concern
     one site only, so it explains the gap when no site at all could be scanned.

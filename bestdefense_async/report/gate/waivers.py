@@ -35,7 +35,7 @@ from attrs import field, frozen
 from bestdefense_async.config import line_of, parse_toml
 from bestdefense_async.errors import ConfigError, clean_text
 from bestdefense_async.models import SEVERITIES, Finding, Severity
-from bestdefense_async.report.gate.identity import fingerprint, place_of
+from bestdefense_async.report.gate.identity import fingerprint, location_of
 from bestdefense_async.report.text import visible, without_scheme
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ class Waiver:
     """Where it stands in its file, from 1."""
 
     def covers(self, row: Row, finding: Finding, *, name: str) -> bool:
-        """Tell whether the finding of this row, whose fingerprint is `name`, is meant."""
+        """Return whether the finding of this row, whose fingerprint is `name`, is meant."""
         return (
             self.fingerprint in {None, name}
             and self._means_weakness(finding)
             and _is_at_most(finding.severity, self.severity)
             and (self.target is None or _fits(self.target, _names(row)))
-            and (self.url is None or _fits(self.url, [place_of(finding)]))
+            and (self.url is None or _fits(self.url, [location_of(finding)]))
         )
 
     def _means_weakness(self, finding: Finding) -> bool:
@@ -109,7 +109,7 @@ class Waivers:
         return found
 
     def is_active(self, entry: Waiver) -> bool:
-        """Tell whether an entry counts today."""
+        """Return whether an entry counts today."""
         return self.today <= entry.expires
 
     def covering(self, row: Row, finding: Finding) -> list[Waiver]:

@@ -78,7 +78,7 @@ def stacked(
     top += 8
     parts = [keys]
     parts += [
-        _bar(bar, top=top + place * layout.pitch, at=layout) for place, bar in enumerate(bars)
+        _bar(bar, top=top + index * layout.pitch, at=layout) for index, bar in enumerate(bars)
     ]
     details = "; ".join(f"{bar.label}: {_words(bar.counts)}" for bar in bars)
     return svg.picture(
@@ -188,9 +188,9 @@ def changes_bars(changes: Changes, *, is_narrow: bool = False) -> Markup | None:
         _word("← fixed", x=at.middle - 10, anchor="end"),
         _word("new →", x=at.middle + 10, anchor="start"),
     ]
-    for place, name in enumerate(shown):
+    for index, name in enumerate(shown):
         lengths = (fixed.get(name, 0), new.get(name, 0))
-        parts.append(_row(name, *lengths, top=_TOP + place * _PITCH, scale=scale, at=at))
+        parts.append(_row(name, *lengths, top=_TOP + index * _PITCH, scale=scale, at=at))
     parts.append(svg.line(at.middle, 20, at.middle, bottom, stroke=svg.SOFT, class_="axis"))
     details = "; ".join(
         f"{TONES[name].label}: {fixed.get(name, 0)} fixed, {new.get(name, 0)} new" for name in shown

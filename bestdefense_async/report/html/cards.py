@@ -64,12 +64,12 @@ def card(name: str, value: str, label: str, remarks: tuple[str, ...] = ()) -> Ma
         svg.text(
             svg.fitted(remark, width=room, size=_REMARK),
             x=_EDGE,
-            y=88 + place * 15,
+            y=88 + index * 15,
             size=_REMARK,
             fill=svg.SOFT,
             class_="soft",
         )
-        for place, remark in enumerate(remarks)
+        for index, remark in enumerate(remarks)
     ]
     return svg.picture(
         [

@@ -128,8 +128,8 @@ def _named(name: str, rows: list[Row], *, layout: _Layout, top: int, pitch: int)
         # A line of one unit is sharp between the units.
         shape, edge = f"h{side - 1}v{side - 1}h-{side - 1}zl{side - 1} {side - 1}", 0.5
     marks = []
-    for place, row in enumerate(rows):
-        line, column = divmod(place, layout.columns(pitch))
+    for index, row in enumerate(rows):
+        line, column = divmod(index, layout.columns(pitch))
         x = svg.number(layout.left + column * pitch + edge)
         y = svg.number(top + line * pitch + edge)
         marks.append(f'<path d="M{x} {y}{shape}">{svg.title(_said(row))}</path>')

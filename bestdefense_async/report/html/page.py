@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bestdefense_async.models import SEVERITIES
-from bestdefense_async.report.gate.identity import Changes, compare
+from bestdefense_async.report.gate.identity import Changes, compare_runs
 from bestdefense_async.report.html import tables
 from bestdefense_async.report.html.bars import Bar, changes_bars, stacked
 from bestdefense_async.report.html.cards import card, sign
@@ -89,7 +89,7 @@ def _style() -> str:
 
 def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
     """Return everything the template shows."""
-    changes = None if older is None else compare(run, older)
+    changes = None if older is None else compare_runs(run, older)
     ranked = worst_first(run.rows)
     bands = banded(ranked)
     kinds = weaknesses(run)
@@ -98,7 +98,7 @@ def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
     return {
         "title": f"Security scan: {visible(run.name, longest=80)}",
         "total": counted(len(run.rows), "site"),
-        "sign": sign(verdict.word),
+        "sign": sign(verdict.status),
         "headline": headline(verdict),
         "gate": visible(verdict.sentence, longest=600),
         "facts": _about(run),
@@ -119,7 +119,7 @@ def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
         "columns": [row["band"] for row in severities],
         "findings": tables.worst_findings(run, verdict, changes),
         "findings_total": sum(len(row.findings) for row in run.rows),
-        "has_marks": bool(verdict.marks.by_place),
+        "has_marks": bool(verdict.marks.by_index),
         "waived": verdict.waived,
         "waivers": tables.waiver_rows(verdict),
         "waivers_total": len(verdict.uses),
@@ -166,10 +166,10 @@ def headline(verdict: Verdict) -> str:
     new = "" if verdict.new is None else "new "
     if not verdict.total:
         return "Incomplete: no site was scanned."
-    if verdict.word == "incomplete":
+    if verdict.status == "incomplete":
         found = " Where there is one, nothing failed." if verdict.missing < verdict.total else ""
         return f"Incomplete: {gap}.{found}"
-    if verdict.word == "passed":
+    if verdict.status == "passed":
         worse = _severity_or_worse(verdict)
         said = (
             f"no {new}finding is rated {worse}"

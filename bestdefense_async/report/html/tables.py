@@ -63,10 +63,10 @@ def severity_rows(run: Run, changes: Changes | None) -> list[dict[str, Any]]:
 def worst_findings(run: Run, verdict: Verdict, changes: Changes | None) -> list[dict[str, Any]]:
     """Return the most serious findings that are listed; waived and known ones come last."""
     new = set() if changes is None else {id(finding) for _, finding in changes.new_findings}
-    marks = verdict.marks.by_place
+    marks = verdict.marks.by_index
     listed = [
-        (row, finding, marks.get((place, at), OPEN).word)
-        for place, row in enumerate(run.rows)
+        (row, finding, marks.get((index, at), OPEN).status)
+        for index, row in enumerate(run.rows)
         for at, finding in enumerate(row.findings)
     ]
     listed.sort(

@@ -37,7 +37,7 @@ def token_key(token: str) -> str:
     return hashlib.sha256(f"bestdefense-journal:{token}".encode()).hexdigest()[:16]
 
 
-def read_run(connection: sqlite3.Connection) -> RunRecord:
+def read_run_record(connection: sqlite3.Connection) -> RunRecord:
     """Return what the journal says about its run."""
     row = connection.execute("SELECT id, created_at, base_url, options, fence FROM run").fetchone()
     run_id, created_at, base_url, options, fence = row

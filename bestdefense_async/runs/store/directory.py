@@ -16,7 +16,7 @@ from attrs import field, frozen
 from bestdefense_async.errors import ConfigError, JournalBusy, JournalError, clean_text
 from bestdefense_async.runs.outcome import Done
 from bestdefense_async.runs.store import file
-from bestdefense_async.runs.store.codec import read_run
+from bestdefense_async.runs.store.codec import read_run_record
 from bestdefense_async.runs.store.reads import count_outcomes, durations
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class RunStore:
                 contextlib.suppress(JournalError, sqlite3.Error),
                 file.reading(path) as connection,
             ):
-                run = read_run(connection)
+                run = read_run_record(connection)
                 if (run.options.kind, run.base_url) == (kind, base_url):
                     found += durations(connection, most=wanted)
         return found
@@ -193,7 +193,7 @@ def _info(path: Path) -> RunInfo:
     is_held = file.is_held(path)
     try:
         with file.reading(path) as connection:
-            run = read_run(connection)
+            run = read_run_record(connection)
             counts = count_outcomes(connection)
     except JournalError as error:
         return RunInfo(name=_name(path), path=path, is_held=is_held, problem=str(error))
@@ -205,7 +205,7 @@ def _info(path: Path) -> RunInfo:
         kind=run.options.kind,
         counts=counts,
         is_held=is_held,
-        is_complete=counts[Done.word] == sum(counts.values()),
+        is_complete=counts[Done.status] == sum(counts.values()),
     )
 
 

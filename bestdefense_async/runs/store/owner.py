@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from bestdefense_async.errors import JournalError
 from bestdefense_async.runs.store import file
-from bestdefense_async.runs.store.codec import check_fence, read_run
+from bestdefense_async.runs.store.codec import check_fence, read_run_record
 
 if TYPE_CHECKING:
     import sqlite3
@@ -82,7 +82,7 @@ class JournalOwner:
     ) -> None:
         connection.execute("BEGIN IMMEDIATE")
         first(connection)
-        self._run = read_run(connection)
+        self._run = read_run_record(connection)
         (last,) = connection.execute("SELECT max(place) FROM scan").fetchone()
         self._inputs = 0 if last is None else last + 1
         connection.execute("COMMIT")

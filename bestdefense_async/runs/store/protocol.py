@@ -33,12 +33,12 @@ class Journal(Protocol):
         """The first index that no input of the run has: a group counts on from here."""
 
     async def accepted(self, index: int, *, target: str, site_id: str) -> None:
-        """Note an input that names a site and is to be scanned."""
+        """Record an input that names a site and is to be scanned."""
 
     async def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
     ) -> None:
-        """Note an input that cannot be scanned, or that names a site a second time."""
+        """Record an input that cannot be scanned, or that names a site a second time."""
 
     async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
         """Note, durably, that the creation is about to be sent; `at` is seconds since the epoch.
@@ -48,16 +48,16 @@ class Journal(Protocol):
         """
 
     async def created(self, index: int, *, report_id: str) -> None:
-        """Note that the server has created the scan."""
+        """Record that the server has created the scan."""
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
-        """Note that certainly no scan was started."""
+        """Record that certainly no scan was started."""
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
-        """Note that a scan may have been started."""
+        """Record that a scan may have been started."""
 
     async def finished(self, outcome: Done | Failed) -> None:
-        """Note the result of a scan that was created, or why there is none yet.
+        """Record the result of a scan that was created, or why there is none yet.
 
         A result is final. `Failed` is not: the scan exists, and can be followed on.
         """

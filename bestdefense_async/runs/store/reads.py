@@ -9,7 +9,7 @@ from attrs import frozen
 
 from bestdefense_async.errors import OutcomeUnknown, RunStopped, TargetError
 from bestdefense_async.models import Site
-from bestdefense_async.runs.inputs import Created, Planned
+from bestdefense_async.runs.inputs import ExistingScan, IndexedInput
 from bestdefense_async.runs.outcome import (
     Done,
     Failed,
@@ -19,7 +19,7 @@ from bestdefense_async.runs.outcome import (
     is_about_target,
 )
 from bestdefense_async.runs.store import file
-from bestdefense_async.runs.store.codec import RunRecord, read_error, read_result, read_run
+from bestdefense_async.runs.store.codec import RunRecord, read_error, read_result, read_run_record
 from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def read_journal(path: Path) -> Snapshot:
     """
     is_held = file.is_held(path)
     with file.reading(path) as connection:
-        run = read_run(connection)
+        run = read_run_record(connection)
         claims, ends, unsettled = connection.execute(
             "SELECT max(claimed_at), max(finished_at), coalesce(sum(state = 'claimed'"
             " OR (state IN ('new', 'created') AND error IS NULL)), 0)"
@@ -92,19 +92,19 @@ def read_journal(path: Path) -> Snapshot:
         )
 
 
-def remaining(connection: sqlite3.Connection) -> list[Planned]:
+def remaining(connection: sqlite3.Connection) -> list[IndexedInput]:
     """Return what is left to do: the scans to follow, then what was never started."""
     rows = connection.execute(
         "SELECT place, target, line, site_id, report_id, claimed_at, error FROM scan"
         " WHERE is_duplicate = 0 AND state IN ('created', 'new') ORDER BY state, place"
     )
-    return [Planned(row[0], _item(row[1:])) for row in rows]
+    return [IndexedInput(row[0], _item(row[1:])) for row in rows]
 
 
-def _item(row: tuple[Any, ...]) -> PlannedItem | Created:
+def _item(row: tuple[Any, ...]) -> PlannedItem | ExistingScan:
     target, line, site_id, report_id, claimed_at, error = row
     if report_id is not None:
-        return Created(
+        return ExistingScan(
             target=target, site_id=site_id, report_id=report_id, started_at=claimed_at or 0.0
         )
     if site_id is not None:
@@ -122,8 +122,8 @@ def unknowns(connection: sqlite3.Connection) -> list[UnknownScan]:
         " WHERE is_duplicate = 0 AND state = 'unknown' ORDER BY place"
     )
     return [
-        UnknownScan(index=place, target=target, site_id=site_id, claimed_at=claimed_at or 0.0)
-        for place, target, site_id, claimed_at in rows
+        UnknownScan(index=index, target=target, site_id=site_id, claimed_at=claimed_at or 0.0)
+        for index, target, site_id, claimed_at in rows
     ]
 
 
@@ -153,10 +153,10 @@ def count_outcomes(connection: sqlite3.Connection) -> dict[str, int]:
     )
     failed = sum(count for error, count in refusals if is_about_target(read_error(error)))
     return {
-        Done.word: states["finished"],
-        Failed.word: states["created"] + failed,
-        Unknown.word: states["claimed"] + states["unknown"],
-        NotStarted.word: states["new"] - failed,
+        Done.status: states["finished"],
+        Failed.status: states["created"] + failed,
+        Unknown.status: states["claimed"] + states["unknown"],
+        NotStarted.status: states["new"] - failed,
     }
 
 
@@ -187,9 +187,9 @@ def _outcomes(connection: sqlite3.Connection, *, is_held: bool) -> Iterator[Outc
         f"SELECT {_COLUMNS} FROM scan WHERE is_duplicate = 0 ORDER BY place"  # noqa: S608 - ours
     )
     for *common, state, error, result in rows:
-        place, target, site_id, report_id, claimed_at, finished_at = common
+        index, target, site_id, report_id, claimed_at, finished_at = common
         known = {
-            "index": place,
+            "index": index,
             "target": target,
             "site_id": site_id,
             "report_id": report_id,

@@ -66,7 +66,7 @@ class Unsettled(Protocol):
         """Return the ids of all scans the journal knows."""
 
     async def found(self, index: int, *, report_id: str) -> None:
-        """Note that a lost creation has started this scan."""
+        """Record that a lost creation has started this scan."""
 
 
 async def reconcile(reports: Listing, journal: Unsettled) -> list[Settlement]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.errors import BestDefenseError
     from bestdefense_async.models import ScanOptions
-    from bestdefense_async.runs.inputs import Planned
+    from bestdefense_async.runs.inputs import IndexedInput
     from bestdefense_async.runs.outcome import Done, Failed
     from bestdefense_async.runs.store.codec import RunRecord
     from bestdefense_async.runs.store.reads import UnknownScan
@@ -184,7 +184,7 @@ class SqliteJournal:
         return self._owner.thread.commits
 
     async def accepted(self, index: int, *, target: str, site_id: str) -> None:
-        """Note an input, without waiting for the disk: its claim is written after it."""
+        """Record an input, without waiting for the disk: its claim is written after it."""
         self._tell()
         self._take(index)
         self._targets[index] = target
@@ -194,7 +194,7 @@ class SqliteJournal:
     async def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
     ) -> None:
-        """Note an input that is not scanned, without waiting for the disk.
+        """Record an input that is not scanned, without waiting for the disk.
 
         Raises:
             JournalError: An earlier one could not be written.
@@ -231,9 +231,9 @@ class SqliteJournal:
         return is_ours
 
     async def created(self, index: int, *, report_id: str) -> None:
-        """Note the scan's id. Welcome from an earlier owner too, while nothing else is known."""
+        """Record the scan's id. Welcome from an earlier owner too, while nothing else is known."""
         attempt = self._attempt(index)
-        write = partial(writes.create, place=index, report_id=report_id, attempt=attempt)
+        write = partial(writes.create, index=index, report_id=report_id, attempt=attempt)
         await self._owner.thread.submit(write)
         del self._attempts[index]
 
@@ -244,16 +244,16 @@ class SqliteJournal:
         del self._attempts[index]
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
-        """Note that a scan may exist. It stays unknown until somebody knows better."""
+        """Record that a scan may exist. It stays unknown until somebody knows better."""
         attempt = self._attempt(index)
         await self._owner.submit(writes.lose, index, attempt=attempt, error=error, at=time.time())
 
     async def finished(self, outcome: Done | Failed) -> None:
-        """Note outcome and findings together. Called again, it changes nothing."""
+        """Record outcome and findings together. Called again, it changes nothing."""
         self._take(outcome.index)
         await self._owner.submit(writes.finish, outcome)
 
-    async def remaining(self) -> list[Planned]:
+    async def remaining(self) -> list[IndexedInput]:
         """Return what to feed to a group: scans to follow first, then what was never started.
 
         What was rejected is there again: a site that was unknown may be known by now.
@@ -269,7 +269,7 @@ class SqliteJournal:
         return await self._owner.thread.submit(reads.known_reports)
 
     async def found(self, index: int, *, report_id: str) -> None:
-        """Note the scan that was found for an unknown creation: from now on it can be followed.
+        """Record the scan that was found for an unknown creation: from now on it can be followed.
 
         Raises:
             JournalError: The creation is not unknown, or the scan belongs to another input.

@@ -27,25 +27,25 @@ PlannedItem: TypeAlias = Target | Site | TargetError
 
 def plan(connection: sqlite3.Connection, items: Iterable[PlannedItem]) -> None:
     """Write the inputs of a run, with their indexes from 0."""
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         if isinstance(item, Site):
-            take_in(connection, place, target=item.hostname, site_id=item.id)
+            take_in(connection, index, target=item.hostname, site_id=item.id)
             continue
         error = write_error(item) if isinstance(item, TargetError) else None
         text = item.target if isinstance(item, TargetError) else item.text
         connection.execute(
             "INSERT INTO scan (place, target, line, error) VALUES (?, ?, ?, ?)",
-            (place, _storable(text), item.line, error),
+            (index, _storable(text), item.line, error),
         )
 
 
-def take_in(connection: sqlite3.Connection, place: int, *, target: str, site_id: str) -> None:
+def take_in(connection: sqlite3.Connection, index: int, *, target: str, site_id: str) -> None:
     """Make sure that the input has a row that names its site.
 
     A site is wanted once in a run: a second row that names it is marked as a duplicate.
     """
     key = key_of(site_id)
-    row = connection.execute("SELECT site_key FROM scan WHERE place = ?", (place,)).fetchone()
+    row = connection.execute("SELECT site_key FROM scan WHERE place = ?", (index,)).fetchone()
     if row == (key,):
         return
     first = connection.execute(
@@ -60,45 +60,45 @@ def take_in(connection: sqlite3.Connection, place: int, *, target: str, site_id:
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (place) DO UPDATE SET site_id = excluded.site_id,"
         " site_key = excluded.site_key, is_duplicate = excluded.is_duplicate,"
         " error = excluded.error, finished_at = NULL WHERE state = 'new'",
-        (place, _storable(target), site_id, key, first is not None, error),
+        (index, _storable(target), site_id, key, first is not None, error),
     )
 
 
 def reject(
     connection: sqlite3.Connection,
-    place: int,
+    index: int,
     *,
     target: str,
     error: BestDefenseError,
     is_duplicate: bool,
     at: float,
 ) -> None:
-    """Note why an input is not scanned."""
+    """Record why an input is not scanned."""
     line = error.line if isinstance(error, TargetError) else None
     connection.execute(
         "INSERT INTO scan (place, target, line, is_duplicate, error, finished_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (place) DO UPDATE SET error = excluded.error,"
         " is_duplicate = max(is_duplicate, excluded.is_duplicate),"
         " finished_at = excluded.finished_at WHERE state = 'new'",
-        (place, _storable(target), line, is_duplicate, write_error(error), at),
+        (index, _storable(target), line, is_duplicate, write_error(error), at),
     )
 
 
 def claim(
-    connection: sqlite3.Connection, place: int, *, site_id: str, attempt: str, at: float
+    connection: sqlite3.Connection, index: int, *, site_id: str, attempt: str, at: float
 ) -> bool:
     """Claim the scan of an input; False when it is not to be claimed."""
     row = connection.execute(
         "UPDATE scan SET state = 'claimed', attempt = ?, claimed_at = ?, error = NULL,"
         " finished_at = NULL"
         " WHERE place = ? AND site_key = ? AND is_duplicate = 0 AND state = 'new'",
-        (attempt, at, place, key_of(site_id)),
+        (attempt, at, index, key_of(site_id)),
     )
     return row.rowcount == 1
 
 
-def create(connection: sqlite3.Connection, place: int, *, report_id: str, attempt: str) -> None:
-    """Note the scan that an attempt has created, whoever owns the run now.
+def create(connection: sqlite3.Connection, index: int, *, report_id: str, attempt: str) -> None:
+    """Record the scan that an attempt has created, whoever owns the run now.
 
     Raises:
         JournalError: The scan of that input is another one.
@@ -107,14 +107,14 @@ def create(connection: sqlite3.Connection, place: int, *, report_id: str, attemp
     row = connection.execute(
         "UPDATE scan SET state = 'created', report_id = ?, error = NULL, finished_at = NULL"
         " WHERE place = ? AND attempt = ? AND state IN ('new', 'claimed', 'unknown')",
-        (report_id, place, attempt),
+        (report_id, index, attempt),
     )
     if row.rowcount == 0:
-        _check_known(connection, place, report_id)
+        _check_known(connection, index, report_id)
 
 
 def refuse(
-    connection: sqlite3.Connection, place: int, *, attempt: str, error: BestDefenseError, at: float
+    connection: sqlite3.Connection, index: int, *, attempt: str, error: BestDefenseError, at: float
 ) -> None:
     """Make a claimed scan new again, and count the refusal.
 
@@ -125,14 +125,14 @@ def refuse(
         "UPDATE scan SET state = 'new', attempt = NULL, claimed_at = NULL,"
         " refusals = refusals + 1, error = ?, finished_at = ?"
         " WHERE place = ? AND attempt = ? AND state = 'claimed'",
-        (write_error(error), at, place, attempt),
+        (write_error(error), at, index, attempt),
     )
     if row.rowcount == 0:
-        raise _contradiction(place)
+        raise _contradiction(index)
 
 
 def lose(
-    connection: sqlite3.Connection, place: int, *, attempt: str, error: BestDefenseError, at: float
+    connection: sqlite3.Connection, index: int, *, attempt: str, error: BestDefenseError, at: float
 ) -> None:
     """Make a claimed scan unknown.
 
@@ -142,14 +142,14 @@ def lose(
     row = connection.execute(
         "UPDATE scan SET state = 'unknown', error = ?, finished_at = ?"
         " WHERE place = ? AND attempt = ? AND state = 'claimed'",
-        (write_error(error), at, place, attempt),
+        (write_error(error), at, index, attempt),
     )
     if row.rowcount == 0:
-        raise _contradiction(place)
+        raise _contradiction(index)
 
 
 def finish(connection: sqlite3.Connection, outcome: Done | Failed) -> None:
-    """Note outcome and findings together. Only what is done is final.
+    """Record outcome and findings together. Only what is done is final.
 
     It counts also where the scan's id could not be written before, as on a disk that was full.
 
@@ -157,8 +157,8 @@ def finish(connection: sqlite3.Connection, outcome: Done | Failed) -> None:
         JournalError: The scan of that input is another one.
     """
     is_done = isinstance(outcome, Done)
-    place, report_id = outcome.index, outcome.report_id or ""
-    take_in(connection, place, target=outcome.target, site_id=outcome.site_id or "")
+    index, report_id = outcome.index, outcome.report_id or ""
+    take_in(connection, index, target=outcome.target, site_id=outcome.site_id or "")
     row = connection.execute(
         "UPDATE scan SET state = ?, report_id = ?, claimed_at = coalesce(claimed_at, ?),"
         " finished_at = ?, error = ?, result = ?"
@@ -170,12 +170,12 @@ def finish(connection: sqlite3.Connection, outcome: Done | Failed) -> None:
             outcome.finished_at,
             None if isinstance(outcome, Done) else write_error(outcome.error),
             write_result(outcome) if isinstance(outcome, Done) else None,
-            place,
+            index,
             report_id,
         ),
     )
     if row.rowcount == 0:
-        _check_known(connection, place, report_id)
+        _check_known(connection, index, report_id)
 
 
 def take_over(connection: sqlite3.Connection, *, token_key: str, at: float) -> None:
@@ -187,27 +187,27 @@ def take_over(connection: sqlite3.Connection, *, token_key: str, at: float) -> N
     connection.execute("UPDATE scan SET was_left = 1 WHERE state = 'created'")
 
 
-def find(connection: sqlite3.Connection, place: int, *, report_id: str) -> None:
-    """Note the scan that somebody has found for an unknown creation.
+def find(connection: sqlite3.Connection, index: int, *, report_id: str) -> None:
+    """Record the scan that somebody has found for an unknown creation.
 
     Raises:
         JournalError: The creation is not unknown, or the scan belongs to another input.
     """
     owner = connection.execute(
-        "SELECT place FROM scan WHERE report_id = ? AND place <> ?", (report_id, place)
+        "SELECT place FROM scan WHERE report_id = ? AND place <> ?", (report_id, index)
     ).fetchone()
     if owner is not None:
         raise JournalError(f"Report {report_id} is the scan of input {owner[0]} already.")
     row = connection.execute(
         "UPDATE scan SET state = 'created', report_id = ?, was_left = 1, error = NULL,"
         " finished_at = NULL WHERE place = ? AND state = 'unknown'",
-        (report_id, place),
+        (report_id, index),
     )
     if row.rowcount == 0:
-        raise JournalError(f"Input {place} is not unknown: nothing was written.")
+        raise JournalError(f"Input {index} is not unknown: nothing was written.")
 
 
-def forget(connection: sqlite3.Connection, place: int) -> None:
+def forget(connection: sqlite3.Connection, index: int) -> None:
     """Make an unknown scan new: it will be created, perhaps a second time.
 
     Raises:
@@ -217,21 +217,21 @@ def forget(connection: sqlite3.Connection, place: int) -> None:
     row = connection.execute(
         "UPDATE scan SET state = 'new', claimed_at = NULL, error = NULL, finished_at = NULL"
         " WHERE place = ? AND state = 'unknown'",
-        (place,),
+        (index,),
     )
     if row.rowcount == 0:
-        raise JournalError(f"Input {place} is not unknown: nothing was written.")
+        raise JournalError(f"Input {index} is not unknown: nothing was written.")
 
 
-def _check_known(connection: sqlite3.Connection, place: int, report_id: str) -> None:
-    known = connection.execute("SELECT report_id FROM scan WHERE place = ?", (place,)).fetchone()
+def _check_known(connection: sqlite3.Connection, index: int, report_id: str) -> None:
+    known = connection.execute("SELECT report_id FROM scan WHERE place = ?", (index,)).fetchone()
     if known != (report_id,):
-        raise _contradiction(place)
+        raise _contradiction(index)
 
 
-def _contradiction(place: int) -> JournalError:
+def _contradiction(index: int) -> JournalError:
     return JournalError(
-        f"The journal knows something else about the scan of input {place}: nothing was written."
+        f"The journal knows something else about the scan of input {index}: nothing was written."
     )
 
 

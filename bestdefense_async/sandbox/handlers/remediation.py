@@ -101,5 +101,5 @@ def show_remediation(world: World, call: Call) -> Reply:
 HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
     "remediation.trigger": trigger,
     "remediation.list": list_remediations,
-    "remediation.show": show_remediation,
+    "remediation.get": show_remediation,
 }

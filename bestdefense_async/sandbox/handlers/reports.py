@@ -74,5 +74,5 @@ def show_report(world: World, call: Call) -> Reply:
 
 HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
     "reports.list": list_reports,
-    "reports.show": show_report,
+    "reports.get": show_report,
 }

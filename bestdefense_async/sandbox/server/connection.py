@@ -99,7 +99,7 @@ class Connection(web.RequestHandler):
         self.gone: asyncio.Future[None] | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Note since when a request head has been incomplete."""
+        """Record since when a request head has been incomplete."""
         if not self.busy:
             self.watch.start(self)
         super().data_received(data)

@@ -93,12 +93,12 @@ async def send(
     chunks: Iterator[bytes | memoryview] = (
         reply.chunks if isinstance(reply, Stream) else iter((reply.body,))
     )
-    place = 0 if plan is None else int(size * plan.cut)
+    position = 0 if plan is None else int(size * plan.cut)
     if corrupt:
-        chunks = _changed(chunks, min(place, size - 1))
+        chunks = _changed(chunks, min(position, size - 1))
     stream = web.StreamResponse(status=reply.status, headers=reply.headers)
     stream.content_length = size
-    left = place if cut else size
+    left = position if cut else size
     try:
         await stream.prepare(request)
         while left > 0:

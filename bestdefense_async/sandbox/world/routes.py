@@ -69,7 +69,7 @@ OPERATIONS = (
     # A person's browser sends no bearer token; how the real page knows its reader is unknown.
     Operation("reports.page", "GET", "/report/{report_id}", needs_token=False),
     _described("reports.list", "GET", "/api/reports", VIEW_REPORTS),
-    _described("reports.show", "GET", "/api/report/{report_id}", VIEW_REPORTS),
+    _described("reports.get", "GET", "/api/report/{report_id}", VIEW_REPORTS),
     _described("schedules.list", "GET", "/api/schedules", MANAGE_SCHEDULED_REPORTS),
     _described("schedules.create", "POST", "/api/schedules", MANAGE_SCHEDULED_REPORTS),
     _described(
@@ -77,7 +77,7 @@ OPERATIONS = (
     ),
     _described("remediation.trigger", "POST", "/api/remediations", AI_REMEDIATION),
     _described("remediation.list", "GET", "/api/remediations", VIEW_REPORTS),
-    _described("remediation.show", "GET", "/api/remediations/{remediation_id}", VIEW_REPORTS),
+    _described("remediation.get", "GET", "/api/remediations/{remediation_id}", VIEW_REPORTS),
     _described("network.start", "POST", "/api/network-scans", RUN_NETWORK_SCANS),
     _described("network.progress", "GET", "/api/network-scans/{scan_id}/progress", VIEW_REPORTS),
     _described("network.findings", "GET", "/api/network-scans/{scan_id}/findings", VIEW_REPORTS),

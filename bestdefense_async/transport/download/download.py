@@ -22,13 +22,13 @@ from bestdefense_async.errors import (
     Truncated,
 )
 from bestdefense_async.transport.disk import on_disk, settled
-from bestdefense_async.transport.download.partial_file import Part
+from bestdefense_async.transport.download.partial_file import PartialFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from bestdefense_async.core.expected_file import Wanted
+    from bestdefense_async.core.expected_file import ExpectedFile
     from bestdefense_async.transport.http.stream import Stream
 
     Progress = Callable[[int, int | None], object]
@@ -48,7 +48,7 @@ _JSON: Final = ("application/json", "application/problem+json")
 class Download:
     """One file on its way."""
 
-    _part: Part
+    _part: PartialFile
     _on_progress: Progress | None
     _is_range_asked: bool = False
     _before: int = 0
@@ -269,7 +269,7 @@ class Download:
 @contextlib.asynccontextmanager
 async def downloading(
     final: Path,
-    wanted: Wanted,
+    wanted: ExpectedFile,
     *,
     keep_part: bool = False,
     on_progress: Progress | None = None,
@@ -287,7 +287,7 @@ async def downloading(
     Raises:
         DownloadError: Somebody else downloads it, or the disk does not take it.
     """
-    part = Part(final, wanted)
+    part = PartialFile(final, wanted)
     is_kept = keep_part
     try:
         await on_disk(part.final, part.open)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
-from bestdefense_async.core.expected_file import Wanted, strong_etag
+from bestdefense_async.core.expected_file import ExpectedFile, strong_etag
 from bestdefense_async.errors import DownloadError, IntegrityError, ResponseTooLarge
 from bestdefense_async.transport.download.safe_open import (
     NO_SURPRISES,
@@ -44,11 +44,11 @@ _LARGEST_FACTS: Final = 4096
 
 
 @define
-class Part:
+class PartialFile:
     """The part of one file; `close` it in any case."""
 
     final: Path
-    wanted: Wanted
+    wanted: ExpectedFile
     etag: str | None = None
     """What the server calls exactly these bytes, None when it has no word for them."""
     total: int | None = None
@@ -218,7 +218,7 @@ class Part:
         self._leave()
 
 
-def is_stored(final: Path, wanted: Wanted) -> bool:
+def is_stored(final: Path, wanted: ExpectedFile) -> bool:
     """Whether the wanted file stands at its place already; without a digest nobody can tell."""
     try:
         found = final.lstat()

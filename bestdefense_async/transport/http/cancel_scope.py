@@ -1,6 +1,6 @@
 """How long a call and a client may last, and how an end reaches what is under way.
 
-`Scope`: a stretch of one task that can be cut short, at its deadline or from outside.
+`CancelScope`: a stretch of one task that can be cut short, at its deadline or from outside.
 
 Every call enters two of them, so they are `asyncio.timeout` without what that one costs beside
 an HTTP request: no coroutine to enter and to leave, no enum of states. The rules are the same: a
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Scope:
+class CancelScope:
     """Use it once, as `with`, inside a task.
 
     Args:
@@ -83,14 +83,14 @@ class Scope:
 class Lifetime:
     """Belongs to the process that made it and the first loop that uses it, until it ends.
 
-    Whatever must not outlive it runs in a `Scope` that is registered here between `enter` and
+    Whatever must not outlive it runs in a `CancelScope` that is registered here between `enter` and
     `leave`: the end cuts them all at once.
     """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
-        self._scopes: set[Scope] = set()
+        self._scopes: set[CancelScope] = set()
         self._emptied = asyncio.Event()
         self.is_over: bool = False
 
@@ -109,11 +109,11 @@ class Lifetime:
             raise ClientClosed("The client is closed.")
         return loop
 
-    def enter(self, scope: Scope) -> None:
+    def enter(self, scope: CancelScope) -> None:
         """Register a scope that is about to be entered."""
         self._scopes.add(scope)
 
-    def leave(self, scope: Scope) -> None:
+    def leave(self, scope: CancelScope) -> None:
         """Forget a scope that has been left."""
         self._scopes.discard(scope)
         if self.is_over and not self._scopes:
@@ -126,7 +126,7 @@ class Lifetime:
         Raises:
             ClientClosed: The client was closed meanwhile; `sent` is for the caller to say.
         """
-        scope = Scope(None)
+        scope = CancelScope(None)
         is_cut_off = False
         self.enter(scope)
         try:

@@ -71,7 +71,7 @@ class CarefulProtocol(ResponseHandler):
         self._informational = 0
 
     def rest(self, owner: object, now: float) -> None:
-        """Note that `owner` is done. By then it may already work for somebody else."""
+        """Record that `owner` is done. By then it may already work for somebody else."""
         if self.owner is owner:
             self.rested_at = now
 
@@ -157,7 +157,7 @@ class Attempt:
         self.sent = Sent.MAYBE
 
     def finish(self) -> None:
-        """Note that the answer is complete: what comes from now on is unsolicited."""
+        """Record that the answer is complete: what comes from now on is unsolicited."""
         if isinstance(self.protocol, CarefulProtocol):
             self.protocol.rest(self, self._loop.time())
 

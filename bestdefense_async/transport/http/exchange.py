@@ -24,7 +24,7 @@ from bestdefense_async.errors import (
     clean_text,
 )
 from bestdefense_async.transport.http.body import read_body, read_excerpt
-from bestdefense_async.transport.http.cancel_scope import Lifetime, Scope
+from bestdefense_async.transport.http.cancel_scope import CancelScope, Lifetime
 from bestdefense_async.transport.http.connection import Attempt
 from bestdefense_async.transport.http.faults import explain
 from bestdefense_async.transport.http.session import MIB, WireSettings, open_session, parse_proxy
@@ -153,7 +153,7 @@ class Wire:
         It is returned, not raised, so that neither its traceback nor its context shows frames
         that hold the token.
         """
-        scope = Scope(timeout)
+        scope = CancelScope(timeout)
         self._lifetime.enter(scope)
         try:
             with scope:

@@ -15,7 +15,7 @@ HELD_FOR: Final = 0.02
 """Seconds until a book that another process holds is asked for again."""
 
 
-class Book(Protocol):
+class SharedStore(Protocol):
     """What all processes with the token know of each other's calls."""
 
     def look(self) -> bool:
@@ -30,7 +30,7 @@ class Book(Protocol):
         ...
 
     def changed(self) -> None:
-        """Note that there is something new to tell."""
+        """Record that there is something new to tell."""
         ...
 
 
@@ -76,7 +76,7 @@ class Permit:
     little in the future.
     """
 
-    __slots__ = ("_lane", "_stage", "again", "deadline", "sent")
+    __slots__ = ("_queue", "_stage", "again", "deadline", "sent")
 
     deadline: float | None
     """Loop time until which to wait, None for as long as it takes."""
@@ -87,15 +87,15 @@ class Permit:
     sent: float
     """Loop time at which the call was admitted, minus infinity before."""
 
-    def __init__(self, lane: Issuer, *, deadline: float | None, again: bool) -> None:
-        self._lane = lane
+    def __init__(self, queue: Issuer, *, deadline: float | None, again: bool) -> None:
+        self._queue = queue
         self._stage = _Stage.ASKING
         self.deadline = deadline
         self.again = again
         self.sent = -math.inf
 
     def __aenter__(self) -> Coroutine[Any, Any, Permit]:
-        return self._lane.enter(self)
+        return self._queue.enter(self)
 
     async def __aexit__(
         self,
@@ -104,14 +104,14 @@ class Permit:
         traceback: TracebackType | None,
     ) -> None:
         if self._leaves():
-            self._lane.lost()
+            self._queue.lost()
 
     async def itself(self) -> Permit:
-        """Return this permit without waiting. For the lane alone."""
+        """Return this permit without waiting. For the queue alone."""
         return self
 
     def begin(self, now: float) -> None:
-        """Note that the turn has come. For the lane alone."""
+        """Record that the turn has come. For the queue alone."""
         self.sent = now
         self._stage = _Stage.IN_FLIGHT
 
@@ -122,16 +122,16 @@ class Permit:
         Ask after any wait between the grant and the sending, for a connection slot for example:
         with a stale permit call `unsent`, leave the block and ask with `again=True`.
         """
-        return self._lane.is_stale(self.sent)
+        return self._queue.is_stale(self.sent)
 
     def answered(self, headers: Mapping[str, str]) -> None:
-        """Note that the headers of an answer other than 429 were seen just now.
+        """Record that the headers of an answer other than 429 were seen just now.
 
         Args:
             headers: Names in lower case. Rate headers among them correct the limits.
         """
         if self._leaves():
-            self._lane.answered(self, headers)
+            self._queue.answered(self, headers)
 
     def refused(self, headers: Mapping[str, str]) -> float:
         """Pause the class for everybody with this token after a 429 seen just now.
@@ -139,15 +139,15 @@ class Permit:
         Returns:
             Seconds until the pause ends. Do not sleep: ask again with `again=True`.
         """
-        return self._lane.refused(self, headers, is_settled=not self._leaves())
+        return self._queue.refused(self, headers, is_settled=not self._leaves())
 
     def unsent(self) -> None:
         """Give the permit back: certainly not one byte of the request was sent."""
         if self._leaves():
-            self._lane.unsent()
+            self._queue.unsent()
 
     def _leaves(self) -> bool:
-        """Tell whether the call was in flight until now."""
+        """Return whether the call was in flight until now."""
         was_in_flight = self._stage is _Stage.IN_FLIGHT
         if was_in_flight:
             self._stage = _Stage.SETTLED

@@ -4,7 +4,7 @@ Everything that changes the state is a plain method that runs to its end: a call
 was not sent, is cancelled, or the timer fires. Each of them ends in `_advance`, which hands out
 as many permits as are due and sets the timer for the next.
 
-A waiting task holds nothing. It sleeps on a future that only the lane resolves, and the permit
+A waiting task holds nothing. It sleeps on a future that only the queue resolves, and the permit
 is booked in the same step that resolves it. So a cancelled waiter is merely a dead entry in the
 queue, skipped when its turn comes and swept out when most entries are dead; and one that is
 cancelled between being granted and waking up gives its permit back. Waking is O(1), and cancelling
@@ -21,9 +21,9 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from bestdefense_async.core.limiting.state import Ledger
+from bestdefense_async.core.limiting.state import LimitState
 from bestdefense_async.errors import LimitWaitTooLong, WrongLoop
-from bestdefense_async.transport.throttle.permit import HELD_FOR, Book
+from bestdefense_async.transport.throttle.permit import HELD_FOR, SharedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -41,7 +41,7 @@ LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at calls of other processes that are in flight."""
 
 
-class Lane:
+class LimitQueue:
     """All calls of one class with one token.
 
     Args:
@@ -55,13 +55,13 @@ class Lane:
 
     __slots__ = (
         "_alive",
-        "_book",
         "_expiries",
         "_first",
-        "_ledger",
         "_loop",
         "_name",
         "_queue",
+        "_state",
+        "_store",
         "_timer",
         "_uniform",
         "_waking",
@@ -80,10 +80,10 @@ class Lane:
     ) -> None:
         self._name = name
         self._loop = loop
-        self._ledger = Ledger(limits, now=loop.time(), known_since=known_since)
+        self._state = LimitState(limits, now=loop.time(), known_since=known_since)
         self._uniform = uniform
         self._wall_clock = wall_clock
-        self._book: Book | None = None
+        self._store: SharedStore | None = None
         self._queue: deque[Waiter] = deque()
         self._first: deque[Waiter] = deque()  # calls that had their turn before
         self._alive = 0  # tasks waiting; the queues may hold more entries, dead ones
@@ -96,14 +96,14 @@ class Lane:
 
         Raises:
             LimitWaitTooLong: The turn cannot come before the permit's deadline.
-            WrongLoop: The lane belongs to another event loop.
+            WrongLoop: The queue belongs to another event loop.
         """
         if asyncio.get_running_loop() is not self._loop:
             raise WrongLoop("These limits belong to another event loop; use one client per loop.")
         now = self._loop.time()
         is_free = not self._queue and not self._first and not self._waking
         if is_free and self._opens(now) <= now:
-            self._ledger.take(now)
+            self._state.take(now)
             self._note()
             permit.begin(now)
             return permit.itself()
@@ -129,7 +129,7 @@ class Lane:
             raise refusal
         self._waking -= 1
         now = self._loop.time()
-        if self._ledger.is_paused(now):
+        if self._state.is_paused(now):
             self.unsent()
             return self._queue_up(permit, again=True)
         permit.begin(now)
@@ -163,7 +163,7 @@ class Lane:
             self.unsent()
 
     def _bury(self) -> None:
-        """Note that a waiter left without a permit; sweep when most entries are dead."""
+        """Record that a waiter left without a permit; sweep when most entries are dead."""
         self._alive -= 1
         if len(self._first) + len(self._queue) > 2 * self._alive + SWEEP_FROM:
             for queue in (self._first, self._queue):
@@ -174,20 +174,20 @@ class Lane:
 
     def _check(self, deadline: float, *, ahead: int) -> None:
         now = self._loop.time()
-        opens = self._ledger.opens_at_last(now, ahead=ahead)
+        opens = self._state.opens_at_last(now, ahead=ahead)
         if opens > deadline:
             raise self._too_long(opens - now, deadline - now)
 
     def _expire(self, waiter: Waiter) -> None:
         if not waiter.done():
             now = self._loop.time()
-            wait = max(0.0, self._ledger.opens_at_last(now, ahead=0) - now)
+            wait = max(0.0, self._state.opens_at_last(now, ahead=0) - now)
             waiter.set_result(self._too_long(wait, 0.0))
 
     def _end_hopeless(self, now: float) -> None:
         """Tell those at once whose time other processes have taken."""
-        if self._book is not None and self._expiries and not self._book.look():
-            self._end_before(self._ledger.opens_at_last(now, ahead=0), now)
+        if self._store is not None and self._expiries and not self._store.look():
+            self._end_before(self._state.opens_at_last(now, ahead=0), now)
 
     def _end_before(self, moment: float, now: float) -> None:
         """End the waits whose deadline is earlier than a moment before which none can leave."""
@@ -217,7 +217,7 @@ class Lane:
                     self._wake_at(opens)
                     self._end_hopeless(now)
                     return
-                self._ledger.take(now)
+                self._state.take(now)
                 self._note()
                 self._alive -= 1
                 self._waking += 1
@@ -240,7 +240,7 @@ class Lane:
 
     def answered(self, permit: Permit, headers: Mapping[str, str]) -> None:
         """Settle a call whose answer's headers were seen just now."""
-        self._ledger.answered(
+        self._state.answered(
             self._loop.time(), sent=permit.sent, headers=headers, wall_clock=self._wall_clock()
         )
         self._note()
@@ -249,7 +249,7 @@ class Lane:
     def refused(self, permit: Permit, headers: Mapping[str, str], *, is_settled: bool) -> float:
         """Pause the class; return how many seconds the pause lasts from now."""
         now = self._loop.time()
-        paused_until = self._ledger.refused(
+        paused_until = self._state.refused(
             now,
             sent=permit.sent,
             headers=headers,
@@ -264,56 +264,56 @@ class Lane:
 
     def unsent(self) -> None:
         """Take a permit back whose call certainly never left."""
-        self._ledger.returned()
+        self._state.returned()
         self._note()
         self._advance()
 
     def lost(self) -> None:
         """Settle a call that may have been sent and whose answer nobody saw."""
-        self._ledger.lost(self._loop.time())
+        self._state.lost(self._loop.time())
         self._note()
         self._advance()
 
     def is_stale(self, sent: float) -> bool:
-        """Tell whether a call admitted at `sent` should ask again: a pause came since."""
-        return self._ledger.was_paused_since(sent) or self._ledger.is_paused(self._loop.time())
+        """Return whether a call admitted at `sent` should ask again: a pause came since."""
+        return self._state.was_paused_since(sent) or self._state.is_paused(self._loop.time())
 
     @property
     def is_idle(self) -> bool:
-        """Whether forgetting the lane would change nothing."""
+        """Whether forgetting the queue would change nothing."""
         waits = self._alive or self._waking or self._queue or self._first
-        return not waits and self._ledger.is_empty(self._loop.time())
+        return not waits and self._state.is_empty(self._loop.time())
 
     @property
     def longest_window(self) -> float:
         """The longest period of a window in seconds, 0.0 without a window."""
-        return self._ledger.longest_window
+        return self._state.longest_window
 
     def others(self, stamps: Sequence[float], *, pause: float = 0.0) -> None:
         """Book what other processes did, in place of what they had done the last time."""
-        self._ledger.others(self._loop.time(), stamps=stamps, pause=pause)
+        self._state.others(self._loop.time(), stamps=stamps, pause=pause)
 
     def own(self) -> tuple[list[float], int, float]:
         """Return what other processes should know: our stamps, calls in flight, end of a pause."""
-        return self._ledger.own(self._loop.time())
+        return self._state.own(self._loop.time())
 
-    def share(self, book: Book) -> None:
+    def share(self, store: SharedStore) -> None:
         """Ask a book that other processes write in too, from now on."""
-        self._book = book
+        self._store = store
 
     def _opens(self, now: float) -> float:
         """Return when the next call may leave, by all that is known anywhere.
 
         Whoever gets "now" for an answer must take it in this turn of the loop.
         """
-        if self._book is None:
-            return self._ledger.opens(now)
-        is_anyone_flying = self._book.look()
-        opens = self._ledger.opens(now)
+        if self._store is None:
+            return self._state.opens(now)
+        is_anyone_flying = self._store.look()
+        opens = self._state.opens(now)
         if opens <= now:
-            return self._ledger.opens(now) if self._book.is_ours() else now + HELD_FOR
+            return self._state.opens(now) if self._store.is_ours() else now + HELD_FOR
         return min(opens, now + LOOK_AGAIN) if is_anyone_flying else opens
 
     def _note(self) -> None:
-        if self._book is not None:
-            self._book.changed()
+        if self._store is not None:
+            self._store.changed()

@@ -38,7 +38,7 @@ from bestdefense_async.transport.throttle.permit import HELD_FOR
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bestdefense_async.transport.throttle.queue import Lane
+    from bestdefense_async.transport.throttle.queue import LimitQueue
 
 VERSION: Final = 1
 
@@ -77,7 +77,7 @@ class SavedState:
     def __init__(self, path: Path, *, wall_clock: Callable[[], float]) -> None:
         self._path = path
         self._wall_clock = wall_clock
-        self._lanes: dict[str, Lane] = {}
+        self._queues: dict[str, LimitQueue] = {}
         self._found: dict[str, _Entry] = {}
         self._mine: dict[str, _Entry] = {}
         """What of it is ours, as we wrote it."""
@@ -95,15 +95,15 @@ class SavedState:
         """Return where the state of a token stands; the name tells nothing about the key."""
         return directory / f"{hashlib.sha256(token_key.encode()).hexdigest()[:32]}.json"
 
-    def adopt(self, limit_class: str, lane: Lane) -> None:
-        """Tell a new lane what other processes did, and keep it informed from now on."""
-        if lane.longest_window < SHORTEST_PERIOD:
+    def adopt(self, limit_class: str, queue: LimitQueue) -> None:
+        """Tell a new queue what other processes did, and keep it informed from now on."""
+        if queue.longest_window < SHORTEST_PERIOD:
             return
-        self._lanes[limit_class] = lane
+        self._queues[limit_class] = queue
         self.look()
         if limit_class in self._found:
-            self._tell(limit_class, lane, self._found[limit_class], is_new=True)
-        lane.share(self)
+            self._tell(limit_class, queue, self._found[limit_class], is_new=True)
+        queue.share(self)
 
     def look(self) -> bool:
         """Learn what other processes have written; return whether calls of theirs are in flight."""
@@ -115,14 +115,14 @@ class SavedState:
             if found is not None and found != self._found:
                 is_new, self._found = True, found
         is_anyone_flying = False
-        for name, lane in self._lanes.items():
+        for name, queue in self._queues.items():
             entry = self._found.get(name)
             if entry is None:
                 continue
             others = entry.without(self._mine.get(name, _Entry()))
             is_anyone_flying |= bool(others.flying)
             if is_new or others.flying:
-                self._tell(name, lane, others, is_new=is_new)
+                self._tell(name, queue, others, is_new=is_new)
         return is_anyone_flying
 
     def is_ours(self) -> bool:
@@ -142,14 +142,14 @@ class SavedState:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._write)
 
-    def _tell(self, name: str, lane: Lane, others: _Entry, *, is_new: bool) -> None:
+    def _tell(self, name: str, queue: LimitQueue, others: _Entry, *, is_new: bool) -> None:
         now, wall = asyncio.get_running_loop().time(), self._wall_clock()
         known = self._moments.get(name, {})
         moments = {at: known.get(at, now - max(0.0, wall - at)) for at in others.stamps}
         self._moments[name] = moments
         stamps = [moments[at] for at in others.stamps.elements()]
         stamps += [now - max(0.0, wall - until) for until in others.flying.elements()]
-        lane.others(sorted(stamps), pause=others.paused_until - wall if is_new else 0.0)
+        queue.others(sorted(stamps), pause=others.paused_until - wall if is_new else 0.0)
 
     def _take_lock(self) -> bool:
         """Keep the others out; where there are no locks, or nobody lets go, go on without."""
@@ -193,8 +193,8 @@ class SavedState:
     def _merge(self) -> None:
         """Put what our lanes did in place of what we had written of them."""
         now, wall = asyncio.get_running_loop().time(), self._wall_clock()
-        for name, lane in self._lanes.items():
-            stamps, in_flight, paused_until = lane.own()
+        for name, queue in self._queues.items():
+            stamps, in_flight, paused_until = queue.own()
             pause = paused_until - now
             mine = _Entry(
                 Counter(round(wall - (now - stamp), 3) for stamp in stamps),
@@ -204,7 +204,7 @@ class SavedState:
             found = self._found.get(name, _Entry())
             others = found.without(self._mine.get(name, _Entry()))
             over = Counter({until: n for until, n in others.flying.items() if until <= wall})
-            oldest = wall - 2.01 * lane.longest_window
+            oldest = wall - 2.01 * queue.longest_window
             kept = Counter({at: n for at, n in (others.stamps + over).items() if at >= oldest})
             self._mine[name] = mine
             self._found[name] = _Entry(

@@ -3,7 +3,8 @@
     async with throttle.admit("agents.manifest", deadline=deadline) as permit:
         reply = ...                     # permit.answered(headers) or permit.refused(headers)
 
-`Throttles` holds a `Throttle` per token, that one a `Lane` per limit class, and the lane decides.
+`Throttles` holds a `Throttle` per token, that one a `LimitQueue` per limit class, and the queue
+decides.
 
 `Pacer`: a global politeness rate: so many requests per second to one host, whatever the
 limits allow.
@@ -22,7 +23,7 @@ from aiolimiter import AsyncLimiter
 
 from bestdefense_async.errors import ConfigError, WrongLoop
 from bestdefense_async.transport.throttle.permit import Permit
-from bestdefense_async.transport.throttle.queue import Lane
+from bestdefense_async.transport.throttle.queue import LimitQueue
 from bestdefense_async.transport.throttle.shared_store import SavedState
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class Throttle:
     __slots__ = (
         "__weakref__",
         "_known_since",
-        "_lanes",
         "_limits",
         "_loop",
+        "_queues",
         "_saved",
         "_uniform",
         "_wall_clock",
@@ -74,7 +75,7 @@ class Throttle:
         self._uniform = uniform
         self._wall_clock = wall_clock
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lanes: dict[str, Lane] = {}
+        self._queues: dict[str, LimitQueue] = {}
         self._saved = None if saved is None else SavedState(saved, wall_clock=wall_clock)
 
     def admit(
@@ -93,12 +94,12 @@ class Throttle:
                 `deadline`; while waiting, as soon as a pause makes it so. Nothing was sent.
             WrongLoop: On entering, when the limits are in use in another event loop.
         """
-        lane = self._lanes.get(limit_class)
-        if lane is None:
-            lane = self._lanes[limit_class] = self._open(limit_class)
-        return Permit(lane, deadline=deadline, again=again)
+        queue = self._queues.get(limit_class)
+        if queue is None:
+            queue = self._queues[limit_class] = self._open(limit_class)
+        return Permit(queue, deadline=deadline, again=again)
 
-    def _open(self, limit_class: str) -> Lane:
+    def _open(self, limit_class: str) -> LimitQueue:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
@@ -106,7 +107,7 @@ class Throttle:
             raise WrongLoop("These limits belong to another event loop; use one client per loop.")
         if self._known_since is None:
             self._known_since = loop.time()
-        lane = Lane(
+        queue = LimitQueue(
             limit_class,
             self._limits.get(limit_class, ()),
             loop=loop,
@@ -115,13 +116,13 @@ class Throttle:
             wall_clock=self._wall_clock,
         )
         if self._saved is not None:
-            self._saved.adopt(limit_class, lane)
-        return lane
+            self._saved.adopt(limit_class, queue)
+        return queue
 
     @property
     def is_idle(self) -> bool:
         """Whether forgetting this object would change nothing."""
-        return all(lane.is_idle for lane in self._lanes.values())
+        return all(queue.is_idle for queue in self._queues.values())
 
 
 class Throttles:

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.cli.exits import MissingToken
-from bestdefense_async.cli.jobs.specification import CANDIDATES, load, open_fetcher, origin_of
+from bestdefense_async.cli.jobs.specification import (
+    CANDIDATES,
+    load_specification,
+    open_fetcher,
+    origin_of,
+)
 from bestdefense_async.cli.options.connection import Connection
 from bestdefense_async.errors import (
     AuthError,
@@ -63,8 +68,8 @@ def at(host: DocsHost, prefix: str = "") -> Connection:
 async def test_each_candidate_is_looked_at(host: DocsHost, path: str) -> None:
     """In order, and without the token, which nobody asked for."""
     host.shown[path] = Shown(body=BODY)
-    found = await load(at(host), None)
-    assert (found.document, found.place) == (SPEC, host.url + path)
+    found = await load_specification(at(host), None)
+    assert (found.document, found.location) == (SPEC, host.url + path)
     assert [each for each, _ in host.asked] == [*CANDIDATES[: CANDIDATES.index(path) + 1]]
     assert host.tokens == {None}
 
@@ -72,7 +77,7 @@ async def test_each_candidate_is_looked_at(host: DocsHost, path: str) -> None:
 async def test_a_host_below_a_path_keeps_it_there(host: DocsHost) -> None:
     """All paths begin behind the one of the base URL."""
     host.shown["/tenant/api/docs.json"] = Shown(body=BODY)
-    assert (await load(at(host, "/tenant"), None)).document == SPEC
+    assert (await load_specification(at(host, "/tenant"), None)).document == SPEC
 
 
 @pytest.mark.parametrize(
@@ -91,9 +96,9 @@ async def test_the_page_for_people_leads_to_it(
     host.shown["/api/docs"] = Shown(body=page, kind="text/html")
     if where is not None:
         host.shown[where] = Shown(body=BODY)
-    found = await load(at(host), None)
+    found = await load_specification(at(host), None)
     assert found.document == SPEC
-    assert found.place == host.url + (where or "/api/docs")
+    assert found.location == host.url + (where or "/api/docs")
     assert host.tokens == {None}
 
 
@@ -103,7 +108,7 @@ async def test_the_token_is_sent_once_it_is_wanted(host: DocsHost) -> None:
         body=b'<redoc spec-url="/s.json">', kind="text/html", token=TOKEN
     )
     host.shown["/s.json"] = Shown(body=BODY, token=TOKEN)
-    assert (await load(at(host), None)).document == SPEC
+    assert (await load_specification(at(host), None)).document == SPEC
     assert host.asked[-3:] == [("/api/docs", None), ("/api/docs", BEARER), ("/s.json", BEARER)]
 
 
@@ -112,7 +117,7 @@ async def test_a_page_for_signing_in_is_taken_for_a_refusal(host: DocsHost) -> N
     host.shown["/api/docs.json"] = Shown(status=302, location="/login?next=docs")
     host.shown["/login?next=docs"] = Shown(body=b"<form>", kind="text/html")
     with pytest.raises(SpecificationError, match=r"login.*holds no specification"):
-        await load(at(host), None)
+        await load_specification(at(host), None)
     assert ("/api/docs.json", BEARER) in host.asked
 
 
@@ -120,13 +125,13 @@ async def test_a_redirect_is_followed_at_home_only(host: DocsHost, other: DocsHo
     """The other host is not even asked."""
     host.shown["/api/docs.json"] = Shown(status=301, location="/v2/docs.json")
     host.shown["/v2/docs.json"] = Shown(body=BODY)
-    assert (await load(at(host), None)).place == f"{host.url}/v2/docs.json"
+    assert (await load_specification(at(host), None)).location == f"{host.url}/v2/docs.json"
     host.shown["/api/docs.json"] = Shown(status=307, location=f"{other.url}/api/docs.json")
     with pytest.raises(SpecificationError, match=f"points to {other.url} .* --from"):
-        await load(at(host), None)
+        await load_specification(at(host), None)
     host.shown["/api/docs.json"] = Shown(status=302, location="/api/docs.json")
     with pytest.raises(SpecificationError, match="redirects without end"):
-        await load(at(host), None)
+        await load_specification(at(host), None)
     assert other.asked == []
 
 
@@ -136,18 +141,18 @@ async def test_a_link_to_another_host_is_not_followed(host: DocsHost, other: Doc
     host.shown["/api/docs"] = Shown(body=link, kind="text/html", token=TOKEN)
     other.shown["/s.json"] = Shown(body=BODY, token="never")
     with pytest.raises(SpecificationError, match=f"points to {other.url}/s.json"):
-        await load(at(host), None)
+        await load_specification(at(host), None)
     assert other.asked == []
     with pytest.raises(AuthError):
-        await load(at(host), f"{other.url}/s.json")
+        await load_specification(at(host), f"{other.url}/s.json")
     other.shown["/s.json"] = Shown(body=BODY)
-    assert (await load(at(host), f"{other.url}/s.json")).document == SPEC
+    assert (await load_specification(at(host), f"{other.url}/s.json")).document == SPEC
 
 
 async def test_an_address_of_the_own_host_may_want_the_token(host: DocsHost) -> None:
     """It is the host that the token is for."""
     host.shown["/x.yaml?a=b"] = Shown(body=b"openapi: 3.0.0\npaths: {}\n", token=TOKEN)
-    found = await load(at(host), f"{host.url}/x.yaml?a=b")
+    found = await load_specification(at(host), f"{host.url}/x.yaml?a=b")
     assert found.document == SPEC
     assert host.asked == [("/x.yaml?a=b", None), ("/x.yaml?a=b", BEARER)]
 
@@ -156,7 +161,7 @@ async def test_a_page_that_shows_the_token_does_not_pass_it_on(host: DocsHost) -
     """What is read may be printed and stored."""
     echo = json.dumps({**SPEC, "info": {"title": f"Hello {TOKEN}"}}).encode()
     host.shown["/api/docs.json"] = Shown(body=echo, token=TOKEN)
-    assert TOKEN not in str((await load(at(host), None)).document)
+    assert TOKEN not in str((await load_specification(at(host), None)).document)
 
 
 async def test_the_sandboxs_token_goes_nowhere_else(
@@ -166,7 +171,7 @@ async def test_the_sandboxs_token_goes_nowhere_else(
     sandbox_token = "bd_sandbox_0123456789"
     monkeypatch.setenv("BD_API_TOKEN", sandbox_token)
     host.shown["/api/docs.json"] = Shown(body=BODY, token=sandbox_token)
-    assert (await load(at(host), None)).document == SPEC
+    assert (await load_specification(at(host), None)).document == SPEC
     host.asked.clear()
     elsewhere = Connection("https://acme.example", None)
     async with open_fetcher(elsewhere, host.url, is_api=True) as fetcher:
@@ -182,9 +187,9 @@ async def test_without_a_token_only_what_wants_one_is_missing(
     monkeypatch.delenv("BD_API_TOKEN")
     host.shown["/api/docs.json"] = Shown(status=401)
     with pytest.raises(MissingToken):
-        await load(at(host), None)
+        await load_specification(at(host), None)
     host.shown["/api/doc.json"] = Shown(body=BODY)
-    assert (await load(at(host), None)).document == SPEC
+    assert (await load_specification(at(host), None)).document == SPEC
 
 
 @pytest.mark.parametrize(
@@ -206,20 +211,20 @@ async def test_a_refusal_is_the_right_error(
     for path in CANDIDATES:
         host.shown[path] = Shown(status=status)
     with pytest.raises(kind) as caught:
-        await load(at(host), None)
+        await load_specification(at(host), None)
     assert type(caught.value) is kind
     with pytest.raises(ConfigError if kind is SpecificationError else kind):
-        await load(at(host), f"{host.url}/api/docs")
+        await load_specification(at(host), f"{host.url}/api/docs")
 
 
 async def test_what_is_broken_says_more_than_what_is_not_there(host: DocsHost) -> None:
     """But a good one further on is taken."""
     host.shown["/api/docs.json"] = Shown(body=b'{"openapi": "3.0.0", "openapi": 1}')
     with pytest.raises(SpecificationError, match=r"/api/docs\.json cannot be read .* same member"):
-        await load(at(host), None)
+        await load_specification(at(host), None)
     host.shown["/api/docs"] = Shown(body=b'<redoc spec-url="/s">', kind="text/html")
     host.shown["/s"] = Shown(body=BODY)
-    assert (await load(at(host), None)).place == f"{host.url}/s"
+    assert (await load_specification(at(host), None)).location == f"{host.url}/s"
 
 
 async def test_an_application_that_answers_everything_with_its_page_is_no_documentation(
@@ -229,7 +234,7 @@ async def test_an_application_that_answers_everything_with_its_page_is_no_docume
     for path in CANDIDATES:
         host.shown[path] = Shown(body=b"<!doctype html><div id=app></div>", kind="text/html")
     with pytest.raises(SpecificationError, match="holds no specification and links to none"):
-        await load(at(host), None)
+        await load_specification(at(host), None)
 
 
 @pytest.mark.parametrize("is_announced", [True, False])
@@ -238,14 +243,14 @@ async def test_fifty_megabytes_are_refused_unread(host: DocsHost, *, is_announce
     megabyte = b" " * (1 << 20)
     host.shown["/api/docs.json"] = Shown(body=megabyte, repeat=50, is_announced=is_announced)
     with pytest.raises(SpecificationError, match="larger than 16 MB"):
-        await load(at(host), None)
+        await load_specification(at(host), None)
     assert host.sent_bytes < (25 << 20)
 
 
 async def test_a_host_that_is_not_there_is_the_ordinary_error() -> None:
     """Every command says it alike."""
     with pytest.raises(ConnectError):
-        await load(Connection("http://127.0.0.1:9", None), None)
+        await load_specification(Connection("http://127.0.0.1:9", None), None)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +266,7 @@ async def test_a_host_that_is_not_there_is_the_ordinary_error() -> None:
 async def test_an_address_that_cannot_be_meant_is_refused(host: DocsHost, source: str) -> None:
     """Plain http over the network could bring anything."""
     with pytest.raises(ConfigError) as caught:
-        await load(at(host), source)
+        await load_specification(at(host), source)
     assert "secret" not in str(caught.value)
 
 
@@ -275,9 +280,9 @@ async def test_a_file_and_stdin_are_read(
     for name, content in (("a.json", BODY), ("a.yaml", b"openapi: 3.0.0\npaths: {}"), ("a", page)):
         path = tmp_path / name
         path.write_bytes(content)
-        assert (await load(at(host), str(path))).document == SPEC
+        assert (await load_specification(at(host), str(path))).document == SPEC
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
-        assert (await load(at(host), "-")).place == "stdin"
+        assert (await load_specification(at(host), "-")).location == "stdin"
     assert host.asked == []
 
 
@@ -294,10 +299,10 @@ async def test_a_file_that_cannot_be_read_is_said(
         (large, "larger than 16 MB"),
     ):
         with pytest.raises(ConfigError, match=says):
-            await load(at(host), str(source))
+            await load_specification(at(host), str(source))
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(ConfigError, match="stdin is closed"):
-        await load(at(host), "-")
+        await load_specification(at(host), "-")
 
 
 @pytest.mark.parametrize(

@@ -26,15 +26,15 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_was_written_is_read(path: Path) -> None:
     """For its host alone; a second time it is added or replaced."""
-    assert bindings.load(HOST) == {}
+    assert bindings.load_bindings(HOST) == {}
     assert bindings.store(HOST, {"reports.list": ONE}) == path
     bindings.store("http://127.0.0.1:1", {"reports.list": OTHER_HOST})
     bindings.store(HOST, {"schedules.create": OTHER})
-    assert bindings.load(HOST) == {"reports.list": ONE, "schedules.create": OTHER}
+    assert bindings.load_bindings(HOST) == {"reports.list": ONE, "schedules.create": OTHER}
     again = Binding(method="GET", template="/api/v3/reports", has_envelope=False)
     bindings.store(HOST, {"reports.list": again})
-    assert bindings.load(HOST) == {"reports.list": again, "schedules.create": OTHER}
-    assert bindings.load("http://127.0.0.1:1") == {"reports.list": OTHER_HOST}
+    assert bindings.load_bindings(HOST) == {"reports.list": again, "schedules.create": OTHER}
+    assert bindings.load_bindings("http://127.0.0.1:1") == {"reports.list": OTHER_HOST}
 
 
 def test_the_file_is_its_owners_alone_and_nothing_is_left_beside_it(path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_link_is_followed(path: Path, tmp_path: Path) -> None:
     bindings.store(HOST, {"reports.list": ONE})
     assert path.is_symlink()
     assert kept.read_text().startswith("# kept\n")
-    assert bindings.load(HOST) == {"reports.list": ONE}
+    assert bindings.load_bindings(HOST) == {"reports.list": ONE}
 
 
 def test_a_disk_that_does_not_take_it_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,5 +89,5 @@ def test_a_disk_that_does_not_take_it_is_said(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Unwritable, match="No space left on device"):
         bindings.store(HOST, {"schedules.create": OTHER})
-    assert bindings.load(HOST) == {"reports.list": ONE}
+    assert bindings.load_bindings(HOST) == {"reports.list": ONE}
     assert [each.name for each in path.parent.iterdir()] == ["bindings.toml"]

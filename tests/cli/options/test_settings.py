@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.cli.options.settings import load
+from bestdefense_async.cli.options.settings import load_settings
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def test_the_nearest_file_wins(project: Path, user: Path) -> None:
     )
     (project / "bestdefense.toml").write_text('intensity = "thorough"\n')
 
-    settings = load(project, user=user)
+    settings = load_settings(project, user=user)
 
     assert {name: setting.value for name, setting in settings.items()} == {
         "intensity": "thorough",
@@ -51,7 +51,7 @@ def test_the_nearest_file_wins(project: Path, user: Path) -> None:
 
 def test_no_file_is_no_setting(project: Path, user: Path) -> None:
     """Without files there are the defaults."""
-    assert load(project, user=user) == {}
+    assert load_settings(project, user=user) == {}
 
 
 BROKEN = {
@@ -74,7 +74,7 @@ def test_a_broken_file_is_one_sentence_with_the_line(
     (project / "bestdefense.toml").write_text(text)
 
     with pytest.raises(ConfigError, match=r"bestdefense\.toml") as caught:
-        load(project, user=user)
+        load_settings(project, user=user)
 
     assert message in str(caught.value)
     assert SECRET not in str(caught.value)
@@ -86,7 +86,7 @@ def test_a_file_of_other_bytes_names_the_line(project: Path, user: Path) -> None
     (project / "bestdefense.toml").write_bytes(b'mode = "ai"\n# caf\xe9\n')
 
     with pytest.raises(ConfigError, match="line 2 is not UTF-8"):
-        load(project, user=user)
+        load_settings(project, user=user)
 
 
 def test_a_directory_in_place_of_the_file_is_said(project: Path, user: Path) -> None:
@@ -94,4 +94,4 @@ def test_a_directory_in_place_of_the_file_is_said(project: Path, user: Path) -> 
     (project / "bestdefense.toml").mkdir()
 
     with pytest.raises(ConfigError, match="directory"):
-        load(project, user=user)
+        load_settings(project, user=user)

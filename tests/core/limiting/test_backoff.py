@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bestdefense_async.core.limiting.backoff import Allowance, Caution
+from bestdefense_async.core.limiting.backoff import Backoff, ServerQuota
 from bestdefense_async.core.limiting.hints import RateHint
 from bestdefense_async.core.limiting.limit import Limit
 
@@ -18,7 +18,7 @@ def longest(low: float, high: float) -> float:
 
 
 def refuse(
-    caution: Caution, now: float, *, sent: float | None = None, hint: float | None = None
+    caution: Backoff, now: float, *, sent: float | None = None, hint: float | None = None
 ) -> float:
     """Refuse one of ten calls in flight; return how long the pause is."""
     caution.refused(
@@ -43,12 +43,12 @@ def refuse(
 )
 def test_a_first_refusal_pauses(hint: float | None, pause: float) -> None:
     """The pause is the later of the hint plus a second and our own backoff."""
-    assert refuse(Caution(MINUTE, unknown_until=LONG_AGO), 100.0, hint=hint) == pytest.approx(pause)
+    assert refuse(Backoff(MINUTE, unknown_until=LONG_AGO), 100.0, hint=hint) == pytest.approx(pause)
 
 
 def test_the_own_backoff_doubles_up_to_half_the_period() -> None:
     """A hint that is always too short cannot keep us knocking."""
-    caution, now, pauses = Caution(MINUTE, unknown_until=LONG_AGO), 100.0, []
+    caution, now, pauses = Backoff(MINUTE, unknown_until=LONG_AGO), 100.0, []
     for _ in range(8):
         pauses.append(refuse(caution, now, hint=0.1))
         now = caution.paused_until + 0.5
@@ -57,7 +57,7 @@ def test_the_own_backoff_doubles_up_to_half_the_period() -> None:
 
 def test_after_two_quiet_periods_the_backoff_starts_over() -> None:
     """An old refusal is not held against the server."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     refuse(caution, 100.0)
     assert refuse(caution, 110.0) == 2.0
     assert refuse(caution, 231.0) == 1.0
@@ -65,7 +65,7 @@ def test_after_two_quiet_periods_the_backoff_starts_over() -> None:
 
 def test_half_the_backoff_is_chance_and_half_is_certain() -> None:
     """Clients that do not know each other come back apart, and none at once."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     bounds = []
 
     def chance(low: float, high: float) -> float:
@@ -79,7 +79,7 @@ def test_half_the_backoff_is_chance_and_half_is_certain() -> None:
 
 def test_refusals_of_calls_sent_before_the_pause_count_once() -> None:
     """A thousand calls in flight that are all refused are one piece of news."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     assert refuse(caution, 100.0) == 1.0
     for late in range(20):
         refuse(caution, 100.0 + late / 100, sent=99.0)
@@ -88,7 +88,7 @@ def test_refusals_of_calls_sent_before_the_pause_count_once() -> None:
 
 def test_a_pause_only_moves_later() -> None:
     """A later answer may know of a longer wait; a shorter one changes nothing."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     refuse(caution, 100.0, hint=20.0)
     refuse(caution, 100.5, sent=99.0, hint=3.0)
     assert caution.paused_until == 121.0
@@ -100,7 +100,7 @@ def test_a_pause_only_moves_later() -> None:
 
 def test_after_a_pause_one_probes_and_each_success_allows_one_more() -> None:
     """Up to half of what was in flight when the refusal came."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     refuse(caution, 100.0)
     allowed = []
     for success in range(8):
@@ -111,7 +111,7 @@ def test_after_a_pause_one_probes_and_each_success_allows_one_more() -> None:
 
 def test_successes_of_calls_sent_before_the_pause_prove_nothing() -> None:
     """Another request's success must not end or soften a pause."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     refuse(caution, 100.0)
     caution.succeeded(sent=99.5)
     assert caution.in_flight_allowed == 1
@@ -119,7 +119,7 @@ def test_successes_of_calls_sent_before_the_pause_prove_nothing() -> None:
 
 def test_the_bound_in_flight_ends_two_quiet_periods_after_the_pause() -> None:
     """Then the window rule is alone again."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     refuse(caution, 100.0)
     assert caution.calm(220.0) == 221.0
     assert caution.in_flight_allowed == 1
@@ -129,7 +129,7 @@ def test_the_bound_in_flight_ends_two_quiet_periods_after_the_pause() -> None:
 
 def test_after_a_refusal_calls_follow_each_other_at_the_pace() -> None:
     """A full window frees its places one by one."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     caution.taken(99.0)
     assert caution.not_before == -math.inf
     refuse(caution, 100.0)
@@ -142,7 +142,7 @@ def test_after_a_refusal_calls_follow_each_other_at_the_pace() -> None:
 
 def test_a_class_without_a_limit_backs_off_from_a_second_and_is_not_paced() -> None:
     """Nothing is known of its pace; it comes back by its successes alone."""
-    caution = Caution((), unknown_until=LONG_AGO)
+    caution = Backoff((), unknown_until=LONG_AGO)
     assert caution.in_flight_allowed == math.inf
     assert refuse(caution, 100.0) == 1.0
     caution.taken(101.0)
@@ -152,7 +152,7 @@ def test_a_class_without_a_limit_backs_off_from_a_second_and_is_not_paced() -> N
 
 def test_an_unknown_history_starts_with_three_in_flight() -> None:
     """Each success allows one more, until the whole window may fly."""
-    caution = Caution(MINUTE, unknown_until=120.0)
+    caution = Backoff(MINUTE, unknown_until=120.0)
     assert caution.in_flight_allowed == 3
     for _ in range(57):
         caution.succeeded(sent=1.0)
@@ -161,7 +161,7 @@ def test_an_unknown_history_starts_with_three_in_flight() -> None:
 
 def test_an_unknown_history_becomes_known_by_waiting() -> None:
     """Two periods after the start nothing older counts any more."""
-    caution = Caution(MINUTE, unknown_until=120.0)
+    caution = Backoff(MINUTE, unknown_until=120.0)
     caution.calm(119.0)
     assert caution.in_flight_allowed == 3
     caution.calm(120.0)
@@ -170,7 +170,7 @@ def test_an_unknown_history_becomes_known_by_waiting() -> None:
 
 def test_the_first_of_repeated_refusals_leaves_the_share_alone() -> None:
     """Once may be chance; again, over a known history, means that somebody else is there."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     refuse(caution, 100.0)
     assert caution.share(100.0) == 1.0
     refuse(caution, 110.0)
@@ -179,7 +179,7 @@ def test_the_first_of_repeated_refusals_leaves_the_share_alone() -> None:
 
 def test_an_unknown_history_explains_refusals_without_somebody_else() -> None:
     """What an earlier process spent is gone after two periods; nobody has to yield."""
-    caution = Caution(MINUTE, unknown_until=120.0)
+    caution = Backoff(MINUTE, unknown_until=120.0)
     refuse(caution, 100.0)
     refuse(caution, 110.0)
     assert caution.share(110.0) == 1.0
@@ -187,7 +187,7 @@ def test_an_unknown_history_explains_refusals_without_somebody_else() -> None:
 
 def test_a_share_grows_by_a_quarter_per_period_until_it_is_all() -> None:
     """Whoever shared the token may be gone."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     refuse(caution, 100.0)
     refuse(caution, 110.0)
     assert caution.share(170.0) == pytest.approx(0.625)
@@ -197,7 +197,7 @@ def test_a_share_grows_by_a_quarter_per_period_until_it_is_all() -> None:
 
 def test_a_share_never_falls_below_a_quarter() -> None:
     """A client that came second and got nothing still has a foot in the door."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     for now in (100.0, 110.0, 120.0):
         caution.refused(now, sent=now - 0.1, hint=None, in_flight=1, part_got=0.0, uniform=longest)
         assert caution.share(now) in {1.0, 0.25}
@@ -205,7 +205,7 @@ def test_a_share_never_falls_below_a_quarter() -> None:
 
 def test_it_is_empty_when_all_is_forgotten() -> None:
     """Only then may the state of a token be dropped."""
-    caution = Caution(MINUTE, unknown_until=LONG_AGO)
+    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
     assert caution.is_empty(0.0)
     refuse(caution, 100.0)
     refuse(caution, 110.0)
@@ -214,7 +214,7 @@ def test_it_is_empty_when_all_is_forgotten() -> None:
 
 
 def hear(
-    allowance: Allowance,
+    allowance: ServerQuota,
     remaining: int,
     *,
     now: float = 10.0,
@@ -229,7 +229,7 @@ def hear(
 
 def test_what_the_server_offers_is_spent_call_by_call() -> None:
     """Three left are three calls, less those in flight."""
-    allowance = Allowance(pace=1.0)
+    allowance = ServerQuota(pace=1.0)
     hear(allowance, 3, in_flight=1)
     welcomed = 0
     while allowance.is_welcome:
@@ -240,7 +240,7 @@ def test_what_the_server_offers_is_spent_call_by_call() -> None:
 
 def test_a_call_that_was_not_sent_is_still_welcome() -> None:
     """It goes back to what the server offered."""
-    allowance = Allowance(pace=1.0)
+    allowance = ServerQuota(pace=1.0)
     hear(allowance, 1)
     allowance.taken()
     assert not allowance.is_welcome
@@ -250,7 +250,7 @@ def test_a_call_that_was_not_sent_is_still_welcome() -> None:
 
 def test_nothing_left_means_one_more_call_per_pace() -> None:
     """Counted from when the call left: the server wrote its answer after that."""
-    allowance = Allowance(pace=1.0)
+    allowance = ServerQuota(pace=1.0)
     hear(allowance, 0)
     assert allowance.not_before() == 10.0
     allowance.taken()
@@ -259,14 +259,14 @@ def test_nothing_left_means_one_more_call_per_pace() -> None:
 
 def test_nothing_left_with_a_reset_means_waiting_for_it() -> None:
     """Resets are floored to seconds, so one is added."""
-    allowance = Allowance(pace=1.0)
+    allowance = ServerQuota(pace=1.0)
     hear(allowance, 0, reset=30.0)
     assert allowance.not_before() == 41.0
 
 
 def test_among_overlapping_answers_the_lowest_counts() -> None:
     """An older answer that arrives later says more than is left."""
-    allowance = Allowance(pace=1.0)
+    allowance = ServerQuota(pace=1.0)
     hear(allowance, 2, now=10.0, sent=9.0)
     hear(allowance, 5, now=10.1, sent=9.0)
     allowance.taken()
@@ -276,7 +276,7 @@ def test_among_overlapping_answers_the_lowest_counts() -> None:
 
 def test_a_later_call_may_be_told_more() -> None:
     """It left after the last answer was seen, so the server wrote its answer later."""
-    allowance = Allowance(pace=1.0)
+    allowance = ServerQuota(pace=1.0)
     hear(allowance, 0, now=10.0, sent=9.0)
     hear(allowance, 5, now=12.0, sent=11.0)
     assert allowance.is_welcome
@@ -285,7 +285,7 @@ def test_a_later_call_may_be_told_more() -> None:
 
 def test_a_refusal_proves_the_offer_wrong() -> None:
     """After it only the rule counts, until the server says something new."""
-    allowance = Allowance(pace=1.0)
+    allowance = ServerQuota(pace=1.0)
     hear(allowance, 5)
     allowance.forget()
     assert not allowance.is_welcome

@@ -98,7 +98,7 @@ def test_verdict(rows: list[Row], rules: dict[str, object], word: str, code: int
     """The word and the exit code follow from the rows and the rules alone."""
     verdict = judge(rows, Policy(**rules))  # type: ignore[arg-type]
 
-    assert (verdict.word, exit_code(verdict)) == (word, code)
+    assert (verdict.status, exit_code(verdict)) == (word, code)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_listed_finding_counts_although_the_summary_forgets_it() -> None:
 
     verdict = judge([row], Policy())
 
-    assert (verdict.word, verdict.findings, verdict.sites) == ("failed", 1, 1)
+    assert (verdict.status, verdict.findings, verdict.sites) == ("failed", 1, 1)
 
 
 def test_a_hostile_severity_cannot_steer_the_terminal() -> None:

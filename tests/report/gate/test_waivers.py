@@ -10,7 +10,7 @@ from attrs import evolve
 
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Finding, RiskSummary, Severity
-from bestdefense_async.report.gate.identity import compare, fingerprint
+from bestdefense_async.report.gate.identity import compare_runs, fingerprint
 from bestdefense_async.report.gate.policy import Policy
 from bestdefense_async.report.gate.verdict import Verdict, exit_code, judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers, read_waivers
@@ -106,7 +106,7 @@ def test_a_waiver_covers_what_it_says_and_nothing_else(
     entry: dict[str, Any], row: Row, word: str
 ) -> None:
     """In doubt a finding fails."""
-    assert judge([row], Policy(), waivers=waivers(entry)).word == word
+    assert judge([row], Policy(), waivers=waivers(entry)).status == word
 
 
 def test_waived_findings_are_counted_and_said() -> None:
@@ -117,7 +117,7 @@ def test_waived_findings_are_counted_and_said() -> None:
 
     assert (verdict.waived, verdict.findings, verdict.known, verdict.new) == (1, 0, None, None)
     assert verdict.sentence == "gate: PASSED, nothing >= high on 2 sites; 1 finding waived"
-    assert [mark.word for _, mark in verdict.marked(0, HIGH)] == ["waived"]
+    assert [mark.status for _, mark in verdict.marked(0, HIGH)] == ["waived"]
 
 
 def test_expired_and_stale_waivers_are_said() -> None:
@@ -143,8 +143,8 @@ def test_a_waiver_takes_findings_out_of_every_rule() -> None:
     rows = [done("a.example", high=3)]
     policy = Policy(fail_on=None, max_counts={"high": 2})
 
-    assert judge(rows, policy).word == "failed"
-    assert judge(rows, policy, waivers=waivers({"fingerprint": NAME})).word == "passed"
+    assert judge(rows, policy).status == "failed"
+    assert judge(rows, policy, waivers=waivers({"fingerprint": NAME})).status == "passed"
 
 
 def test_more_are_counted_than_the_waived_one() -> None:
@@ -163,7 +163,7 @@ def test_nothing_excuses_a_target_without_a_verdict(row: Row) -> None:
     wide = waivers({"weakness": "CWE-79", "target": "*"})
     verdict = judge([row], Policy(fail_on=None), waivers=wide, baseline=[HIGH])
 
-    assert (verdict.word, exit_code(verdict)) == ("incomplete", 3)
+    assert (verdict.status, exit_code(verdict)) == ("incomplete", 3)
     assert (verdict.waived, verdict.known) == (0, 0)
 
 
@@ -212,7 +212,7 @@ def test_only_what_the_baseline_lists_is_known(row: Row, baseline: list[Row], wo
     """Whatever cannot be shown to be old is new."""
     verdict = judge([row], Policy(fail_on="low"), baseline=baseline)
 
-    assert verdict.word == word
+    assert verdict.status == word
 
 
 def test_new_and_known_findings_are_counted_and_said() -> None:
@@ -238,13 +238,13 @@ def test_a_run_is_its_own_baseline() -> None:
     verdict = judge(run.rows, Policy(), baseline=run.rows)
 
     assert verdict.known == sum(len(row.findings) for row in run.rows)
-    changes = compare(run, run)
+    changes = compare_runs(run, run)
     assert (changes.new.total(), changes.fixed.total()) == (0, 0)
 
 
 def test_a_finding_that_became_worse_is_fixed_and_new() -> None:
     """So that the older counts, plus what is new, less what is fixed, are the counts of now."""
-    changes = compare(run_of(HIGH), run_of(LOW))
+    changes = compare_runs(run_of(HIGH), run_of(LOW))
 
     assert (dict(changes.fixed), dict(changes.new)) == ({"low": 1}, {"high": 1})
     assert changes.unchanged.total() == 0
@@ -252,8 +252,8 @@ def test_a_finding_that_became_worse_is_fixed_and_new() -> None:
 
 def test_what_was_not_looked_at_is_not_fixed() -> None:
     """A site without a verdict mends nothing."""
-    assert compare(run_of(failed("a.example")), run_of(HIGH)).fixed.total() == 0
-    assert compare(run_of(done("a.example")), run_of(HIGH)).fixed.total() == 1
+    assert compare_runs(run_of(failed("a.example")), run_of(HIGH)).fixed.total() == 0
+    assert compare_runs(run_of(done("a.example")), run_of(HIGH)).fixed.total() == 1
 
 
 ENTRY = 'fingerprint = "' + "0" * 32 + '"\nreason = "r"\nexpires = 2027-01-31\n'

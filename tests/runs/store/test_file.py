@@ -186,7 +186,7 @@ async def test_reading_takes_and_changes_nothing(tmp_path: Path) -> None:
     assert snapshot.states == {
         "new": 0, "claimed": 1, "created": 0, "finished": 0, "unknown": 0
     }  # fmt: skip
-    assert snapshot.outcomes[0].word == "unknown"
+    assert snapshot.outcomes[0].status == "unknown"
 
 
 def killed(path: Path) -> None:
@@ -208,11 +208,11 @@ def test_a_killed_run_on_a_read_only_disk_is_read_with_what_it_wrote_last(
     killed(source / "run")
     for ending in lost:
         (source / f"run{ending}").unlink()
-    expected = [each.word for each in read_journal_of_copy(source, tmp_path / "copy").outcomes]
+    expected = [each.status for each in read_journal_of_copy(source, tmp_path / "copy").outcomes]
     before = content(source)
     with mounted(place, "--bind", str(source)):
         remount(place, "-o", "remount,bind,ro")
-        words = [each.word for each in read_journal(place / "run").outcomes]
+        words = [each.status for each in read_journal(place / "run").outcomes]
         rows = read_run(place / "run").rows
         with pytest.raises(JournalError, match="read-only"):
             asyncio.run(_open_and_close(place / "run"))
@@ -316,7 +316,7 @@ async def test_a_journal_of_the_first_version_is_read_and_resumed(tmp_path: Path
     )
     connection.close()
 
-    assert [each.word for each in read.outcomes] == [
+    assert [each.status for each in read.outcomes] == [
         "done", "failed", "failed", "unknown", "unknown", "not_started", "not_started"
     ]  # fmt: skip
     assert [each.index for each in read.outcomes] == list(range(7))
@@ -325,7 +325,7 @@ async def test_a_journal_of_the_first_version_is_read_and_resumed(tmp_path: Path
     assert [each.index for each in remaining] == [1, 2, 5, 6]
     assert [created_site(each) for each in remaining[:2]] == ["S1", "S2"]
     assert unknown == [3, 4]
-    assert [each.word for each in read_journal(path).outcomes] == [
+    assert [each.status for each in read_journal(path).outcomes] == [
         "done", "failed", "done", "unknown", "unknown", "unknown"
     ]  # fmt: skip
     assert (version, kinds, len(MIGRATIONS)) == (VERSION, APPLICATION_ID, VERSION)
@@ -378,7 +378,7 @@ async def test_a_run_on_a_full_disk_starts_nothing_more_and_is_resumed_when_ther
     assert all("the disk is full" in str(each.error) for each in refused)
     assert {type(each.error) for each in refused} == {JournalError}
     assert set(created.values()) == {1}
-    assert {each.word for each in last} <= {"done", "unknown"}
+    assert {each.status for each in last} <= {"done", "unknown"}
     assert all(created.get(each.site_id or "") for each in last)
     assert len(created) == 200
 

@@ -26,11 +26,11 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import ScanOptions, Site
 from bestdefense_async.runs import (
-    Created,
     Done,
+    ExistingScan,
     Failed,
+    IndexedInput,
     NotStarted,
-    Planned,
     RunStore,
     SqliteJournal,
     Target,
@@ -66,13 +66,13 @@ async def test_a_resumed_run_knows_what_is_new_created_finished_and_unknown(tmp_
 
         assert (journal.run.fence, journal.next_index) == (2, 6)
         assert remaining == [
-            Planned(
-                0, Created(target="h0.example", site_id="s0", report_id="r0", started_at=100.0)
+            IndexedInput(
+                0, ExistingScan(target="h0.example", site_id="s0", report_id="r0", started_at=100.0)
             ),
-            Planned(3, Site(id="s3", hostname="h3.example")),
-            Planned(5, Target("h5.example", 6)),
+            IndexedInput(3, Site(id="s3", hostname="h3.example")),
+            IndexedInput(5, Target("h5.example", 6)),
         ]
-        assert [each.word for each in outcomes] == [
+        assert [each.status for each in outcomes] == [
             "failed", "done", "unknown", "failed", "unknown", "not_started"
         ]  # fmt: skip
         assert isinstance(outcomes[1], Done)
@@ -129,7 +129,7 @@ async def test_a_site_is_claimed_once_however_it_is_named(tmp_path: Path) -> Non
 
         assert await journal.remaining() == []
         assert journal.next_index == 4
-    assert [each.word for each in read_journal(path).outcomes] == ["done"]
+    assert [each.status for each in read_journal(path).outcomes] == ["done"]
 
 
 async def test_rejected_inputs_are_told_and_given_again(tmp_path: Path) -> None:
@@ -151,9 +151,9 @@ async def test_rejected_inputs_are_told_and_given_again(tmp_path: Path) -> None:
     assert isinstance(first.item, TargetError)
     assert (str(first.item), first.item.target) == (str(malformed), "a b")
     assert others == [
-        Planned(1, Target("b.example", 2)),
-        Planned(2, site),
-        Planned(3, Target("d.example", 2)),
+        IndexedInput(1, Target("b.example", 2)),
+        IndexedInput(2, site),
+        IndexedInput(3, Target("d.example", 2)),
     ]
     assert {type(each) for each in outcomes} == {NotStarted}
     assert [str(each.error) for each in outcomes if isinstance(each, NotStarted)] == [
@@ -267,7 +267,7 @@ async def test_a_result_counts_where_the_scans_id_could_not_be_written(tmp_path:
             await journal.finished(done(1))
         outcomes = read_journal(journal.path).outcomes
 
-    assert [each.word for each in outcomes] == ["done", "failed"]
+    assert [each.status for each in outcomes] == ["done", "failed"]
 
 
 async def test_a_scan_from_elsewhere_is_written_when_it_is_done(tmp_path: Path) -> None:
@@ -392,12 +392,12 @@ def test_a_run_killed_again_and_again_creates_nothing_twice_and_loses_nothing(
         created = sandbox.scans_per_site()
         sandbox.assert_no_duplicates()
 
-    words = Counter(each.word for each in outcomes)
+    words = Counter(each.status for each in outcomes)
     assert kills >= 5
     assert [each.index for each in outcomes] == list(range(400))
     assert set(words) <= {"done", "unknown"}
     assert words["unknown"] <= 32 * kills
-    assert all(created[each.site_id or ""] == 1 for each in outcomes if each.word == "done")
+    assert all(created[each.site_id or ""] == 1 for each in outcomes if each.status == "done")
 
 
 async def _begin(path: Path, sandbox: SandboxProcess) -> None:

@@ -27,7 +27,7 @@ from bestdefense_async.errors import (
     PollTimeout,
     TargetError,
 )
-from bestdefense_async.runs import Created, Done, Failed, SqliteJournal, read_journal
+from bestdefense_async.runs import Done, ExistingScan, Failed, SqliteJournal, read_journal
 from tests.support.journals import create, reopen
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class ClaimRule(RuleBasedStateMachine):
             if row.state == state
         ]
         assert todo == [
-            (each.index, each.item.report_id if isinstance(each.item, Created) else None)
+            (each.index, each.item.report_id if isinstance(each.item, ExistingScan) else None)
             for each in remaining
         ]
         snapshot = read_journal(self.path)
@@ -246,7 +246,7 @@ class ClaimRule(RuleBasedStateMachine):
             index: WORDS.get(row.state, "failed" if row.is_refused else "not_started")
             for index, row in sorted(wanted.items())
         }
-        assert {each.index: each.word for each in snapshot.outcomes} == words
+        assert {each.index: each.status for each in snapshot.outcomes} == words
         assert snapshot.run.fence == len(self.owners)
         assert self.owners[-1].next_index == max(self.rows, default=-1) + 1
 
