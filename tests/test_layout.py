@@ -49,7 +49,6 @@ ONLY_IN: dict[str, set[str]] = {
     "click": {"cli"},
     "jinja2": {"report"},
     "junitparser": {"report"},
-    "keyring": {"cli"},
     "platformdirs": {"cli"},
     "pytest": {"testing"},
     "referencing": {"openapi"},
