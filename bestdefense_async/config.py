@@ -63,17 +63,17 @@ def parse_base_url(text: str) -> BaseUrl:
         raise ConfigError(
             "The base URL must not hold a user name, a password, a query or a fragment."
         )
-    shown = clean_text(host, longest=80)
+    quoted = clean_text(host, longest=80)
     is_loopback = _is_loopback(host)
     if not _is_host(host):
-        raise ConfigError(f"{shown!r} is not a host name.")
+        raise ConfigError(f"{quoted!r} is not a host name.")
     if parts.scheme == "http" and not is_loopback:
         raise ConfigError(
-            f"Plain http to {shown} would show the token to everybody on the way: use https."
+            f"Plain http to {quoted} would show the token to everybody on the way: use https."
         )
     prefix = parts.path.rstrip("/")
     if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
-        raise ConfigError("The path of the base URL contains characters that a path here has not.")
+        raise ConfigError("The path of the base URL contains a character it must not.")
     netloc = f"[{host}]" if ":" in host else host
     suffix = "" if port is None else f":{port}"
     return BaseUrl(
@@ -152,7 +152,7 @@ def parse_toml(content: bytes, *, where: str) -> tuple[str, dict[str, Any]]:
 def line_of(key: str, text: str, *, first: int = 1) -> int:
     """Return the line, from `first` on, that sets a key or opens its table.
 
-    `first` itself when it is written in a way we do not look for.
+    `first` itself when it is written in a way this does not search for.
     """
     pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
     numbered = enumerate(text.splitlines(), start=1)

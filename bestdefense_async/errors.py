@@ -345,7 +345,7 @@ class PollTimeout(DeadlineExceeded):
 
 
 class OutcomeUnknown(BestDefenseError):
-    """A creation may or may not have been done. It is never sent again by itself."""
+    """A creation may or may not have been done. It is never sent again automatically."""
 
     sent = Sent.MAYBE
 
@@ -358,11 +358,11 @@ class OutcomeUnknown(BestDefenseError):
         self.subject = subject
         """What the request was about: the site's id for a report creation."""
         self.sent_at = sent_at
-        """Wall clock of the attempt (seconds since the epoch): where to look in the app."""
+        """Wall clock of the attempt (seconds since the epoch): search the app around it."""
 
 
 class DownloadError(BestDefenseError):
-    """A file could not be stored. Nothing stands at its final place."""
+    """A file could not be stored. Nothing stands at its final path."""
 
 
 class JournalError(BestDefenseError):

@@ -60,7 +60,7 @@ class Binding:
     has_envelope: bool | None = None
     """Whether the payload stands under `data`; None: as for our route."""
     source: str = ""
-    """Who says so, for people: a specification's address, a settings file."""
+    """Where this was read, for people: a specification's address, a settings file."""
 
 
 @frozen(kw_only=True)
@@ -82,7 +82,7 @@ class Bound:
     _inward: tuple[_Move, ...]
 
     def request_there(self, request: Request) -> Request:
-        """Return a request of our operation in the host's words.
+        """Return a request of our operation in the form the host wants.
 
         Raises:
             ConfigError: A value that belongs into the path may not stand there.
@@ -97,7 +97,7 @@ class Bound:
         return build_request(self.route, parts, body, subject=request.subject)
 
     def answer_here(self, payload: Any) -> Any:  # noqa: ANN401  # any JSON value
-        """Return a payload of the host in our words; what is missing stays missing."""
+        """Return a payload of the host under our names; what is missing stays missing."""
         return _moved(payload, self._inward)
 
 
@@ -118,7 +118,7 @@ def bind(name: str, binding: Binding) -> Bound:
     lost = [part for part in route.parts if part not in in_path and part not in binding.request]
     if lost:
         raise ConfigError(
-            f"The binding of {name} has no place for {lost[0]}: it must stand in the template as "
+            f"The binding of {name} leaves {lost[0]} out: it must stand in the template as "
             f"{{{lost[0]}}} or in the request."
         )
     moves = [(ours, theirs) for ours, theirs in binding.request.items() if ours not in in_path]

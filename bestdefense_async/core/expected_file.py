@@ -23,7 +23,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ETAG: Final = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
 _URL: Final = re.compile(r"https://[!-~]+")
-_PLACE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}(:[0-9]{1,5})?")
+_HOST: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}(:[0-9]{1,5})?")
 _BEYOND: Final = re.compile(r"bytes \*/([0-9]{1,15})")
 
 
@@ -86,7 +86,7 @@ def parse_content_range(text: str | None) -> Range | None:
 
 
 def size_beyond(text: str | None) -> int | None:
-    """Return the file's size that a 416 tells, None when it does not."""
+    """Return the size of the file in the Content-Range of a 416, None when it has none."""
     match = _BEYOND.fullmatch(text or "")
     return None if match is None else int(match[1])
 
@@ -99,7 +99,7 @@ def checked_hosts(hosts: Collection[str]) -> frozenset[str]:
     """
     lower = [hosts] if isinstance(hosts, str) else [host.lower() for host in hosts]
     for host in lower:
-        if isinstance(hosts, str) or not _PLACE.fullmatch(host):
+        if isinstance(hosts, str) or not _HOST.fullmatch(host):
             shown = clean_text(host, longest=80)
             raise ConfigError(f"{shown!r} is no host like cdn.example.com.")
     return frozenset(lower)
@@ -116,6 +116,6 @@ def redirect_target(location: str, hosts: Collection[str]) -> str | None:
     except ValueError:
         return None
     host = parts.hostname or ""
-    place = host if port in {None, 443} else f"{host}:{port}"
+    authority = host if port in {None, 443} else f"{host}:{port}"
     is_plain = _URL.fullmatch(location) and "@" not in parts.netloc and "\\" not in location
-    return location.partition("#")[0] if is_plain and place in hosts else None
+    return location.partition("#")[0] if is_plain and authority in hosts else None

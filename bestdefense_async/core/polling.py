@@ -1,9 +1,9 @@
 """When to ask again whether a scan is complete: arithmetic, without clock, chance or sleep.
 
-A scan takes minutes or hours, and only asking tells. Waiting a tenth of the time it has already
-taken keeps the lag in proportion to the scan: a quick one is noticed soon, a long one costs few
-polls. Where the server says how far it is, the time that remains is the better measure. Chance
-keeps scans that were started together from asking together.
+A scan takes minutes or hours, and only a poll shows when it ends. Waiting a tenth of the time it
+has already taken keeps the lag in proportion to the scan: a quick one is noticed soon, a long one
+costs few polls. Where the server says how far it is, the time that remains is the better measure.
+Chance keeps scans that were started together from asking together.
 
 Where earlier scans of the kind are known, the wait follows from two prices. Asking every w seconds
 costs 1/w polls a second, and one poll is worth `price` seconds of lag; a scan that ends with the
@@ -57,10 +57,10 @@ class Hazard:
 
     def at(self, age: float) -> float:
         """Return the chance per second at an age in seconds, above zero."""
-        place = bisect.bisect_right(self.edges, age)
-        if place == len(self.edges):
+        index = bisect.bisect_right(self.edges, age)
+        if index == len(self.edges):
             return self.rates[-1] * self.edges[-1] / age
-        return self.rates[place]
+        return self.rates[index]
 
 
 def learn(samples: Sequence[tuple[float, bool]]) -> Hazard | None:
@@ -195,8 +195,8 @@ def _learned_wait(
     wait = math.sqrt(2.0 * policy.price / learned.at(taken))
     least = policy.shortest
     if remaining is not None:
-        # The percentage says when to look; near the end, where it would look all the time, the
-        # scans before say how often that is worth it.
+        # The percentage says when to poll; near the end, where it would poll all the time, earlier
+        # scans say how often that is worth it.
         wait = max(policy.remaining_share * remaining, NEAR_END * wait)
         least = policy.remaining_shortest
     return max(min(wait, GROWTH * taken), least)

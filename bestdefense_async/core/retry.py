@@ -74,7 +74,7 @@ class Again:
 
 @frozen
 class Stop:
-    """Give the error to the caller."""
+    """Raise the error to the caller."""
 
 
 @define
@@ -90,7 +90,7 @@ class RetryBudget:
     full: float = 500.0
 
     def spend(self, error: BestDefenseError) -> bool:
-        """Take the price of a retry; False when it cannot be paid."""
+        """Take the price of a retry; return False when it cannot be paid."""
         price = 5.0 if isinstance(error, RateLimited) else 14.0
         if self.units < price:
             return False
@@ -128,7 +128,7 @@ def decide(
 
 
 def _is_passing(error: BestDefenseError, attempt: int) -> bool:
-    """Whether the same request could fare better a moment later."""
+    """Return whether the same request could succeed a moment later."""
     match error:
         case TLSError() | RedirectRefused():
             return False
@@ -147,7 +147,7 @@ def _is_passing(error: BestDefenseError, attempt: int) -> bool:
 
 
 def is_fate_unknown(error: BestDefenseError) -> bool:
-    """Whether a creation that ended with `error` may have been carried out.
+    """Return whether a creation that ended with `error` may have been carried out.
 
     It may when something was sent and the answer is not a plain refusal: a broken answer, a
     5xx, a time-out, a redirect, or a success that cannot be read.

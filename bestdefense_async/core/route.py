@@ -34,7 +34,7 @@ class Grade(enum.StrEnum):
 
 
 class Body(enum.StrEnum):
-    """What a success looks like."""
+    """The form of a success."""
 
     ENVELOPE = "envelope"
     """`{success, message, data, error}`; the payload is `data`."""

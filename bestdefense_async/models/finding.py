@@ -89,12 +89,6 @@ class RiskSummary:
         present = [Severity(word) for word, count in self.as_dict().items() if count]
         return max(present, key=lambda severity: severity.rank, default=None)
 
-    def at_or_above(self, severity: Severity) -> int:
-        """Return how many findings are of `severity` or worse; unknown severities count."""
-        return sum(
-            count for word, count in self.as_dict().items() if Severity(word).rank >= severity.rank
-        )
-
     def as_dict(self) -> dict[str, int]:
         """Return the counts by severity, worst first, undocumented ones last."""
         known = {str(severity): getattr(self, severity) for severity in SEVERITIES}

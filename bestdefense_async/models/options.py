@@ -67,7 +67,7 @@ _REPOSITORY: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
 
 @frozen(kw_only=True)
 class Registration:
-    """Tells the server which pull request gets the results of a scan.
+    """Which pull request gets the results of a scan.
 
     Raises:
         ConfigError: A value cannot be what it should be.

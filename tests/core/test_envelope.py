@@ -144,7 +144,7 @@ def test_server_text_cannot_steer_a_terminal() -> None:
 def test_a_403_names_the_permission_and_whether_the_plan_is_why(
     message: str, *, is_plan: bool | None, said: str
 ) -> None:
-    """A person must know what to ask for, and need not be told twice."""
+    """A person must know what to ask for, and reads it once."""
     with pytest.raises(errors.PermissionDenied) as caught:
         read(403, {"success": False, "message": message}, CREATE)
     assert caught.value.permission == "create reports"

@@ -26,7 +26,7 @@ def throttled(retry_after: float | None) -> errors.RateLimited:
     return error
 
 
-def asked(error: BestDefenseError, *, attempt: int = 1, may_repeat: bool = True) -> Again | Stop:
+def decision(error: BestDefenseError, *, attempt: int = 1, may_repeat: bool = True) -> Again | Stop:
     """Decide with the longest random wait, so that ceilings show."""
     return decide(
         error,
@@ -72,14 +72,14 @@ def asked(error: BestDefenseError, *, attempt: int = 1, may_repeat: bool = True)
 )
 def test_what_is_tried_again(error: BestDefenseError, *, idempotent: bool, creation: bool) -> None:
     """A creation is repeated only when the server certainly did no work."""
-    assert isinstance(asked(error), Again) is idempotent
-    assert isinstance(asked(error, may_repeat=False), Again) is creation
+    assert isinstance(decision(error), Again) is idempotent
+    assert isinstance(decision(error, may_repeat=False), Again) is creation
 
 
 def test_attempts_are_bounded() -> None:
     """The fourth failure is the last."""
     error = errors.ConnectionLost("x")
-    assert [isinstance(asked(error, attempt=n), Again) for n in range(1, 6)] == [True] * 3 + [
+    assert [isinstance(decision(error, attempt=n), Again) for n in range(1, 6)] == [True] * 3 + [
         False
     ] * 2
 
@@ -87,8 +87,8 @@ def test_attempts_are_bounded() -> None:
 def test_an_unknown_host_is_tried_once_more() -> None:
     """A name that does not resolve rarely comes back."""
     error = errors.ConnectError("x", is_unknown_host=True)
-    assert isinstance(asked(error, attempt=1), Again)
-    assert isinstance(asked(error, attempt=2), Stop)
+    assert isinstance(decision(error, attempt=1), Again)
+    assert isinstance(decision(error, attempt=2), Stop)
 
 
 def test_waits_double_below_a_ceiling_and_a_hint_is_a_floor() -> None:
@@ -100,7 +100,7 @@ def test_waits_double_below_a_ceiling_and_a_hint_is_a_floor() -> None:
         for n in range(1, 10)
     ]
     assert waits == [Again(min(20.0, 0.25 * 2**n)) for n in range(9)]
-    assert asked(throttled(5.0)) == Again(6.0)
+    assert decision(throttled(5.0)) == Again(6.0)
     assert decide(
         throttled(5.0), attempt=1, may_repeat=True, policy=policy, uniform=lambda low, _: low
     ) == Again(5.0)
@@ -139,7 +139,7 @@ def test_the_budget_bounds_the_retries_of_an_outage() -> None:
     ],
 )
 def test_when_the_fate_of_a_creation_is_unknown(error: BestDefenseError, *, unknown: bool) -> None:
-    """Unknown is said exactly when a scan may exist that nobody has the id of."""
+    """The fate is unknown exactly when a scan may exist that nobody has the id of."""
     assert is_fate_unknown(error) is unknown
 
 

@@ -14,7 +14,7 @@ we started. `Backoff` covers the rest:
   spends the same limit. Then our share of it is what we got in the last period, a quarter at least,
   and it grows again by a quarter per period. Two such clients settle without knowing of each other.
 
-`ServerQuota` is what the server says itself in its rate headers: never more than that, and up to
+`ServerQuota` is what the server itself states in its rate headers: never more than that, and up to
 that many at once even where the rule, which must assume the worst phase, would pace.
 """
 
@@ -32,7 +32,7 @@ HINT_MARGIN: Final = 1.0
 """Seconds added to a server's hint: it is floored to whole seconds."""
 
 LONGEST_PAUSE: Final = 86_400.0
-"""Seconds; a longer hint is not believed beyond a day: then one call asks again."""
+"""Seconds; a longer hint is not believed beyond a day: then one call probes again."""
 
 REGROWTH: Final = 1.25
 """A share grows by this factor per period."""
@@ -109,7 +109,7 @@ class Backoff:
         return self._calm_at
 
     def history_is_known(self) -> None:
-        """End a slow start: the server itself told what is left."""
+        """End a slow start: the server itself stated what is left."""
         if self.since == -math.inf:
             self.in_flight_allowed = math.inf
 
@@ -155,7 +155,7 @@ class Backoff:
         Args:
             now: When the refusal was seen.
             sent: When the call left.
-            hint: The wait the server asked for, if any.
+            hint: Seconds the server asks to wait, if any.
             in_flight: Calls unanswered at this moment, this one included.
             part_got: Which part of the limit was granted to us in the last period.
             uniform: Chance, so that clients that do not know each other come back apart.
@@ -188,18 +188,18 @@ class ServerQuota:
 
     __slots__ = (
         "_credit",
-        "_heard_at",
         "_lowest",
         "_opens",
         "_pace",
         "_sent",
         "_stragglers",
         "_straggling_until",
+        "_updated_at",
         "limit",
     )
 
     limit: int | None
-    """The server's own number of calls per period, None while it has not said one."""
+    """The server's own number of calls per period, None while it has not stated one."""
 
     def __init__(self, pace: float) -> None:
         """Know nothing yet; `pace` is how many seconds one more call takes to become free."""
@@ -210,20 +210,22 @@ class ServerQuota:
         self.forget()
 
     def forget(self) -> None:
-        """Drop what was said is left: a refusal proved it wrong."""
+        """Drop what the server stated: a refusal proved it wrong."""
         self._credit = math.inf
         self._lowest = 0
-        self._heard_at = self._sent = self._opens = -math.inf
+        self._updated_at = self._sent = self._opens = -math.inf
 
-    def heard(self, hint: RateHint, *, now: float, sent: float, in_flight: int) -> None:
-        """Record what the answer to a call sent at `sent` said, with `in_flight` others unanswered.
+    def update(self, hint: RateHint, *, now: float, sent: float, in_flight: int) -> None:
+        """Record the rate headers of an answer, with `in_flight` other calls unanswered.
 
-        Answers overtake each other. Among calls that overlapped, the one that was told the least
-        was counted last; an answer that says more was written before it and is out of date.
+        `sent` is when the answered call left.
+
+        Answers overtake each other. Among calls that overlapped, the answer with the least was
+        written last; one with more was written before it and is out of date.
         """
         if hint.remaining is None:
             return
-        overlapped, self._heard_at = sent < self._heard_at, now
+        overlapped, self._updated_at = sent < self._updated_at, now
         if overlapped and hint.remaining > self._lowest:
             return
         if sent >= self._straggling_until:
@@ -249,16 +251,16 @@ class ServerQuota:
 
     @property
     def is_known(self) -> bool:
-        """Whether the server said anything that still counts."""
+        """Whether the server stated anything that still counts."""
         return self._credit < math.inf
 
     @property
     def is_welcome(self) -> bool:
-        """Whether the server said that it would take one more call."""
+        """Whether the server stated that it would take one more call."""
         return 0 < self._credit < math.inf
 
     def not_before(self) -> float:
-        """Return when one more call keeps to what the server said: one more per pace."""
+        """Return when one more call keeps to what the server stated: one more per pace."""
         if self._credit > 0:
             return -math.inf
         return max(self._opens, self._sent + (1 - self._credit) * self._pace)

@@ -1,4 +1,4 @@
-"""What an answer's headers say about waiting, in seconds from now; never an exception.
+"""What the headers of an answer say about waiting, in seconds from now; never an exception.
 
 Servers send Retry-After as seconds, as one of the three HTTP dates (RFC 9110, 5.6.7) or, like
 Symfony's X-RateLimit-Retry-After, as a Unix timestamp. Whatever is none of these, lies in the past

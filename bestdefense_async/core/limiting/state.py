@@ -1,8 +1,8 @@
-"""The book of one class of calls: what is in flight, what was counted, what answers taught.
+"""The state of one class of calls: what is in flight, what was counted, what answers taught.
 
-It puts the window rule (`window`), the experience (`caution`) and the server's own word
-(`ServerQuota`) together into one question: when may the next call leave? Several limits are kept
-at once: a call is booked with all of them or with none.
+It combines the window rule (`window`), the experience (`backoff`) and the server's rate headers
+(`ServerQuota`) into one question: when may the next call leave? Several limits are kept at once:
+a call counts in all of them or in none.
 """
 
 import math
@@ -19,23 +19,23 @@ STRAGGLER_MARGIN: Final = 1.0
 
 
 class LimitState:
-    """What is booked for one class of calls. All times are seconds on one clock, passed in.
+    """What is known of one class of calls. All times are seconds on one clock, passed in.
 
     Args:
         limits: All of them are kept at once; none is fine.
         now: The present.
-        known_since: From when on every call of the class is booked here. Until two periods later
+        known_since: From when on every call of the class is counted here. Until two periods later
             older calls may count at the server, so the class starts with few in flight.
     """
 
-    __slots__ = ("_allowance", "_backoff", "_in_flight", "_others_at", "_rules")
+    __slots__ = ("_backoff", "_in_flight", "_others_at", "_quota", "_rules")
 
     def __init__(self, limits: tuple[Limit, ...], *, now: float, known_since: float) -> None:
         longest = max((limit.per for limit in limits), default=0.0)
         self._rules = tuple(rule(limit) for limit in limits)
         self._backoff = Backoff(limits, unknown_until=known_since + 2 * longest)
         self._backoff.calm(now)
-        self._allowance = ServerQuota(self._backoff.pace)
+        self._quota = ServerQuota(self._backoff.pace)
         self._in_flight = 0
         self._others_at = -math.inf
 
@@ -44,22 +44,22 @@ class LimitState:
 
         At most `now` means at once. Infinity means: not before some call in flight is settled.
         """
-        caution, allowance, opens = self._backoff, self._allowance, -math.inf
-        if caution.not_before > now:
-            return caution.not_before
-        if self._in_flight >= caution.in_flight_allowed:
-            calm = caution.calm(now)
-            if self._in_flight >= caution.in_flight_allowed:
+        backoff, quota, opens = self._backoff, self._quota, -math.inf
+        if backoff.not_before > now:
+            return backoff.not_before
+        if self._in_flight >= backoff.in_flight_allowed:
+            calm = backoff.calm(now)
+            if self._in_flight >= backoff.in_flight_allowed:
                 return calm
-        if allowance.is_known:
+        if quota.is_known:
             if self._is_welcome(now):
                 return opens
-            opens = allowance.not_before()
-        share = caution.share(now)
+            opens = quota.not_before()
+        share = backoff.share(now)
         for kept in self._rules:
             opens = max(opens, kept.not_before(self._in_flight, self._calls(kept.limit, share)))
         # A share grows all the time, so ask again soon.
-        return opens if share == 1.0 else min(opens, now + caution.pace)
+        return opens if share == 1.0 else min(opens, now + backoff.pace)
 
     def opens_at_last(self, now: float, *, ahead: int) -> float:
         """Return a moment before which a call with `ahead` others before it cannot leave."""
@@ -74,23 +74,23 @@ class LimitState:
         return bound
 
     def take(self, now: float) -> None:
-        """Book a call that leaves at `now`."""
+        """Count a call that leaves at `now`."""
         self._in_flight += 1
         self._backoff.taken(now)
-        self._allowance.taken()
+        self._quota.taken()
         for kept in self._rules:
             kept.taken(now)
 
     def returned(self) -> None:
         """Take back a call that certainly was not sent."""
         self._in_flight -= 1
-        self._allowance.returned()
+        self._quota.returned()
         for kept in self._rules:
             kept.returned()
 
     def lost(self, now: float) -> None:
         """Settle a call that may have been sent and whose answer nobody saw."""
-        self._allowance.lost(now + STRAGGLER_MARGIN)
+        self._quota.lost(now + STRAGGLER_MARGIN)
         self._settle(now + STRAGGLER_MARGIN)
 
     def answered(
@@ -103,9 +103,9 @@ class LimitState:
         if hint is None or not self._is_about_us(hint.limit, hint.remaining):
             return
         if hint.limit is not None and len(self._rules) == 1:
-            self._allowance.limit = hint.limit
+            self._quota.limit = hint.limit
         if hint.remaining is not None and sent > max(self._backoff.since, self._others_at):
-            self._allowance.heard(hint, now=now, sent=sent, in_flight=self._in_flight)
+            self._quota.update(hint, now=now, sent=sent, in_flight=self._in_flight)
             self._backoff.history_is_known()
 
     def refused(
@@ -134,7 +134,7 @@ class LimitState:
             part_got=min((kept.part_used(now) for kept in self._rules), default=1.0),
             uniform=uniform,
         )
-        self._allowance.forget()
+        self._quota.forget()
         if not is_settled:
             self._in_flight -= 1
         return self._backoff.paused_until
@@ -148,7 +148,7 @@ class LimitState:
         return self._backoff.since >= moment
 
     def is_empty(self, now: float) -> bool:
-        """Return whether forgetting the book would change nothing."""
+        """Return whether forgetting this state would change nothing."""
         return (
             not self._in_flight
             and self._backoff.is_empty(now)
@@ -161,15 +161,15 @@ class LimitState:
         return max((kept.limit.per for kept in self._windows()), default=0.0)
 
     def others(self, now: float, *, stamps: Sequence[float], pause: float = 0.0) -> None:
-        """Book what other processes did, in place of what they had done the last time.
+        """Count what other processes did, in place of what they had done the last time.
 
         Args:
             now: The present.
             stamps: When their calls were counted; one that is in flight counts as now.
             pause: Seconds that are left of a pause.
         """
-        # What the server said, or is just saying, may not count these calls.
-        self._allowance.forget()
+        # What the server sent, or is just sending, may not count these calls.
+        self._quota.forget()
         self._others_at = now
         for kept in self._windows():
             kept.others(stamps)
@@ -191,16 +191,16 @@ class LimitState:
             kept.stamped(stamp)
 
     def _calls(self, limit: Limit, share: float) -> int:
-        """Return how many calls of a limit are ours: less when others or the server say so."""
-        said = self._allowance.limit
-        if share == 1.0 and said is None:
+        """Return how many calls of a limit are ours: less when shared, or by the server's word."""
+        theirs = self._quota.limit
+        if share == 1.0 and theirs is None:
             return limit.calls
-        return max(1, int(share * (limit.calls if said is None else min(limit.calls, said))))
+        return max(1, int(share * (limit.calls if theirs is None else min(limit.calls, theirs))))
 
     def _is_welcome(self, now: float) -> bool:
         """Return whether the server itself offered the next call of a single window."""
         return (
-            self._allowance.is_welcome
+            self._quota.is_welcome
             and len(self._rules) == 1
             and self._rules[0].limit.policy == "window"
             and self._backoff.share(now) == 1.0

@@ -65,7 +65,7 @@ class Window:
         self.limit: Limit = limit
         self._period = limit.per * CLOCK_RATE
         self._stamps = array("d")  # ascending; eight bytes each
-        self._others: Sequence[float] = ()  # those of the stamps that others told us
+        self._others: Sequence[float] = ()  # those of the stamps that are of other processes
         self._room: int | None = None  # what the cached answer below is for
         self._not_before = -math.inf
 

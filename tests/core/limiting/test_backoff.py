@@ -18,10 +18,10 @@ def longest(low: float, high: float) -> float:
 
 
 def refuse(
-    caution: Backoff, now: float, *, sent: float | None = None, hint: float | None = None
+    backoff: Backoff, now: float, *, sent: float | None = None, hint: float | None = None
 ) -> float:
     """Refuse one of ten calls in flight; return how long the pause is."""
-    caution.refused(
+    backoff.refused(
         now,
         sent=now - 0.1 if sent is None else sent,
         hint=hint,
@@ -29,7 +29,7 @@ def refuse(
         part_got=0.5,
         uniform=longest,
     )
-    return caution.paused_until - now
+    return backoff.paused_until - now
 
 
 @pytest.mark.parametrize(
@@ -48,173 +48,173 @@ def test_a_first_refusal_pauses(hint: float | None, pause: float) -> None:
 
 def test_the_own_backoff_doubles_up_to_half_the_period() -> None:
     """A hint that is always too short cannot keep us knocking."""
-    caution, now, pauses = Backoff(MINUTE, unknown_until=LONG_AGO), 100.0, []
+    backoff, now, pauses = Backoff(MINUTE, unknown_until=LONG_AGO), 100.0, []
     for _ in range(8):
-        pauses.append(refuse(caution, now, hint=0.1))
-        now = caution.paused_until + 0.5
+        pauses.append(refuse(backoff, now, hint=0.1))
+        now = backoff.paused_until + 0.5
     assert pauses == pytest.approx([1.1, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0])
 
 
 def test_after_two_quiet_periods_the_backoff_starts_over() -> None:
     """An old refusal is not held against the server."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    refuse(caution, 100.0)
-    assert refuse(caution, 110.0) == 2.0
-    assert refuse(caution, 231.0) == 1.0
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    refuse(backoff, 100.0)
+    assert refuse(backoff, 110.0) == 2.0
+    assert refuse(backoff, 231.0) == 1.0
 
 
 def test_half_the_backoff_is_chance_and_half_is_certain() -> None:
     """Clients that do not know each other come back apart, and none at once."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
     bounds = []
 
     def chance(low: float, high: float) -> float:
         bounds.append((low, high))
         return low
 
-    caution.refused(0.0, sent=-1.0, hint=None, in_flight=1, part_got=1.0, uniform=chance)
+    backoff.refused(0.0, sent=-1.0, hint=None, in_flight=1, part_got=1.0, uniform=chance)
     assert bounds == [(0.5, 1.0)]
-    assert caution.paused_until == 0.5
+    assert backoff.paused_until == 0.5
 
 
 def test_refusals_of_calls_sent_before_the_pause_count_once() -> None:
-    """A thousand calls in flight that are all refused are one piece of news."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    assert refuse(caution, 100.0) == 1.0
+    """A thousand calls in flight that are all refused are one refusal."""
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    assert refuse(backoff, 100.0) == 1.0
     for late in range(20):
-        refuse(caution, 100.0 + late / 100, sent=99.0)
-    assert caution.paused_until == 101.0
+        refuse(backoff, 100.0 + late / 100, sent=99.0)
+    assert backoff.paused_until == 101.0
 
 
 def test_a_pause_only_moves_later() -> None:
     """A later answer may know of a longer wait; a shorter one changes nothing."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    refuse(caution, 100.0, hint=20.0)
-    refuse(caution, 100.5, sent=99.0, hint=3.0)
-    assert caution.paused_until == 121.0
-    refuse(caution, 101.0, sent=99.0, hint=30.0)
-    assert caution.paused_until == 132.0
-    caution.pause(110.0)
-    assert caution.paused_until == 132.0
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    refuse(backoff, 100.0, hint=20.0)
+    refuse(backoff, 100.5, sent=99.0, hint=3.0)
+    assert backoff.paused_until == 121.0
+    refuse(backoff, 101.0, sent=99.0, hint=30.0)
+    assert backoff.paused_until == 132.0
+    backoff.pause(110.0)
+    assert backoff.paused_until == 132.0
 
 
 def test_after_a_pause_one_probes_and_each_success_allows_one_more() -> None:
     """Up to half of what was in flight when the refusal came."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    refuse(caution, 100.0)
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    refuse(backoff, 100.0)
     allowed = []
     for success in range(8):
-        allowed.append(caution.in_flight_allowed)
-        caution.succeeded(sent=102.0 + success)
+        allowed.append(backoff.in_flight_allowed)
+        backoff.succeeded(sent=102.0 + success)
     assert allowed == [1, 2, 3, 4, 5, 5, 5, 5]
 
 
 def test_successes_of_calls_sent_before_the_pause_prove_nothing() -> None:
     """Another request's success must not end or soften a pause."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    refuse(caution, 100.0)
-    caution.succeeded(sent=99.5)
-    assert caution.in_flight_allowed == 1
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    refuse(backoff, 100.0)
+    backoff.succeeded(sent=99.5)
+    assert backoff.in_flight_allowed == 1
 
 
 def test_the_bound_in_flight_ends_two_quiet_periods_after_the_pause() -> None:
     """Then the window rule is alone again."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    refuse(caution, 100.0)
-    assert caution.calm(220.0) == 221.0
-    assert caution.in_flight_allowed == 1
-    caution.calm(221.0)
-    assert caution.in_flight_allowed == math.inf
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    refuse(backoff, 100.0)
+    assert backoff.calm(220.0) == 221.0
+    assert backoff.in_flight_allowed == 1
+    backoff.calm(221.0)
+    assert backoff.in_flight_allowed == math.inf
 
 
 def test_after_a_refusal_calls_follow_each_other_at_the_pace() -> None:
     """A full window frees its places one by one."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    caution.taken(99.0)
-    assert caution.not_before == -math.inf
-    refuse(caution, 100.0)
-    assert caution.not_before == 101.0
-    caution.taken(101.0)
-    assert caution.not_before == 102.0
-    caution.taken(300.0)
-    assert caution.not_before == 102.0
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    backoff.taken(99.0)
+    assert backoff.not_before == -math.inf
+    refuse(backoff, 100.0)
+    assert backoff.not_before == 101.0
+    backoff.taken(101.0)
+    assert backoff.not_before == 102.0
+    backoff.taken(300.0)
+    assert backoff.not_before == 102.0
 
 
 def test_a_class_without_a_limit_backs_off_from_a_second_and_is_not_paced() -> None:
     """Nothing is known of its pace; it comes back by its successes alone."""
-    caution = Backoff((), unknown_until=LONG_AGO)
-    assert caution.in_flight_allowed == math.inf
-    assert refuse(caution, 100.0) == 1.0
-    caution.taken(101.0)
-    assert caution.not_before == 101.0
-    assert caution.in_flight_allowed == 1
+    backoff = Backoff((), unknown_until=LONG_AGO)
+    assert backoff.in_flight_allowed == math.inf
+    assert refuse(backoff, 100.0) == 1.0
+    backoff.taken(101.0)
+    assert backoff.not_before == 101.0
+    assert backoff.in_flight_allowed == 1
 
 
 def test_an_unknown_history_starts_with_three_in_flight() -> None:
     """Each success allows one more, until the whole window may fly."""
-    caution = Backoff(MINUTE, unknown_until=120.0)
-    assert caution.in_flight_allowed == 3
+    backoff = Backoff(MINUTE, unknown_until=120.0)
+    assert backoff.in_flight_allowed == 3
     for _ in range(57):
-        caution.succeeded(sent=1.0)
-    assert caution.in_flight_allowed == math.inf
+        backoff.succeeded(sent=1.0)
+    assert backoff.in_flight_allowed == math.inf
 
 
 def test_an_unknown_history_becomes_known_by_waiting() -> None:
     """Two periods after the start nothing older counts any more."""
-    caution = Backoff(MINUTE, unknown_until=120.0)
-    caution.calm(119.0)
-    assert caution.in_flight_allowed == 3
-    caution.calm(120.0)
-    assert caution.in_flight_allowed == math.inf
+    backoff = Backoff(MINUTE, unknown_until=120.0)
+    backoff.calm(119.0)
+    assert backoff.in_flight_allowed == 3
+    backoff.calm(120.0)
+    assert backoff.in_flight_allowed == math.inf
 
 
 def test_the_first_of_repeated_refusals_leaves_the_share_alone() -> None:
     """Once may be chance; again, over a known history, means that somebody else is there."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    refuse(caution, 100.0)
-    assert caution.share(100.0) == 1.0
-    refuse(caution, 110.0)
-    assert caution.share(110.0) == 0.5
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    refuse(backoff, 100.0)
+    assert backoff.share(100.0) == 1.0
+    refuse(backoff, 110.0)
+    assert backoff.share(110.0) == 0.5
 
 
 def test_an_unknown_history_explains_refusals_without_somebody_else() -> None:
     """What an earlier process spent is gone after two periods; nobody has to yield."""
-    caution = Backoff(MINUTE, unknown_until=120.0)
-    refuse(caution, 100.0)
-    refuse(caution, 110.0)
-    assert caution.share(110.0) == 1.0
+    backoff = Backoff(MINUTE, unknown_until=120.0)
+    refuse(backoff, 100.0)
+    refuse(backoff, 110.0)
+    assert backoff.share(110.0) == 1.0
 
 
 def test_a_share_grows_by_a_quarter_per_period_until_it_is_all() -> None:
     """Whoever shared the token may be gone."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    refuse(caution, 100.0)
-    refuse(caution, 110.0)
-    assert caution.share(170.0) == pytest.approx(0.625)
-    assert caution.share(230.0) == pytest.approx(0.78125)
-    assert caution.share(330.0) == 1.0
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    refuse(backoff, 100.0)
+    refuse(backoff, 110.0)
+    assert backoff.share(170.0) == pytest.approx(0.625)
+    assert backoff.share(230.0) == pytest.approx(0.78125)
+    assert backoff.share(330.0) == 1.0
 
 
 def test_a_share_never_falls_below_a_quarter() -> None:
     """A client that came second and got nothing still has a foot in the door."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
     for now in (100.0, 110.0, 120.0):
-        caution.refused(now, sent=now - 0.1, hint=None, in_flight=1, part_got=0.0, uniform=longest)
-        assert caution.share(now) in {1.0, 0.25}
+        backoff.refused(now, sent=now - 0.1, hint=None, in_flight=1, part_got=0.0, uniform=longest)
+        assert backoff.share(now) in {1.0, 0.25}
 
 
 def test_it_is_empty_when_all_is_forgotten() -> None:
     """Only then may the state of a token be dropped."""
-    caution = Backoff(MINUTE, unknown_until=LONG_AGO)
-    assert caution.is_empty(0.0)
-    refuse(caution, 100.0)
-    refuse(caution, 110.0)
-    assert not caution.is_empty(232.0)
-    assert caution.is_empty(400.0)
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    assert backoff.is_empty(0.0)
+    refuse(backoff, 100.0)
+    refuse(backoff, 110.0)
+    assert not backoff.is_empty(232.0)
+    assert backoff.is_empty(400.0)
 
 
-def hear(
-    allowance: ServerQuota,
+def update(
+    quota: ServerQuota,
     remaining: int,
     *,
     now: float = 10.0,
@@ -222,72 +222,72 @@ def hear(
     reset: float | None = None,
     in_flight: int = 0,
 ) -> None:
-    """Hear from an answer how many calls are left."""
+    """Record how many calls an answer says are left."""
     hint = RateHint(remaining=remaining, limit=None, reset=reset)
-    allowance.heard(hint, now=now, sent=sent, in_flight=in_flight)
+    quota.update(hint, now=now, sent=sent, in_flight=in_flight)
 
 
 def test_what_the_server_offers_is_spent_call_by_call() -> None:
     """Three left are three calls, less those in flight."""
-    allowance = ServerQuota(pace=1.0)
-    hear(allowance, 3, in_flight=1)
+    quota = ServerQuota(pace=1.0)
+    update(quota, 3, in_flight=1)
     welcomed = 0
-    while allowance.is_welcome:
-        allowance.taken()
+    while quota.is_welcome:
+        quota.taken()
         welcomed += 1
     assert welcomed == 2
 
 
 def test_a_call_that_was_not_sent_is_still_welcome() -> None:
     """It goes back to what the server offered."""
-    allowance = ServerQuota(pace=1.0)
-    hear(allowance, 1)
-    allowance.taken()
-    assert not allowance.is_welcome
-    allowance.returned()
-    assert allowance.is_welcome
+    quota = ServerQuota(pace=1.0)
+    update(quota, 1)
+    quota.taken()
+    assert not quota.is_welcome
+    quota.returned()
+    assert quota.is_welcome
 
 
 def test_nothing_left_means_one_more_call_per_pace() -> None:
     """Counted from when the call left: the server wrote its answer after that."""
-    allowance = ServerQuota(pace=1.0)
-    hear(allowance, 0)
-    assert allowance.not_before() == 10.0
-    allowance.taken()
-    assert allowance.not_before() == 11.0
+    quota = ServerQuota(pace=1.0)
+    update(quota, 0)
+    assert quota.not_before() == 10.0
+    quota.taken()
+    assert quota.not_before() == 11.0
 
 
 def test_nothing_left_with_a_reset_means_waiting_for_it() -> None:
     """Resets are floored to seconds, so one is added."""
-    allowance = ServerQuota(pace=1.0)
-    hear(allowance, 0, reset=30.0)
-    assert allowance.not_before() == 41.0
+    quota = ServerQuota(pace=1.0)
+    update(quota, 0, reset=30.0)
+    assert quota.not_before() == 41.0
 
 
 def test_among_overlapping_answers_the_lowest_counts() -> None:
     """An older answer that arrives later says more than is left."""
-    allowance = ServerQuota(pace=1.0)
-    hear(allowance, 2, now=10.0, sent=9.0)
-    hear(allowance, 5, now=10.1, sent=9.0)
-    allowance.taken()
-    allowance.taken()
-    assert not allowance.is_welcome
+    quota = ServerQuota(pace=1.0)
+    update(quota, 2, now=10.0, sent=9.0)
+    update(quota, 5, now=10.1, sent=9.0)
+    quota.taken()
+    quota.taken()
+    assert not quota.is_welcome
 
 
 def test_a_later_call_may_be_told_more() -> None:
     """It left after the last answer was seen, so the server wrote its answer later."""
-    allowance = ServerQuota(pace=1.0)
-    hear(allowance, 0, now=10.0, sent=9.0)
-    hear(allowance, 5, now=12.0, sent=11.0)
-    assert allowance.is_welcome
-    assert allowance.not_before() == -math.inf
+    quota = ServerQuota(pace=1.0)
+    update(quota, 0, now=10.0, sent=9.0)
+    update(quota, 5, now=12.0, sent=11.0)
+    assert quota.is_welcome
+    assert quota.not_before() == -math.inf
 
 
 def test_a_refusal_proves_the_offer_wrong() -> None:
     """After it only the rule counts, until the server says something new."""
-    allowance = ServerQuota(pace=1.0)
-    hear(allowance, 5)
-    allowance.forget()
-    assert not allowance.is_welcome
-    assert not allowance.is_known
-    assert allowance.not_before() == -math.inf
+    quota = ServerQuota(pace=1.0)
+    update(quota, 5)
+    quota.forget()
+    assert not quota.is_welcome
+    assert not quota.is_known
+    assert quota.not_before() == -math.inf
