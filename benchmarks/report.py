@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from bestdefense_async.report.gate.identity import compare_runs
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.html.page import html
 from bestdefense_async.report.run import Run
@@ -50,7 +50,7 @@ MOST_NAMED = 4_000
 
 def ours(run: Run, older: Run) -> str:
     """Return our page."""
-    return html(run, judge(run.rows, Policy()), older=older)
+    return html(run, judge(run.rows, GatePolicy()), older=older)
 
 
 def plotly(run: Run, older: Run) -> str:

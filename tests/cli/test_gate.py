@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.report.gate.identity import fingerprint
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.writer import write_run
 from tests.support.moved_host import moved_host
@@ -197,7 +197,7 @@ async def test_a_host_that_does_not_tell_the_site_of_a_report_refuses_a_baseline
     command: Command, bd_sandbox: Sandbox, bd_client: BestDefense
 ) -> None:
     """Nothing could be known from it; without one the reports are judged as ever."""
-    write_run(command.directory / "older.json", OLDER, judge(OLDER.rows, Policy()))
+    write_run(command.directory / "older.json", OLDER, judge(OLDER.rows, GatePolicy()))
     reports = [await bd_client.reports.create(site) for site in await bd_client.sites.list()]
     for each in reports:
         while not (await bd_client.reports.progress(each.id)).is_completed:  # noqa: ASYNC110 - the server decides

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.report.formats.github import LARGEST, append_summary
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.writer import write_run
 from tests.support.runs import done, failed, fleet, run_of
@@ -25,7 +25,7 @@ ACTIONS = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "summary.md"}
 @pytest.fixture
 def saved(inside: Inside) -> Inside:
     """Return the command in a directory with a run."""
-    write_run(inside.directory / "run.json", RUN, judge(RUN.rows, Policy()))
+    write_run(inside.directory / "run.json", RUN, judge(RUN.rows, GatePolicy()))
     return inside
 
 
@@ -109,7 +109,7 @@ def test_a_summary_is_whole_or_the_verdict_or_an_error(tmp_path: Path) -> None:
     """GitHub drops a file that is too large with everything in it."""
     path = tmp_path / "summary.md"
     run = fleet(300)
-    verdict = judge(run.rows, Policy())
+    verdict = judge(run.rows, GatePolicy())
     path.write_bytes(b"x" * (LARGEST - 1_000))
 
     append_summary(path, run, verdict)

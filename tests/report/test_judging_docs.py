@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import read_waivers
 from bestdefense_async.report.writer import write_run
@@ -48,7 +48,7 @@ async def test_the_example_judges_a_run(
 ) -> None:
     """From the scan to the page, in the words of the page."""
     monkeypatch.chdir(tmp_path)
-    write_run("last-week.json", run_of(), judge([], Policy()))
+    write_run("last-week.json", run_of(), judge([], GatePolicy()))
     Path("waivers.toml").touch()
     code = block("library.md", "## Judging", "python")
     code = code.replace("www.example.com", bd_sandbox.hostnames[0])

@@ -10,7 +10,7 @@ from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import JournalError, JournalMismatch
 from bestdefense_async.models import ScanOptions
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.run import Row
 from bestdefense_async.report.saved import read_run
@@ -69,7 +69,7 @@ async def test_a_run_that_was_cut_off_never_passes(tmp_path: Path) -> None:
     assert run.by_outcome() == {"done": 1, "failed": 0, "unknown": 0, "not_started": 1}
     assert run.finished_at is None
     assert run.base_url == URL
-    assert judge(run.rows, Policy(fail_on=None)).status == "incomplete"
+    assert judge(run.rows, GatePolicy(fail_on=None)).status == "incomplete"
 
 
 async def test_what_is_no_run_is_told_so(tmp_path: Path) -> None:

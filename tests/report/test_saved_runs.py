@@ -12,7 +12,7 @@ from bestdefense_async.errors import JournalMismatch, ServerError, UnknownSite
 from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
 from bestdefense_async.report.formats.json import document
 from bestdefense_async.report.formats.jsonl import EventLog, saved_events
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.run import Row, Run
 from bestdefense_async.report.saved import read_run
@@ -77,7 +77,7 @@ def logged(events: tuple[ScanEvent, ...] = EVENTS) -> str:
     finished = [event.outcome for event in events if isinstance(event, ScanFinished)]
     rows = [Row.of(outcome) for outcome in finished if outcome.index not in twice]
     run = run_of(*rows, throttled=((START, START + 1),))
-    log.run_summary(run, judge(run.rows, Policy()))
+    log.run_summary(run, judge(run.rows, GatePolicy()))
     return stream.getvalue()
 
 
@@ -161,24 +161,24 @@ def test_a_log_that_was_cut_off_never_passes(tmp_path: Path) -> None:
         ("not_started", None),
         ("not_started", None),
     ]
-    assert judge(run.rows, Policy(fail_on=None)).status == "incomplete"
+    assert judge(run.rows, GatePolicy(fail_on=None)).status == "incomplete"
 
 
 def test_a_log_that_was_cut_off_between_two_targets_never_passes(tmp_path: Path) -> None:
     """All it tells of is done and clean, and its last line is missing."""
-    clean = saved_events(run_of(done("a.example")), judge([], Policy()))
+    clean = saved_events(run_of(done("a.example")), judge([], GatePolicy()))
     whole = read_back(tmp_path, clean)
     cut = read_back(tmp_path, "".join(clean.splitlines(keepends=True)[:-1]))
 
-    assert judge(whole.rows, Policy()).status == "passed"
-    assert judge(cut.rows, Policy()).status == "incomplete"
+    assert judge(whole.rows, GatePolicy()).status == "passed"
+    assert judge(cut.rows, GatePolicy()).status == "incomplete"
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
 def test_a_target_that_was_taken_out_is_missed(form: str, tmp_path: Path) -> None:
     """The number of targets stands in the run; fewer of them are no whole run."""
     run = run_of(done("a.example"), done("b.example"))
-    verdict = judge(run.rows, Policy())
+    verdict = judge(run.rows, GatePolicy())
     if form == "json":
         value = json.loads(document(run, verdict))
         del value["rows"][0]
@@ -187,7 +187,7 @@ def test_a_target_that_was_taken_out_is_missed(form: str, tmp_path: Path) -> Non
         lines = saved_events(run, verdict).splitlines(keepends=True)
         text = "".join([lines[0], *lines[2:]])
 
-    assert judge(read_back(tmp_path, text, f"run.{form}").rows, Policy()).status == "incomplete"
+    assert judge(read_back(tmp_path, text, f"run.{form}").rows, GatePolicy()).status == "incomplete"
 
 
 def test_a_duplicate_is_no_target_of_its_own(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_duplicate_is_no_target_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["json", "jsonl"])
 def test_a_written_run_is_valid_and_reads_back_equal(run: Run, form: str, tmp_path: Path) -> None:
     """Both formats keep all of a run, also text that attacks whoever shows it."""
-    verdict = judge(run.rows, Policy())
+    verdict = judge(run.rows, GatePolicy())
     if form == "json":
         text = document(run, verdict)
         validator("run.json").validate(json.loads(text))
@@ -244,7 +244,7 @@ SECRET = "ab" * 32
 def test_the_callback_secret_is_not_kept(options: object) -> None:
     """The secret signs callbacks; a log travels further than it may."""
     run = run_of(options=options)
-    verdict = judge(run.rows, Policy())
+    verdict = judge(run.rows, GatePolicy())
 
     assert SECRET not in document(run, verdict) + saved_events(run, verdict) + repr(run)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.writer import FORMATS, renderer, write_run, write_text
 from tests.support.runs import done, hostile, run_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN = run_of(done("a.example", high=1))
-VERDICT = judge(RUN.rows, Policy())
+VERDICT = judge(RUN.rows, GatePolicy())
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.cli.app import run
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.writer import write_run
 from tests.support.command import Ended
@@ -57,4 +57,4 @@ class Inside:
 
     def save(self, name: str, run: Run) -> None:
         """Write a run where the command works."""
-        write_run(self.directory / name, run, judge(run.rows, Policy()))
+        write_run(self.directory / name, run, judge(run.rows, GatePolicy()))

@@ -55,7 +55,7 @@ def command(sites: int) -> int:
 def _judging() -> ReportOptions:
     """Return where results go, having made the folder."""
     from bestdefense_async.cli.jobs.judging import ReportOptions
-    from bestdefense_async.report.gate.policy import Policy
+    from bestdefense_async.report.gate.policy import GatePolicy
 
     problem = ""
     try:
@@ -65,7 +65,7 @@ def _judging() -> ReportOptions:
     if problem:
         raise ConfigError(f"The folder {FOLDER} cannot be made here: {problem}.")
     return ReportOptions(
-        policy=Policy(),
+        policy=GatePolicy(),
         format_=None,
         files=(str(FOLDER / "report.html"), str(FOLDER / "run.jsonl")),
         min_severity="informational",

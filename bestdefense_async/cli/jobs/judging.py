@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from bestdefense_async.errors import ConfigError, JournalError, clean_text
 from bestdefense_async.models import SEVERITIES, Severity
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waivers, read_waivers
 from bestdefense_async.report.run import Run
@@ -56,7 +56,7 @@ def load_run(name: str) -> Run:
 class ReportOptions:
     """What is to be made of a run."""
 
-    policy: Policy
+    policy: GatePolicy
     format_: str | None
     """What stdout holds: one of `verdict_options.FORMATS`; None for nothing."""
     files: tuple[str, ...]
@@ -106,7 +106,7 @@ class ReportOptions:
         return judge(run.rows, self.policy, baseline=baseline, waivers=self.waivers)
 
 
-def _policy(words: Mapping[str, Any], *, usual: str) -> Policy:
+def _policy(words: Mapping[str, Any], *, usual: str) -> GatePolicy:
     """Return the rules. A limit somebody gave replaces the usual threshold for its severity."""
     allowed = words["allow_incomplete"]
     limits = {
@@ -118,7 +118,7 @@ def _policy(words: Mapping[str, Any], *, usual: str) -> Policy:
         above = {str(word): 0 for word in SEVERITIES if word.rank >= least}
         if above.keys() & limits.keys():
             fail_on, limits = "none", above | limits
-    return Policy(fail_on=Severity(fail_on), max_counts=limits, allow_incomplete=allowed)
+    return GatePolicy(fail_on=Severity(fail_on), max_counts=limits, allow_incomplete=allowed)
 
 
 def _waivers(name: str | None) -> Waivers | None:

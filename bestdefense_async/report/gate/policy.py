@@ -66,7 +66,7 @@ def _as_limits(limits: Mapping[str, int]) -> dict[Severity, int]:
 
 
 @frozen(kw_only=True)
-class Policy:
+class GatePolicy:
     """The rules of the gate; each of them must hold.
 
     Raises:

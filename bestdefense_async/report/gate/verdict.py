@@ -31,7 +31,7 @@ from bestdefense_async.report.text import counted, visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bestdefense_async.report.gate.policy import Policy
+    from bestdefense_async.report.gate.policy import GatePolicy
     from bestdefense_async.report.run import Row
 
 
@@ -145,7 +145,7 @@ class Wording:
         sites = f"on {len(hits)} of {counted(self.total, 'site')}"
         return f"{', '.join(listed)} {rule} {sites}"
 
-    def nothing(self, policy: Policy) -> str:
+    def nothing(self, policy: GatePolicy) -> str:
         """Say what was asked and not found."""
         sites = counted(self.total, "site")
         if policy.fail_on is not None:
@@ -253,7 +253,7 @@ class Verdict:
 
 def judge(
     rows: Iterable[Row],
-    policy: Policy,
+    policy: GatePolicy,
     *,
     baseline: Iterable[Row] | None = None,
     waivers: Waivers | None = None,
@@ -323,7 +323,9 @@ def _at_least(counts: list[_Counts], threshold: Severity | None) -> list[_Counts
     return _kept(counts, lambda word: word.rank >= threshold.rank)
 
 
-def _exceeded(counts: list[_Counts], policy: Policy) -> list[tuple[Severity, int, list[_Counts]]]:
+def _exceeded(
+    counts: list[_Counts], policy: GatePolicy
+) -> list[tuple[Severity, int, list[_Counts]]]:
     """Return each limit with too many findings, and those; unknown severities count for each."""
     broken = []
     for severity, most in policy.max_counts.items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.writer import write_run
 from tests.support.command import LONGEST, Command
@@ -34,7 +34,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /d
 def ready(command: Command) -> Command:
     """Return the command in a directory with a run."""
     run = fleet(200)
-    write_run(command.directory / "run.json", run, judge(run.rows, Policy()))
+    write_run(command.directory / "run.json", run, judge(run.rows, GatePolicy()))
     return command
 
 

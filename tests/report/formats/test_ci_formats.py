@@ -19,7 +19,7 @@ from bestdefense_async.report.formats.junit import junit
 from bestdefense_async.report.formats.markdown import markdown
 from bestdefense_async.report.formats.sarif import MOST_RESULTS, sarif
 from bestdefense_async.report.gate.identity import fingerprint
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import Verdict, judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from bestdefense_async.report.run import Problem, Row, Run
@@ -58,7 +58,7 @@ OLDER = run_of(done("a.example", high=1), done("b.example", medium=1), name="las
 def waived(run: Run = SMALL, older: Run | None = None) -> Verdict:
     """Return the verdict with a used, an expired and a stale waiver."""
     baseline = None if older is None else older.rows
-    return judge(run.rows, Policy(), waivers=WAIVERS, baseline=baseline)
+    return judge(run.rows, GatePolicy(), waivers=WAIVERS, baseline=baseline)
 
 
 def everything_waived(run: Run) -> Verdict:
@@ -68,7 +68,7 @@ def everything_waived(run: Run) -> Verdict:
         for row in run.rows
         for finding in row.findings
     )
-    return judge(run.rows, Policy(), waivers=Waivers(entries=entries, today=TODAY))
+    return judge(run.rows, GatePolicy(), waivers=Waivers(entries=entries, today=TODAY))
 
 
 def shared(name: str) -> Path:
@@ -81,14 +81,14 @@ def shared(name: str) -> Path:
 
 def sarif_run(run: Run) -> dict[str, Any]:
     """Return the one run of the SARIF log of `run`."""
-    [only] = json.loads(sarif(run, judge(run.rows, Policy())))["runs"]
+    [only] = json.loads(sarif(run, judge(run.rows, GatePolicy())))["runs"]
     assert isinstance(only, dict)
     return only
 
 
 def cases(run: Run, verdict: Verdict | None = None, **rules: Any) -> dict[tuple[str, str], str]:
     """Return by site and case what JUnit says: passed, skipped, failure or error."""
-    verdict = judge(run.rows, Policy(**rules)) if verdict is None else verdict
+    verdict = judge(run.rows, GatePolicy(**rules)) if verdict is None else verdict
     suite = ET.fromstring(junit(run, verdict))  # noqa: S314 - our own
     return {
         (case.get("classname", ""), case.get("name", "")): next((r.tag for r in case), "passed")
@@ -102,7 +102,7 @@ def test_sarif_is_valid(run: Run) -> None:
     schema = json.loads(shared("sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
     validator = Draft7Validator(schema)
 
-    validator.validate(json.loads(sarif(run, judge(run.rows, Policy()))))
+    validator.validate(json.loads(sarif(run, judge(run.rows, GatePolicy()))))
     validator.validate(json.loads(sarif(run, everything_waived(run), older=run)))
 
 
@@ -225,7 +225,7 @@ def test_junit_is_valid(run: Run) -> None:
     """The schema that Jenkins and Ant go by accepts every run, also when all is waived."""
     schema = xmlschema.XMLSchema(str(shared("junit.xsd")))
 
-    schema.validate(junit(run, judge(run.rows, Policy())))
+    schema.validate(junit(run, judge(run.rows, GatePolicy())))
     schema.validate(junit(run, everything_waived(run), older=run))
 
 
@@ -282,7 +282,7 @@ def test_junit_fails_what_exceeds_a_limit() -> None:
 
 def test_junit_counts_what_it_lists() -> None:
     """CI systems show the numbers of the suite before they read its cases."""
-    suite = ET.fromstring(junit(SMALL, judge(SMALL.rows, Policy())))  # noqa: S314 - our own
+    suite = ET.fromstring(junit(SMALL, judge(SMALL.rows, GatePolicy())))  # noqa: S314 - our own
 
     assert suite.attrib == {
         "name": "nightly",
@@ -298,7 +298,7 @@ def test_junit_counts_what_it_lists() -> None:
 
 def test_markdown_says_verdict_numbers_worst_and_gaps() -> None:
     """A person reading the job's summary needs nothing else first."""
-    text = markdown(SMALL, judge(SMALL.rows, Policy()))
+    text = markdown(SMALL, judge(SMALL.rows, GatePolicy()))
 
     assert text.startswith("## ❌ Security scan: failed\n\n- `1 critical, 6 high >= high on 2 of")
     assert "| Critical | 1 | 1 |" in text
@@ -333,7 +333,7 @@ def test_markdown_says_what_failed_what_is_waived_and_what_changed() -> None:
 def test_hostile_text_makes_no_markup_in_markdown(*, is_waived: bool) -> None:
     """Outside of code spans there is nothing but our own words, and each table keeps its shape."""
     run = hostile()
-    verdict = everything_waived(run) if is_waived else judge(run.rows, Policy())
+    verdict = everything_waived(run) if is_waived else judge(run.rows, GatePolicy())
     text = markdown(run, verdict, older=run)
     ours = re.sub(r"`[^`\n]*`", "", text)
 
@@ -350,12 +350,12 @@ def test_hostile_text_makes_no_markup_in_markdown(*, is_waived: bool) -> None:
 @pytest.mark.parametrize("run", [fleet(4_500), hostile()], ids=["thousands", "hostile"])
 def test_markdown_stays_below_the_limit_of_a_step_summary(run: Run) -> None:
     """GitHub drops a summary that is too large as a whole."""
-    assert len(markdown(run, judge(run.rows, Policy())).encode()) < 100_000
+    assert len(markdown(run, judge(run.rows, GatePolicy())).encode()) < 100_000
 
 
 def test_annotations_begin_with_the_verdict() -> None:
     """Then the worst sites, then those of which nothing is known."""
-    lines = annotation_lines(SMALL, judge(SMALL.rows, Policy()))
+    lines = annotation_lines(SMALL, judge(SMALL.rows, GatePolicy()))
 
     assert lines == [
         (
@@ -374,7 +374,7 @@ def test_annotations_begin_with_the_verdict() -> None:
 
 def test_a_run_that_passed_is_not_annotated() -> None:
     """Nothing is to be done."""
-    assert annotation_lines(SMALL, judge(SMALL.rows[:2], Policy(fail_on=None))) == []
+    assert annotation_lines(SMALL, judge(SMALL.rows[:2], GatePolicy(fail_on=None))) == []
 
 
 def runner_reads(line: str) -> tuple[str, dict[str, str], str] | None:
@@ -407,7 +407,7 @@ NASTY = (
 def test_no_text_becomes_a_command_of_its_own(text: str) -> None:
     """What a site says is shown in an annotation and does nothing else."""
     row = Row(target=text, outcome="failed", error=Problem(text, text))
-    _, line = annotation_lines(run_of(row), judge([row], Policy()))
+    _, line = annotation_lines(run_of(row), judge([row], GatePolicy()))
     command = runner_reads(line)
 
     assert command is not None
@@ -425,7 +425,7 @@ def test_a_format_on_stdout_gives_a_runner_no_command(suffix: str, text: str) ->
     finding = Finding(severity=Severity("high"), title=text, weakness=text, url=text, cwe=text)
     row = Row(target=text, outcome="done", risk=RiskSummary(), findings=(finding,))
     run = run_of(row)
-    written = renderer(f"run{suffix}")(run, judge(run.rows, Policy()))
+    written = renderer(f"run{suffix}")(run, judge(run.rows, GatePolicy()))
 
     assert [line for line in written.splitlines() if runner_reads(line) is not None] == []
     if suffix == ".json":
@@ -436,7 +436,8 @@ def test_ten_annotations_are_all_that_is_shown() -> None:
     """GitHub drops the others without a word."""
     run = fleet(200)
 
-    assert len(annotation_lines(run, judge(run.rows, Policy()))) == 10
+    assert len(annotation_lines(run, judge(run.rows, GatePolicy()))) == 10
     assert all(
-        len(line) < 1_000 for line in annotation_lines(hostile(), judge(hostile().rows, Policy()))
+        len(line) < 1_000
+        for line in annotation_lines(hostile(), judge(hostile().rows, GatePolicy()))
     )

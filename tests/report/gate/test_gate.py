@@ -6,7 +6,7 @@ import pytest
 
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Finding, RiskSummary, Severity
-from bestdefense_async.report.gate.policy import Policy, read_allowance
+from bestdefense_async.report.gate.policy import GatePolicy, read_allowance
 from bestdefense_async.report.gate.verdict import exit_code, judge
 from bestdefense_async.report.run import Problem, Row
 from tests.support.runs import done, failed, not_started
@@ -96,7 +96,7 @@ NO_RISK = Row(target="f.example", outcome="done")
 )
 def test_verdict(rows: list[Row], rules: dict[str, object], word: str, code: int) -> None:
     """The word and the exit code follow from the rows and the rules alone."""
-    verdict = judge(rows, Policy(**rules))  # type: ignore[arg-type]
+    verdict = judge(rows, GatePolicy(**rules))  # type: ignore[arg-type]
 
     assert (verdict.status, exit_code(verdict)) == (word, code)
 
@@ -148,7 +148,7 @@ def test_verdict(rows: list[Row], rules: dict[str, object], word: str, code: int
 )
 def test_sentence(rows: list[Row], rules: dict[str, object], sentence: str) -> None:
     """One line says which rule failed, how many findings, on how many sites."""
-    assert judge(rows, Policy(**rules)).sentence == sentence  # type: ignore[arg-type]
+    assert judge(rows, GatePolicy(**rules)).sentence == sentence  # type: ignore[arg-type]
 
 
 def test_a_listed_finding_counts_although_the_summary_forgets_it() -> None:
@@ -160,7 +160,7 @@ def test_a_listed_finding_counts_although_the_summary_forgets_it() -> None:
         findings=(Finding(severity=Severity.CRITICAL),),
     )
 
-    verdict = judge([row], Policy())
+    verdict = judge([row], GatePolicy())
 
     assert (verdict.status, verdict.findings, verdict.sites) == ("failed", 1, 1)
 
@@ -169,7 +169,7 @@ def test_a_hostile_severity_cannot_steer_the_terminal() -> None:
     """A severity is a server's text; in the verdict it is one printable line."""
     row = Row(target="a", outcome="done", risk=RiskSummary(other={"\x1b[2J\npassed": 1}))
 
-    sentence = judge([row], Policy()).sentence
+    sentence = judge([row], GatePolicy()).sentence
 
     assert sentence.isprintable()
     assert "\\x1b[2j\\npassed" in sentence
@@ -186,17 +186,17 @@ def test_a_senseless_allowance_is_refused(text: str) -> None:
 def test_a_misspelt_threshold_is_refused(word: str) -> None:
     """An unknown word as a threshold would rank above critical and never fail."""
     with pytest.raises(ConfigError):
-        Policy(fail_on=word)
+        GatePolicy(fail_on=word)
 
 
 def test_a_negative_limit_is_refused() -> None:
     """Fewer than no findings cannot be asked for."""
     with pytest.raises(ConfigError):
-        Policy(max_counts={"high": -1})
+        GatePolicy(max_counts={"high": -1})
 
 
 def test_the_token_explains_no_gap_of_another_kind() -> None:
     """Forbidden and broken sites together are incomplete, not refused."""
     rows = [not_started("a"), Row(target="b", outcome="failed", error=Problem("ServerError", "x"))]
 
-    assert exit_code(judge(rows, Policy())) == 3
+    assert exit_code(judge(rows, GatePolicy())) == 3

@@ -11,7 +11,7 @@ from attrs import evolve
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Finding, RiskSummary, Severity
 from bestdefense_async.report.gate.identity import compare_runs, fingerprint
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import Verdict, exit_code, judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers, read_waivers
 from bestdefense_async.report.run import Row
@@ -106,13 +106,13 @@ def test_a_waiver_covers_what_it_says_and_nothing_else(
     entry: dict[str, Any], row: Row, word: str
 ) -> None:
     """In doubt a finding fails."""
-    assert judge([row], Policy(), waivers=waivers(entry)).status == word
+    assert judge([row], GatePolicy(), waivers=waivers(entry)).status == word
 
 
 def test_waived_findings_are_counted_and_said() -> None:
     """Whoever reads PASSED reads why."""
     verdict = judge(
-        [HIGH, done("b.example", low=2)], Policy(), waivers=waivers({"fingerprint": NAME})
+        [HIGH, done("b.example", low=2)], GatePolicy(), waivers=waivers({"fingerprint": NAME})
     )
 
     assert (verdict.waived, verdict.findings, verdict.known, verdict.new) == (1, 0, None, None)
@@ -123,7 +123,7 @@ def test_waived_findings_are_counted_and_said() -> None:
 def test_expired_and_stale_waivers_are_said() -> None:
     """One that is out of force, and one that nobody needs any more."""
     old = {"fingerprint": NAME, "expires": date(2026, 1, 1)}
-    verdict = judge([HIGH], Policy(), waivers=waivers(old, {"fingerprint": "0" * 32}))
+    verdict = judge([HIGH], GatePolicy(), waivers=waivers(old, {"fingerprint": "0" * 32}))
 
     assert states(verdict) == ["expired", "stale"]
     assert verdict.sentence == (
@@ -135,13 +135,13 @@ def test_two_waivers_of_one_finding_are_both_used() -> None:
     """Neither may be thrown away as stale: the other may end first."""
     both = waivers({"fingerprint": NAME}, {"weakness": "CWE-79", "target": "*"})
 
-    assert states(judge([HIGH], Policy(), waivers=both)) == ["used", "used"]
+    assert states(judge([HIGH], GatePolicy(), waivers=both)) == ["used", "used"]
 
 
 def test_a_waiver_takes_findings_out_of_every_rule() -> None:
     """Limits count what is open."""
     rows = [done("a.example", high=3)]
-    policy = Policy(fail_on=None, max_counts={"high": 2})
+    policy = GatePolicy(fail_on=None, max_counts={"high": 2})
 
     assert judge(rows, policy).status == "failed"
     assert judge(rows, policy, waivers=waivers({"fingerprint": NAME})).status == "passed"
@@ -150,7 +150,7 @@ def test_a_waiver_takes_findings_out_of_every_rule() -> None:
 def test_more_are_counted_than_the_waived_one() -> None:
     """A summary that knows of more than the list leaves the difference open."""
     row = evolve(HIGH, risk=RiskSummary(high=2))
-    verdict = judge([row], Policy(), waivers=waivers({"fingerprint": NAME}))
+    verdict = judge([row], GatePolicy(), waivers=waivers({"fingerprint": NAME}))
 
     assert verdict.sentence == ("gate: FAILED, 1 high >= high on 1 of 1 site; 1 finding waived")
 
@@ -161,7 +161,7 @@ def test_more_are_counted_than_the_waived_one() -> None:
 def test_nothing_excuses_a_target_without_a_verdict(row: Row) -> None:
     """Not even its own findings count as waived or known: it was not scanned to the end."""
     wide = waivers({"weakness": "CWE-79", "target": "*"})
-    verdict = judge([row], Policy(fail_on=None), waivers=wide, baseline=[HIGH])
+    verdict = judge([row], GatePolicy(fail_on=None), waivers=wide, baseline=[HIGH])
 
     assert (verdict.status, exit_code(verdict)) == ("incomplete", 3)
     assert (verdict.waived, verdict.known) == (0, 0)
@@ -210,7 +210,7 @@ LOW = changed(HIGH, severity=Severity.LOW)
 )
 def test_only_what_the_baseline_lists_is_known(row: Row, baseline: list[Row], word: str) -> None:
     """Whatever cannot be shown to be old is new."""
-    verdict = judge([row], Policy(fail_on="low"), baseline=baseline)
+    verdict = judge([row], GatePolicy(fail_on="low"), baseline=baseline)
 
     assert verdict.status == word
 
@@ -219,14 +219,14 @@ def test_new_and_known_findings_are_counted_and_said() -> None:
     """And which sites the baseline knows nothing of."""
     rows = [done("a.example", high=2), done("b.example", high=1)]
 
-    verdict = judge(rows, Policy(), baseline=[HIGH, failed("b.example")])
+    verdict = judge(rows, GatePolicy(), baseline=[HIGH, failed("b.example")])
 
     assert (verdict.known, verdict.new) == (1, 2)
     assert verdict.sentence == (
         "gate: FAILED, 2 new high >= high on 2 of 2 sites; 1 finding known from the baseline; "
         "1 site not in the baseline"
     )
-    passed = judge([HIGH], Policy(), baseline=[HIGH])
+    passed = judge([HIGH], GatePolicy(), baseline=[HIGH])
     assert passed.sentence == (
         "gate: PASSED, nothing new >= high on 1 site; 1 finding known from the baseline"
     )
@@ -235,7 +235,7 @@ def test_new_and_known_findings_are_counted_and_said() -> None:
 def test_a_run_is_its_own_baseline() -> None:
     """Also when every text in it is an attack; only what is counted stays new."""
     run = hostile()
-    verdict = judge(run.rows, Policy(), baseline=run.rows)
+    verdict = judge(run.rows, GatePolicy(), baseline=run.rows)
 
     assert verdict.known == sum(len(row.findings) for row in run.rows)
     changes = compare_runs(run, run)
@@ -359,4 +359,4 @@ def test_an_odd_finding_is_matched_without_trouble() -> None:
     bare = evolve(HIGH, findings=(Finding(severity=Severity.HIGH),))
     name = fingerprint(bare, bare.findings[0])
 
-    assert judge([bare], Policy(), waivers=waivers({"fingerprint": name})).waived == 1
+    assert judge([bare], GatePolicy(), waivers=waivers({"fingerprint": name})).waived == 1

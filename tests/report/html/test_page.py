@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 
 from bestdefense_async.models import RiskSummary
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from bestdefense_async.report.html import svg
@@ -84,7 +84,7 @@ EXPECTED_TAGS = frozenset(
 
 def report(run: Run, *, older: Run | None = None) -> str:
     """Return the report of a run judged by the usual rules."""
-    return html(run, judge(run.rows, Policy()), older=older)
+    return html(run, judge(run.rows, GatePolicy()), older=older)
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -270,10 +270,10 @@ def test_two_reports_of_one_run_are_the_same_bytes() -> None:
     code = (
         "import hashlib; from tests.support.runs import fleet, hostile;"
         "from bestdefense_async.report.html.page import html;"
-        "from bestdefense_async.report.gate.policy import Policy;"
+        "from bestdefense_async.report.gate.policy import GatePolicy;"
         "from bestdefense_async.report.gate.verdict import judge;"
         "older = fleet(200, seed=9);"
-        "pages = [html(run, judge(run.rows, Policy()), older=older)"
+        "pages = [html(run, judge(run.rows, GatePolicy()), older=older)"
         " for run in (fleet(200), hostile())];"
         "print(hashlib.sha256(''.join(pages).encode()).hexdigest())"
     )
@@ -341,7 +341,7 @@ def test_what_the_rules_left_out_is_shown() -> None:
         ),
         today=date(2026, 9, 21),
     )
-    verdict = judge(run.rows, Policy(), baseline=older.rows, waivers=waivers)
+    verdict = judge(run.rows, GatePolicy(), baseline=older.rows, waivers=waivers)
     text = html(run, verdict)
     shown = " ".join(" ".join(Page(text).text).split())
 
@@ -422,4 +422,4 @@ def test_a_label_is_cut_to_the_room_it_has(content: str, width: float, shown: st
 )
 def test_headline(rows: list[Row], rules: dict[str, object], sentence: str) -> None:
     """The verdict is one sentence that says how much and where."""
-    assert headline(judge(rows, Policy(**rules))) == sentence  # type: ignore[arg-type]
+    assert headline(judge(rows, GatePolicy(**rules))) == sentence  # type: ignore[arg-type]

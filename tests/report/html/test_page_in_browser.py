@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from attrs import evolve
 
-from bestdefense_async.report.gate.policy import Policy
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from bestdefense_async.report.html.page import html
@@ -84,7 +84,7 @@ def browser() -> Iterator[Browser]:
 def report(run: Run) -> str:
     """Return the report of a run with all its parts: waivers, and an older run if it has one."""
     older = fleet(len(run.rows), seed=9) if run.rows == fleet(len(run.rows)).rows else None
-    return html(run, judge(run.rows, Policy(), waivers=WAIVERS), older=older)
+    return html(run, judge(run.rows, GatePolicy(), waivers=WAIVERS), older=older)
 
 
 @pytest.mark.parametrize("run", RUNS)
