@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bestdefense_async.models import AgentFile
-    from bestdefense_async.resources.protocol import Sender
+    from bestdefense_async.resources.protocol import Transport
 
 _OURS: Final = re.compile(r".*\.part(\.json)?", re.IGNORECASE)
 """What an unfinished file is called."""
@@ -28,8 +28,8 @@ _DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?|.*\.", 
 class Agents:
     """Read the manifest of agent files, and download them."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     async def manifest(self, *, timeout: float | None = None) -> AgentManifest:
         """Return which files there are.
@@ -46,7 +46,9 @@ class Agents:
                 no size of an agent.
             BestDefenseError: Anything else that `errors` names.
         """
-        payload = await self._sender.send(build_request(ROUTES["agents.manifest"]), timeout=timeout)
+        payload = await self._transport.send(
+            build_request(ROUTES["agents.manifest"]), timeout=timeout
+        )
         manifest = structure(payload, AgentManifest)
         _check(manifest)
         return manifest
@@ -93,7 +95,7 @@ class Agents:
         _check_name(file.filename)
         digest = checked_digest(file.sha256, is_required=not allow_unverified)
         final = directory / file.filename
-        await self._sender.download(
+        await self._transport.download(
             request,
             final,
             wanted=ExpectedFile(sha256=digest, size=file.size),

@@ -9,25 +9,25 @@ from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Alerts, NetworkScan, Progress
-from bestdefense_async.resources.protocol import create
+from bestdefense_async.resources.protocol import send_creation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.resources.protocol import Polls, Sender
+    from bestdefense_async.resources.protocol import Polls, Transport
 
 
 class Network:
     """Scan networks, follow the scans and read what they found.
 
     Args:
-        sender: Sends what is asked for.
+        transport: Sends what is asked for.
         polls: Returns what waits for network scans; asked for when somebody waits.
     """
 
-    def __init__(self, sender: Sender, polls: Callable[[], Polls]) -> None:
-        self._sender = sender
+    def __init__(self, transport: Transport, polls: Callable[[], Polls]) -> None:
+        self._transport = transport
         self._polls = polls
 
     async def start(
@@ -60,8 +60,8 @@ class Network:
             json={name: value for name, value in body.items() if value is not None},
             subject=f"{wanted[0]}{more}",
         )
-        return await create(
-            self._sender, request, lambda payload: structure_member(payload, "scan", NetworkScan)
+        return await send_creation(
+            self._transport, request, lambda payload: structure_member(payload, "scan", NetworkScan)
         )
 
     async def progress(self, scan_id: str) -> Progress:
@@ -75,7 +75,7 @@ class Network:
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
         request = build_request(ROUTES["network.progress"], {"scan_id": scan_id})
-        return structure(await self._sender.send(request), Progress)
+        return structure(await self._transport.send(request), Progress)
 
     async def wait(
         self, scan_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
@@ -108,4 +108,4 @@ class Network:
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
         request = build_request(ROUTES["network.findings"], {"scan_id": scan_id})
-        return structure(await self._sender.send(request), Alerts)
+        return structure(await self._transport.send(request), Alerts)

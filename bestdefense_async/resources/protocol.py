@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bestdefense_async.models import Progress
 
 
-class Sender(Protocol):
+class Transport(Protocol):
     """Sends one request and returns its payload, or stores it."""
 
     async def send(self, request: Request, *, timeout: float | None = None) -> Any:  # noqa: ANN401
@@ -51,7 +51,9 @@ class Polls(Protocol):
 Made = TypeVar("Made")
 
 
-async def create(sender: Sender, request: Request, read: Callable[[Any], Made]) -> Made:
+async def send_creation(
+    transport: Transport, request: Request, read: Callable[[Any], Made]
+) -> Made:
     """Send a creation and return what `read` makes of its answer.
 
     Raises:
@@ -60,7 +62,7 @@ async def create(sender: Sender, request: Request, read: Callable[[Any], Made]) 
         BestDefenseError: Anything else; then nothing was created.
     """
     sent_at = time.time()
-    payload = await sender.send(request)
+    payload = await transport.send(request)
     try:
         return read(payload)
     except EnvelopeError as error:

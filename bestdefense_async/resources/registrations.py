@@ -9,14 +9,14 @@ from bestdefense_async.core.route import ROUTES
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Registration
-    from bestdefense_async.resources.protocol import Sender
+    from bestdefense_async.resources.protocol import Transport
 
 
 class Registrations:
     """Tie scans to pull requests."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     async def create(self, registration: Registration) -> None:
         """Register a scan, so that its results appear on the pull request.
@@ -45,4 +45,4 @@ class Registrations:
         }
         route = ROUTES["registrations.create"]
         subject = f"report {registration.report_id}"
-        await self._sender.send(build_request(route, json=body, subject=subject))
+        await self._transport.send(build_request(route, json=body, subject=subject))

@@ -9,17 +9,17 @@ from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Remediation, RemediationList, Triggered
-from bestdefense_async.resources.protocol import check_identity, create
+from bestdefense_async.resources.protocol import check_identity, send_creation
 
 if TYPE_CHECKING:
-    from bestdefense_async.resources.protocol import Sender
+    from bestdefense_async.resources.protocol import Transport
 
 
 class Remediations:
     """Have findings repaired, and see what became of it."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     async def trigger(
         self, report_id: str, *, finding_id: str | None = None, weakness: str | None = None
@@ -55,7 +55,9 @@ class Remediations:
             json={"reportId": report_id, **body},
             subject=f"{what} of report {report_id}",
         )
-        return await create(self._sender, request, lambda payload: structure(payload, Triggered))
+        return await send_creation(
+            self._transport, request, lambda payload: structure(payload, Triggered)
+        )
 
     async def list(self) -> RemediationList:
         """Return all remediations of the organization and the credits left, in one request.
@@ -66,7 +68,7 @@ class Remediations:
 
         Source: api-facts, "Remediation". (described)
         """
-        payload = await self._sender.send(build_request(ROUTES["remediation.list"]))
+        payload = await self._transport.send(build_request(ROUTES["remediation.list"]))
         return structure(payload, RemediationList)
 
     async def get(self, remediation_id: str) -> Remediation:
@@ -81,7 +83,7 @@ class Remediations:
         Source: api-facts, "Remediation". (described)
         """
         request = build_request(ROUTES["remediation.get"], {"remediation_id": remediation_id})
-        payload = await self._sender.send(request)
+        payload = await self._transport.send(request)
         remediation = structure_member(payload, "remediation", Remediation)
         check_identity("remediation", remediation_id, remediation.id)
         return remediation

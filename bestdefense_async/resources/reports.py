@@ -20,27 +20,27 @@ from bestdefense_async.models import (
     ScanOptions,
     Site,
 )
-from bestdefense_async.resources.protocol import check_identity, create
+from bestdefense_async.resources.protocol import check_identity, send_creation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.resources.protocol import Polls, Sender
+    from bestdefense_async.resources.protocol import Polls, Transport
 
 
 class Reports:
     """Create reports, which is to start scans, and read them.
 
     Args:
-        sender: Sends what is asked for.
+        transport: Sends what is asked for.
         vortex: Reads what a security scan found.
         polls: Returns what waits for reports. It is asked for when somebody waits, for it may
             need a running loop.
     """
 
-    def __init__(self, sender: Sender, vortex: Vortex, polls: Callable[[], Polls]) -> None:
-        self._sender = sender
+    def __init__(self, transport: Transport, vortex: Vortex, polls: Callable[[], Polls]) -> None:
+        self._transport = transport
         self._vortex = vortex
         self._polls = polls
 
@@ -64,8 +64,8 @@ class Reports:
         request = build_request(
             ROUTES["reports.create"], {"site_id": site_id}, _creation_body(options or ScanOptions())
         )
-        return await create(
-            self._sender,
+        return await send_creation(
+            self._transport,
             request,
             lambda payload: structure(_without(payload, "success"), Report, root="answer"),
         )
@@ -90,7 +90,7 @@ class Reports:
             raise ConfigError("The limit of a list must be a whole number above 0.")
         words: dict[str, str | int | None] = {"limit": limit, "after": after}
         query = {name: word for name, word in words.items() if word is not None}
-        payload = await self._sender.send(build_request(ROUTES["reports.list"], query=query))
+        payload = await self._transport.send(build_request(ROUTES["reports.list"], query=query))
         return structure_member(payload, "reports", tuple[ReportSummary, ...])
 
     async def get(self, report_id: str) -> ReportSummary:
@@ -105,7 +105,7 @@ class Reports:
         Source: api-facts, "list and read scans". (described)
         """
         request = build_request(ROUTES["reports.get"], {"report_id": report_id})
-        report = structure_member(await self._sender.send(request), "report", ReportSummary)
+        report = structure_member(await self._transport.send(request), "report", ReportSummary)
         check_identity("report", report_id, report.id)
         return report
 
@@ -119,7 +119,7 @@ class Reports:
         Source: api-facts, "progress". (documented)
         """
         request = build_request(ROUTES["reports.progress"], {"report_id": report_id})
-        progress = structure(await self._sender.send(request), Progress)
+        progress = structure(await self._transport.send(request), Progress)
         _check_identity(progress, report_id)
         return progress
 
@@ -133,7 +133,7 @@ class Reports:
         Source: api-facts, "overview". (documented)
         """
         request = build_request(ROUTES["reports.overview"], {"report_id": report_id})
-        return structure(await self._sender.send(request), Overview)
+        return structure(await self._transport.send(request), Overview)
 
     async def wait(
         self, report_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
@@ -207,8 +207,8 @@ def _check_identity(progress: Progress, report_id: str) -> None:
 class Vortex:
     """Read what a security scan found."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     async def alerts(self, security_id: int) -> Alerts:
         """Return counts and findings of a security report.
@@ -226,4 +226,4 @@ class Vortex:
         if isinstance(security_id, bool) or not isinstance(security_id, int):
             raise ConfigError("A security report has a number as its id; a report's id is another.")
         request = build_request(ROUTES["vortex.alerts"], {"security_id": str(security_id)})
-        return structure(await self._sender.send(request), Alerts)
+        return structure(await self._transport.send(request), Alerts)

@@ -9,19 +9,19 @@ from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import ScanOptions, Schedule, Site
-from bestdefense_async.resources.protocol import create
+from bestdefense_async.resources.protocol import send_creation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bestdefense_async.resources.protocol import Sender
+    from bestdefense_async.resources.protocol import Transport
 
 
 class Schedules:
     """Create, list and delete scheduled reports."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     async def list(self) -> tuple[Schedule, ...]:
         """Return all schedules of the organization, in the API's order, in one request.
@@ -33,7 +33,7 @@ class Schedules:
 
         Source: api-facts, "schedule a report". (described)
         """
-        payload = await self._sender.send(build_request(ROUTES["schedules.list"]))
+        payload = await self._transport.send(build_request(ROUTES["schedules.list"]))
         return structure_member(payload, "schedules", tuple[Schedule, ...])
 
     async def create(
@@ -78,8 +78,8 @@ class Schedules:
         }
         given = {name: value for name, value in body.items() if value is not None}
         request = build_request(ROUTES["schedules.create"], json=given, subject=site_id)
-        return await create(
-            self._sender,
+        return await send_creation(
+            self._transport,
             request,
             lambda payload: structure_member(payload, "schedule", Schedule),
         )
@@ -99,4 +99,4 @@ class Schedules:
         """
         schedule_id = schedule.id if isinstance(schedule, Schedule) else schedule
         request = build_request(ROUTES["schedules.delete"], {"schedule_id": schedule_id})
-        await self._sender.send(request)
+        await self._transport.send(request)

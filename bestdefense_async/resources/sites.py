@@ -11,14 +11,14 @@ from bestdefense_async.errors import UnknownSite, clean_text
 from bestdefense_async.models import Site
 
 if TYPE_CHECKING:
-    from bestdefense_async.resources.protocol import Sender
+    from bestdefense_async.resources.protocol import Transport
 
 
 class Sites:
     """List and find sites."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     async def list(self) -> tuple[Site, ...]:
         """Return all sites of the organization, in the API's order, in one request.
@@ -30,7 +30,7 @@ class Sites:
 
         Source: api-facts, "list sites". (documented; no pagination is documented)
         """
-        payload = await self._sender.send(build_request(ROUTES["sites.list"]))
+        payload = await self._transport.send(build_request(ROUTES["sites.list"]))
         return structure_member(payload, "sites", tuple[Site, ...])
 
     async def find(self, hostname: str) -> Site:

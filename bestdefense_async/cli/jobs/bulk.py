@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 
 from bestdefense_async.cli.jobs.results import Results
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.progress import counts_text, shown
+from bestdefense_async.cli.terminal.progress import counts_text, show_progress
 from bestdefense_async.cli.terminal.tally import Tally, Throttling
 from bestdefense_async.client import BestDefense
 from bestdefense_async.core.polling import PollPolicy
@@ -108,7 +108,7 @@ class Bulk:
         self._take_over(work.ended)
         title = f"Scanning {counted(len(work.items), 'site')} at {self.client.base_url}"
         quiet, keep = self.run_options.verbosity != 0, self.run_options.is_kept
-        async with shown(self._tally, title=title, quiet=quiet, keep=keep):
+        async with show_progress(self._tally, title=title, quiet=quiet, keep=keep):
             group = self._group(work.journal)
             # The outcomes of a stopped group are picked up after its block.
             with contextlib.suppress(_Stopped):

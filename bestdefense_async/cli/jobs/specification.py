@@ -109,7 +109,7 @@ class Fetcher:
             answer, target = await self._once(url)
             if target is None:
                 return answer
-            url = joined(url, target)
+            url = resolved_link(url, target)
             if origin_of(url) != self.origin:
                 shown = clean_text(origin_of(url) or "nowhere usable", longest=120)
                 raise SpecificationError(
@@ -156,7 +156,7 @@ async def open_fetcher(asked: Connection, origin: str, *, is_api: bool) -> Async
         await wire.aclose()
 
 
-def joined(base: str, link: str) -> str:
+def resolved_link(base: str, link: str) -> str:
     """Return the address that a link on `base` leads to; empty when it is none."""
     try:
         return urljoin(base, link)
@@ -307,7 +307,7 @@ async def _from_answer(fetcher: Fetcher, answer: Answer) -> Loaded:
         return Loaded(document, answer.url)
     elsewhere = ""
     for link in page.links[:_MOST_LINKS]:
-        url = joined(answer.url, link)
+        url = resolved_link(answer.url, link)
         if origin_of(url) != fetcher.origin:
             elsewhere = elsewhere or url
             continue

@@ -91,7 +91,9 @@ def is_live(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def shown(tally: Tally, *, title: str, quiet: bool, keep: bool) -> AsyncIterator[None]:
+async def show_progress(
+    tally: Tally, *, title: str, quiet: bool, keep: bool
+) -> AsyncIterator[None]:
     """Show the tally while the body runs; not at all when `quiet`.
 
     With `keep` the last picture of the live view stays on the terminal.
