@@ -16,8 +16,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bestdefense_async import Done, Finding, ScanOptions, Severity, SqliteJournal, Target
-from bestdefense_async.runs import read_journal
+from bestdefense_async import Done, Finding, ScanOptions, Severity, SqliteJournal
+from bestdefense_async.runs import Target, read_journal
 
 FINDINGS = tuple(
     Finding(severity=Severity("medium"), title="A finding of usual length", cwe=f"CWE-{number}")

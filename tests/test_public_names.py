@@ -1,4 +1,7 @@
-"""The public names: complete, sorted, documented, and free to import."""
+"""The public names: few, documented, the same for type checkers, and free to import.
+
+Run as a program, this writes the stub that type checkers read: `python tests/test_public_names.py`.
+"""
 
 import inspect
 import subprocess
@@ -10,6 +13,12 @@ import pytest
 import bestdefense_async
 
 ROOT = Path(__file__).parent.parent
+STUB = Path(inspect.getfile(bestdefense_async)).with_suffix(".pyi")
+HOMES: dict[str, tuple[str, ...]] = vars(bestdefense_async)["_HOMES"]
+NAMES = dir(bestdefense_async)
+
+MOST = 60
+"""More than this nobody keeps in mind; rarer things are imported from their rooms."""
 
 # What takes longest to import and what a program that only wants the client never needs.
 NOT_AT_IMPORT = (
@@ -24,27 +33,29 @@ NOT_AT_IMPORT = (
 )
 
 
-def names_typed_for_checkers() -> set[str]:
-    """Return what `__init__.py` imports for type checkers; they cannot follow `__getattr__`."""
-    import ast
-
-    source = Path(inspect.getfile(bestdefense_async)).read_text("utf-8")
-    return {
-        alias.asname or alias.name
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    } - {"TYPE_CHECKING"}
+def stub_text() -> str:
+    """Return the stub: one import per public name, from the table in `__init__.py`."""
+    lines = [
+        f"from bestdefense_async.{home} import {name} as {name}\n"
+        for home in sorted(HOMES)
+        for name in HOMES[home]
+    ]
+    return "".join(lines)
 
 
-def test_the_names_are_sorted_and_unique() -> None:
-    """A name is found where the alphabet says, and stands there once."""
-    names = bestdefense_async.__all__
-
-    assert names == sorted(set(names))
+def test_type_checkers_see_the_names_of_the_table() -> None:
+    """They cannot follow `__getattr__`, so the stub is written from the table it reads."""
+    assert STUB.read_text("utf-8") == stub_text(), "run: python tests/test_public_names.py"
 
 
-@pytest.mark.parametrize("name", bestdefense_async.__all__)
+def test_no_name_stands_in_the_table_twice() -> None:
+    """And each stands where the alphabet says."""
+    for names in HOMES.values():
+        assert list(names) == sorted(names)
+    assert sum(map(len, HOMES.values())) == len(set(NAMES)) <= MOST
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_name_can_be_imported_and_says_what_it_is(name: str) -> None:
     """Every public class and function has a docstring of its own."""
     value = getattr(bestdefense_async, name)
@@ -52,16 +63,6 @@ def test_the_name_can_be_imported_and_says_what_it_is(name: str) -> None:
     if inspect.isclass(value) or inspect.isroutine(value):
         assert value.__doc__
         assert value.__doc__.strip()
-
-
-def test_type_checkers_and_the_interpreter_see_the_same_names() -> None:
-    """The imports for type checkers and `__all__` are the same list, written twice."""
-    assert names_typed_for_checkers() == set(bestdefense_async.__all__)
-
-
-def test_dir_lists_the_public_names() -> None:
-    """Completion in a shell offers every public name before any was used."""
-    assert set(bestdefense_async.__all__) <= set(dir(bestdefense_async))
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -74,7 +75,7 @@ def test_star_import_gives_the_public_names() -> None:
     scope: dict[str, object] = {}
     exec("from bestdefense_async import *", scope)  # noqa: S102 - not allowed inside a function
 
-    assert set(bestdefense_async.__all__) <= scope.keys()
+    assert scope.keys() - {"__builtins__"} == set(NAMES)
 
 
 def test_importing_the_package_imports_nothing_big() -> None:
@@ -85,3 +86,7 @@ def test_importing_the_package_imports_nothing_big() -> None:
     )
 
     assert set(done.stdout.split()).isdisjoint(NOT_AT_IMPORT)
+
+
+if __name__ == "__main__":
+    STUB.write_text(stub_text(), "utf-8")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bestdefense_async import ConfigError, RiskSummary, ScanOptions, Severity, Stage
-from bestdefense_async.models import SEVERITIES
+from bestdefense_async import ConfigError, RiskSummary, ScanOptions, Severity
+from bestdefense_async.models import SEVERITIES, Stage
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,16 @@ import pytest
 from attrs import evolve
 
 from bestdefense_async import (
-    AgentFile,
     BestDefense,
     ConfigError,
     DownloadError,
     EnvelopeError,
-    IntegrityError,
     LimitWaitTooLong,
     NotFound,
     RetryPolicy,
-    Truncated,
 )
+from bestdefense_async.errors import IntegrityError, Truncated
+from bestdefense_async.models import AgentFile
 from bestdefense_async.sandbox import Sandbox
 from bestdefense_async.testing.process import SandboxProcess
 

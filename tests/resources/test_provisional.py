@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from bestdefense_async import (
-    AgentFile,
     AuthError,
     BestDefense,
     Binding,
@@ -17,6 +16,7 @@ from bestdefense_async import (
     ProvisionalRoute,
 )
 from bestdefense_async.core.route import ROUTES, Grade
+from bestdefense_async.models import AgentFile
 from bestdefense_async.sandbox import Sandbox
 from tests.support.byte_server import ByteServer, reply
 

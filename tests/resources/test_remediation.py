@@ -12,8 +12,8 @@ from bestdefense_async import (
     OutcomeUnknown,
     PermissionDenied,
     QuotaExceeded,
-    Stage,
 )
+from bestdefense_async.models import Stage
 from bestdefense_async.sandbox import Sandbox
 
 pytestmark = pytest.mark.bd_sandbox(sites=6, speed=60_000)

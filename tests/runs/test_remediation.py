@@ -12,9 +12,9 @@ from bestdefense_async import (
     ProvisionalRoute,
     QuotaExceeded,
     Remediation,
-    RunStopped,
 )
 from bestdefense_async.client import View
+from bestdefense_async.errors import RunStopped
 from bestdefense_async.runs.remediation import (
     AT_ONCE,
     RemediationBatch,

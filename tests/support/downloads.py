@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from bestdefense_async import AgentFile, BestDefense, RetryPolicy
+from bestdefense_async import BestDefense, RetryPolicy
+from bestdefense_async.models import AgentFile
 from tests.support.byte_server import FIN, ByteServer, Step, reply
 
 if TYPE_CHECKING:

@@ -12,10 +12,7 @@ import pytest
 from bestdefense_async import (
     AuthError,
     BestDefense,
-    ClientError,
     ConfigError,
-    ConnectError,
-    EventKind,
     InvalidRequest,
     Limit,
     LimitWaitTooLong,
@@ -24,10 +21,11 @@ from bestdefense_async import (
     RateLimited,
     RequestEvent,
     RetryPolicy,
-    Sent,
     ServerError,
 )
+from bestdefense_async.errors import ClientError, ConnectError, Sent
 from bestdefense_async.sandbox import Sandbox
+from bestdefense_async.transport.observe import EventKind
 
 QUICK = RetryPolicy(base=0.01, throttled_base=0.01, longest_backoff=0.05)
 

@@ -10,18 +10,20 @@ import pytest
 import trustme
 
 from bestdefense_async import (
-    AttemptTimeout,
     BestDefense,
     BestDefenseError,
     ConfigError,
+    InvalidRequest,
+    RetryPolicy,
+    ServerError,
+)
+from bestdefense_async.errors import (
+    AttemptTimeout,
     DecodeError,
     IntegrityError,
-    InvalidRequest,
     ProtocolError,
     RedirectRefused,
     ResponseTooLarge,
-    RetryPolicy,
-    ServerError,
     Truncated,
 )
 from tests.support.byte_server import (

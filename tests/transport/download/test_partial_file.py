@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bestdefense_async import DownloadError, IntegrityError, Truncated
+from bestdefense_async import DownloadError
+from bestdefense_async.errors import IntegrityError, Truncated
 from tests.support.byte_server import STALL
 from tests.support.downloads import (
     ALL,
