@@ -4,14 +4,18 @@ import asyncio
 import json
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
 from bestdefense_async.sandbox.settings import Settings
-from bestdefense_async.sandbox.world.alerts import PAYLOADS
-from bestdefense_async.sandbox.world.findings import findings_of, network_findings_of
+from bestdefense_async.sandbox.world.findings import (
+    HOSTILE_TEXTS,
+    findings_of,
+    network_findings_of,
+)
 from bestdefense_async.sandbox.world.fleet import Fleet, hostname
 from bestdefense_async.sandbox.world.scenarios import SCENARIOS
 from tests.support.sandbox_api import SECURITY, Api, api_on
@@ -161,7 +165,7 @@ async def test_hostile_findings_attack_whoever_shows_them(api: Api) -> None:
     progress = await api.get(f"/api/report/{await api.create()}/progress")
     absent = await api.get("/api/report/absent/progress")
 
-    assert set(texts) == set(PAYLOADS)
+    assert set(texts) == set(HOSTILE_TEXTS)
     for part in ("<script>", "\x1b[2J", "\x1b]52;", "\u202e", "=cmd", "::error::"):
         assert any(part in text for text in texts), part
     assert max(map(len, texts)) >= 10_000
@@ -188,10 +192,9 @@ async def test_a_drifted_api_sends_what_nobody_has_documented(api: Api) -> None:
 
 
 def test_every_scenario_is_described() -> None:
-    """The module's table has a row for each."""
-    from bestdefense_async.sandbox.world import scenarios
+    """The documentation's table has a row for each."""
+    text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text("utf-8")
 
-    text = scenarios.__doc__ or ""
     assert all(f"| `{name}` |" in text for name in SCENARIOS)
 
 

@@ -6,9 +6,9 @@ import base64
 import hashlib
 import re
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from bestdefense_async.sandbox.data import read_text
 from bestdefense_async.sandbox.replies import HTML_TYPE, JSON_TYPE, Reply, encoded
 from bestdefense_async.sandbox.schemas import (
     BARE,
@@ -190,7 +190,7 @@ def _hash_of(tag: str, html: str) -> str:
 
 @cache
 def _page() -> Reply:
-    html = (files("bestdefense_async.sandbox.handlers") / "docs.html").read_text(encoding="utf-8")
+    html = read_text("docs.html")
     policy = "; ".join(
         (
             "default-src 'none'",

@@ -22,9 +22,9 @@ from bestdefense_async.sandbox.server.connection import Listener
 from bestdefense_async.sandbox.server.engine import Engine
 from bestdefense_async.sandbox.settings import Settings, Words
 from bestdefense_async.sandbox.world.agents import AgentFiles
-from bestdefense_async.sandbox.world.alerts import Alerts
 from bestdefense_async.sandbox.world.clock import Clock
 from bestdefense_async.sandbox.world.faults import Fault, Faults
+from bestdefense_async.sandbox.world.findings import ALERT_FORMATS, AlertAnswers
 from bestdefense_async.sandbox.world.fleet import Fleet, Site
 from bestdefense_async.sandbox.world.limits import Limits
 from bestdefense_async.sandbox.world.routes import CONTROL, DOCS, OPERATIONS, Routes
@@ -109,7 +109,7 @@ class Sandbox:
             clock=Clock.started(speed=settings.speed, epoch=settings.epoch),
             fleet=fleet,
             scans=Scans(seed, scale=scenario.scale, numeric_ids=scenario.drift),
-            alerts=Alerts(seed, scenario.hand),
+            alerts=AlertAnswers(seed, ALERT_FORMATS[scenario.findings]),
             tokens=Tokens(seed),
             limits=Limits(
                 settings.rules, settings.policy, settings.retry_after, settings.rate_headers

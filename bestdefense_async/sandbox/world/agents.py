@@ -13,21 +13,18 @@ from collections.abc import Iterator, Mapping
 
 from attrs import define, field, frozen
 
+from bestdefense_async.sandbox.data import read_table
 from bestdefense_async.sandbox.world.chance import number
 
-VERSION = "2.4.1"
 BLOCK = 1 << 20
 """Bytes made at a time."""
 
 CHUNK = 1 << 18
 """Bytes sent at a time."""
 
-_NAME = "bestdefense-device-monitor"
-_PLATFORMS = ("windows-amd64", "darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64")
-PUBLISHED = (
-    *(f"{_NAME}-{name}{'.exe' if 'windows' in name else ''}" for name in _PLATFORMS),
-    *(f"{_NAME}-linux-{arch}.{kind}" for arch in ("amd64", "arm64") for kind in ("deb", "rpm")),
-)
+_TABLE = read_table("agents.toml")
+VERSION: str = _TABLE["version"]
+_PLATFORMS: list[str] = _TABLE["platforms"]
 
 
 @frozen
@@ -78,7 +75,7 @@ class AgentFiles:
     @classmethod
     def of(cls, seed: int, sizes: Mapping[str, int]) -> AgentFiles:
         """Return the published files and any further ones, with sizes of their own."""
-        usual = {name: 180_000 + number("agent", seed, name) % 240_000 for name in PUBLISHED}
+        usual = {name: 180_000 + number("agent", seed, name) % 240_000 for name in _TABLE["files"]}
         merged = {**usual, **sizes}
         return cls({name: AgentFile(seed, name, size) for name, size in merged.items()})
 

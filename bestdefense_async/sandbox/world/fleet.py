@@ -7,28 +7,13 @@ from __future__ import annotations
 
 from attrs import define, field
 
+from bestdefense_async.sandbox.data import read_table
 from bestdefense_async.sandbox.replies import Reply, success
 from bestdefense_async.sandbox.world.chance import identifier, number
 
-_BRANDS = (
-    "harborline",
-    "harborline-freight",
-    "northgate-clinic",
-    "tidewater-energy",
-    "larkfield",
-    "copperleaf-bank",
-    "ostrava-rail",
-    "bluefen",
-)
-_SERVICES = (
-    *("www", "api", "shop", "login", "portal", "blog", "support", "status", "cdn", "mail"),
-    *("docs", "intranet", "careers", "crm", "erp", "vpn", "billing", "invoices", "tracking"),
-    *("partners", "suppliers", "assets", "media", "events", "press", "hr", "payroll", "wiki"),
-    *("git", "ci", "registry", "metrics", "grafana", "sso", "id", "accounts", "orders", "cart"),
-    *("search", "maps", "fleet", "warehouse", "forms", "survey", "webhooks", "gateway", "legacy"),
-)
-_PLACES = ("", "eu", "us", "uk", "sg", "br", "za", "jp")
-_STAGES = ("", "staging", "dev", "beta", "uat")
+_NAMES = read_table("fleet.toml")
+_BRANDS, _SERVICES = _NAMES["brands"], _NAMES["services"]
+_REGIONS, _STAGES = _NAMES["regions"], _NAMES["stages"]
 
 
 @define(eq=False)
@@ -85,11 +70,11 @@ def hostname(seed: int, organization: str, index: int) -> str:
     lap //= len(_BRANDS)
     stage = _STAGES[lap % len(_STAGES)]
     lap //= len(_STAGES)
-    place = _PLACES[lap % len(_PLACES)]
-    lap //= len(_PLACES)
+    region = _REGIONS[lap % len(_REGIONS)]
+    lap //= len(_REGIONS)
     label = "-".join(part for part in (service, stage, str(lap + 1) if lap else "") if part)
     prefix = "" if organization == "main" else f"{organization}."
-    return ".".join(part for part in (label, place, f"{prefix}{brand}", "example") if part)
+    return ".".join(part for part in (label, region, f"{prefix}{brand}", "example") if part)
 
 
 @define

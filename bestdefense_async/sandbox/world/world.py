@@ -18,9 +18,9 @@ from typing import Any, NoReturn
 from attrs import define, field
 
 from bestdefense_async.sandbox.world.agents import AgentFiles
-from bestdefense_async.sandbox.world.alerts import Alerts
 from bestdefense_async.sandbox.world.clock import Clock
 from bestdefense_async.sandbox.world.faults import Fault, FaultPlan, Faults
+from bestdefense_async.sandbox.world.findings import AlertAnswers
 from bestdefense_async.sandbox.world.fleet import Fleet, Site
 from bestdefense_async.sandbox.world.limits import Limits
 from bestdefense_async.sandbox.world.records import NetworkScan, Remediation, Schedule, Shelf
@@ -92,7 +92,7 @@ class World:
     clock: Clock
     fleet: Fleet
     scans: Scans
-    alerts: Alerts
+    alerts: AlertAnswers
     tokens: Tokens
     limits: Limits
     faults: Faults
