@@ -1,6 +1,6 @@
-"""A binding for each operation whose place is not published, proposed and never guessed silently.
+"""A binding for each operation whose path is not published, proposed and never guessed silently.
 
-Every operation of the host is measured against every one of ours; the best fits are given away
+Every operation of the host is measured against every one of ours; the best fits are assigned
 first, each of theirs once. A proposal is sure only when its score is high, nothing else comes near,
 and nothing about it is in doubt; what is not sure is for a person to decide.
 """
@@ -18,8 +18,8 @@ from bestdefense_async.openapi.likelihood import (
     Likelihood,
     Parts,
     likelihood,
+    match_parts,
     method_factor,
-    place_parts,
     strange_words,
     subject_of,
 )
@@ -48,7 +48,7 @@ class Candidate:
     binding: Binding | None
     """None when ours cannot be expressed there; then a doubt says why."""
     doubts: tuple[str, ...] = ()
-    """What a person should look at first, one sentence each."""
+    """What a person should check first, one sentence each."""
     notes: tuple[str, ...] = ()
     """What will be missing, one sentence each."""
 
@@ -73,7 +73,7 @@ class Proposal:
 
 
 def propose(specification: Specification, *, source: str) -> tuple[Proposal, ...]:
-    """Return a proposal for each operation whose place is not published, in our order.
+    """Return a proposal for each operation whose path is not published, in our order.
 
     Args:
         specification: The host's.
@@ -96,13 +96,13 @@ def propose(specification: Specification, *, source: str) -> tuple[Proposal, ...
         ]
         for route in provisional
     }
-    return tuple(_give_away(provisional, found))
+    return tuple(_assign(provisional, found))
 
 
 def consider(route: Route, operation: Operation, *, source: str) -> Candidate:
     """Return how `operation` would serve as our `route`."""
     subject = subject_of(route)
-    parts = place_parts(route, operation)
+    parts = match_parts(route, operation)
     request = _pair_request(route, operation, parts, subject)
     payload, has_envelope = payload_of(operation)
     answer = pair_fields(route.answer_fields, payload, subject=subject)
@@ -218,8 +218,8 @@ def _binding(
     return (None, problem) if problem else (binding, "")
 
 
-def _give_away(provisional: list[Route], found: Mapping[str, list[Candidate]]) -> list[Proposal]:
-    """Give each operation of theirs to the one of ours that it fits best."""
+def _assign(provisional: list[Route], found: Mapping[str, list[Candidate]]) -> list[Proposal]:
+    """Assign each operation of theirs to the one of ours that it fits best."""
     ranked = sorted(
         (candidate for each in found.values() for candidate in each),
         key=lambda candidate: -candidate.fit.score,

@@ -1,7 +1,7 @@
 """Our route table against a specification: where they agree, and where they have drifted apart.
 
 Only what the specification says counts: where it leaves a body or a member open, nothing is found
-wrong. What we could do without is noted, and is no drift.
+wrong. What we could do without becomes a note, and is no drift.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Standing(enum.StrEnum):
     DRIFT = "drift"
     """The specification contradicts the route table, or the binding."""
     NOT_FOUND = "not found"
-    """Its place is our guess, and nothing stands there."""
+    """Its path is our guess, and nothing stands there."""
 
 
 @frozen(kw_only=True)
@@ -42,7 +42,7 @@ class Comparison:
 
     route: Route
     location: str
-    """Method and path that were looked for."""
+    """Method and path that were compared."""
     is_bound: bool
     is_there: bool
     """Whether the specification has that method at that path."""
@@ -50,7 +50,7 @@ class Comparison:
     problems: tuple[str, ...] = ()
     """What contradicts, one sentence each."""
     notes: tuple[str, ...] = ()
-    """What is merely missing, or not said."""
+    """What is merely missing, or not specified."""
 
 
 def compare_operations(
@@ -60,7 +60,7 @@ def compare_operations(
 
     Args:
         specification: The host's.
-        bindings: The host's; a bound operation is looked for where its binding says.
+        bindings: The host's; a bound operation is expected where its binding says.
     """
     return tuple(
         _compare(specification, route, bindings.get(route.name)) for route in ROUTES.values()
@@ -122,7 +122,7 @@ def _compare_request(
     if theirs and not fields:
         notes.append("The specification does not say what it takes.")
     else:
-        _look_up(theirs, fields, "takes", problems, notes)
+        _compare_fields(theirs, fields, "takes", problems, notes)
     problems += [f"It demands {path}, which we do not send." for path in demanded(fields, theirs)]
     problems += [f"It demands the header {name}." for name in operation.headers]
 
@@ -159,17 +159,17 @@ def _compare_answer(
         return
     names = {} if binding is None else binding.answer
     theirs = {translated(ours, names): ours for ours in route.answer_fields}
-    _look_up(theirs, payload, "answers", problems, notes)
+    _compare_fields(theirs, payload, "answers", problems, notes)
 
 
-def _look_up(
+def _compare_fields(
     theirs: Mapping[str, str],
     fields: Iterable[Field],
     verb: str,
     problems: list[str],
     notes: list[str],
 ) -> None:
-    """Look for each path of theirs among what is specified, and compare its type."""
+    """Compare each path of theirs, and its type, with what is specified."""
     known = {each.path: each for each in fields}
     for path, ours in theirs.items():
         meaning = MEANINGS.get(ours.rpartition(".")[2])
@@ -180,21 +180,21 @@ def _look_up(
             is_spare = meaning is not None and meaning.is_optional
             (notes if is_spare else problems).append(f"It {verb} no {path}.")
         elif meaning is not None:
-            problems += _contradictions(found, meaning.kinds, meaning.words)
+            problems += _contradictions(found, meaning.kinds, meaning.values)
 
 
-def _contradictions(found: Field, kinds: frozenset[str], words: frozenset[str]) -> list[str]:
+def _contradictions(found: Field, kinds: frozenset[str], allowed: frozenset[str]) -> list[str]:
     if kinds and found.kinds and not kinds & found.kinds:
         there, here = " or ".join(sorted(found.kinds)), " or ".join(sorted(kinds))
         return [f"{found.path} is {there} there, {here} here."]
-    values = {word.lower() for word in found.words}
-    if words and values and not words & values:
-        return [f"{found.path} is one of {', '.join(found.words[:6])} there."]
+    values = {word.lower() for word in found.values}
+    if allowed and values and not allowed & values:
+        return [f"{found.path} is one of {', '.join(found.values[:6])} there."]
     return []
 
 
 def _is_open(path: str, known: Mapping[str, Field]) -> bool:
-    """Whether the specification leaves open what stands in the container of `path`."""
+    """Return whether the specification leaves open what stands in the container of `path`."""
     if not known:
         return True
     parent = path
@@ -206,7 +206,7 @@ def _is_open(path: str, known: Mapping[str, Field]) -> bool:
 
 
 def translated(ours: str, names: Mapping[str, str]) -> str:
-    """Return where a field of ours stands in the words of a binding.
+    """Return where a field of ours stands in the names of a binding.
 
     A container that is moved takes its members along, but for those that have pairs of their own.
     """

@@ -61,7 +61,7 @@ def decode(body: bytes) -> dict[str, Any]:
 
 
 def is_page(body: bytes) -> bool:
-    """Whether this looks like HTML or XML."""
+    """Return whether this looks like HTML or XML."""
     return body.removeprefix(_BOM).lstrip()[:1] == b"<"
 
 
@@ -223,7 +223,7 @@ class _Reader(HTMLParser):
             self._script.append(data)
 
     def handle_endtag(self, tag: str) -> None:
-        """Look at a script that is complete."""
+        """Read a script that is complete."""
         if tag != "script" or self._script is None:
             return
         text, self._script = "".join(self._script), None

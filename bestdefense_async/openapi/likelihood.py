@@ -86,8 +86,8 @@ class _Words:
     def evidence(self, words: frozenset[str]) -> tuple[float, list[str]]:
         """Return how much speaks for one of `words`, and one sentence on where it stands."""
         doubt = 1.0
-        places: dict[str, list[str]] = {}
-        for place, there, weight in (
+        locations: dict[str, list[str]] = {}
+        for location, there, weight in (
             ("path", self.path, 0.8),
             ("operationId", self.own_id, 0.6),
             ("tag", self.tags, 0.45),
@@ -96,8 +96,8 @@ class _Words:
             hit = next((word for word in there if word in words), None)
             if hit is not None:
                 doubt *= 1 - weight
-                places.setdefault(hit, []).append(place)
-        return 1 - doubt, [f"{hit!r} in {', '.join(found)}" for hit, found in places.items()]
+                locations.setdefault(hit, []).append(location)
+        return 1 - doubt, [f"{hit!r} in {', '.join(found)}" for hit, found in locations.items()]
 
 
 def method_factor(route: Route, operation: Operation) -> float:
@@ -143,7 +143,7 @@ def likelihood(
         reasons += _shared("answers", answer)
     factor = method_factor(route, operation)
     if (route.method, operation.method) == ("DELETE", "POST"):
-        # A POST at the same place changes the thing, unless it says otherwise.
+        # A POST at the same path changes the thing, unless it says otherwise.
         factor = 0.95 if why else 0.3
     score = factor * sum(value * weight for value, weight in parts) / sum(w for _, w in parts)
     if subject == 0:
@@ -237,7 +237,7 @@ class Parts:
     doubts: tuple[str, ...] = field(default=())
 
 
-def place_parts(route: Route, operation: Operation) -> Parts:
+def match_parts(route: Route, operation: Operation) -> Parts:
     """Return the template of a host's path in our names.
 
     A part may hold one of our parts, or a plain member of our request.
@@ -279,7 +279,7 @@ def place_parts(route: Route, operation: Operation) -> Parts:
 
 def _described(operation: Operation) -> dict[str, Field]:
     """Return each part as a field; a path may have parts that are nowhere described."""
-    described = {each.path: evolve(each, words=()) for each in operation.parameters}
+    described = {each.path: evolve(each, values=()) for each in operation.parameters}
     return {name: described.get(name, Field(path=name)) for name in operation.parts}
 
 

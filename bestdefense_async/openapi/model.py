@@ -24,7 +24,7 @@ class Field:
     """JSON types it may have, null left out; empty when the specification does not say."""
     format: str | None = None
     pattern: str | None = None
-    words: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
     """The values it may have, where they are listed."""
     is_required: bool = False
     """Whether it and all above it must be there."""
@@ -84,17 +84,17 @@ class Specification:
     """What could not be followed or read, one sentence each."""
 
     @cached_property
-    def _by_place(self) -> dict[tuple[str, str], Operation]:
+    def _by_path(self) -> dict[tuple[str, str], Operation]:
         return {(each.method, shape_of(each.path)): each for each in self.operations}
 
     def find(self, method: str, template: str) -> Operation | None:
         """Return the operation at a path, whatever its parts are called."""
-        return self._by_place.get((method, shape_of(template)))
+        return self._by_path.get((method, shape_of(template)))
 
     def methods_of(self, template: str) -> tuple[str, ...]:
         """Return the methods that a path has."""
         wanted = shape_of(template)
-        return tuple(method for method, shape in self._by_place if shape == wanted)
+        return tuple(method for method, shape in self._by_path if shape == wanted)
 
 
 def shape_of(template: str) -> str:
@@ -107,7 +107,7 @@ _ENVELOPE: Final = frozenset({"success", "error"})
 
 
 def payload_of(operation: Operation) -> tuple[tuple[Field, ...], bool | None]:
-    """Return the members of the payload, and whether it stands under `data`; None: not said."""
+    """Return the members of the payload, and whether it stands under `data`; None: not given."""
     names = {each.path for each in operation.answer}
     if "data" in names:
         below = (each for each in operation.answer if _BELOW.match(each.path))

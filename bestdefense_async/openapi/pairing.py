@@ -4,11 +4,11 @@ A field is named by its own words, or by those of what it stands in where its ow
 (`site.id`). How alike two are is a number from 0 to 1; below `LEAST` they are not the same. Lists
 are paired first: what stands in one list of ours stands in one list of theirs.
 
-`binding_pairs`: from paired fields to the pairs a binding needs: only those that would not
-land by themselves.
+`binding_pairs`: from paired fields to the pairs a binding needs: only those that are
+needed.
 
 What stands in one object of ours often stands in one of theirs. Then the object itself is moved,
-with all that nobody has named, and after it only the members with other names.
+with all that has no name of its own, and after it only the members with other names.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Pairing:
 
 
 def is_optional(ours: str) -> bool:
-    """Whether an operation makes sense without a field of ours."""
+    """Return whether an operation makes sense without a field of ours."""
     return _meaning(ours).is_optional
 
 
@@ -86,7 +86,7 @@ def pair_fields(
     """Return which of `theirs` each of `ours` is.
 
     Args:
-        ours: Paths in our words.
+        ours: Paths in our names.
         theirs: All that the other side has, containers included.
         subject: Words for what it is all about: they add nothing to a name.
     """
@@ -113,9 +113,9 @@ def alike(ours: str, words: Words, theirs: Field, *, subject: frozenset[str]) ->
     if kinds and meaning.kinds and not kinds & meaning.kinds:
         return 0.0
     named = _by_name(split_words(_last(ours)), words, meaning, subject)
-    values = {word.lower() for word in theirs.words}
-    shared = len(values & meaning.words)
-    if values and meaning.words:
+    values = {word.lower() for word in theirs.values}
+    shared = len(values & meaning.values)
+    if values and meaning.values:
         if not shared:
             return named * 0.5
         # The values alone say what it is, where two of ours are among them.
@@ -294,7 +294,7 @@ def binding_pairs(pairs: Sequence[Pair]) -> dict[str, str]:
     containers = _containers(pairs)
     named = {ours: theirs for ours, theirs in containers.items() if ours != theirs}
     for pair in pairs:
-        if _lands_at(pair.theirs, named) != pair.ours:
+        if _ends_at(pair.theirs, named) != pair.ours:
             named[pair.ours] = pair.theirs
     return named
 
@@ -314,8 +314,8 @@ def _parent(path: str) -> str:
     return path.rpartition(".")[0].removesuffix("[]")
 
 
-def _lands_at(theirs: str, named: dict[str, str]) -> str:
-    """Return where a field lands when only containers are moved: with the innermost of them."""
+def _ends_at(theirs: str, named: dict[str, str]) -> str:
+    """Return where a field ends when only containers are moved: with the innermost of them."""
     best: tuple[int, str] = (-1, theirs)
     for ours, there in named.items():
         for mark in (".", "[]."):

@@ -2,7 +2,7 @@
 
 Generated documents have slips. What is not as it should be is left out and remarked upon; only a
 document of which nothing can be read is refused. Tried and dropped: to validate the whole
-document, which refuses good ones for faults in places that nobody reads here.
+document, which refuses good ones for faults in parts that are not read here.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """A schema into the flat list of its members: what may stand where, and of what type.
 
 Schemas are graphs: they refer to each other and to themselves. A reference is followed once on the
-way down, so a tree of comments is listed one level deep; the number of schemas looked at is capped,
+way down, so a tree of comments is listed one level deep; the number of schemas read is capped,
 for few of them can unfold to very many.
 
 `References`: references inside one document, by the library `referencing`; none is ever
 fetched.
 
-Libraries looked at, with what made the choice:
+Libraries that were considered, and what decided:
 
 - `openapi-spec-validator` (and `openapi-core` on top of it) drags in pydantic, pydantic-settings
   and 20 MB, and fetches remote references unless told otherwise. It refuses a document over the
@@ -40,7 +40,7 @@ _LONGEST_CHAIN: Final = 32
 
 
 class References:
-    """Looks up the references of one document, and remembers what it could not follow."""
+    """Resolves the references of one document, and remembers what it could not follow."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         registry: Registry[Any] = Registry().with_resource("", Resource.opaque(document))
@@ -49,7 +49,7 @@ class References:
         self.remarks: dict[str, None] = {}
         """Sentences, each once, in order."""
 
-    def look_up(self, reference: str) -> Any:  # noqa: ANN401  # any part of a document
+    def resolve(self, reference: str) -> Any:  # noqa: ANN401  # any part of a document
         """Return what a reference leads to, None when it leads nowhere in this document."""
         if reference not in self._known:
             self._known[reference] = self._find(reference)
@@ -63,7 +63,7 @@ class References:
             reference = value.get("$ref")
             if not isinstance(reference, str):
                 return value
-            value = self.look_up(reference)
+            value = self.resolve(reference)
         self._remark("A reference leads back to itself.")
         return {}
 
@@ -97,7 +97,7 @@ class _Shape:
     kinds: set[str] = field(factory=set)
     format: str | None = None
     pattern: str | None = None
-    words: list[str] = field(factory=list)
+    values: list[str] = field(factory=list)
     required: set[str] = field(factory=set)
     properties: dict[str, tuple[Any, frozenset[str]]] = field(factory=dict)
     """Schema of each member, and the references on the way to it."""
@@ -105,7 +105,7 @@ class _Shape:
 
 
 @frozen(kw_only=True)
-class _Place:
+class _Node:
     """A schema and where it stands."""
 
     path: str
@@ -131,14 +131,14 @@ class Flattener:
             SpecificationError: The specification's schemas unfold without end.
         """
         found: list[Field] = []
-        waiting = deque([_Place(path="", schema=schema, refs=frozenset(), is_required=True)])
+        waiting = deque([_Node(path="", schema=schema, refs=frozenset(), is_required=True)])
         while waiting and len(found) < _MOST_FIELDS:
-            place = waiting.popleft()
-            shape = self._shape(place.schema, place.refs)
-            if place.path:
-                found.append(_field(place.path, shape, is_required=place.is_required))
-            if place.path.count(".") + place.path.count("[]") < _DEEPEST:
-                waiting.extend(_below(place, shape))
+            node = waiting.popleft()
+            shape = self._shape(node.schema, node.refs)
+            if node.path:
+                found.append(_field(node.path, shape, is_required=node.is_required))
+            if node.path.count(".") + node.path.count("[]") < _DEEPEST:
+                waiting.extend(_below(node, shape))
         return tuple(found)
 
     def one(self, name: str, schema: object, *, is_required: bool) -> Field:
@@ -152,7 +152,7 @@ class Flattener:
         return shape
 
     def _add(self, shape: _Shape, schema: object, refs: frozenset[str]) -> None:
-        """Take what a schema says into `shape`."""
+        """Add what a schema says to `shape`."""
         self._steps += 1
         if self._steps > _MOST_STEPS:
             raise SpecificationError("Its schemas unfold to more than a specification has.")
@@ -160,8 +160,8 @@ class Flattener:
             return
         reference = schema.get("$ref")
         if isinstance(reference, str) and reference not in refs:
-            self._add(shape, self.references.look_up(reference), refs | {reference})
-        _take_words(shape, schema)
+            self._add(shape, self.references.resolve(reference), refs | {reference})
+        _add_keywords(shape, schema)
         for name, inner in _mapping(schema.get("properties")).items():
             shape.properties.setdefault(name, (inner, refs))
         if "items" in schema and shape.items is None:
@@ -175,9 +175,9 @@ class Flattener:
             shape.kinds.add("object")
 
     def _add_choices(self, shape: _Shape, schema: dict[str, Any], refs: frozenset[str]) -> None:
-        """Take in what one of several schemas may say: only what all demand is required."""
-        for word in ("oneOf", "anyOf"):
-            choices = [self._shape(each, refs) for each in _list(schema.get(word))]
+        """Add what one of several schemas may say: only what all demand is required."""
+        for keyword in ("oneOf", "anyOf"):
+            choices = [self._shape(each, refs) for each in _list(schema.get(keyword))]
             choices = [each for each in choices if each != _Shape()]
             if not choices:
                 continue
@@ -185,37 +185,37 @@ class Flattener:
                 shape.kinds |= choice.kinds
                 shape.format = shape.format or choice.format
                 shape.pattern = shape.pattern or choice.pattern
-                shape.words += choice.words
+                shape.values += choice.values
                 shape.items = shape.items or choice.items
                 shape.properties = {**choice.properties, **shape.properties}
             shape.required |= set.intersection(*(each.required for each in choices))
 
 
-def _below(place: _Place, shape: _Shape) -> Iterator[_Place]:
-    """Yield what stands directly in a place of that shape."""
-    path = place.path
+def _below(node: _Node, shape: _Shape) -> Iterator[_Node]:
+    """Yield what stands directly in a node of that shape."""
+    path = node.path
     if shape.items is not None:
         schema, refs = shape.items
-        yield _Place(path=f"{path}[]", schema=schema, refs=refs, is_required=place.is_required)
+        yield _Node(path=f"{path}[]", schema=schema, refs=refs, is_required=node.is_required)
     for name, (schema, refs) in shape.properties.items():
-        # A name with a dot or brackets could not be told from a path.
+        # A name with a dot or brackets could be taken for a path.
         if not set(".[]") & set(name):
-            yield _Place(
+            yield _Node(
                 path=f"{path}.{name}" if path else name,
                 schema=schema,
                 refs=refs,
-                is_required=place.is_required and name in shape.required,
+                is_required=node.is_required and name in shape.required,
             )
 
 
-def _take_words(shape: _Shape, schema: dict[str, Any]) -> None:
+def _add_keywords(shape: _Shape, schema: dict[str, Any]) -> None:
     given = schema.get("type")
     kinds = [given] if isinstance(given, str) else _list(given)
     shape.kinds |= {kind for kind in kinds if isinstance(kind, str) and kind != "null"}
     values = _list(schema.get("enum"))
     if "const" in schema:
         values = [schema["const"]]
-    shape.words += [value for value in values if isinstance(value, str)]
+    shape.values += [value for value in values if isinstance(value, str)]
     for name in ("format", "pattern"):
         value = schema.get(name)
         if isinstance(value, str) and getattr(shape, name) is None:
@@ -228,7 +228,7 @@ def _field(path: str, shape: _Shape, *, is_required: bool) -> Field:
         kinds=frozenset(shape.kinds),
         format=shape.format,
         pattern=shape.pattern,
-        words=tuple(dict.fromkeys(shape.words)),
+        values=tuple(dict.fromkeys(shape.values)),
         is_required=is_required,
     )
 

@@ -74,7 +74,7 @@ class Meaning:
     """What it may be called besides our own name, the likeliest first."""
     kinds: frozenset[str] = field(converter=_as_set)
     """JSON types it may have."""
-    words: frozenset[str] = field(default=frozenset[str](), converter=_as_set)
+    values: frozenset[str] = field(default=frozenset[str](), converter=_as_set)
     """Values it has, where they are few."""
     is_optional: bool = False
     """Whether an operation makes sense without it."""
@@ -86,8 +86,8 @@ _NUMBER: Final = ("integer", "number")
 _INTENSITIES: Final = ("quick", "standard", "thorough")
 
 
-def _text(names: str, *, words: tuple[str, ...] = ()) -> Meaning:
-    return Meaning(names=names, kinds=_TEXT, words=words, is_optional=True)
+def _text(names: str, *, values: tuple[str, ...] = ()) -> Meaning:
+    return Meaning(names=names, kinds=_TEXT, values=values, is_optional=True)
 
 
 def _count(severity: str) -> Meaning:
@@ -128,11 +128,11 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "types": Meaning(
         names="scanTypes reportTypes type checks kinds modules categories tests",
         kinds=("array",),
-        words=("security", "seo", "dns", "whois"),
+        values=("security", "seo", "dns", "whois"),
     ),
     "scanIntensity": _text(
         "intensity level depth scanLevel scanDepth thoroughness profile scanProfile",
-        words=_INTENSITIES,
+        values=_INTENSITIES,
     ),
     "isCompleted": Meaning(
         names="completed complete isComplete done isDone finished isFinished ready isReady",
@@ -151,7 +151,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "cadence": Meaning(
         names="frequency interval recurrence period repeat every rhythm repetition repeatEvery",
         kinds=_TEXT,
-        words=("daily", "weekly", "monthly"),
+        values=("daily", "weekly", "monthly"),
     ),
     "testUsers": Meaning(
         names="users testAccounts accounts credentials logins testLogins testUserIds "
@@ -168,7 +168,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         "findingGroup group class findingType"
     ),
     "stage": _text(
-        "status state phase column lane", words=("review", "approved", "blocked", "rejected")
+        "status state phase column lane", values=("review", "approved", "blocked", "rejected")
     ),
     "pullRequestUrl": _text(
         "prUrl pullRequest pullRequestLink prLink mergeRequestUrl pullUrl pullRequestHref"
@@ -195,7 +195,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "severity": Meaning(
         names="risk level riskLevel severityLevel criticality priority",
         kinds=_TEXT,
-        words=("critical", "high", "medium", "low", "informational"),
+        values=("critical", "high", "medium", "low", "informational"),
     ),
     "title": _text("name headline summary label heading"),
     "url": _text(

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from bestdefense_async.models import SEVERITIES, Finding, RiskSummary, ScanOptions, Severity
 
 OUTCOMES: Final = ("done", "failed", "unknown", "not_started")
-"""The words for how a target ended."""
+"""How a target may end."""
 
 
 class OutcomeLike(Protocol):
@@ -92,10 +92,12 @@ class Row:
         """
         listed = Counter(finding.severity for finding in self.findings)
         summary = self.risk.as_dict() if self.risk is not None else {}
-        known = {Severity(word): count for word, count in summary.items()}
-        words = sorted(known.keys() | listed.keys(), key=lambda word: (-word.rank, word))
-        most = {word: max(known.get(word, 0), listed[word]) for word in words}
-        return {word: count for word, count in most.items() if count > 0}
+        known = {Severity(severity): count for severity, count in summary.items()}
+        severities = sorted(
+            known.keys() | listed.keys(), key=lambda severity: (-severity.rank, severity)
+        )
+        most = {severity: max(known.get(severity, 0), listed[severity]) for severity in severities}
+        return {severity: count for severity, count in most.items() if count > 0}
 
     def reported(self) -> tuple[Finding, ...]:
         """Return the findings, and for those that are only counted one that says how many.
@@ -104,10 +106,12 @@ class Row:
         nothing but counts.
         """
         listed = Counter(finding.severity for finding in self.findings)
-        missing = {word: count - listed[word] for word, count in self.counts().items()}
+        missing = {severity: count - listed[severity] for severity, count in self.counts().items()}
         return self.findings + tuple(
-            Finding(severity=word, weakness="Not listed", title=f"{count} not listed one by one")
-            for word, count in missing.items()
+            Finding(
+                severity=severity, weakness="Not listed", title=f"{count} not listed one by one"
+            )
+            for severity, count in missing.items()
             if count > 0
         )
 
@@ -151,9 +155,9 @@ class Run:
         return max(self.finished_at - self.started_at, 0.0)
 
     def by_outcome(self) -> dict[str, int]:
-        """Return how many targets ended with each word of `OUTCOMES`."""
+        """Return how many targets ended with each status in `OUTCOMES`."""
         seen = Counter(row.outcome for row in self.rows)
-        return {word: seen[word] for word in OUTCOMES}
+        return {status: seen[status] for status in OUTCOMES}
 
     def counts(self) -> dict[Severity, int]:
         """Return all findings by severity, worst first; documented severities are always there."""

@@ -79,8 +79,8 @@ def _parsed(text: str, *, where: str) -> dict[str, Any]:
     return value
 
 
-def _refuse(word: str) -> None:
-    raise ValueError(word)
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def _records(text: str, *, where: str) -> Iterator[dict[str, Any]]:

@@ -71,7 +71,7 @@ BANDS: Final = (
     "clean",
     "not_scanned",
 )
-"""Where a site belongs: its worst severity, `other` for one nobody has documented."""
+"""Where a site belongs: its worst severity, `other` for one that is not documented."""
 
 
 def severity_band(severity: Severity) -> str:
@@ -83,14 +83,14 @@ def band(row: Row) -> str:
     """Return the band of a site. One without a verdict is not clean, whatever it counts."""
     if not row.has_verdict:
         return "not_scanned"
-    return next((severity_band(word) for word in row.counts()), "clean")
+    return next((severity_band(severity) for severity in row.counts()), "clean")
 
 
 def by_band(counts: dict[Severity, int]) -> dict[str, int]:
     """Return counts by band, worst first; undocumented severities are one band."""
     total: Counter[str] = Counter()
-    for word, count in counts.items():
-        total[severity_band(word)] += count
+    for severity, count in counts.items():
+        total[severity_band(severity)] += count
     return {name: total[name] for name in BANDS if total[name]}
 
 

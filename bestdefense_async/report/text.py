@@ -112,8 +112,8 @@ def duration(seconds: float | None) -> str:
     """Return seconds in the two largest units that matter, like `1 h 5 min` or `4.2 s`."""
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         return "unknown"
-    for unit, word, smaller, small_word in _SPANS:
+    for unit, name, smaller, small_name in _SPANS:
         if round(seconds) >= unit:
             rest = round(seconds) % unit // smaller
-            return f"{round(seconds) // unit} {word}" + (f" {rest} {small_word}" if rest else "")
+            return f"{round(seconds) // unit} {name}" + (f" {rest} {small_name}" if rest else "")
     return f"{seconds:.1f} s"

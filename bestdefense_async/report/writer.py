@@ -1,7 +1,7 @@
 """Write a run to files, the format chosen by the suffix.
 
-A file appears whole or not at all: it is written beside its place and then moved there. A link
-at that place is replaced, never followed, so that a report cannot be led to overwrite something
+A file appears whole or not at all: it is written beside its path and then moved there. A link
+at that path is replaced, never followed, so that a report cannot be led to overwrite something
 else.
 """
 

@@ -1,7 +1,7 @@
 """Who may be active: so many inputs at a time, the most urgent first.
 
-A slot that becomes free is handed over at once, so nobody who asks later can take it in between.
-Waiting costs an entry and no task: whoever has none of its own leaves a callback.
+A slot that becomes free is handed over at once, so a later request cannot take it in between.
+Waiting costs an entry and no task: a callback is called when the slot is there.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from attrs import define
 
 @define(eq=False)
 class Waiter:
-    """A place in the queue: what `request` returns and `withdraw` takes."""
+    """An entry of the queue: what `request` returns and `withdraw` takes."""
 
     grant: Callable[[], object] | None
-    """Called when the slot is there; None once it is, or once nobody wants it any more."""
+    """Called when the slot is there; None once it is, or once the entry is withdrawn."""
     has_slot: bool = False
 
 
@@ -32,27 +32,27 @@ class PrioritySemaphore:
         self._order = itertools.count()
 
     def request(self, grant: Callable[[], object], *, priority: int = 0) -> Waiter:
-        """Ask for a slot. `grant` is called once, perhaps at once, and must not raise."""
-        ticket = Waiter(grant)
-        heapq.heappush(self._queue, (-priority, next(self._order), ticket))
+        """Request a slot. `grant` is called once, perhaps at once, and must not raise."""
+        waiter = Waiter(grant)
+        heapq.heappush(self._queue, (-priority, next(self._order), waiter))
         self._hand_out()
-        return ticket
+        return waiter
 
     async def acquire(self, *, priority: int = 0) -> None:
         """Wait for a slot. Cancelled, none is held."""
         granted = asyncio.Event()
-        ticket = self.request(granted.set, priority=priority)
+        waiter = self.request(granted.set, priority=priority)
         try:
             await granted.wait()
         except BaseException:
-            self.withdraw(ticket)
+            self.withdraw(waiter)
             raise
 
-    def withdraw(self, ticket: Waiter) -> None:
-        """Give up a place in the queue, or the slot that came of it."""
-        ticket.grant = None
-        if ticket.has_slot:
-            ticket.has_slot = False
+    def withdraw(self, waiter: Waiter) -> None:
+        """Leave the queue, or give back the slot that came of it."""
+        waiter.grant = None
+        if waiter.has_slot:
+            waiter.has_slot = False
             self.release()
 
     def release(self) -> None:
@@ -62,9 +62,9 @@ class PrioritySemaphore:
 
     def _hand_out(self) -> None:
         while self._free and self._queue:
-            _, _, ticket = heapq.heappop(self._queue)
-            grant, ticket.grant = ticket.grant, None
+            _, _, waiter = heapq.heappop(self._queue)
+            grant, waiter.grant = waiter.grant, None
             if grant is not None:
                 self._free -= 1
-                ticket.has_slot = True
+                waiter.has_slot = True
                 grant()

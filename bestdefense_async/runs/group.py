@@ -4,8 +4,7 @@ Reading an input waits for room (a slow consumer) and for a slot (`max_active`),
 length is read only as fast as its outcomes are picked up. What happens to an input once it was
 read is the pipeline's business.
 
-`OutcomeQueue`: where outcomes wait for whoever iterates, and how that holds back those who
-produce them.
+`OutcomeQueue`: outcomes that wait to be picked up; when there are many, no more input is read.
 """
 
 from __future__ import annotations
@@ -91,17 +90,17 @@ class OutcomeQueue:
         """Wait until there is room."""
         await self._has_room.wait()
 
-    def lift(self) -> None:
-        """Hold nobody back any more: nobody is going to pick up before the end."""
+    def remove_bound(self) -> None:
+        """Hold no input back any more: no outcome is picked up before the end."""
         self._is_unbounded = True
         self._has_room.set()
 
     def wake(self) -> None:
-        """Let those who wait look again."""
+        """Wake those who wait for a change."""
         self._changed.set()
 
     async def change(self) -> None:
-        """Wait for an outcome or a `wake`. Look for both before, with no await in between."""
+        """Wait for an outcome or a `wake`. Check for both before, with no await in between."""
         self._changed.clear()
         await self._changed.wait()
 
@@ -120,7 +119,7 @@ class ScanGroup:
     - After an `AuthError`, a `QuotaExceeded` or a `JournalError` nothing more is started, and the
       rest of the input becomes `NotStarted` with that error. Scans that exist are followed on,
       unless the token is dead.
-    - Leaving the block waits for what was fed and started. Outcomes nobody has picked up by then
+    - Leaving the block waits for what was fed and started. Outcomes not picked up by then
       are kept, and iterating after the block yields them.
     - Leaving it by an exception or a cancellation stops at once and leaves no task behind. What
       was read gets its outcome, a collection is read to its end, other iterables are not.
@@ -137,7 +136,7 @@ class ScanGroup:
         scan_timeout: Seconds to follow one scan. None follows for ever, and a scan that failed
             may never become complete.
         run_timeout: Seconds from the start of the block until everything is stopped. The outcomes
-            tell; nothing is raised.
+            carry the reason; nothing is raised.
         fail_fast: Stop everything at the first outcome without a result, duplicates excepted, and
             raise an `ExceptionGroup` after the last outcome.
         on_event: Called with each `ScanEvent`. What it raises is logged.
@@ -180,7 +179,7 @@ class ScanGroup:
             ended=self._ended,
             crashed=self._crashed,
         )
-        self._pumps: dict[asyncio.Task[None], InputReader] = {}
+        self._readers: dict[asyncio.Task[None], InputReader] = {}
         self._stopper: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_open = False
@@ -207,7 +206,7 @@ class ScanGroup:
     ) -> None:
         try:
             if kind is None:
-                self._outcome_queue.lift()
+                self._outcome_queue.remove_bound()
                 await self._is_idle.wait()
         finally:
             await self._stop(RunStopped("The run was stopped before this was finished."))
@@ -218,7 +217,7 @@ class ScanGroup:
         """Scan every target of an iterable, synchronous or asynchronous, of any length.
 
         Returns at once. Items are texts, `Target`s, `Site`s, the `TargetError`s of a list that
-        was read leniently, `Created` scans to follow, or what a journal has `remaining`. The next
+        was read leniently, `ExistingScan`s to follow, or what a journal has `remaining`. The next
         item is read when there is room for it, on the event loop: put an iterable that blocks
         into a thread. May be called again: the iterable with the highest priority is read first,
         equal ones side by side.
@@ -229,10 +228,10 @@ class ScanGroup:
         """
         self._check_open()
         source = InputReader(targets)
-        task = asyncio.get_running_loop().create_task(self._pump(source, priority))
-        self._pumps[task] = source
+        task = asyncio.get_running_loop().create_task(self._read_all(source, priority))
+        self._readers[task] = source
         self._is_idle.clear()
-        task.add_done_callback(self._pumped)
+        task.add_done_callback(self._reader_ended)
 
     def start(self, target: Item, *, priority: int = 0) -> Handle:
         """Scan one target, and return the handle that gets its outcome.
@@ -249,11 +248,11 @@ class ScanGroup:
         return self._pipeline.start(target, priority=priority)
 
     async def drain(self, timeout: float | None = None) -> None:
-        """Start nothing more, let what was sent be answered and written down, then stop.
+        """Start nothing more, let what was sent be answered and recorded, then stop.
 
         Scans that run are not waited for. Their outcome is `Failed` with a `RunStopped` and their
         id, what was not sent is `NotStarted`, and a journal can be resumed. Iterating goes on to
-        the last outcome. For a service that is told to end, and for signals.
+        the last outcome. For a service that must end, and for signals.
 
         Args:
             timeout: Seconds after which calls under way are cancelled too; None waits for them,
@@ -280,7 +279,7 @@ class ScanGroup:
         Ends when nothing that was fed is left. Cancelling it loses nothing.
         """
         while (outcome := self._outcome_queue.take()) is None:
-            if not (self._pumps or self._is_stopping or self._pipeline.fed):
+            if not (self._readers or self._is_stopping or self._pipeline.fed):
                 self._outcome_queue.raise_error()
                 raise StopAsyncIteration
             await self._outcome_queue.change()
@@ -292,7 +291,7 @@ class ScanGroup:
         if self._is_stopped or self._is_stopping:
             raise LifecycleError("This ScanGroup has ended: make another.")
 
-    async def _pump(self, source: InputReader, priority: int) -> None:
+    async def _read_all(self, source: InputReader, priority: int) -> None:
         """Take in what an iterable yields, as fast as there is room."""
         slots = self._pipeline.slots
         try:
@@ -313,19 +312,19 @@ class ScanGroup:
         finally:
             await source.aclose()
 
-    def _pumped(self, task: asyncio.Task[None]) -> None:
-        source = self._pumps.pop(task)
+    def _reader_ended(self, task: asyncio.Task[None]) -> None:
+        source = self._readers.pop(task)
         if not task.cancelled():
             error = task.exception()
             if error is not None:
                 self._crashed(error)
         elif self._is_stopped:
-            self._leave_out(source)
+            self._register_rest(source)
         else:  # the iterable itself was cancelled: do not end as if it were complete
             self._outcome_queue.fail(RunStopped("The input was cancelled before its end."))
-        self._look()
+        self._check_idle()
 
-    def _leave_out(self, source: InputReader) -> None:
+    def _register_rest(self, source: InputReader) -> None:
         """Take in what a stopped collection still holds, to give it its outcome."""
         try:
             for item in source.rest():
@@ -335,12 +334,12 @@ class ScanGroup:
         self._pipeline.cut_off(self._reason)
 
     def _ended(self, scan: Scan, outcome: Outcome, is_duplicate: bool) -> None:  # noqa: FBT001
-        """Pass an outcome on to whoever gets it."""
+        """Pass an outcome on to the iteration."""
         if scan.handle is None:
             self._outcome_queue.put(outcome)
         if self._fail_fast and not isinstance(outcome, Done) and not is_duplicate:
             self._fail(outcome.error)
-        self._look()
+        self._check_idle()
 
     def _fail(self, error: BestDefenseError) -> None:
         """Stop because of the first failure; those that follow from the stop do not count."""
@@ -352,9 +351,9 @@ class ScanGroup:
     def _is_stopping(self) -> bool:
         return self._stopper is not None and not self._stopper.done()
 
-    def _look(self) -> None:
-        """Tell those who wait for the end whether it has come."""
-        if not (self._pipeline.live or self._pumps or self._is_stopping):
+    def _check_idle(self) -> None:
+        """Wake those who wait for the end when it has come."""
+        if not (self._pipeline.live or self._readers or self._is_stopping):
             self._is_idle.set()
         self._outcome_queue.wake()
 
@@ -370,7 +369,7 @@ class ScanGroup:
             return
         self._is_idle.clear()
         self._stopper = asyncio.get_running_loop().create_task(self._stop(reason))
-        self._stopper.add_done_callback(lambda _: self._look())
+        self._stopper.add_done_callback(lambda _: self._check_idle())
 
     async def _stop(self, reason: BestDefenseError) -> None:
         """Cancel all work, wait until it has ended, and give every input its outcome."""
@@ -380,7 +379,7 @@ class ScanGroup:
             self._pipeline.refusal = reason
         if self._timer is not None:
             self._timer.cancel()
-        tasks = self._pipeline.cancel() | set(self._pumps)
+        tasks = self._pipeline.cancel() | set(self._readers)
         if self._stopper is not None and self._stopper is not asyncio.current_task():
             tasks.add(self._stopper)
         for task in tasks:
@@ -390,4 +389,4 @@ class ScanGroup:
                 await asyncio.wait(tasks)
         finally:
             self._pipeline.cut_off(self._reason)
-            self._look()
+            self._check_idle()

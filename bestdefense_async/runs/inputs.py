@@ -44,7 +44,7 @@ class Scan:
 
     index: int
     text: str
-    """What was asked for, as it is told to people."""
+    """The target as it is shown to people."""
     target: Target | None = None
     """What is to be resolved; None for what names no host, and once the site is known."""
     error: BestDefenseError | None = None
@@ -59,7 +59,7 @@ class Scan:
     """Whether it counts as active."""
     handle: Handle | None = None
     """Who gets the outcome; None when it goes into the stream."""
-    watch: Subscription | None = None
+    subscription: Subscription | None = None
     """The wait for it, once it exists."""
 
     def common(self, *, now: float) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Handle:
 
     @property
     def index(self) -> int:
-        """Place of the input among those of its group, from 0."""
+        """Index of the input in its group, from 0."""
         return self._scan.index
 
     @property
@@ -120,7 +120,7 @@ class Handle:
         return self._outcome is not None
 
     async def outcome(self) -> Outcome:
-        """Return how it ended, waiting for that. Whoever stops waiting disturbs nobody."""
+        """Wait for the outcome and return it. A wait that is cancelled changes nothing."""
         while self._outcome is None:
             await self._is_settled.wait()
         return self._outcome
@@ -143,14 +143,14 @@ Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
 
 
 class End(enum.Enum):
-    """What `Source.read` returns after the last item."""
+    """What `InputReader.read` returns after the last item."""
 
     END = enum.auto()
 
 
 END: Final = End.END
 
-_BREATH: Final = 100
+_READS_PER_TURN: Final = 100
 """Items read in a row before other tasks get a turn."""
 
 
@@ -180,7 +180,7 @@ class InputReader:
         if isinstance(self._iterator, AsyncIterator):
             return await anext(self._iterator, END)
         self._count += 1
-        if self._count % _BREATH == 0:
+        if self._count % _READS_PER_TURN == 0:
             await asyncio.sleep(0)
         return next(self._iterator, END)
 

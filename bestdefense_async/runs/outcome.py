@@ -1,10 +1,10 @@
-"""How a target ended, and what is told on the way there. Every input ends in exactly one of four.
+"""How a target ended, and the events on the way there. Every input ends in exactly one of four.
 
 | outcome | a scan was started | its result is known |
 |---|---|---|
 | `Done` | yes | yes |
 | `Failed` | yes when `report_id` is set; else the server refused | no |
-| `Unknown` | perhaps: look before you start it again | no |
+| `Unknown` | perhaps: check before you start it again | no |
 | `NotStarted` | no | no |
 """
 
@@ -19,14 +19,14 @@ from bestdefense_async.models import Finding, RiskSummary
 
 
 @frozen(kw_only=True)
-class _Ended:
-    """What all outcomes tell."""
+class _OutcomeFields:
+    """What all outcomes have."""
 
     status: ClassVar[str]
     """The outcome in outputs: done, failed, unknown or not_started."""
 
     index: int
-    """Place of the input, from 0, in the order in which the group took it."""
+    """Index of the input, from 0, in the order in which the group took it."""
     target: str
     """The target as it was written; empty when it must not be repeated."""
     site_id: str | None = None
@@ -39,7 +39,7 @@ class _Ended:
 
 
 @frozen(kw_only=True)
-class Done(_Ended):
+class Done(_OutcomeFields):
     """The scan is complete and its result is here."""
 
     status: ClassVar[str] = "done"
@@ -52,7 +52,7 @@ class Done(_Ended):
 
 
 @frozen(kw_only=True)
-class Failed(_Ended):
+class Failed(_OutcomeFields):
     """There is no result: the server refused, or the scan could not be followed to its end."""
 
     status: ClassVar[str] = "failed"
@@ -61,7 +61,7 @@ class Failed(_Ended):
 
 
 @frozen(kw_only=True)
-class Unknown(_Ended):
+class Unknown(_OutcomeFields):
     """The creation was sent and its answer is lost: a scan may exist. It is not sent again."""
 
     status: ClassVar[str] = "unknown"
@@ -70,7 +70,7 @@ class Unknown(_Ended):
 
 
 @frozen(kw_only=True)
-class NotStarted(_Ended):
+class NotStarted(_OutcomeFields):
     """No scan was started for this target."""
 
     status: ClassVar[str] = "not_started"

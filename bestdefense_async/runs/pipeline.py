@@ -60,10 +60,10 @@ READERS: Final = 32
 
 
 class Pipeline:
-    """Takes inputs in, and tells `ended` the outcome of each, once.
+    """Takes inputs in, and calls `ended` with the outcome of each, once.
 
     `ended` is called with the input, its outcome, and whether it was a mere duplicate. `crashed`
-    is told of faults of the program. Needs a running loop.
+    gets faults of the program. Needs a running loop.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Pipeline:
     ) -> None:
         self._on_event = on_event
         self._ended = ended
-        self._workflow = ScanWorkflow(client, options, journal, trouble=self.refuse)
+        self._workflow = ScanWorkflow(client, options, journal, on_journal_error=self.refuse)
         self._sites = SiteIndex(client.sites.list)
         self._polls = client.polls
         self._wait_options = WaitOptions(
@@ -91,7 +91,7 @@ class Pipeline:
         self._creators = WorkerPool(self._create, limit=CREATORS, crashed=crashed)
         self._readers = WorkerPool(self._read, limit=READERS, crashed=crashed)
         self.slots: PrioritySemaphore = PrioritySemaphore(max_active)
-        """Held by each active input; whoever reads inputs takes one first."""
+        """Held by each active input, and taken before an input is read."""
         self.refusal: BestDefenseError | None = None
         """Why nothing more is started."""
         self.live: dict[int, Scan] = {}
@@ -134,7 +134,7 @@ class Pipeline:
         return handle
 
     async def admit(self, scan: Scan) -> None:
-        """Find the site of an input and queue its creation, or say why not.
+        """Find the site of an input and queue its creation, or reject it.
 
         The caller has taken a slot; its outcome gives it back.
         """
@@ -143,7 +143,7 @@ class Pipeline:
             await self._reject(scan, "malformed", scan.error)
             return
         if self.refusal is not None and scan.report_id is None:
-            self._leave(scan, self.refusal)
+            self._not_started(scan, self.refusal)
             return
         try:
             site_id = await self._site_of(scan)
@@ -152,7 +152,7 @@ class Pipeline:
             await self._reject(scan, reason, error.with_traceback(None))
             return
         except BestDefenseError as error:
-            self._leave(scan, error.with_traceback(None))
+            self._not_started(scan, error.with_traceback(None))
             return
         scan.site_id, scan.target = site_id, None
         first = self._seen.setdefault(_key(site_id), scan.index)
@@ -179,12 +179,12 @@ class Pipeline:
         outcome = NotStarted(**scan.common(now=time.time()), error=error)
         self._finish(scan, outcome, is_duplicate=is_duplicate)
 
-    def _leave(self, scan: Scan, error: BestDefenseError) -> None:
+    def _not_started(self, scan: Scan, error: BestDefenseError) -> None:
         self._finish(scan, NotStarted(**scan.common(now=time.time()), error=error))
 
     async def _create(self, scan: Scan) -> None:
         if self.refusal is not None:
-            self._leave(scan, self.refusal)
+            self._not_started(scan, self.refusal)
             return
         outcome = await self._workflow.create(scan, scan.site_id or "")
         if outcome is None:
@@ -204,11 +204,13 @@ class Pipeline:
                 started_at=scan.started_at or 0.0,
             )
         )
-        scan.watch = self._polls.follow(report_id, self._wait_options, tag=scan, elapsed=elapsed)
+        scan.subscription = self._polls.follow(
+            report_id, self._wait_options, tag=scan, elapsed=elapsed
+        )
 
-    def _followed(self, scan: Scan, verdict: PollResult) -> None:
-        if not isinstance(verdict, Progress):
-            scan.error = verdict.with_traceback(None)
+    def _followed(self, scan: Scan, result: PollResult) -> None:
+        if not isinstance(result, Progress):
+            scan.error = result.with_traceback(None)
         self._readers.submit(scan)
 
     async def _read(self, scan: Scan) -> None:
@@ -256,7 +258,11 @@ class Pipeline:
 
     def cancel(self) -> set[asyncio.Task[None]]:
         """Cancel all work and return the tasks still to be awaited."""
-        polls = (self._polls.cancel(scan.watch) for scan in self.live.values() if scan.watch)
+        polls = (
+            self._polls.cancel(scan.subscription)
+            for scan in self.live.values()
+            if scan.subscription
+        )
         return (
             self._starters.cancel()
             | self._creators.cancel()

@@ -181,8 +181,8 @@ def _assumed(options: ScanOptions) -> float:
 
 def _by_activity(scans: int, max_active: int, duration: float) -> tuple[float, str]:
     if scans > max_active:
-        words = "one scan at a time" if max_active == 1 else f"{max_active} scans at a time"
-        return scans * duration / max_active, words
+        binding = "one scan at a time" if max_active == 1 else f"{max_active} scans at a time"
+        return scans * duration / max_active, binding
     return (duration if scans else 0.0), "all scans at once"
 
 
@@ -195,8 +195,8 @@ def _by_limits(
             beyond = max(count - (limit.burst or limit.calls), 0)
             if limit.policy == "paced" and limit.burst is None:
                 beyond = max(count - 1, 0)
-            words = f"the limit of {operation}, {limit.calls} in {limit.per:g} s"
-            yield beyond * limit.per / limit.calls + duration, words
+            binding = f"the limit of {operation}, {limit.calls} in {limit.per:g} s"
+            yield beyond * limit.per / limit.calls + duration, binding
 
 
 def _by_pace(calls: int, requests_per_second: float | None) -> Iterator[tuple[float, str]]:
@@ -205,8 +205,8 @@ def _by_pace(calls: int, requests_per_second: float | None) -> Iterator[tuple[fl
 
 
 def _minutes(seconds: float) -> str:
-    """Return a time as people say it."""
-    if seconds < 90:  # noqa: PLR2004 - below that, seconds say more
+    """Return a time as people write it."""
+    if seconds < 90:  # noqa: PLR2004 - below that, seconds are clearer
         return f"{seconds:.0f} s"
     minutes = math.ceil(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"  # noqa: PLR2004

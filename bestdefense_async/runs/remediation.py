@@ -1,9 +1,9 @@
 """Many AI remediations at once, each of which costs a credit.
 
 What already has a remediation is not triggered again, and a trigger whose answer is lost is not
-sent again: both would pay twice for one repair. When the credits are spent, or the server says
-that the organization may not do this at all, everything that is still to come is told so without
-being sent.
+sent again: both would pay twice for one remediation. When the credits are spent, or the server says
+that the organization may not do this at all, the rest ends with that error
+without being sent.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RemediationRequest:
 
     @property
     def key(self) -> tuple[str | None, ...]:
-        """What makes two repairs the same."""
+        """What makes two requests the same."""
         if self.finding_id is not None:
             return self.report_id, self.finding_id
         return self.report_id, None, self.weakness
@@ -65,9 +65,9 @@ class RemediationStatus(enum.StrEnum):
     EXISTS = "exists"
     """It, or one for its whole weakness, had been triggered before."""
     REFUSED = "refused"
-    """The server said no to this one."""
+    """The server refused this one."""
     UNKNOWN = "unknown"
-    """It was sent and its answer is lost: look before it is sent again."""
+    """It was sent and its answer is lost: check before it is sent again."""
     NOT_TRIGGERED = "not_triggered"
     """It was not sent, or credits or permission were lacking."""
 
@@ -95,26 +95,28 @@ class RemediationBatch:
         self._remediations = remediations
         self._stopped: BestDefenseError | None = None
         self.credits_remaining: int | None = credits_remaining
-        """What the server said last, None when it has not said."""
-        self._note_credits(credits_remaining)
+        """What the server reported last; None before it has."""
+        self._record_credits(credits_remaining)
 
     def stop(self, reason: BestDefenseError) -> None:
         """Send no further trigger; those under way are waited for."""
         self._stopped = self._stopped or reason
 
     async def run(
-        self, repairs: Iterable[RemediationRequest], tell: Callable[[RemediationOutcome], object]
+        self,
+        requests: Iterable[RemediationRequest],
+        on_outcome: Callable[[RemediationOutcome], object],
     ) -> None:
-        """Trigger each repair once; `tell` is called once for each, as they end.
+        """Trigger each remediation once; `on_outcome` is called once for each, as they end.
 
         Raises:
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
         """
-        waiting = iter(repairs)
+        waiting = iter(requests)
 
         async def work() -> None:
             for request in waiting:
-                tell(await self._ended(request))
+                on_outcome(await self._ended(request))
 
         workers = [asyncio.ensure_future(work()) for _ in range(AT_ONCE)]
         try:
@@ -137,14 +139,14 @@ class RemediationBatch:
         except ProvisionalRoute:
             raise
         except BestDefenseError as error:
-            self._note_refusal(error)
-            return RemediationOutcome(request=request, status=_word(error), error=error)
-        self._note_credits(triggered.credits_remaining)
+            self._record_refusal(error)
+            return RemediationOutcome(request=request, status=_status_after(error), error=error)
+        self._record_credits(triggered.credits_remaining)
         return RemediationOutcome(
             request=request, status=RemediationStatus.TRIGGERED, remediation=triggered.remediation
         )
 
-    def _note_credits(self, remaining: int | None) -> None:
+    def _record_credits(self, remaining: int | None) -> None:
         if remaining is None:
             return
         # Answers may overtake each other; what is spent does not come back meanwhile.
@@ -153,7 +155,7 @@ class RemediationBatch:
         if self.credits_remaining <= 0:
             self.stop(RunStopped("No AI remediation credits are left."))
 
-    def _note_refusal(self, error: BestDefenseError) -> None:
+    def _record_refusal(self, error: BestDefenseError) -> None:
         """Stop after a refusal that would meet every other trigger, too."""
         if isinstance(error, QuotaExceeded):
             self.credits_remaining = 0
@@ -162,7 +164,7 @@ class RemediationBatch:
             self.stop(error)
 
 
-def _word(error: BestDefenseError) -> RemediationStatus:
+def _status_after(error: BestDefenseError) -> RemediationStatus:
     if isinstance(error, OutcomeUnknown):
         return RemediationStatus.UNKNOWN
     if isinstance(error, QuotaExceeded) or error.sent is Sent.NO:
@@ -171,7 +173,7 @@ def _word(error: BestDefenseError) -> RemediationStatus:
 
 
 def without_existing(
-    repairs: Iterable[RemediationRequest], existing: Iterable[Remediation]
+    requests: Iterable[RemediationRequest], existing: Iterable[Remediation]
 ) -> tuple[tuple[RemediationRequest, ...], tuple[RemediationOutcome, ...]]:
     """Return what is still to be triggered, each once, and what has been triggered before.
 
@@ -187,7 +189,7 @@ def without_existing(
             known[one.report_id, None, one.weakness] = one
     missing: dict[tuple[str | None, ...], RemediationRequest] = {}
     covered: dict[tuple[str | None, ...], RemediationOutcome] = {}
-    for request in repairs:
+    for request in requests:
         group = (request.report_id, None, request.weakness)
         members = [known.get((request.report_id, finding_id)) for finding_id in request.covers]
         found = known.get(request.key) or known.get(group) or _last_of_all(members)

@@ -1,4 +1,4 @@
-"""What somebody wants scanned, in the words they use for it, one by one or as a list."""
+"""What is to be scanned, as people write it: one target, or a list of them."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class ScanClient(Protocol):
 class ScanWorkflow:
     """The steps of a scan, journal included. Every error ends up in an outcome.
 
-    `trouble` is told when the journal fails where the scan itself goes on.
+    `on_journal_error` is called when the journal fails where the scan itself goes on.
     """
 
     def __init__(
@@ -85,19 +85,19 @@ class ScanWorkflow:
         options: ScanOptions,
         journal: Journal,
         *,
-        trouble: Callable[[JournalError], None],
+        on_journal_error: Callable[[JournalError], None],
     ) -> None:
         self._client = client
         self._options = options
         self._journal = journal
-        self._trouble = trouble
+        self._on_journal_error = on_journal_error
 
     async def accepted(self, scan: Scan, site_id: str) -> None:
-        """Write down that the scan is to be created."""
+        """Record that the scan is to be created."""
         await self._write(self._journal.accepted(scan.index, target=scan.text, site_id=site_id))
 
     async def rejected(self, scan: Scan, error: BestDefenseError, *, is_duplicate: bool) -> None:
-        """Write down that there is nothing to scan."""
+        """Record that there is nothing to scan."""
         await self._write(
             self._journal.rejected(
                 scan.index, target=scan.text, error=error, is_duplicate=is_duplicate
@@ -121,9 +121,9 @@ class ScanWorkflow:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - one surprise must not end the other scans
-            surprise = _surprised(error)
+            unexpected = _unexpected(error)
             lost = OutcomeUnknown(
-                str(surprise), operation="reports.create", subject=site_id, sent_at=at
+                str(unexpected), operation="reports.create", subject=site_id, sent_at=at
             )
             return await self._refused(scan, lost)
         scan.report_id = report.id
@@ -159,7 +159,7 @@ class ScanWorkflow:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - one surprise must not end the other scans
-            outcome = Failed(**scan.common(now=time.time()), error=_surprised(error))
+            outcome = Failed(**scan.common(now=time.time()), error=_unexpected(error))
         await self._write(self._journal.finished(outcome))
         return outcome
 
@@ -190,10 +190,10 @@ class ScanWorkflow:
         try:
             await entry
         except JournalError as error:
-            self._trouble(error)
+            self._on_journal_error(error)
 
 
-def _surprised(error: Exception) -> BestDefenseError:
+def _unexpected(error: Exception) -> BestDefenseError:
     """Log a fault of the program with its traceback; return an error that names only its kind."""
     log.error("Unexpected error in a scan; the others go on.", exc_info=error)
     return BestDefenseError(f"Unexpected {type(error).__name__}: see the log.")

@@ -143,7 +143,7 @@ def test_a_gate_that_fails_is_1_and_says_what_is_missing_too(
     assert last.startswith("gate: FAILED, ")
     assert "1 of 40 sites has no verdict" in last
     document = json.loads(ended.out)
-    assert document["gate"]["word"] == "failed"
+    assert document["gate"]["status"] == "failed"
     assert document["outcomes"]["failed"] == 1
 
 

@@ -19,7 +19,7 @@ def fields(text: str) -> list[Field]:
             Field(
                 path=path,
                 kinds=frozenset([KINDS[kind]] if kind else []),
-                words=tuple(values.split("|")) if values else (),
+                values=tuple(values.split("|")) if values else (),
                 is_required=rest.endswith("!"),
             )
         )

@@ -125,7 +125,7 @@ def test_both_families_say_the_same_in_one_form(document: dict[str, Any]) -> Non
             ("name", True),
             ("kind", False),
         ]
-        assert fields[1].words == ("a", "b")
+        assert fields[1].values == ("a", "b")
     assert found.remarks == ()
 
 

@@ -72,8 +72,8 @@ def test_parts_of_a_whole_add_up() -> None:
     assert {path for path, each in whole.items() if each.is_required} == {"a", "b"}
     assert {path for path, each in choice.items() if each.is_required} == {"a"}
     assert whole.keys() == choice.keys() == {"a", "b", "c"}
-    assert choice["c"].words == ("x",)
-    assert flat({"properties": {"a": {"const": "x"}}})["a"].words == ("x",)
+    assert choice["c"].values == ("x",)
+    assert flat({"properties": {"a": {"const": "x"}}})["a"].values == ("x",)
 
 
 def test_a_schema_in_itself_is_listed_once() -> None:

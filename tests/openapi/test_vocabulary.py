@@ -54,4 +54,4 @@ def test_the_tables_are_in_the_form_that_is_compared() -> None:
     for meaning in MEANINGS.values():
         assert len(set(meaning.names)) == len(meaning.names), meaning
         assert meaning.kinds <= {"string", "integer", "number", "boolean", "array"}
-        assert {word.lower() for word in meaning.words} == meaning.words
+        assert {word.lower() for word in meaning.values} == meaning.values

@@ -51,8 +51,8 @@ def run_table(run: Run, verdict: Verdict, *, min_severity: str, older: Run | Non
     suppressed = {"waived": verdict.waived, "known": verdict.known}
     records = []
     for row in worst_first(run.rows):
-        marks = Counter(mark.status for _, mark in verdict.marked(indexes[id(row)], row))
-        beside = {word: marks[word] for word, number in suppressed.items() if number}
+        states = Counter(status.state for _, status in verdict.marked(indexes[id(row)], row))
+        beside = {word: states[word] for word, number in suppressed.items() if number}
         record = _record(row, shown, has_other=has_other)
         records.append(record | beside | {"report_id": row.report_id})
     changes = "" if older is None else "\n" + _changes_table(run, older, least=least)

@@ -65,14 +65,14 @@ def _findings(failing: list[Finding]) -> str:
 
 
 def _command(kind: str, title: str, message: str) -> str:
-    """Return a workflow command. Only its own marks need escapes once the text is printable."""
+    """Return a workflow command. Only its delimiters need escapes once the text is printable."""
     shown = visible(title, longest=120).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
     data = visible(message, longest=_LONGEST).replace("%", "%25")
     return f"::{kind} title={shown}::{data}"
 
 
 LARGEST: Final = 900_000
-"""Bytes the file may have; some room is left below the limit for whoever writes next."""
+"""Bytes the file may have; some room is left below the limit for what is written next."""
 
 
 def append_summary(

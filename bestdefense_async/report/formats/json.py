@@ -45,13 +45,13 @@ def dumps(value: object, *, indent: int | None = None) -> str:
     return CI_COMMAND.sub(r"\\u0023", text) if "##" in text else text
 
 
-def row_record(row: Row, marks: Sequence[FindingStatus] | None = None) -> dict[str, Any]:
-    """Return a row as plain values; `marks` say what became of each of its findings."""
+def row_record(row: Row, statuses: Sequence[FindingStatus] | None = None) -> dict[str, Any]:
+    """Return a row as plain values; `statuses` say what became of each of its findings."""
     findings = [finding_record(row, finding) for finding in row.findings]
-    for record, mark in zip(findings, marks or (), strict=False):
-        record["state"] = mark.status
-        if mark.waiver is not None:
-            record["waived_because"] = mark.waiver.reason
+    for record, status in zip(findings, statuses or (), strict=False):
+        record["state"] = status.state
+        if status.waiver is not None:
+            record["waived_because"] = status.waiver.reason
     return {
         "target": row.target,
         "site_id": row.site_id,
@@ -96,7 +96,7 @@ def changes_record(changes: Changes) -> dict[str, Any]:
     findings = {"new": changes.new_findings, "fixed": changes.fixed_findings}
     return {
         **{
-            name: {str(word): counter[word] for word in _by_rank(counter)}
+            name: {str(severity): counter[severity] for severity in _by_rank(counter)}
             for name, counter in counts.items()
         },
         "findings": [
@@ -108,7 +108,7 @@ def changes_record(changes: Changes) -> dict[str, Any]:
 
 
 def _by_rank(counter: Mapping[Severity, int]) -> list[Severity]:
-    return sorted({*SEVERITIES, *counter}, key=lambda word: (-word.rank, word))
+    return sorted({*SEVERITIES, *counter}, key=lambda severity: (-severity.rank, severity))
 
 
 def problem_record(problem: Problem | None) -> dict[str, str] | None:
@@ -169,11 +169,11 @@ def _risk_from(record: object) -> RiskSummary | None:
     if not isinstance(record, Mapping):
         raise JournalMismatch("The risk of a target is not a table of counts.")
     counts: dict[str, int] = {}
-    for word, count in record.items():
+    for name, count in record.items():
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise JournalMismatch("The risk of a target holds something that is no count.")
-        severity = Severity(word)
-        counts[str(severity) if severity.is_known else word] = count
+        severity = Severity(name)
+        counts[str(severity) if severity.is_known else name] = count
     known = {str(severity): counts.pop(severity, 0) for severity in SEVERITIES}
     return RiskSummary(other=counts, **known)
 
@@ -199,7 +199,7 @@ def document(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
                 "finished_at": finite(run.finished_at),
                 "throttled": [[begin, end] for begin, end in run.throttled],
                 "gate": {
-                    "word": verdict.status,
+                    "status": verdict.status,
                     "sentence": verdict.sentence,
                     "reasons": list(verdict.reasons),
                     "findings": verdict.findings,
@@ -210,10 +210,10 @@ def document(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
                 },
                 "targets": len(run.rows),
                 "outcomes": run.by_outcome(),
-                "risk": {str(word): count for word, count in run.counts().items()},
+                "risk": {str(severity): count for severity, count in run.counts().items()},
                 **changes,
                 "rows": [
-                    row_record(row, [mark for _, mark in verdict.marked(index, row)])
+                    row_record(row, [status for _, status in verdict.with_status(index, row)])
                     for index, row in enumerate(run.rows)
                 ],
             },

@@ -87,7 +87,7 @@ class EventLog:
         )
 
     def write(self, event: ScanEvent) -> None:
-        """Write what a scan group tells.
+        """Write an event of a scan group.
 
         Raises:
             OSError: The disk is full, or the reader has gone.
@@ -112,7 +112,7 @@ def summary_record(run: Run, verdict: Verdict, *, older: Run | None = None) -> d
     return {
         "targets": len(run.rows),
         "outcomes": run.by_outcome(),
-        "risk": {str(word): count for word, count in run.counts().items()},
+        "risk": {str(severity): count for severity, count in run.counts().items()},
         "gate": verdict.status,
         "sentence": verdict.sentence,
         "exit_code": exit_code(verdict),

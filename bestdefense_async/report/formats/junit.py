@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from bestdefense_async.report.gate.verdict import FindingStatus, Verdict
     from bestdefense_async.report.run import Row, Run
 
-_MOST_PLACES: Final = 20
-"""Places named in one failure."""
+_MOST_LISTED: Final = 20
+"""Findings, or reasons, named in one result."""
 
 
 def junit(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
@@ -71,45 +71,45 @@ def _cases(index: int, row: Row, verdict: Verdict) -> Iterator[TestCase]:
         yield case
         return
     kinds: dict[str, list[tuple[Finding, FindingStatus]]] = {}
-    for finding, mark in verdict.marked(index, row):
-        kinds.setdefault(_kind(finding), []).append((finding, mark))
+    for finding, status in verdict.with_status(index, row):
+        kinds.setdefault(_kind(finding), []).append((finding, status))
     if not kinds:
         yield TestCase("no findings", target, seconds)
     for number, kind in enumerate(sorted(kinds)):
         case = TestCase(kind, target, 0.0 if number else seconds)
         breaking = [pair for pair in kinds[kind] if verdict.breaks(pair[0].severity)]
-        hits = [finding for finding, mark in breaking if mark.status == "open"]
-        suppressed = [mark for _, mark in breaking if mark.status != "open"]
+        hits = [finding for finding, status in breaking if status.state == "open"]
+        suppressed = [status for _, status in breaking if status.state != "open"]
         if hits:
             case.result = [_failure(hits)]
         elif suppressed:
-            case.result = [Skipped(_excuse(suppressed))]
+            case.result = [Skipped(_reason_to_skip(suppressed))]
         yield case
 
 
-def _excuse(marks: list[FindingStatus]) -> str:
-    """Say why findings that would break a rule do not."""
+def _reason_to_skip(statuses: list[FindingStatus]) -> str:
+    """Return why findings that would break a rule do not."""
     reasons = Counter(
         "known from the baseline"
-        if mark.waiver is None
-        else f"waived until {mark.waiver.expires}: {visible(mark.waiver.reason)}"
-        for mark in marks
+        if status.waiver is None
+        else f"waived until {status.waiver.expires}: {visible(status.waiver.reason)}"
+        for status in statuses
     )
     listed = [f"{count} {reason}" for reason, count in reasons.items()]
-    return "; ".join(listed[:_MOST_PLACES])
+    return "; ".join(listed[:_MOST_LISTED])
 
 
 def _failure(hits: list[Finding]) -> Failure:
     hits = sorted(hits, key=lambda hit: (-hit.severity.rank, hit.url or "", hit.title or ""))
     counts = Counter(visible(hit.severity, longest=40) for hit in hits)
-    message = ", ".join(f"{count} {word}" for word, count in counts.items())
+    message = ", ".join(f"{count} {severity}" for severity, count in counts.items())
     lines = [
         f"{visible(hit.severity, longest=40)}: {visible(hit.title or 'not named')} "
         f"{visible(hit.url or '')}".rstrip()
-        for hit in hits[:_MOST_PLACES]
+        for hit in hits[:_MOST_LISTED]
     ]
-    if len(hits) > _MOST_PLACES:
-        lines.append(f"and {len(hits) - _MOST_PLACES} more")
+    if len(hits) > _MOST_LISTED:
+        lines.append(f"and {len(hits) - _MOST_LISTED} more")
     title = visible(hits[0].title or "not named")
     failure = Failure(f"{message}: {title}", _token(hits[0].severity))
     failure.text = "\n".join(lines)

@@ -110,8 +110,8 @@ def _failing(run: Run, verdict: Verdict) -> str:
     found = [
         (row, finding, "" if at >= len(row.findings) else _code(fingerprint(row, finding)))
         for index, row in enumerate(run.rows)
-        for at, (finding, mark) in enumerate(verdict.marked(index, row))
-        if mark.status == "open" and verdict.breaks(finding.severity)
+        for at, (finding, status) in enumerate(verdict.with_status(index, row))
+        if status.state == "open" and verdict.breaks(finding.severity)
     ]
     found.sort(key=lambda each: _order(*each[:2]))
     rows = [[*_finding_cells(row, finding), name] for row, finding, name in found]
@@ -121,10 +121,10 @@ def _failing(run: Run, verdict: Verdict) -> str:
 
 def _waived(run: Run, verdict: Verdict) -> str:
     found = [
-        (row, finding, mark.waiver)
+        (row, finding, status.waiver)
         for index, row in enumerate(run.rows)
-        for finding, mark in verdict.marked(index, row)
-        if mark.waiver is not None
+        for finding, status in verdict.with_status(index, row)
+        if status.waiver is not None
     ]
     found.sort(key=lambda each: _order(*each[:2]))
     rows = [

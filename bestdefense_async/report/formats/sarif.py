@@ -98,9 +98,9 @@ def _results_of(run: Run, verdict: Verdict, known: KnownFindings | None) -> list
     found = []
     for index, row in enumerate(run.rows):
         before = {} if known is None else known.match(row)
-        for at, (finding, mark) in enumerate(verdict.marked(index, row)):
+        for at, (finding, status) in enumerate(verdict.with_status(index, row)):
             state = None if known is None else "unchanged" if at in before else "new"
-            found.append(_Found(row, finding, mark.waiver, state))
+            found.append(_Found(row, finding, status.waiver, state))
     return found
 
 

@@ -1,8 +1,8 @@
 """Which finding of one run is the same finding in another, and what changed between two runs.
 
 Two findings with one fingerprint are two findings: what occurs twice where it occurred once has
-one occurrence more. And what became worse is a new finding: whoever accepted a low one has not
-accepted a critical one.
+one occurrence more. And a finding that became worse is new: accepting a low one does not
+accept a critical one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Found: TypeAlias = tuple[Row, Finding]
 def fingerprint(row: Row, finding: Finding) -> str:
     """Return 32 hexadecimal characters that name this finding, the same in every run.
 
-    They are made from the site, the weakness and the place. Ids, evidence and severity are left
+    They are made from the site, the weakness and the location. Ids, evidence and severity are left
     out: they may change although the weakness stays.
     """
     weakness = finding.cwe or finding.weakness or ""
@@ -37,7 +37,7 @@ def fingerprint(row: Row, finding: Finding) -> str:
 
 
 def site_of(row: Row) -> str:
-    """Return what tells the site of a row from other sites: its id, else the target."""
+    """Return what identifies the site of a row: its id, else the target."""
     return row.site_id or row.target
 
 
@@ -71,7 +71,7 @@ class KnownFindings:
         return cls(listed, frozenset(judged))
 
     def match(self, row: Row) -> dict[int, Found]:
-        """Return, by its place in the row, each finding that is known, and as what."""
+        """Return, by its index in the row, each known finding and the earlier one that it is."""
         names = [fingerprint(row, finding) for finding in row.findings]
         unused = {name: list(self._listed.get(name, ())) for name in names}
         known: dict[int, Found] = {}
@@ -91,7 +91,7 @@ def _worst_first(finding: Finding) -> tuple[int, str]:
 
 
 def _covers(before: Severity, now: Severity) -> bool:
-    """Return whether a severity is no worse than it was; of undocumented ones nobody knows."""
+    """Return whether a severity is no worse than it was; undocumented ones cannot be compared."""
     return before == now or (now.is_known and before.rank >= now.rank)
 
 

@@ -43,24 +43,24 @@ def read_allowance(text: str | int | Allowance) -> Allowance:
     return Allowance(int(match[1]), is_percent=bool(match[2]))
 
 
-def _as_severity(word: str | None) -> Severity | None:
-    """Return the threshold; None and the word `none` mean there is none."""
-    if word is None or word.strip().lower() == "none":
+def _as_severity(text: str | None) -> Severity | None:
+    """Return the threshold; None and the text `none` mean there is none."""
+    if text is None or text.strip().lower() == "none":
         return None
-    severity = Severity(word)
+    severity = Severity(text)
     if not severity.is_known:
         raise ConfigError(
-            f"{word!r} is no severity: choose one of {', '.join(SEVERITIES)} or none."
+            f"{text!r} is no severity: choose one of {', '.join(SEVERITIES)} or none."
         )
     return severity
 
 
 def _as_limits(limits: Mapping[str, int]) -> dict[Severity, int]:
     checked: dict[Severity, int] = {}
-    for word, most in limits.items():
-        severity = _as_severity(word)
+    for text, most in limits.items():
+        severity = _as_severity(text)
         if severity is None or most < 0:
-            raise ConfigError(f"{word!r}: {most!r} is no limit of findings.")
+            raise ConfigError(f"{text!r}: {most!r} is no limit of findings.")
         checked[severity] = most
     return checked
 

@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 class FindingStatus:
     """What becomes of one finding."""
 
-    status: str = "open"
+    state: str = "open"
     """open, waived or known."""
     waiver: Waiver | None = None
     """The one that covers it."""
 
 
 OPEN: Final = FindingStatus()
-KNOWN: Final = FindingStatus(status="known")
+KNOWN: Final = FindingStatus(state="known")
 
 
 @frozen(kw_only=True)
@@ -62,10 +62,10 @@ class WaiverUse:
 
 @frozen(kw_only=True)
 class FindingStatuses:
-    """The marks of all findings of a run."""
+    """What becomes of every finding of a run."""
 
     by_index: Mapping[tuple[int, int], FindingStatus] = field(factory=dict)
-    """By the place of the row and of the finding in it; what is absent is open."""
+    """By the index of the row and of the finding in it; what is absent is open."""
     uses: tuple[WaiverUse, ...] = ()
     """One per waiver, in the order of the file."""
     unknown_sites: int = 0
@@ -75,7 +75,7 @@ class FindingStatuses:
     def of(
         cls, rows: Sequence[Row], *, baseline: Iterable[Row] | None, waivers: Waivers | None
     ) -> FindingStatuses:
-        """Return the marks; what both a waiver and the baseline cover is waived."""
+        """Return them; what both a waiver and the baseline cover is waived."""
         known = None if baseline is None else KnownFindings.of(baseline)
         found: dict[tuple[int, int], FindingStatus] = {}
         if known is not None:
@@ -89,7 +89,7 @@ class FindingStatuses:
                     covering = waivers.covering(row, finding)
                     covered.update(map(id, covering))
                     if covering:
-                        found[index, at] = FindingStatus(status="waived", waiver=covering[0])
+                        found[index, at] = FindingStatus(state="waived", waiver=covering[0])
         judged = {site_of(row) for row in rows if row.has_verdict}
         return cls(
             by_index=found,
@@ -98,12 +98,12 @@ class FindingStatuses:
         )
 
     def open_counts(self, index: int, row: Row) -> dict[Severity, int]:
-        """Return the open findings of the row at that place by severity, worst first."""
+        """Return the open findings of the row with that index by severity, worst first."""
         counts = row.counts()
         for at, finding in enumerate(row.findings):
             if (index, at) in self.by_index:
                 counts[finding.severity] -= 1
-        return {word: count for word, count in counts.items() if count > 0}
+        return {severity: count for severity, count in counts.items() if count > 0}
 
 
 def _uses(waivers: Waivers, covered: Counter[int]) -> tuple[WaiverUse, ...]:
@@ -127,26 +127,28 @@ class Wording:
     adjective: str
     """`new ` when only new findings count."""
 
-    def broken(self, hits: Sequence[Mapping[Severity, int]], rule: str) -> str:
-        """Say which rule failed, with how many findings, on how many sites."""
+    def rule_broken(self, hits: Sequence[Mapping[Severity, int]], rule: str) -> str:
+        """Return which rule failed, with how many findings, on how many sites."""
         sums: Counter[Severity] = Counter()
         for each in hits:
             sums.update(each)
-        words = sorted(sums, key=lambda word: (-word.rank, word))
-        unknown = [word for word in words if not word.is_known]
+        severities = sorted(sums, key=lambda severity: (-severity.rank, severity))
+        unknown = [severity for severity in severities if not severity.is_known]
         rest = unknown[_MOST_UNKNOWN:]
         listed = [
-            f"{sums[word]} {self.adjective}{visible(word, longest=40)}"
-            for word in words
-            if word not in set(rest)
+            f"{sums[severity]} {self.adjective}{visible(severity, longest=40)}"
+            for severity in severities
+            if severity not in set(rest)
         ]
         if rest:
-            listed.append(f"{sum(sums[word] for word in rest)} of {len(rest)} other severities")
+            listed.append(
+                f"{sum(sums[severity] for severity in rest)} of {len(rest)} other severities"
+            )
         sites = f"on {len(hits)} of {counted(self.total, 'site')}"
         return f"{', '.join(listed)} {rule} {sites}"
 
-    def nothing(self, policy: GatePolicy) -> str:
-        """Say what was asked and not found."""
+    def nothing_found(self, policy: GatePolicy) -> str:
+        """Return what was asked for and not found."""
         sites = counted(self.total, "site")
         if policy.fail_on is not None:
             return f"nothing {self.adjective}>= {policy.fail_on} on {sites}"
@@ -154,8 +156,8 @@ class Wording:
             return f"no more {self.adjective}findings than allowed on {sites}"
         return f"no threshold for {sites}"
 
-    def gap(self, missing: int) -> str:
-        """Say for how many targets nothing is known."""
+    def no_verdict(self, missing: int) -> str:
+        """Return how many targets have no verdict."""
         if not self.total:
             return "no site was scanned"
         verb = "has" if missing == 1 else "have"
@@ -163,7 +165,7 @@ class Wording:
 
 
 def waiver_line(use: WaiverUse) -> str:
-    """Say of a waiver that did nothing what it is and why, on one line."""
+    """Return one line about a waiver that did nothing: what it is, and why."""
     state = "matches nothing" if use.state == "stale" else f"expired on {use.waiver.expires}"
     at = "" if use.waiver.line is None else f" of line {use.waiver.line}"
     return f"the waiver{at} {state}: {use.waiver}"
@@ -201,7 +203,7 @@ class Verdict:
     """Findings that the baseline has too, waived ones left out; None without a baseline."""
     new: int | None = None
     """Findings that the baseline does not have, waived ones left out; None without one."""
-    marks: FindingStatuses = field(factory=FindingStatuses, repr=False)
+    statuses: FindingStatuses = field(factory=FindingStatuses, repr=False)
     """What became of each finding."""
     is_refused: bool = False
     """Whether the token is what kept the missing ones from being scanned."""
@@ -217,8 +219,8 @@ class Verdict:
 
         Empty without waivers and baseline.
         """
-        states = Counter(use.state for use in self.marks.uses)
-        sites = self.marks.unknown_sites
+        states = Counter(use.state for use in self.statuses.uses)
+        sites = self.statuses.unknown_sites
         clauses = (
             (self.waived, f"{counted(self.waived, 'finding')} waived"),
             (self.known, f"{counted(self.known or 0, 'finding')} known from the baseline"),
@@ -231,7 +233,7 @@ class Verdict:
     @property
     def uses(self) -> tuple[WaiverUse, ...]:
         """What each waiver did, in the order of the file."""
-        return self.marks.uses
+        return self.statuses.uses
 
     def breaks(self, severity: Severity) -> bool:
         """Return whether an open finding of this severity is among what failed the run."""
@@ -240,15 +242,17 @@ class Verdict:
             is_above or severity in self.exceeded or (bool(self.exceeded) and not severity.is_known)
         )
 
-    def marked(self, index: int, row: Row) -> list[tuple[Finding, FindingStatus]]:
-        """Return the findings of the row at that place, as `Row.reported`, with their marks."""
-        found = self.marks.by_index
+    def with_status(self, index: int, row: Row) -> list[tuple[Finding, FindingStatus]]:
+        """Return what `Row.reported` gives for the row with that index, each with its status."""
+        found = self.statuses.by_index
         return [(one, found.get((index, at), OPEN)) for at, one in enumerate(row.reported())]
 
     def failing(self, index: int, row: Row) -> list[Finding]:
-        """Return those findings of the row at that place that failed the run."""
-        marked = self.marked(index, row)
-        return [one for one, mark in marked if mark.status == "open" and self.breaks(one.severity)]
+        """Return the findings of the row with that index that failed the run."""
+        found = self.with_status(index, row)
+        return [
+            one for one, status in found if status.state == "open" and self.breaks(one.severity)
+        ]
 
 
 def judge(
@@ -265,26 +269,26 @@ def judge(
         policy: The rules.
         baseline: The rows of an earlier run: a finding it has, listed, of the same site and at
             least as severe, breaks no rule. A site without a verdict there excuses nothing.
-        waivers: Findings somebody has accepted.
+        waivers: Findings that were accepted.
     """
     rows = tuple(rows)
-    marks = FindingStatuses.of(rows, baseline=baseline, waivers=waivers)
-    counts = [marks.open_counts(index, row) for index, row in enumerate(rows)]
+    statuses = FindingStatuses.of(rows, baseline=baseline, waivers=waivers)
+    counts = [statuses.open_counts(index, row) for index, row in enumerate(rows)]
     missing = [row for row in rows if not row.has_verdict]
     hits = _at_least(counts, policy.fail_on)
     exceeded = _exceeded(counts, policy)
     wording = Wording(total=len(rows), adjective="" if baseline is None else "new ")
-    failures = [wording.broken(found, f"> {most} allowed") for _, most, found in exceeded]
+    failures = [wording.rule_broken(found, f"> {most} allowed") for _, most, found in exceeded]
     if hits:
-        failures.insert(0, wording.broken(hits, f">= {policy.fail_on}"))
+        failures.insert(0, wording.rule_broken(hits, f">= {policy.fail_on}"))
     is_complete = bool(rows) and len(missing) <= policy.allow_incomplete.of(len(rows))
-    word = "failed" if failures else "passed" if is_complete else "incomplete"
-    reasons = failures or ([] if word == "incomplete" else [wording.nothing(policy)])
+    status = "failed" if failures else "passed" if is_complete else "incomplete"
+    reasons = failures or ([] if status == "incomplete" else [wording.nothing_found(policy)])
     if missing or not rows:
-        reasons = [*reasons, wording.gap(len(missing))]
-    states = Counter(mark.status for mark in marks.by_index.values())
+        reasons = [*reasons, wording.no_verdict(len(missing))]
+    states = Counter(status.state for status in statuses.by_index.values())
     return Verdict(
-        status=word,
+        status=status,
         reasons=tuple(reasons),
         findings=sum(sum(found.values()) for found in hits),
         sites=len(hits),
@@ -295,7 +299,7 @@ def judge(
         waived=states["waived"],
         known=None if baseline is None else states["known"],
         new=None if baseline is None else sum(sum(found.values()) for found in counts),
-        marks=marks,
+        statuses=statuses,
         is_refused=_is_refused(rows, missing),
     )
 
@@ -320,7 +324,7 @@ def _at_least(counts: list[_Counts], threshold: Severity | None) -> list[_Counts
     """Return, for each target that has any, its findings at or above the threshold."""
     if threshold is None:
         return []
-    return _kept(counts, lambda word: word.rank >= threshold.rank)
+    return _kept(counts, lambda severity: severity.rank >= threshold.rank)
 
 
 def _exceeded(
@@ -329,14 +333,17 @@ def _exceeded(
     """Return each limit with too many findings, and those; unknown severities count for each."""
     broken = []
     for severity, most in policy.max_counts.items():
-        found = _kept(counts, lambda word: word == severity or not word.is_known)  # noqa: B023
+        found = _kept(counts, lambda each: each == severity or not each.is_known)  # noqa: B023
         if sum(sum(each.values()) for each in found) > most:
             broken.append((severity, most, found))
     return broken
 
 
 def _kept(counts: list[_Counts], is_meant: Callable[[Severity], bool]) -> list[_Counts]:
-    kept = ({word: count for word, count in each.items() if is_meant(word)} for each in counts)
+    kept = (
+        {severity: count for severity, count in each.items() if is_meant(severity)}
+        for each in counts
+    )
     return [each for each in kept if each]
 
 

@@ -1,8 +1,8 @@
-"""Waivers: findings that somebody has decided to live with, until a day and for a reason.
+"""Waivers: findings that were accepted, until a day and for a reason.
 
 A waiver covers findings, never sites: what was not scanned, and what is counted but not listed,
-cannot be waived. Each has a last day, so that no decision outlives the memory of it: whoever means
-"for good" writes a late date, and somebody looks at it again then.
+cannot be waived. Each has a last day, so that no decision outlives the memory of it. A waiver that
+is meant for good has a late date, and is reviewed then.
 
 `read_waivers`: read waivers from a TOML file.
 
@@ -19,7 +19,7 @@ cannot be waived. Each has a last day, so that no decision outlives the memory o
     expires = 2027-06-30
 
 A file that cannot be meant as it stands is refused as a whole: an entry that was passed over could
-be the one somebody relies on, and a misspelt condition would widen what is waived.
+be the one that matters, and a misspelt condition would widen what is waived.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Waiver:
         return self.weakness is None or self.weakness.lower() in _kinds(finding)
 
     def __str__(self) -> str:
-        """Say what is waived, on one line."""
+        """Return what is waived, on one line."""
         parts = [self.fingerprint or "", self.weakness or ""]
         parts += [f"at {self.target}"] if self.target else []
         parts += [f"in {self.url}"] if self.url else []
@@ -210,7 +210,7 @@ def _entry(entry: Mapping[str, Any], text: str, line: int, *, where: str) -> Wai
 
 
 def _lacking(checked: Mapping[str, Any]) -> str:
-    """Say what an entry needs before it may waive anything; empty when it lacks nothing."""
+    """Return what an entry lacks before it may waive anything; empty when it lacks nothing."""
     if "fingerprint" not in checked and not {"weakness", "target"} <= checked.keys():
         return 'needs a fingerprint, or a weakness and a target ("*" for all)'
     if "reason" not in checked:

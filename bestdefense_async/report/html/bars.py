@@ -80,7 +80,7 @@ def stacked(
     parts += [
         _bar(bar, top=top + index * layout.pitch, at=layout) for index, bar in enumerate(bars)
     ]
-    details = "; ".join(f"{bar.label}: {_words(bar.counts)}" for bar in bars)
+    details = "; ".join(f"{bar.label}: {_counts_text(bar.counts)}" for bar in bars)
     return svg.picture(
         parts,
         name=name,
@@ -94,19 +94,19 @@ def stacked(
 
 def _bar(bar: Bar, *, top: float, at: _BarLayout) -> str:
     beside = top + at.bar / 2 + 4.5
-    look: dict[str, object] = {"fill": svg.SOFT, "class_": "soft"}
+    style: dict[str, object] = {"fill": svg.SOFT, "class_": "soft"}
     length = sum(bar.counts.values()) * at.scale
     if at.head:
         room = at.width - svg.width_of(bar.remark, size=_REMARK) - 12
         label = svg.fitted(bar.label, width=room, size=_LABEL)
         words = svg.text(label, x=1, y=top + 11, size=_LABEL) + svg.text(
-            bar.remark, x=at.width, y=top + 11, size=_REMARK, text_anchor="end", **look
+            bar.remark, x=at.width, y=top + 11, size=_REMARK, text_anchor="end", **style
         )
     else:
         label = svg.fitted(bar.label, width=at.left - 12, size=_LABEL)
         words = svg.text(
             label, x=at.left - 12, y=beside, size=_LABEL, text_anchor="end"
-        ) + svg.text(bar.remark, x=at.left + length + 7, y=beside, size=_REMARK, **look)
+        ) + svg.text(bar.remark, x=at.left + length + 7, y=beside, size=_REMARK, **style)
     return words + "".join(_pieces(bar.counts, top=top + at.head, at=at))
 
 
@@ -149,7 +149,7 @@ def _pieces(counts: dict[str, int], *, top: float, at: _BarLayout) -> list[str]:
     return parts
 
 
-def _words(counts: dict[str, int]) -> str:
+def _counts_text(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {TONES[band].label.lower()}" for band, count in counts.items())
 
 
@@ -185,8 +185,8 @@ def changes_bars(changes: Changes, *, is_narrow: bool = False) -> Markup | None:
     scale = at.reach / max(*new.values(), *fixed.values(), 1)
     bottom = _TOP + len(shown) * _PITCH
     parts = [
-        _word("← fixed", x=at.middle - 10, anchor="end"),
-        _word("new →", x=at.middle + 10, anchor="start"),
+        _caption("← fixed", x=at.middle - 10, anchor="end"),
+        _caption("new →", x=at.middle + 10, anchor="start"),
     ]
     for index, name in enumerate(shown):
         lengths = (fixed.get(name, 0), new.get(name, 0))
@@ -206,7 +206,7 @@ def changes_bars(changes: Changes, *, is_narrow: bool = False) -> Markup | None:
     )
 
 
-def _word(content: str, *, x: float, anchor: str) -> str:
+def _caption(content: str, *, x: float, anchor: str) -> str:
     return svg.text(content, x=x, y=14, size=12, fill=svg.SOFT, class_="soft", text_anchor=anchor)
 
 
@@ -239,5 +239,5 @@ def _row(name: str, fixed: int, new: int, *, top: float, scale: float, at: _Chan
         (f"{fixed:,}", at.middle - 9 - left, "end"),
         (f"{new:,}", at.middle + 9 + right, None),
     ]
-    parts += [svg.text(word, x=x, y=base, size=12, text_anchor=side) for word, x, side in numbers]
+    parts += [svg.text(count, x=x, y=base, size=12, text_anchor=side) for count, x, side in numbers]
     return "".join(parts)

@@ -25,9 +25,9 @@ _SIGNS: Final = {
 """The tone and the stroke of each verdict: the shape tells them apart without colour."""
 
 
-def sign(word: str) -> Markup:
+def sign(status: str) -> Markup:
     """Return the sign of a verdict: a tick, a cross or an exclamation mark in a disc."""
-    tone, stroke = _SIGNS[word]
+    tone, stroke = _SIGNS[status]
     disc = svg.element("circle", cx=24, cy=24, r=22, fill=TONES[tone].light, class_=f"b-{tone}")
     mark = svg.element(
         "path",
@@ -40,7 +40,7 @@ def sign(word: str) -> Markup:
         class_="mark",
     )
     return svg.picture(
-        [disc, mark], name="sign", width=48, height=48, about=word, details=f"Verdict: {word}."
+        [disc, mark], name="sign", width=48, height=48, about=status, details=f"Verdict: {status}."
     )
 
 
@@ -54,11 +54,11 @@ def card(name: str, value: str, label: str, remarks: tuple[str, ...] = ()) -> Ma
         remarks: At most two short lines below.
     """
     tone = TONES[name]
-    look: dict[str, object] = {"fill": tone.light, "class_": f"b-{name}"}
+    style: dict[str, object] = {"fill": tone.light, "class_": f"b-{name}"}
     if value in {"0", "—"}:
-        look = {"fill": svg.SOFT, "class_": "soft"}
+        style = {"fill": svg.SOFT, "class_": "soft"}
     elif name == "not_scanned":  # its tone is grey, like that of a zero
-        look = {"fill": svg.INK, "class_": "ink"}
+        style = {"fill": svg.INK, "class_": "ink"}
     room = _WIDTH - 2 * _EDGE
     lines = [
         svg.text(
@@ -82,7 +82,7 @@ def card(name: str, value: str, label: str, remarks: tuple[str, ...] = ()) -> Ma
                 fill=tone.light,
                 class_=f"b-{name}",
             ),
-            svg.text(value, x=_EDGE, y=50, size=_VALUE, font_weight=700, **look),
+            svg.text(value, x=_EDGE, y=50, size=_VALUE, font_weight=700, **style),
             svg.text(label, x=_EDGE, y=71, size=_LABEL, font_weight=600),
             *lines,
         ],

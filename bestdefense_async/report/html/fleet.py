@@ -80,7 +80,7 @@ def fleet_map(bands: dict[str, list[Row]], *, is_narrow: bool = False) -> Markup
         draw = _named if is_named else _dashed
         squares = draw(name, rows, layout=layout, top=top + layout.head, pitch=pitch)
         parts += [
-            _words(name, len(rows), total=total, top=top, layout=layout),
+            _label(name, len(rows), total=total, top=top, layout=layout),
             svg.element("g", squares, class_="band", data_sites=len(rows)),
         ]
         top += layout.band(len(rows), pitch) + layout.between
@@ -96,17 +96,17 @@ def fleet_map(bands: dict[str, list[Row]], *, is_narrow: bool = False) -> Markup
     )
 
 
-def _words(name: str, sites: int, *, total: int, top: int, layout: _Layout) -> str:
+def _label(name: str, sites: int, *, total: int, top: int, layout: _Layout) -> str:
     """Return the name of a band and its share: beside the squares in two lines, above in one."""
     tone = TONES[name]
     share = 100 * sites / total
     amount = f"{counted(sites, 'site')} · {f'{share:.0f} %' if share >= 1 else '< 1 %'}"
     soft: dict[str, object] = {"size": 12, "fill": svg.SOFT, "class_": "soft"}
     if not layout.left:
-        mark = svg.element("g", swatch(name), transform=f"translate(0 {top})")
+        symbol = svg.element("g", swatch(name), transform=f"translate(0 {top})")
         label = svg.text(tone.label, x=20, y=top + 12, size=13, font_weight=600)
         end = svg.text(amount, x=layout.width, y=top + 12, text_anchor="end", **soft)  # type: ignore[arg-type]
-        return mark + label + end
+        return symbol + label + end
     return (
         svg.rect(0, top, 5, 34, rx=2.5, fill=tone.light, class_=f"b-{name}")
         + svg.text(tone.label, x=14, y=top + 13, size=13, font_weight=600)
@@ -121,19 +121,19 @@ def _gap(pitch: int) -> int:
 def _named(name: str, rows: list[Row], *, layout: _Layout, top: int, pitch: int) -> str:
     """Return a shape for every site, which says the site's name."""
     side = pitch - _gap(pitch)
-    look: dict[str, object] = {"fill": TONES[name].light, "class_": f"b-{name}"}
+    style: dict[str, object] = {"fill": TONES[name].light, "class_": f"b-{name}"}
     shape, edge = f"h{side}v{side}h-{side}z", 0.0
     if name == "not_scanned":
-        look = {"fill": "none", "stroke": TONES[name].light, "class_": f"hollow k-{name}"}
+        style = {"fill": "none", "stroke": TONES[name].light, "class_": f"hollow k-{name}"}
         # A line of one unit is sharp between the units.
         shape, edge = f"h{side - 1}v{side - 1}h-{side - 1}zl{side - 1} {side - 1}", 0.5
-    marks = []
+    squares = []
     for index, row in enumerate(rows):
         line, column = divmod(index, layout.columns(pitch))
         x = svg.number(layout.left + column * pitch + edge)
         y = svg.number(top + line * pitch + edge)
-        marks.append(f'<path d="M{x} {y}{shape}">{svg.title(_said(row))}</path>')
-    return svg.element("g", *marks, **look)
+        squares.append(f'<path d="M{x} {y}{shape}">{svg.title(_description(row))}</path>')
+    return svg.element("g", *squares, **style)
 
 
 def _dashed(name: str, rows: list[Row], *, layout: _Layout, top: int, pitch: int) -> str:
@@ -167,12 +167,14 @@ def _dashed(name: str, rows: list[Row], *, layout: _Layout, top: int, pitch: int
     return edges + dashes(f"1 {side - 2} 1 {gap}", side, side / 2)
 
 
-def _said(row: Row) -> str:
+def _description(row: Row) -> str:
     """Return what a square says: the site and what was found, or why nothing was."""
     name = row.target[:120]
     if not row.has_verdict:
         why = row.error.kind if row.error is not None else "no risk summary"
         return f"{name}: {row.outcome.replace('_', ' ')}, {why}"
     counts = by_band(row.counts())
-    found = ", ".join(f"{count} {TONES[word].label.lower()}" for word, count in counts.items())
+    found = ", ".join(
+        f"{count} {TONES[severity].label.lower()}" for severity, count in counts.items()
+    )
     return f"{name}: {found or 'clean'}"

@@ -1,4 +1,4 @@
-"""The HTML report: one file that needs nothing else, for whoever is responsible for a fleet.
+"""The HTML report: one file that needs nothing else, for the people responsible for a fleet.
 
 It runs no script and asks for nothing from anywhere; its own content security policy says so and
 names its one style sheet by hash. Two reports of one run are the same bytes: nothing in it comes
@@ -119,7 +119,7 @@ def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
         "columns": [row["band"] for row in severities],
         "findings": tables.worst_findings(run, verdict, changes),
         "findings_total": sum(len(row.findings) for row in run.rows),
-        "has_marks": bool(verdict.marks.by_index),
+        "has_statuses": bool(verdict.statuses.by_index),
         "waived": verdict.waived,
         "waivers": tables.waiver_rows(verdict),
         "waivers_total": len(verdict.uses),
@@ -132,7 +132,7 @@ def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
 
 
 def _part(shown: int, total: int, noun: str) -> str:
-    """Say how many of them a picture shows."""
+    """Return how many of them a picture shows, in words."""
     every = counted(total, noun)
     return f"The {shown} worst of {every}" if total > shown else every
 
@@ -171,19 +171,19 @@ def headline(verdict: Verdict) -> str:
         return f"Incomplete: {gap}.{found}"
     if verdict.status == "passed":
         worse = _severity_or_worse(verdict)
-        said = (
+        found = (
             f"no {new}finding is rated {worse}"
             if verdict.threshold is not None
             else "no threshold was set"
         )
-        return f"Passed: {said} on {sites}{f'; {gap}' if gap else ''}."
-    said = f"more {new}findings than a limit allows on {sites}"
+        return f"Passed: {found} on {sites}{f'; {gap}' if gap else ''}."
+    found = f"more {new}findings than a limit allows on {sites}"
     if verdict.findings:
-        said = (
+        found = (
             f"{counted(verdict.findings, f'{new}finding')} rated {_severity_or_worse(verdict)} "
             f"on {verdict.sites:,} of {sites}"
         )
-    return f"Failed: {said}{f'; {gap}' if gap else ''}."
+    return f"Failed: {found}{f'; {gap}' if gap else ''}."
 
 
 def _severity_or_worse(verdict: Verdict) -> str:
@@ -213,7 +213,7 @@ def _cards(
 ) -> list[Markup]:
     of = f"of {counted(total, 'site')}"
     gaps = Counter(row.outcome.replace("_", " ") for row in bands["not_scanned"])
-    why = tuple(f"{count:,} {word}" for word, count in gaps.most_common(2))
+    why = tuple(f"{count:,} {status}" for status, count in gaps.most_common(2))
     other = (f"and {len(bands['other']):,} of other severity",) if bands["other"] else ()
     numbers = [
         card("critical", f"{len(bands['critical']):,}", "critical sites", (of, *other)),

@@ -5,7 +5,7 @@ styles still shows the pictures. Classes only let the page's own style sheet rec
 the dark. All text is escaped here; numbers are written with at most two decimals, so that the
 same run always gives the same bytes.
 
-`legend`: what the colours and marks of a picture mean, in a line or more above it.
+`legend`: what the colours and symbols of a picture mean, in a line or more above it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def element(name: str, *children: str, **given: object) -> str:
     return f"{head}>{inner}</{name}>" if inner else f"{head}/>"
 
 
-def said(text: object, *, longest: int = 200) -> str:
+def safe_text(text: object, *, longest: int = 200) -> str:
     """Return text safe and escaped, to stand between tags."""
     return escape(visible(text, longest=longest), quote=False)
 
@@ -77,7 +77,7 @@ def said(text: object, *, longest: int = 200) -> str:
 def width_of(content: str, *, size: float) -> float:
     """Return about how wide `content` is drawn, rather too much than too little.
 
-    Nobody knows the reader's font; the widths are those of a wide one.
+    The reader's font is unknown; the widths are those of a wide one.
     """
     return size * sum(_ems(character) for character in content)
 
@@ -102,13 +102,13 @@ def fitted(content: object, *, width: float, size: float) -> str:
 
 def text(content: object, *, x: float, y: float, size: float = 12, **given: object) -> str:
     """Return a line of text; `fill` and the like may be given."""
-    look: dict[str, object] = {"fill": INK, "class_": "ink"} | given
-    return element("text", said(content), x=x, y=y, font_size=size, **look)
+    style: dict[str, object] = {"fill": INK, "class_": "ink"} | given
+    return element("text", safe_text(content), x=x, y=y, font_size=size, **style)
 
 
 def title(content: object) -> str:
-    """Return a `<title>`: what a pointer shows and a screen reader says."""
-    return f"<title>{said(content)}</title>"
+    """Return a `<title>`: what a pointer shows and a screen reader reads out."""
+    return f"<title>{safe_text(content)}</title>"
 
 
 def rect(x: float, y: float, width: float, height: float, *children: str, **given: object) -> str:
@@ -118,8 +118,8 @@ def rect(x: float, y: float, width: float, height: float, *children: str, **give
 
 def line(x1: float, y1: float, x2: float, y2: float, **given: object) -> str:
     """Return a straight line in the colour of axes, unless another is given."""
-    look: dict[str, object] = {"stroke": LINE, "class_": "rule"} | given
-    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, **look)
+    style: dict[str, object] = {"stroke": LINE, "class_": "rule"} | given
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, **style)
 
 
 def picture(
@@ -140,7 +140,7 @@ def picture(
         width: In the units of the picture; it shrinks with the page and never grows.
         height: In the same units.
         about: The title.
-        details: What the picture says, in words, for whoever cannot see it.
+        details: What the picture says, in words, for people who cannot see it.
         is_narrow: Whether this is the form for a phone. It is hidden by an attribute, and only
             the page's style sheet shows it, in place of the wide form.
     """
@@ -148,21 +148,21 @@ def picture(
     kind = name
     if is_narrow:
         kind, name = f"{name} narrow", f"{name}-narrow"
-    return Markup(  # noqa: S704 - every text in it went through `said` or `attributes`
+    return Markup(  # noqa: S704 - every text in it went through `safe_text` or `attributes`
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" role="img"'
         f' aria-labelledby="{name}-title {name}-desc"'
         f' viewBox="0 0 {number(width)} {number(height)}"'
         f' width="{number(width)}" height="{number(height)}" font-family="{escape(FONT)}"'
         f"{attributes(display='none' if is_narrow else None)}>"
-        f'<title id="{name}-title">{said(about)}</title>'
-        f'<desc id="{name}-desc">{said(details, longest=2_000)}</desc>{inner}</svg>'
+        f'<title id="{name}-title">{safe_text(about)}</title>'
+        f'<desc id="{name}-desc">{safe_text(details, longest=2_000)}</desc>{inner}</svg>'
     )
 
 
 _SIZE: Final = 12
 _LINE: Final = 20
-_MARK: Final = 14
-"""Side of the room for a mark."""
+_SYMBOL: Final = 14
+"""Side of the square that a symbol is drawn in."""
 _BETWEEN: Final = 18
 
 
@@ -170,19 +170,19 @@ def legend(keys: Sequence[tuple[str, str]], *, left: float, right: float) -> tup
     """Return the keys side by side, and how much height they take.
 
     Args:
-        keys: Labels with their marks, each drawn in a square of 14 at the origin.
+        keys: Labels with their symbols, each drawn in a square of 14 at the origin.
         left: Where the first one stands.
         right: What does not fit before it goes to the next line.
     """
     parts = []
     x, y = left, 0.0
-    for label, mark in keys:
-        width = _MARK + 6 + width_of(label, size=_SIZE)
+    for label, symbol in keys:
+        width = _SYMBOL + 6 + width_of(label, size=_SIZE)
         if x > left and x + width > right:
             x, y = left, y + _LINE
-        word = text(label, x=_MARK + 6, y=11.5, size=_SIZE, fill=SOFT, class_="soft")
-        place = f"translate({number(x)} {number(y)})"
-        parts.append(element("g", mark, word, transform=place))
+        caption = text(label, x=_SYMBOL + 6, y=11.5, size=_SIZE, fill=SOFT, class_="soft")
+        shift = f"translate({number(x)} {number(y)})"
+        parts.append(element("g", symbol, caption, transform=shift))
         x += width + _BETWEEN
     return "".join(parts), y + _LINE
 

@@ -63,9 +63,9 @@ def severity_rows(run: Run, changes: Changes | None) -> list[dict[str, Any]]:
 def worst_findings(run: Run, verdict: Verdict, changes: Changes | None) -> list[dict[str, Any]]:
     """Return the most serious findings that are listed; waived and known ones come last."""
     new = set() if changes is None else {id(finding) for _, finding in changes.new_findings}
-    marks = verdict.marks.by_index
+    statuses = verdict.statuses.by_index
     listed = [
-        (row, finding, marks.get((index, at), OPEN).status)
+        (row, finding, statuses.get((index, at), OPEN).state)
         for index, row in enumerate(run.rows)
         for at, finding in enumerate(row.findings)
     ]
@@ -78,8 +78,8 @@ def worst_findings(run: Run, verdict: Verdict, changes: Changes | None) -> list[
         )
     )
     return [
-        _finding_row(row, finding, [word, *(["new"] if id(finding) in new else [])])
-        for row, finding, word in listed[:MOST_FINDINGS]
+        _finding_row(row, finding, [state, *(["new"] if id(finding) in new else [])])
+        for row, finding, state in listed[:MOST_FINDINGS]
     ]
 
 
@@ -87,7 +87,7 @@ def _names(row: Row, finding: Finding) -> tuple[str, str, str, str]:
     return (row.target, finding.cwe or "", finding.title or "", finding.url or "")
 
 
-def _finding_row(row: Row, finding: Finding, words: list[str]) -> dict[str, Any]:
+def _finding_row(row: Row, finding: Finding, badges: list[str]) -> dict[str, Any]:
     return {
         "band": severity_band(finding.severity),
         "severity": visible(finding.severity, longest=30),
@@ -96,7 +96,7 @@ def _finding_row(row: Row, finding: Finding, words: list[str]) -> dict[str, Any]
         "cwe": visible(finding.cwe or "", longest=20),
         "url": visible(finding.url or "", longest=160),
         "guidance": visible(finding.guidance or "", longest=240),
-        "badges": [word for word in words if word != "open"],
+        "badges": [badge for badge in badges if badge != "open"],
     }
 
 
@@ -104,14 +104,14 @@ def gap_reasons(gaps: Iterable[Row]) -> str:
     """Return why targets have no verdict, the most frequent reasons with their numbers."""
     kinds = Counter("no risk summary" if row.error is None else row.error.kind for row in gaps)
     ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
-    said = [f"{count:,} {visible(kind, longest=30)}" for kind, count in ranked[:MOST_REASONS]]
+    listed = [f"{count:,} {visible(kind, longest=30)}" for kind, count in ranked[:MOST_REASONS]]
     if len(ranked) > MOST_REASONS:
-        said.append(f"{sum(count for _, count in ranked[MOST_REASONS:]):,} for other reasons")
-    return joined(said)
+        listed.append(f"{sum(count for _, count in ranked[MOST_REASONS:]):,} for other reasons")
+    return joined(listed)
 
 
 def waiver_rows(verdict: Verdict) -> list[dict[str, Any]]:
-    """Return what each waiver did, those first that somebody should look at."""
+    """Return what each waiver did, those that need attention first."""
     urgency = ("expired", "stale", "used")
     uses = sorted(verdict.uses, key=lambda use: urgency.index(use.state))
     return [

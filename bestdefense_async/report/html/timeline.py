@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _TALL: Final = 150
 """Height of the level."""
-_LANE: Final = 16
-"""Height of the lane of rate limits and of that of failures, below the floor."""
+_STRIP: Final = 16
+"""Height of the strip of rate limits and of that of failures, below the floor."""
 _LINE: Final = "#2b62b3"
 _STEPS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400)
-"""Seconds between two marks of the axis."""
+"""Seconds between two ticks of the axis."""
 _MINUTE: Final = 60
 _DAY: Final = 86_400
 _SIZE: Final = 11.5
@@ -46,12 +46,12 @@ class _Scale:
         return self.top + _TALL
 
     def x(self, moment: float) -> float:
-        """Return the place of a moment."""
+        """Return the x coordinate of a moment."""
         inside = min(max(moment, self.begin), self.end) - self.begin
         return self.left + (self.right - self.left) * inside / (self.end - self.begin)
 
     def y(self, level: float) -> float:
-        """Return the height of a level."""
+        """Return the y coordinate of a level."""
         return self.floor - _TALL * level / self.peak
 
 
@@ -75,24 +75,24 @@ def timeline(run: Run, *, is_narrow: bool = False) -> Markup | None:
         end=end,
         peak=max(peak, 1),
         left=svg.width_of(f"{peak:,}", size=_SIZE) + 12,
-        right=width - 5,  # half a cross has its place behind it
+        right=width - 5,  # half a cross fits behind it
         most_ticks=4 if is_narrow else 9,
         top=top + 10,
     )
-    lane = scale.floor + 4
+    strip = scale.floor + 4
     parts = [keys, _levels(scale), _area(changes, scale)]
     if run.throttled:
-        parts.append(_throttled(run, scale, top=lane + 4))
-        lane += _LANE
+        parts.append(_throttled(run, scale, top=strip + 4))
+        strip += _STRIP
     if failures:
-        parts.append(_failures(failures, scale, y=lane + _LANE / 2))
-        lane += _LANE
-    parts.append(_moments(scale, y=lane + 14))
+        parts.append(_failures(failures, scale, y=strip + _STRIP / 2))
+        strip += _STRIP
+    parts.append(_moments(scale, y=strip + 14))
     return svg.picture(
         parts,
         name="timeline",
         width=width,
-        height=lane + 36,
+        height=strip + 36,
         about="Scans under way over time",
         details=f"At most {counted(peak, 'scan')} at once, over {duration(end - begin)}; "
         f"{counted(len(failures), 'failure')}, "
@@ -134,12 +134,12 @@ def _levels(scale: _Scale) -> str:
     for level in sorted({0, scale.peak // 2, scale.peak}):
         y = scale.y(level)
         parts.append(svg.line(scale.left, y, scale.right, y))
-        parts.append(_word(f"{level:,}", x=scale.left - 8, y=y + 4, anchor="end"))
+        parts.append(_caption(f"{level:,}", x=scale.left - 8, y=y + 4, anchor="end"))
     return "".join(parts)
 
 
 def _moments(scale: _Scale, *, y: float) -> str:
-    """Return the marks of the axis and their words, and what they count from."""
+    """Return the ticks of the axis with their labels, and what they count from."""
     span = scale.end - scale.begin
     step = next((step for step in _STEPS if span / step <= scale.most_ticks), None)
     if step is None:
@@ -148,15 +148,15 @@ def _moments(scale: _Scale, *, y: float) -> str:
     for seconds in range(0, int(span) + 1, step):
         x = scale.x(scale.begin + seconds)
         parts.append(svg.line(x, scale.floor, x, scale.floor + 4))
-        said = duration(seconds) if seconds >= _MINUTE else f"{seconds} s"
-        half = svg.width_of(said, size=_SIZE) / 2
+        label = duration(seconds) if seconds >= _MINUTE else f"{seconds} s"
+        half = svg.width_of(label, size=_SIZE) / 2
         inside = min(max(x, scale.left + half), scale.right - half)
-        parts.append(_word(said, x=inside, y=y, anchor="middle"))
-    parts.append(_word("since the start of the run", x=scale.right, y=y + 18, anchor="end"))
+        parts.append(_caption(label, x=inside, y=y, anchor="middle"))
+    parts.append(_caption("since the start of the run", x=scale.right, y=y + 18, anchor="end"))
     return "".join(parts)
 
 
-def _word(content: object, *, x: float, y: float, anchor: str) -> str:
+def _caption(content: object, *, x: float, y: float, anchor: str) -> str:
     return svg.text(content, x=x, y=y, size=_SIZE, fill=svg.SOFT, class_="soft", text_anchor=anchor)
 
 
@@ -180,8 +180,8 @@ def _throttled(run: Run, scale: _Scale, *, top: float) -> str:
 
 
 def _failures(failures: list[float], scale: _Scale, *, y: float) -> str:
-    places = sorted({round(scale.x(moment)) for moment in failures})
-    return _crosses("".join(_cross(place, y) for place in places))
+    positions = sorted({round(scale.x(moment)) for moment in failures})
+    return _crosses("".join(_cross(x, y) for x in positions))
 
 
 def _cross(x: float, y: float) -> str:
@@ -204,8 +204,8 @@ def _keys(width: float, *, is_throttled: bool, has_failures: bool) -> tuple[str,
     level = svg.line(0, 2, 14, 2, stroke=_LINE, stroke_width=1.6, class_="level")
     keys = [("scans under way", area + level)]
     if is_throttled:
-        mark = svg.rect(0, 3, 14, 8, rx=1, fill=TONES["medium"].light, class_="b-medium")
-        keys.append(("held back by a rate limit", mark))
+        symbol = svg.rect(0, 3, 14, 8, rx=1, fill=TONES["medium"].light, class_="b-medium")
+        keys.append(("held back by a rate limit", symbol))
     if has_failures:
         keys.append(("ended without a verdict", _crosses(_cross(7, 7))))
     return legend(keys, left=0, right=width)

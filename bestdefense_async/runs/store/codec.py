@@ -33,7 +33,7 @@ class RunRecord:
 
 
 def token_key(token: str) -> str:
-    """Return a short hash that tells tokens apart and from which no token can be found."""
+    """Return a short hash that differs between tokens, and from which no token can be found."""
     return hashlib.sha256(f"bestdefense-journal:{token}".encode()).hexdigest()[:16]
 
 
@@ -61,7 +61,7 @@ def check_owner(
     """Make sure that the run is of this server and organization.
 
     Raises:
-        JournalMismatch: It is of another one, or that cannot be told.
+        JournalMismatch: It is of another one, or that cannot be decided.
     """
     known_url, known_key = connection.execute("SELECT base_url, token_key FROM run").fetchone()
     if known_url != base_url:

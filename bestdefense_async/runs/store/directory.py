@@ -45,7 +45,7 @@ class RunInfo:
     kind: str = ""
     """What was scanned: `ScanOptions.kind`."""
     counts: Mapping[str, int] = field(factory=dict)
-    """Inputs by the word of their outcome as it stands."""
+    """Inputs by the status of their outcome as it stands."""
     is_held: bool = False
     """Whether a process is writing it."""
     is_complete: bool = False
@@ -77,7 +77,7 @@ class RunStore:
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise file.told(error, self.directory) from None
+            raise file.journal_error(error, self.directory) from None
         at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
         while True:
             part = f"{at.microsecond // 1000:03}{secrets.token_hex(1)}"
@@ -130,7 +130,7 @@ class RunStore:
 
         Args:
             keep: Leave that many of the newest runs.
-            older_than: Leave what was begun less than that many seconds ago.
+            older_than: Leave what began less than that many seconds ago.
             include_incomplete: Delete also runs with something left to do. Scans that may still
                 run at the server, and creations that may have been sent, are forgotten with them.
             now: Seconds since the epoch; None is now.
@@ -210,17 +210,17 @@ def _info(path: Path) -> RunInfo:
 
 
 def _delete(path: Path) -> bool:
-    """Delete a run, and return whether that was possible: not when somebody holds it."""
+    """Delete a run, and return whether that was possible: not when a process holds it."""
     try:
         lock = file.hold(path)
     except JournalBusy:
         return False
     except (sqlite3.Error, OSError) as error:
-        raise file.told(error, path) from None
+        raise file.journal_error(error, path) from None
     with contextlib.closing(lock):
         try:
             file.remove(path)
             file.lock_path(path).unlink()
         except OSError as error:
-            raise file.told(error, path) from None
+            raise file.journal_error(error, path) from None
     return True

@@ -1,6 +1,6 @@
 """The file of a journal: what it is, who holds it, and how it is opened to write and to read.
 
-Nobody here opens a journal except through SQLite. On POSIX, closing any other file descriptor of
+Journals are opened through SQLite only. On POSIX, closing any other file descriptor of
 it would silently give up the locks that this process holds on it.
 
 A journal that is held is in WAL mode, beside `-wal` and `-shm`. One that was closed is a single
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.errors import BestDefenseError, JournalBusy, JournalError, JournalMismatch
-from bestdefense_async.runs.store.schema import APPLICATION_ID, VERSION, migrate
+from bestdefense_async.runs.store.schema import APPLICATION_ID, VERSION, make_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 COMPANIONS: Final = ("-wal", "-shm", "-journal")
 """What SQLite may put beside a journal, as endings of its name."""
 
-_PATIENCE: Final = 0.2
-"""Seconds that a lock is waited for: longer than anybody takes to ask whether it is held."""
+_LOCK_TIMEOUT: Final = 0.2
+"""Seconds that a lock is waited for: longer than it takes to ask whether it is held."""
 
 _FAULTS: Final = {
     sqlite3.SQLITE_NOTADB: (JournalMismatch, "is not a journal of this program"),
@@ -40,7 +40,7 @@ _FAULTS: Final = {
 """What the primary result codes of SQLite mean for a journal."""
 
 
-def told(error: Exception, path: Path) -> BestDefenseError:
+def journal_error(error: Exception, path: Path) -> BestDefenseError:
     """Return a fault of the database or the disk as an error of ours, in one sentence."""
     if isinstance(error, BestDefenseError):
         return error
@@ -48,12 +48,12 @@ def told(error: Exception, path: Path) -> BestDefenseError:
         return JournalError(f"{path} cannot be used: {error.strerror or type(error).__name__}.")
     code = _code(error) if isinstance(error, sqlite3.Error) else -1
     unusual = f"cannot be read or written: {str(error) or type(error).__name__}"
-    kind, words = _FAULTS.get(code, (JournalError, unusual))
-    return kind(f"{path} {words}.")
+    kind, sentence = _FAULTS.get(code, (JournalError, unusual))
+    return kind(f"{path} {sentence}.")
 
 
 def lock_path(path: Path) -> Path:
-    """Return the file whose lock says that a journal is held; the file itself says nothing."""
+    """Return the file whose lock means that a journal is held; that it exists means nothing."""
     return path.with_name(path.name + ".lock")
 
 
@@ -73,7 +73,7 @@ def hold(path: Path) -> sqlite3.Connection:
         _uri(lock_path(path), mode="rw"),
         uri=True,
         isolation_level=None,
-        timeout=_PATIENCE,
+        timeout=_LOCK_TIMEOUT,
         check_same_thread=False,
     )
     try:
@@ -88,7 +88,7 @@ def hold(path: Path) -> sqlite3.Connection:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether somebody writes this journal now. Asking disturbs nobody."""
+    """Return whether a process writes this journal now. It is not disturbed."""
     try:
         lock = sqlite3.connect(_uri(lock_path(path), mode="ro"), uri=True, timeout=0.0)
     except sqlite3.OperationalError:  # there is no such file
@@ -144,7 +144,7 @@ def make(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
-        migrate(connection)
+        make_tables(connection)
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
     except BaseException:
@@ -163,7 +163,7 @@ def remove(path: Path) -> None:
 def close(connection: sqlite3.Connection) -> None:
     """Close a journal that was open to write. Without readers it is one plain file then."""
     with contextlib.suppress(sqlite3.Error):  # it is whole in WAL mode too
-        connection.execute(f"PRAGMA busy_timeout = {round(_PATIENCE * 1000)}")
+        connection.execute(f"PRAGMA busy_timeout = {round(_LOCK_TIMEOUT * 1000)}")
         connection.execute("PRAGMA journal_mode = DELETE")
     connection.close()
 
@@ -173,8 +173,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Give a connection that sees the journal as it is now, and changes nothing.
 
     It works beside a process that writes. Where the disk is read-only and a process that was
-    killed has left writes outside of the file, a copy is read. A journal of an earlier version is
-    read as one of this version.
+    killed has left writes outside of the file, a copy is read.
 
     Raises:
         JournalMismatch: It is of another kind, or of a newer version.
@@ -184,14 +183,10 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with contextlib.ExitStack() as stack:
             connection = _open_to_read(path, stack)
-            if check_kind(connection, path) < VERSION:
-                old, connection = connection, sqlite3.connect(":memory:", isolation_level=None)
-                stack.callback(connection.close)
-                old.backup(connection)
-                migrate(connection)
+            check_kind(connection, path)
             yield connection
     except (sqlite3.Error, OSError) as error:
-        raise told(error, path) from None
+        raise journal_error(error, path) from None
 
 
 def _open_to_read(path: Path, stack: contextlib.ExitStack) -> sqlite3.Connection:
@@ -200,7 +195,7 @@ def _open_to_read(path: Path, stack: contextlib.ExitStack) -> sqlite3.Connection
     except sqlite3.OperationalError as error:
         if _code(error) != sqlite3.SQLITE_CANTOPEN:
             raise
-    # Nobody writes where SQLite may not even make its index of the write-ahead log.
+    # There is no writer where SQLite may not even make its index of the write-ahead log.
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bestdefense-")))
     for ending in ("", "-wal", "-journal"):
         with contextlib.suppress(FileNotFoundError):
@@ -253,8 +248,8 @@ def check_writable(path: Path) -> None:
         )
 
 
-def check_kind(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the version of a journal.
+def check_kind(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that this is a journal, of a version that is known here.
 
     Raises:
         JournalMismatch: It is of another kind, or of a newer version.
@@ -268,7 +263,6 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> int:
             f"{path} was written by a newer version of this program (journal version {version}, "
             f"this one knows {VERSION}): use that version."
         )
-    return version
 
 
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:

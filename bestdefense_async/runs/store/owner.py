@@ -4,7 +4,7 @@
 arrives together.
 
 A commit waits for the disk, which is nearly all that a write costs. So the thread takes whatever
-has piled up while it waited for the last commit, does it in one transaction, and answers everybody
+has piled up while it waited for the last commit, does it in one transaction, and sets all results
 after the commit. Each piece of work stands in a savepoint: when one fails, the others stay.
 """
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class JournalOwner:
-    """Holds a journal from `start` to `close`. Nobody else can start while it does."""
+    """Holds a journal from `start` to `close`. No other owner can start while it does."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -73,7 +73,7 @@ class JournalOwner:
                 raise
             return connection
 
-        thread = JournalThread(begin, close=self._close, told=self.told)
+        thread = JournalThread(begin, close=self._close, to_error=self.to_error)
         await thread.start()
         self._thread = thread
 
@@ -83,7 +83,7 @@ class JournalOwner:
         connection.execute("BEGIN IMMEDIATE")
         first(connection)
         self._run = read_run_record(connection)
-        (last,) = connection.execute("SELECT max(place) FROM scan").fetchone()
+        (last,) = connection.execute("SELECT max(input_index) FROM scan").fetchone()
         self._inputs = 0 if last is None else last + 1
         connection.execute("COMMIT")
 
@@ -96,9 +96,9 @@ class JournalOwner:
             self._lock.close()
             self._lock = None
 
-    def told(self, error: Exception) -> BestDefenseError:
+    def to_error(self, error: Exception) -> BestDefenseError:
         """Return any fault as an error of ours."""
-        return file.told(error, self.path)
+        return file.journal_error(error, self.path)
 
     async def close(self) -> None:
         """Write what was handed in, and give the journal free. Again is harmless."""
@@ -119,12 +119,12 @@ class JournalOwner:
 
     @property
     def thread(self) -> JournalThread:
-        """Where work is done that anybody may do."""
+        """Where work is done that needs no ownership."""
         if self._thread is None:
             raise JournalError("The journal is not open.")
         return self._thread
 
-    def submit(self, write: Callable[..., T], *values: Any, **words: Any) -> asyncio.Future[T]:  # noqa: ANN401 - what `write` takes
+    def submit(self, write: Callable[..., T], *values: Any, **options: Any) -> asyncio.Future[T]:  # noqa: ANN401 - what `write` takes
         """Hand in a write that only the owner of the run may do.
 
         The future raises JournalError when the run has been taken over.
@@ -133,7 +133,7 @@ class JournalOwner:
 
         def work(connection: sqlite3.Connection) -> T:
             check_fence(connection, fence)
-            return write(connection, *values, **words)
+            return write(connection, *values, **options)
 
         return self.thread.submit(work)
 
@@ -151,7 +151,7 @@ class JournalThread:
     Args:
         connect: Called in the thread. What it raises is what `start` raises.
         close: Called in the thread, at the end, with that connection.
-        told: Makes an error of ours from whatever a piece of work raises.
+        to_error: Makes an error of ours from whatever a piece of work raises.
     """
 
     def __init__(
@@ -159,13 +159,13 @@ class JournalThread:
         connect: Callable[[], sqlite3.Connection],
         *,
         close: Callable[[sqlite3.Connection], None],
-        told: Callable[[Exception], BestDefenseError],
+        to_error: Callable[[Exception], BestDefenseError],
     ) -> None:
         self.commits: int = 0
         """Transactions committed so far."""
         self._connect = connect
         self._close = close
-        self._told = told
+        self._to_error = to_error
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_closing = False
@@ -184,7 +184,7 @@ class JournalThread:
             raise
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Hand `work` in, to be done before any later work, even when nobody waits for it.
+        """Hand `work` in, to be done before any later work, even when its result is not awaited.
 
         Returns:
             A future: what `work` returned, once that is committed, or why nothing of it was done.
@@ -205,22 +205,22 @@ class JournalThread:
         self._is_closing = True
         self._jobs.put(None)
         await asyncio.shield(self._ended)
-        self._thread.join()  # its last act was to say so
+        self._thread.join()  # its last act was to set `_ended`
 
     def _run(self) -> None:
         try:
             connection = self._connect()
-        except Exception as error:  # noqa: BLE001 - told to whoever opens
-            self._tell(_fail, [(self._started, self._told(error))])
+        except Exception as error:  # noqa: BLE001 - raised by `start`
+            self._answer(_fail, [(self._started, self._to_error(error))])
         else:
-            self._tell(_settle, [(self._started, None)])
+            self._answer(_settle, [(self._started, None)])
             try:
                 while (jobs := self._next()) is not None:
                     self._transact(connection, jobs)
             finally:
                 self._close(connection)
         finally:
-            self._tell(_settle, [(self._ended, None)])
+            self._answer(_settle, [(self._ended, None)])
 
     def _next(self) -> list[_Job] | None:
         """Wait for work and return all there is; None at the end."""
@@ -243,31 +243,31 @@ class JournalThread:
             connection.execute("BEGIN IMMEDIATE")
             for work, future in jobs:
                 try:
-                    result = _apart(connection, work)
+                    result = _in_savepoint(connection, work)
                 except Exception as error:
                     if not connection.in_transaction:  # the database has undone everything
                         raise
-                    errors.append((future, self._told(error)))
+                    errors.append((future, self._to_error(error)))
                 else:
                     results.append((future, result))
             connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - told to everybody in this transaction
+        except Exception as error:  # noqa: BLE001 - raised by every future of this transaction
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            reason = self._told(error)
+            reason = self._to_error(error)
             errors = [(future, reason) for _, future in jobs]
             results = []
         else:
             self.commits += 1
-        self._tell(_fail, errors)  # first: whoever waits for later work knows of earlier failures
-        self._tell(_settle, results)
+        self._answer(_fail, errors)  # first: later work must know of earlier failures
+        self._answer(_settle, results)
 
-    def _tell(self, how: Callable[[list[Any]], None], answers: list[Any]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    def _answer(self, how: Callable[[list[Any]], None], answers: list[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits any more
             self._loop.call_soon_threadsafe(how, answers)
 
 
-def _apart(connection: sqlite3.Connection, work: Work) -> Any:  # noqa: ANN401 - what the work returns
+def _in_savepoint(connection: sqlite3.Connection, work: Work) -> Any:  # noqa: ANN401 - what the work returns
     """Do a piece of work so that its failure undoes only itself."""
     connection.execute("SAVEPOINT work")
     try:

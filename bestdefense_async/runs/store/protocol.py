@@ -1,6 +1,6 @@
 """The seam for a durable record of a run.
 
-A group tells its journal what happens before it relies on it, and waits for each answer. The
+A group records what happens before it relies on it, and waits for each answer. The
 order of the calls for one input:
 
     accepted -> claimed -> created -> finished
@@ -41,10 +41,10 @@ class Journal(Protocol):
         """Record an input that cannot be scanned, or that names a site a second time."""
 
     async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
-        """Note, durably, that the creation is about to be sent; `at` is seconds since the epoch.
+        """Record, durably, that the creation is about to be sent; `at` is seconds since the epoch.
 
         Returns:
-            False when somebody else has claimed it: nothing is sent then.
+            False when another owner has claimed it: nothing is sent then.
         """
 
     async def created(self, index: int, *, report_id: str) -> None:
@@ -76,7 +76,7 @@ class NullJournal:
     ) -> None:
         """Forget it."""
 
-    async def claimed(self, index: int, *, site_id: str, at: float) -> bool:  # noqa: ARG002 - the protocol's words
+    async def claimed(self, index: int, *, site_id: str, at: float) -> bool:  # noqa: ARG002 - the protocol's names
         """Agree to every claim."""
         return True
 

@@ -37,12 +37,12 @@ class Snapshot:
 
     run: RunRecord
     outcomes: tuple[Outcome, ...]
-    """One per input that is no duplicate, by index. What has no outcome yet has one that says so:
-    the outcome it would have if the run ended now."""
+    """One per input that is no duplicate, by index. What has no outcome yet has the one
+    that it would have if the run ended now."""
     states: Mapping[str, int]
     """How many of them are new, claimed, created, finished and unknown."""
     is_held: bool
-    """Whether somebody is writing the journal."""
+    """Whether a process is writing the journal."""
     changed_at: float
     """When a claim or an outcome was last written, in seconds since the epoch."""
     ended_at: float | None
@@ -60,7 +60,9 @@ class UnknownScan:
     """When the creation was sent, in seconds since the epoch."""
 
 
-_COLUMNS: Final = "place, target, site_id, report_id, claimed_at, finished_at, state, error, result"
+_COLUMNS: Final = (
+    "input_index, target, site_id, report_id, claimed_at, finished_at, state, error, result"
+)
 
 
 def read_journal(path: Path) -> Snapshot:
@@ -95,8 +97,8 @@ def read_journal(path: Path) -> Snapshot:
 def remaining(connection: sqlite3.Connection) -> list[IndexedInput]:
     """Return what is left to do: the scans to follow, then what was never started."""
     rows = connection.execute(
-        "SELECT place, target, line, site_id, report_id, claimed_at, error FROM scan"
-        " WHERE is_duplicate = 0 AND state IN ('created', 'new') ORDER BY state, place"
+        "SELECT input_index, target, line, site_id, report_id, claimed_at, error FROM scan"
+        " WHERE is_duplicate = 0 AND state IN ('created', 'new') ORDER BY state, input_index"
     )
     return [IndexedInput(row[0], _item(row[1:])) for row in rows]
 
@@ -118,8 +120,8 @@ def _item(row: tuple[Any, ...]) -> PlannedItem | ExistingScan:
 def unknowns(connection: sqlite3.Connection) -> list[UnknownScan]:
     """Return the creations whose answers are lost, by index."""
     rows = connection.execute(
-        "SELECT place, target, site_id, claimed_at FROM scan"
-        " WHERE is_duplicate = 0 AND state = 'unknown' ORDER BY place"
+        "SELECT input_index, target, site_id, claimed_at FROM scan"
+        " WHERE is_duplicate = 0 AND state = 'unknown' ORDER BY input_index"
     )
     return [
         UnknownScan(index=index, target=target, site_id=site_id, claimed_at=claimed_at or 0.0)
@@ -143,7 +145,7 @@ def count_states(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def count_outcomes(connection: sqlite3.Connection) -> dict[str, int]:
-    """Return how many inputs have each outcome as it stands, by its word."""
+    """Return how many inputs have each outcome as it stands, by status."""
     states = count_states(connection)
     # One error stands for all of its kind; the others are not even decoded.
     refusals = connection.execute(
@@ -164,14 +166,14 @@ def durations(connection: sqlite3.Connection, *, most: int) -> list[tuple[float,
     """Return how long the latest scans took, at most so many: seconds, and whether to their end.
 
     What is not finished after those seconds was still running then, as far as is known. A scan
-    that nobody followed for a while is left out: when it finished is not known.
+    that was not followed for a while is left out: when it finished is not known.
     """
     rows = connection.execute(
         "SELECT claimed_at, finished_at, state = 'finished' FROM scan"
         " WHERE is_duplicate = 0 AND was_left = 0 AND claimed_at IS NOT NULL"
         " AND (state = 'finished' OR (state = 'created'"
         " AND (error IS NULL OR json_extract(error, '$.kind') = 'PollTimeout')))"
-        " ORDER BY place DESC LIMIT ?",
+        " ORDER BY input_index DESC LIMIT ?",
         (most,),
     ).fetchall()
     latest = max((at for row in rows for at in row[:2] if at is not None), default=0.0)
@@ -184,7 +186,7 @@ def durations(connection: sqlite3.Connection, *, most: int) -> list[tuple[float,
 
 def _outcomes(connection: sqlite3.Connection, *, is_held: bool) -> Iterator[Outcome]:
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM scan WHERE is_duplicate = 0 ORDER BY place"  # noqa: S608 - ours
+        f"SELECT {_COLUMNS} FROM scan WHERE is_duplicate = 0 ORDER BY input_index"  # noqa: S608 - ours
     )
     for *common, state, error, result in rows:
         index, target, site_id, report_id, claimed_at, finished_at = common

@@ -29,11 +29,11 @@ MOST_PAGES: Final = 1000
 
 @frozen(kw_only=True)
 class Settlement:
-    """What came of looking for a lost creation."""
+    """What the search for a lost creation found."""
 
     lost: UnknownScan
     report_id: str | None = None
-    """The scan that it started; None when that cannot be told."""
+    """The scan that it started; None when that cannot be decided."""
     candidates: tuple[str, ...] = ()
     """Reports that fit when there are several."""
 
@@ -70,7 +70,7 @@ class Unsettled(Protocol):
 
 
 async def reconcile(reports: Listing, journal: Unsettled) -> list[Settlement]:
-    """Look for every creation of a run whose answer is lost, and note what was found.
+    """Search for every creation of a run whose answer is lost, and record what was found.
 
     Costs one request for each 500 reports of the organization since the first of them.
 
@@ -93,9 +93,9 @@ async def reconcile(reports: Listing, journal: Unsettled) -> list[Settlement]:
 def match(
     lost: Iterable[UnknownScan], listed: Iterable[ReportSummary], *, known: set[str]
 ) -> list[Settlement]:
-    """Return what can be said about each lost creation.
+    """Return what was found for each lost creation.
 
-    A report without a site or a time fits nothing: it cannot be told whose it is.
+    A report without a site or a time fits nothing: it is unknown whose it is.
     """
     by_site: dict[str, list[ReportSummary]] = {}
     for report in listed:
@@ -131,6 +131,6 @@ async def _listed(reports: Listing, *, since: float) -> list[ReportSummary]:
 
 
 def _is_past(page: Sequence[ReportSummary], since: float) -> bool:
-    """Whether a page leads from the latest to the oldest and has passed a moment."""
+    """Return whether a page leads from the latest to the oldest and has passed a moment."""
     times = [report.created_at.timestamp() for report in page if report.created_at is not None]
     return bool(times) and times == sorted(times, reverse=True) and times[-1] < since

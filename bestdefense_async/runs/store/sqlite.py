@@ -21,7 +21,6 @@ from bestdefense_async.errors import JournalError
 from bestdefense_async.runs.store import file, reads, writes
 from bestdefense_async.runs.store.codec import check_owner, key_of, token_key
 from bestdefense_async.runs.store.owner import JournalOwner
-from bestdefense_async.runs.store.schema import migrate
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 class SqliteJournal:
     """A `Journal` in a file. Made by `create` or `open`; use it as `async with`, or close it.
 
-    One process holds a journal at a time, by a lock that ends with the process. Anybody may read
+    One process holds a journal at a time, by a lock that ends with the process. Others may read
     it meanwhile with `read_journal`.
     """
 
@@ -52,8 +51,8 @@ class SqliteJournal:
         """Of the inputs that were accepted and not yet claimed."""
         self._attempts: dict[int, str] = {}
         """Of the claimed ones that were not answered yet."""
-        self._untold: BaseException | None = None
-        """Why an input that was rejected could not be written, until somebody is told."""
+        self._unreported: BaseException | None = None
+        """Why an input that was rejected could not be written, until that is raised."""
 
     @classmethod
     async def create(
@@ -121,7 +120,6 @@ class SqliteJournal:
             file.check_writable(path)
 
         def take_over(connection: sqlite3.Connection) -> None:
-            migrate(connection)
             writes.take_over(connection, token_key=key, at=time.time())
 
         await asyncio.to_thread(check)  # nothing is touched that is not ours
@@ -158,10 +156,10 @@ class SqliteJournal:
         """Write what is still to be written, and give the file free. Again is harmless.
 
         Raises:
-            JournalError: An input that was rejected could not be written, and nobody was told.
+            JournalError: An input that was rejected could not be written.
         """
         await self._owner.close()
-        self._tell()
+        self._raise_unreported()
 
     @property
     def path(self) -> Path:
@@ -185,11 +183,11 @@ class SqliteJournal:
 
     async def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Record an input, without waiting for the disk: its claim is written after it."""
-        self._tell()
+        self._raise_unreported()
         self._take(index)
         self._targets[index] = target
-        note = self._owner.submit(writes.take_in, index, target=target, site_id=site_id)
-        note.add_done_callback(_settled)  # should it fail, the claim writes it, or fails too
+        written = self._owner.submit(writes.take_in, index, target=target, site_id=site_id)
+        written.add_done_callback(_settled)  # should it fail, the claim writes it, or fails too
 
     async def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
@@ -199,9 +197,9 @@ class SqliteJournal:
         Raises:
             JournalError: An earlier one could not be written.
         """
-        self._tell()
+        self._raise_unreported()
         self._take(index)
-        note = self._owner.submit(
+        written = self._owner.submit(
             writes.reject,
             index,
             target=target,
@@ -209,7 +207,7 @@ class SqliteJournal:
             is_duplicate=is_duplicate,
             at=time.time(),
         )
-        note.add_done_callback(self._noted)
+        written.add_done_callback(self._on_written)
 
     async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
         """Claim a scan; False when it was claimed before. Committed when this returns.
@@ -244,7 +242,7 @@ class SqliteJournal:
         del self._attempts[index]
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
-        """Record that a scan may exist. It stays unknown until somebody knows better."""
+        """Record that a scan may exist. It stays unknown until it is settled."""
         attempt = self._attempt(index)
         await self._owner.submit(writes.lose, index, attempt=attempt, error=error, at=time.time())
 
@@ -261,7 +259,7 @@ class SqliteJournal:
         return await self._owner.thread.submit(reads.remaining)
 
     async def unknowns(self) -> list[UnknownScan]:
-        """Return the creations whose answers are lost, to look for their scans at the server."""
+        """Return the creations whose answers are lost, to search for their scans at the server."""
         return await self._owner.thread.submit(reads.unknowns)
 
     async def known_reports(self) -> set[str]:
@@ -277,7 +275,7 @@ class SqliteJournal:
         await self._owner.submit(writes.find, index, report_id=report_id)
 
     async def forget(self, index: int) -> None:
-        """Make an unknown creation new, so that it is sent again: by a person's word only.
+        """Make an unknown creation new, so that it is sent again: by a person's order only.
 
         Raises:
             JournalError: The creation is not unknown.
@@ -293,17 +291,17 @@ class SqliteJournal:
         except KeyError:
             raise JournalError(f"Input {index} was not claimed in this journal.") from None
 
-    def _noted(self, note: asyncio.Future[None]) -> None:
-        if not note.cancelled() and (error := note.exception()) is not None:
-            self._untold = error
+    def _on_written(self, written: asyncio.Future[None]) -> None:
+        if not written.cancelled() and (error := written.exception()) is not None:
+            self._unreported = error
 
-    def _tell(self) -> None:
-        error, self._untold = self._untold, None
+    def _raise_unreported(self) -> None:
+        error, self._unreported = self._unreported, None
         if error is not None:
             raise error
 
 
-def _settled(note: asyncio.Future[None]) -> None:
+def _settled(written: asyncio.Future[None]) -> None:
     """Take notice of an error, which asyncio would complain about otherwise."""
-    if not note.cancelled():
-        note.exception()
+    if not written.cancelled():
+        written.exception()

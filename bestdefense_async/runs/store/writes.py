@@ -34,7 +34,7 @@ def plan(connection: sqlite3.Connection, items: Iterable[PlannedItem]) -> None:
         error = write_error(item) if isinstance(item, TargetError) else None
         text = item.target if isinstance(item, TargetError) else item.text
         connection.execute(
-            "INSERT INTO scan (place, target, line, error) VALUES (?, ?, ?, ?)",
+            "INSERT INTO scan (input_index, target, line, error) VALUES (?, ?, ?, ?)",
             (index, _storable(text), item.line, error),
         )
 
@@ -45,19 +45,20 @@ def take_in(connection: sqlite3.Connection, index: int, *, target: str, site_id:
     A site is wanted once in a run: a second row that names it is marked as a duplicate.
     """
     key = key_of(site_id)
-    row = connection.execute("SELECT site_key FROM scan WHERE place = ?", (index,)).fetchone()
+    row = connection.execute("SELECT site_key FROM scan WHERE input_index = ?", (index,)).fetchone()
     if row == (key,):
         return
     first = connection.execute(
-        "SELECT place FROM scan WHERE site_key = ? AND is_duplicate = 0", (key,)
+        "SELECT input_index FROM scan WHERE site_key = ? AND is_duplicate = 0", (key,)
     ).fetchone()
     error = None
     if first is not None:
         again = TargetError(f"It names the same site as target {first[0]}.", target=target)
         error = write_error(again)
     connection.execute(
-        "INSERT INTO scan (place, target, site_id, site_key, is_duplicate, error)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (place) DO UPDATE SET site_id = excluded.site_id,"
+        "INSERT INTO scan (input_index, target, site_id, site_key, is_duplicate, error)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (input_index)"
+        " DO UPDATE SET site_id = excluded.site_id,"
         " site_key = excluded.site_key, is_duplicate = excluded.is_duplicate,"
         " error = excluded.error, finished_at = NULL WHERE state = 'new'",
         (index, _storable(target), site_id, key, first is not None, error),
@@ -76,8 +77,8 @@ def reject(
     """Record why an input is not scanned."""
     line = error.line if isinstance(error, TargetError) else None
     connection.execute(
-        "INSERT INTO scan (place, target, line, is_duplicate, error, finished_at)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (place) DO UPDATE SET error = excluded.error,"
+        "INSERT INTO scan (input_index, target, line, is_duplicate, error, finished_at)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (input_index) DO UPDATE SET error = excluded.error,"
         " is_duplicate = max(is_duplicate, excluded.is_duplicate),"
         " finished_at = excluded.finished_at WHERE state = 'new'",
         (index, _storable(target), line, is_duplicate, write_error(error), at),
@@ -91,14 +92,14 @@ def claim(
     row = connection.execute(
         "UPDATE scan SET state = 'claimed', attempt = ?, claimed_at = ?, error = NULL,"
         " finished_at = NULL"
-        " WHERE place = ? AND site_key = ? AND is_duplicate = 0 AND state = 'new'",
+        " WHERE input_index = ? AND site_key = ? AND is_duplicate = 0 AND state = 'new'",
         (attempt, at, index, key_of(site_id)),
     )
     return row.rowcount == 1
 
 
 def create(connection: sqlite3.Connection, index: int, *, report_id: str, attempt: str) -> None:
-    """Record the scan that an attempt has created, whoever owns the run now.
+    """Record the scan that an attempt has created, also when another owner has the run now.
 
     Raises:
         JournalError: The scan of that input is another one.
@@ -106,7 +107,7 @@ def create(connection: sqlite3.Connection, index: int, *, report_id: str, attemp
     # A person may have forgotten an attempt (`new`) whose answer comes after all.
     row = connection.execute(
         "UPDATE scan SET state = 'created', report_id = ?, error = NULL, finished_at = NULL"
-        " WHERE place = ? AND attempt = ? AND state IN ('new', 'claimed', 'unknown')",
+        " WHERE input_index = ? AND attempt = ? AND state IN ('new', 'claimed', 'unknown')",
         (report_id, index, attempt),
     )
     if row.rowcount == 0:
@@ -124,7 +125,7 @@ def refuse(
     row = connection.execute(
         "UPDATE scan SET state = 'new', attempt = NULL, claimed_at = NULL,"
         " refusals = refusals + 1, error = ?, finished_at = ?"
-        " WHERE place = ? AND attempt = ? AND state = 'claimed'",
+        " WHERE input_index = ? AND attempt = ? AND state = 'claimed'",
         (write_error(error), at, index, attempt),
     )
     if row.rowcount == 0:
@@ -141,7 +142,7 @@ def lose(
     """
     row = connection.execute(
         "UPDATE scan SET state = 'unknown', error = ?, finished_at = ?"
-        " WHERE place = ? AND attempt = ? AND state = 'claimed'",
+        " WHERE input_index = ? AND attempt = ? AND state = 'claimed'",
         (write_error(error), at, index, attempt),
     )
     if row.rowcount == 0:
@@ -162,7 +163,7 @@ def finish(connection: sqlite3.Connection, outcome: Done | Failed) -> None:
     row = connection.execute(
         "UPDATE scan SET state = ?, report_id = ?, claimed_at = coalesce(claimed_at, ?),"
         " finished_at = ?, error = ?, result = ?"
-        " WHERE place = ? AND state <> 'finished' AND (report_id IS NULL OR report_id = ?)",
+        " WHERE input_index = ? AND state <> 'finished' AND (report_id IS NULL OR report_id = ?)",
         (
             "finished" if is_done else "created",
             report_id,
@@ -188,19 +189,19 @@ def take_over(connection: sqlite3.Connection, *, token_key: str, at: float) -> N
 
 
 def find(connection: sqlite3.Connection, index: int, *, report_id: str) -> None:
-    """Record the scan that somebody has found for an unknown creation.
+    """Record the scan that was found for an unknown creation.
 
     Raises:
         JournalError: The creation is not unknown, or the scan belongs to another input.
     """
     owner = connection.execute(
-        "SELECT place FROM scan WHERE report_id = ? AND place <> ?", (report_id, index)
+        "SELECT input_index FROM scan WHERE report_id = ? AND input_index <> ?", (report_id, index)
     ).fetchone()
     if owner is not None:
         raise JournalError(f"Report {report_id} is the scan of input {owner[0]} already.")
     row = connection.execute(
         "UPDATE scan SET state = 'created', report_id = ?, was_left = 1, error = NULL,"
-        " finished_at = NULL WHERE place = ? AND state = 'unknown'",
+        " finished_at = NULL WHERE input_index = ? AND state = 'unknown'",
         (report_id, index),
     )
     if row.rowcount == 0:
@@ -216,7 +217,7 @@ def forget(connection: sqlite3.Connection, index: int) -> None:
     # The attempt stays: should its answer come after all, nothing is created twice.
     row = connection.execute(
         "UPDATE scan SET state = 'new', claimed_at = NULL, error = NULL, finished_at = NULL"
-        " WHERE place = ? AND state = 'unknown'",
+        " WHERE input_index = ? AND state = 'unknown'",
         (index,),
     )
     if row.rowcount == 0:
@@ -224,7 +225,9 @@ def forget(connection: sqlite3.Connection, index: int) -> None:
 
 
 def _check_known(connection: sqlite3.Connection, index: int, report_id: str) -> None:
-    known = connection.execute("SELECT report_id FROM scan WHERE place = ?", (index,)).fetchone()
+    known = connection.execute(
+        "SELECT report_id FROM scan WHERE input_index = ?", (index,)
+    ).fetchone()
     if known != (report_id,):
         raise _contradiction(index)
 

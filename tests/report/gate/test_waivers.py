@@ -117,7 +117,7 @@ def test_waived_findings_are_counted_and_said() -> None:
 
     assert (verdict.waived, verdict.findings, verdict.known, verdict.new) == (1, 0, None, None)
     assert verdict.sentence == "gate: PASSED, nothing >= high on 2 sites; 1 finding waived"
-    assert [mark.status for _, mark in verdict.marked(0, HIGH)] == ["waived"]
+    assert [status.state for _, status in verdict.with_status(0, HIGH)] == ["waived"]
 
 
 def test_expired_and_stale_waivers_are_said() -> None:

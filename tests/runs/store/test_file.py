@@ -26,11 +26,8 @@ from bestdefense_async.runs import (
     Target,
     read_journal,
 )
-from bestdefense_async.runs.store.codec import token_key
-from bestdefense_async.runs.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from bestdefense_async.sandbox import Sandbox
 from tests.support.journals import (
-    URL,
     child,
     claim,
     create,
@@ -230,105 +227,6 @@ def read_journal_of_copy(source: Path, copy: Path) -> Snapshot:
 
 async def _open_and_close(path: Path) -> None:
     await (await reopen(path)).aclose()
-
-
-VERSION_1 = """
-CREATE TABLE run (
-    id TEXT NOT NULL,
-    created_at REAL NOT NULL,
-    base_url TEXT NOT NULL,
-    token_key TEXT NOT NULL,
-    options TEXT NOT NULL,
-    fence INTEGER NOT NULL
-) STRICT;
-CREATE TABLE scan (
-    place INTEGER PRIMARY KEY,
-    target TEXT NOT NULL,
-    line INTEGER,
-    site_id TEXT,
-    site_key TEXT UNIQUE,
-    state TEXT NOT NULL DEFAULT 'new'
-        CHECK (state IN ('new', 'claimed', 'created', 'finished', 'unknown')),
-    attempt TEXT,
-    claimed_at REAL,
-    refusals INTEGER NOT NULL DEFAULT 0,
-    report_id TEXT,
-    finished_at REAL,
-    error TEXT,
-    result TEXT,
-    CHECK (state = 'new' OR (site_id IS NOT NULL AND attempt IS NOT NULL)),
-    CHECK (state NOT IN ('created', 'finished') OR report_id IS NOT NULL)
-) STRICT;
-CREATE INDEX unbound ON scan (target) WHERE site_key IS NULL;
-CREATE INDEX by_state ON scan (state, place);
-PRAGMA user_version = 1;
-PRAGMA journal_mode = WAL;
-"""
-LATE = '{"kind": "PollTimeout", "message": "Late.", "attributes": {"waited": 5.0}}'
-RESULT = '{"risk": {"high": 1}, "findings": [{"severity": "high", "title": "T"}]}'
-
-
-def version_1(path: Path) -> None:
-    """Write a journal as the first version did, in every state."""
-    connection = sqlite3.connect(path)
-    connection.executescript(VERSION_1 + f"PRAGMA application_id = {APPLICATION_ID};")
-    options = '{"types": ["security"], "intensity": "quick", "mode": null, "testing_type": null}'
-    run = ("id", 50.0, URL, token_key("t"), options, 3)
-    connection.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)", run)
-    rows = [
-        ("finished", "r0", 200.0, None, RESULT),
-        ("finished", "r1", 200.0, LATE, None),
-        ("created", "r2", None, None, None),
-        ("claimed", None, None, None, None),
-        ("unknown", None, 150.0, None, None),
-        ("new", None, None, None, None),
-    ]
-    for number, (state, *rest) in enumerate(rows):
-        connection.execute(
-            "INSERT INTO scan (target, line, site_id, site_key, attempt, claimed_at,"
-            " state, report_id, finished_at, error, result)"
-            " VALUES (?, ?, ?, ?, 'a', 100.0, ?, ?, ?, ?, ?)",
-            (f"h{number}.example", number + 1, f"S{number}", f"s{number}", state, *rest),
-        )
-    connection.execute("INSERT INTO scan (target, line) VALUES ('h6.example', 7)")
-    connection.commit()
-    connection.close()
-
-
-async def test_a_journal_of_the_first_version_is_read_and_resumed(tmp_path: Path) -> None:
-    """Nothing is lost on the way: indexes count from 0, and what had failed is followed again."""
-    path = tmp_path / "run"
-    version_1(path)
-    before = path.read_bytes()
-    read = read_journal(path)
-    assert path.read_bytes() == before
-    async with await reopen(path) as journal:
-        remaining = await journal.remaining()
-        unknown = [each.index for each in await journal.unknowns()]
-        assert journal.next_index == 7
-        assert await journal.claimed(5, site_id="s5", at=300.0)
-        await journal.rejected(6, target="h6", error=JournalError("x"), is_duplicate=True)
-        await journal.finished(done(2))
-    connection = sqlite3.connect(path)
-    version, kinds = (
-        connection.execute(f"PRAGMA {word}").fetchone()[0]
-        for word in ("user_version", "application_id")
-    )
-    connection.close()
-
-    assert [each.status for each in read.outcomes] == [
-        "done", "failed", "failed", "unknown", "unknown", "not_started", "not_started"
-    ]  # fmt: skip
-    assert [each.index for each in read.outcomes] == list(range(7))
-    assert str(failure(read.outcomes[1])) == "Late."
-    assert read.run.options == ScanOptions(intensity="quick")
-    assert [each.index for each in remaining] == [1, 2, 5, 6]
-    assert [created_site(each) for each in remaining[:2]] == ["S1", "S2"]
-    assert unknown == [3, 4]
-    assert [each.status for each in read_journal(path).outcomes] == [
-        "done", "failed", "done", "unknown", "unknown", "unknown"
-    ]  # fmt: skip
-    assert (version, kinds, len(MIGRATIONS)) == (VERSION, APPLICATION_ID, VERSION)
 
 
 async def test_a_full_disk_ends_the_claims_and_loses_nothing(tmp_path: Path) -> None:
