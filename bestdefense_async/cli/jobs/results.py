@@ -51,7 +51,7 @@ def run_table(run: Run, verdict: Verdict, *, min_severity: str, older: Run | Non
     suppressed = {"waived": verdict.waived, "known": verdict.known}
     records = []
     for row in worst_first(run.rows):
-        states = Counter(status.state for _, status in verdict.marked(indexes[id(row)], row))
+        states = Counter(status.state for _, status in verdict.with_status(indexes[id(row)], row))
         beside = {word: states[word] for word, number in suppressed.items() if number}
         record = _record(row, shown, has_other=has_other)
         records.append(record | beside | {"report_id": row.report_id})
