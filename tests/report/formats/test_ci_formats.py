@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-import xmlschema
-from jsonschema import Draft7Validator
 
 from bestdefense_async.models import Finding, RiskSummary, Severity
 from bestdefense_async.report.formats.github import annotation_lines
@@ -25,9 +22,9 @@ from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from bestdefense_async.report.run import Problem, Row, Run
 from bestdefense_async.report.text import visible
 from bestdefense_async.report.writer import FORMATS, renderer
+from tests.support.published import junit_validator, sarif_validator
 from tests.support.runs import done, failed, fleet, hostile, not_started, run_of
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 SMALL = run_of(
     done("a.example", critical=1, high=2, low=1),
     done("b.example"),
@@ -71,14 +68,6 @@ def everything_waived(run: Run) -> Verdict:
     return judge(run.rows, GatePolicy(), waivers=Waivers(entries=entries, today=TODAY))
 
 
-def shared(name: str) -> Path:
-    """Return a schema that lies beside the checkout; skip where it does not."""
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"{name} does not lie beside this checkout")
-    return path
-
-
 def sarif_run(run: Run) -> dict[str, Any]:
     """Return the one run of the SARIF log of `run`."""
     [only] = json.loads(sarif(run, judge(run.rows, GatePolicy())))["runs"]
@@ -99,8 +88,7 @@ def cases(run: Run, verdict: Verdict | None = None, **rules: Any) -> dict[tuple[
 @pytest.mark.parametrize("run", RUNS)
 def test_sarif_is_valid(run: Run) -> None:
     """The schema of OASIS accepts every run, also when it is compared and all is waived."""
-    schema = json.loads(shared("sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
-    validator = Draft7Validator(schema)
+    validator = sarif_validator()
 
     validator.validate(json.loads(sarif(run, judge(run.rows, GatePolicy()))))
     validator.validate(json.loads(sarif(run, everything_waived(run), older=run)))
@@ -223,7 +211,7 @@ def test_a_finding_keeps_its_fingerprint_when_its_id_and_evidence_change() -> No
 @pytest.mark.parametrize("run", RUNS)
 def test_junit_is_valid(run: Run) -> None:
     """The schema that Jenkins and Ant go by accepts every run, also when all is waived."""
-    schema = xmlschema.XMLSchema(str(shared("junit.xsd")))
+    schema = junit_validator()
 
     schema.validate(junit(run, judge(run.rows, GatePolicy())))
     schema.validate(junit(run, everything_waived(run), older=run))
