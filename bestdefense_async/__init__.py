@@ -28,6 +28,7 @@ _HOMES = {
         "ProvisionalRoute",
         "QuotaExceeded",
         "RateLimited",
+        "ScanFailed",
         "ServerError",
         "TargetError",
         "TransportError",

@@ -23,6 +23,7 @@ from bestdefense_async.errors import PollTimeout as PollTimeout
 from bestdefense_async.errors import ProvisionalRoute as ProvisionalRoute
 from bestdefense_async.errors import QuotaExceeded as QuotaExceeded
 from bestdefense_async.errors import RateLimited as RateLimited
+from bestdefense_async.errors import ScanFailed as ScanFailed
 from bestdefense_async.errors import ServerError as ServerError
 from bestdefense_async.errors import TargetError as TargetError
 from bestdefense_async.errors import TransportError as TransportError

@@ -36,6 +36,7 @@
     ├── DeadlineExceeded             the caller's time ran out
     │   ├── LimitWaitTooLong         the wait for a rate limit would outlast the deadline
     │   └── PollTimeout              a scan did not finish in time; it goes on at the server
+    ├── ScanFailed                   a scan ended at the server, and there is no result
     ├── OutcomeUnknown               a creation may or may not have been done; look it up
     ├── DownloadError                a file could not be stored
     └── JournalError                 the record of a run cannot be used
@@ -342,6 +343,19 @@ class PollTimeout(DeadlineExceeded):
         self.report_id = report_id
         self.waited = waited
         """Seconds this wait lasted."""
+
+
+class ScanFailed(BestDefenseError):
+    """A scan ended at the server without a result. Waiting on does not help; a new scan may."""
+
+    sent = Sent.YES
+
+    def __init__(self, report_id: str, *, status: str, message: str | None = None) -> None:
+        said = "" if not message else f": {message}"
+        super().__init__(f"The scan of report {report_id} ended as {status!r}{said}")
+        self.report_id = report_id
+        self.status: str = clean_text(status, longest=80)
+        """The server's word for the end, like `failed` or `cancelled`."""
 
 
 class OutcomeUnknown(BestDefenseError):

@@ -21,6 +21,7 @@ EXAMPLES: list[BestDefenseError] = [
     errors.RateLimited("a", status=429),
     errors.LimitWaitTooLong(limit_class="a", wait=2.0, allowed=1.0),
     errors.PollTimeout("r1", waited=3.0),
+    errors.ScanFailed("r1", status="cancelled", message="by a person"),
     errors.OutcomeUnknown("lost", operation="reports.create", subject="s1", sent_at=1.0),
 ]
 
@@ -58,6 +59,7 @@ def test_messages_are_cleaned_and_capped() -> None:
         (errors.Truncated, Sent.YES),
         (errors.ServerError, Sent.YES),
         (errors.OutcomeUnknown, Sent.MAYBE),
+        (errors.ScanFailed, Sent.YES),
         (errors.LimitWaitTooLong, Sent.NO),
     ],
 )

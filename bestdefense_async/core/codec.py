@@ -82,7 +82,7 @@ Not a NUL: cattrs before 26.2 writes it into source code that Python then cannot
 _IDS: Final = {"id", "site_id", "report_id", "finding_id"}
 """Attributes that hold an id."""
 _PLAIN: Final[tuple[type, ...]] = (
-    *(Site, Report, ReportSummary, Progress, Finding, AgentFile, AgentManifest),
+    *(Site, Report, ReportSummary, Finding, AgentFile, AgentManifest),
     *(Schedule, Remediation, Triggered, RemediationList, NetworkScan),
 )
 _LISTED: Final[tuple[type, ...]] = (
@@ -225,6 +225,27 @@ def _overview(value: Any, _: Any) -> Overview:  # noqa: ANN401  # a cattrs hook
     return Overview(security_id=number, extra=extra)
 
 
+def _progress(value: Any, _: Any) -> Progress:  # noqa: ANN401  # a cattrs hook
+    """Status and message are inferred: what is no text stays in `extra` and spoils no answer."""
+    extra = dict(_mapping(value))
+    if "isCompleted" not in extra:
+        raise _ShapeError("is missing", ".isCompleted")
+    is_completed, percentage = extra.pop("isCompleted"), extra.pop("percentage", None)
+    if type(is_completed) is not bool:
+        raise _ShapeError("is not true or false", ".isCompleted")
+    if percentage is not None and type(percentage) not in {int, float}:
+        raise _ShapeError("is not a number", ".percentage")
+    said = {
+        name: extra.pop(name) for name in ("status", "message") if isinstance(extra.get(name), str)
+    }
+    return Progress(
+        is_completed=is_completed,
+        percentage=None if percentage is None else float(percentage),
+        **said,
+        extra=extra,
+    )
+
+
 def _risk_summary(value: Any, _: Any) -> RiskSummary:  # noqa: ANN401  # a cattrs hook
     counts: dict[str, int] = {}
     for word, count in _mapping(value).items():
@@ -314,6 +335,7 @@ def _converter(*, careful: bool) -> cattrs.Converter:
     converter.register_structure_hook(Severity, _severity)
     converter.register_structure_hook(Stage, _stage)
     converter.register_structure_hook(Overview, _overview)
+    converter.register_structure_hook(Progress, _progress)
     converter.register_structure_hook(RiskSummary, _risk_summary)
     converter.register_structure_hook(Alerts, _alerts(converter))
     for item in _LISTED:

@@ -24,19 +24,35 @@ class Report:
     """Members of the answer that this class does not name."""
 
 
+_ENDS_IN_FAILURE: Final = frozenset({"failed", "cancelled", "canceled", "error"})
+"""Statuses after which a scan goes no further. (inferred)"""
+
+
 @frozen(kw_only=True)
 class Progress:
     """How far a scan is.
 
-    Source: api-facts, "progress". (documented; the percentage is inferred)
+    Source: api-facts, "progress". (documented; percentage, status and message are inferred)
     """
 
     is_completed: bool
     """Whether the report is complete. A failed scan may never become complete."""
     percentage: float | None = None
     """0 to 100 where the server says so, else None."""
+    status: str | None = None
+    """The server's word for how the scan is, like `running` or `failed`; None without one."""
+    message: str | None = None
+    """What the server says about it, such as why it failed; None when it says nothing."""
     extra: Mapping[str, Any] = field(factory=dict)
     """Members of the answer that this class does not name."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the status says that the scan has ended without a result.
+
+        This outweighs `is_completed`: a gate must not take a failed scan for a clean site.
+        """
+        return self.status is not None and self.status.strip().lower() in _ENDS_IN_FAILURE
 
 
 @frozen(kw_only=True)

@@ -22,7 +22,14 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.polling import first_wait, next_wait
-from bestdefense_async.errors import AuthError, BestDefenseError, ClientClosed, Sent
+from bestdefense_async.errors import (
+    AuthError,
+    BestDefenseError,
+    ClientClosed,
+    EnvelopeError,
+    ScanFailed,
+    Sent,
+)
 from bestdefense_async.polling.queues import (
     Rate,
     ReadyQueue,
@@ -146,6 +153,7 @@ class PollScheduler:
 
         Raises:
             PollTimeout: It is not complete after `timeout` seconds.
+            ScanFailed: The scan has ended without a result.
             AuthError: The token is dead; `report_id` says which report was followed.
             NotFound: There is no such report, also not after a grace period.
             ClientClosed: The client was closed.
@@ -273,6 +281,7 @@ class PollScheduler:
     def _landed(self, report: PolledReport, answer: PollResult | None) -> None:
         """Take in what a poll brought; None when it was cut off."""
         now = self._loop.time()
+        report.misshapen = report.misshapen + 1 if isinstance(answer, EnvelopeError) else 0
         if answer is None:
             self._again(report, now)
         elif isinstance(answer, AuthError):
@@ -280,7 +289,12 @@ class PollScheduler:
         elif not isinstance(answer, BestDefenseError):
             report.was_seen, report.failing_since = True, None
             report.percentage = answer.percentage
-            if answer.is_completed:
+            if answer.has_failed:
+                end = ScanFailed(
+                    report.report_id, status=answer.status or "", message=answer.message
+                )
+                self._settle(report, end)
+            elif answer.is_completed:
                 self._settle(report, answer)
             else:
                 self._again(report, now)

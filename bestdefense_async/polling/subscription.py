@@ -19,6 +19,7 @@ from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
     DeadlineExceeded,
+    EnvelopeError,
     NotFound,
     PollTimeout,
     RateLimited,
@@ -96,6 +97,8 @@ class PolledReport(Subscription):
     failing_since: float | None = None
     was_seen: bool = False
     """Whether the server has ever known it."""
+    misshapen: int = 0
+    """How many answers in a row were of another shape than the API's."""
     others: list[Subscription] | None = None
 
     def subscriptions(self) -> list[Subscription]:
@@ -155,6 +158,9 @@ log: Final = logging.getLogger("bestdefense_async.polling")
 GRACE: Final = 30.0
 """Seconds after its creation in which a report may still be unknown to the server (404)."""
 
+MOST_MISSHAPEN: Final = 3
+"""Answers of another shape in a row after which a wait ends: a host that has changed stays so."""
+
 _PASSING: Final = (RateLimited, ServerError, TransportError, DeadlineExceeded)
 
 
@@ -162,6 +168,8 @@ def is_final(error: BestDefenseError, report: PolledReport, now: float) -> bool:
     """Return whether asking again cannot help."""
     if isinstance(error, NotFound):
         return report.was_seen or now - report.created > GRACE
+    if isinstance(error, EnvelopeError):
+        return report.misshapen >= MOST_MISSHAPEN
     return isinstance(error, TLSError) or not isinstance(error, _PASSING)
 
 

@@ -46,6 +46,18 @@ from bestdefense_async.models import (
             id="progress with a percentage",
         ),
         pytest.param(
+            {"isCompleted": False, "status": "failed", "message": "No answer from the site."},
+            Progress,
+            Progress(is_completed=False, status="failed", message="No answer from the site."),
+            id="progress that says how and why",
+        ),
+        pytest.param(
+            {"isCompleted": True, "status": 3, "message": None},
+            Progress,
+            Progress(is_completed=True, extra={"status": 3, "message": None}),
+            id="a status of another type spoils no documented answer",
+        ),
+        pytest.param(
             {"security": None}, Overview, Overview(security_id=None), id="no security part yet"
         ),
         pytest.param(
@@ -82,6 +94,12 @@ def test_a_payload_becomes_a_model(payload: Any, model: type, expected: object) 
         pytest.param({}, Progress, "data.isCompleted is missing", id="a member is missing"),
         pytest.param({"isCompleted": 1}, Progress, "data.isCompleted", id="1 is not true"),
         pytest.param({"isCompleted": "true"}, Progress, "data.isCompleted", id="text is not true"),
+        pytest.param(
+            {"isCompleted": False, "percentage": "40"},
+            Progress,
+            "data.percentage is not a number",
+            id="text is no percentage",
+        ),
         pytest.param([], Progress, "data is not an object", id="a list for an object"),
         pytest.param(None, Alerts, "data is not an object", id="null for an object"),
         pytest.param({}, Alerts, "data.riskSummary is missing", id="no summary is never zero"),

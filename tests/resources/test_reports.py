@@ -1,5 +1,7 @@
 """Sites and reports, against the sandbox."""
 
+import json
+
 import pytest
 
 from bestdefense_async import (
@@ -9,6 +11,7 @@ from bestdefense_async import (
     NotFound,
     PermissionDenied,
     PollTimeout,
+    ScanFailed,
     ScanOptions,
     UnknownSite,
 )
@@ -66,6 +69,39 @@ async def test_a_wait_survives_what_passes() -> None:
         sandbox.fault("reports.progress", status=404, times=1)
         sandbox.fault("reports.progress", status=503, nth=2, times=5)
         assert (await bd.reports.wait(report.id, timeout=20, policy=FAST)).is_completed
+
+
+@pytest.mark.parametrize("is_completed", [False, True])
+@pytest.mark.parametrize("status", ["failed", "Cancelled", "error"])
+async def test_an_end_in_failure_ends_the_wait_in_the_words_of_the_server(
+    bd_client: BestDefense, bd_sandbox: Sandbox, status: str, *, is_completed: bool
+) -> None:
+    """Also beside `isCompleted: true`: a failed scan is no clean site."""
+    report = await bd_client.reports.create(bd_sandbox.site_ids[0])
+    data = {"isCompleted": is_completed, "status": status, "message": "The site is gone."}
+    bd_sandbox.fault(
+        "reports.progress", status=200, body=json.dumps({"success": True, "data": data})
+    )
+
+    with pytest.raises(ScanFailed, match="The site is gone") as caught:
+        await bd_client.reports.wait(report.id, timeout=20, policy=FAST)
+
+    assert (caught.value.report_id, caught.value.status) == (report.id, status)
+    assert bd_sandbox.count("reports.progress") == 1
+
+
+async def test_a_progress_of_another_shape_ends_the_wait_at_the_third_time(
+    bd_client: BestDefense, bd_sandbox: Sandbox
+) -> None:
+    """A host whose answers have changed would be asked for ever, and nobody told."""
+    report = await bd_client.reports.create(bd_sandbox.site_ids[0])
+    body = json.dumps({"success": True, "data": {"status": "completed"}})
+    bd_sandbox.fault("reports.progress", status=200, body=body)
+
+    with pytest.raises(EnvelopeError, match=r"data\.isCompleted is missing"):
+        await bd_client.reports.wait(report.id, timeout=20, policy=FAST)
+
+    assert bd_sandbox.count("reports.progress") == 3
 
 
 async def test_foreign_and_absent_are_the_same_404() -> None:
