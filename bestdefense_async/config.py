@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from bestdefense_async.core.host import authority, normalise_host, written_host
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import ConfigError, clean_text
 
@@ -24,9 +25,7 @@ TOKEN_VARIABLES: Final = ("BD_API_TOKEN", "BESTDEFENSE_API_KEY")
 """In order of precedence. (documented: the vendor's examples, the vendor's action)"""
 BASE_URL_VARIABLE: Final = "BD_BASE_URL"
 
-_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~.-]+)*")
-_LONGEST_HOST: Final = 253
 
 
 @frozen(kw_only=True)
@@ -54,19 +53,23 @@ def parse_base_url(text: str) -> BaseUrl:
         raise ConfigError("The base URL contains a space, a backslash or a control character.")
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
+        written, _ = written_host(parts.netloc), parts.port  # the port raises on nonsense
     except ValueError:
-        host, port, parts = None, None, urlsplit("")
-    if parts.scheme not in {"http", "https"} or not host:
+        written, parts = "", urlsplit("")
+    if parts.scheme not in {"http", "https"} or not written:
         raise ConfigError("The base URL must look like https://app.bestdefense.io.")
     if "@" in parts.netloc or parts.query or parts.fragment or "?" in text or "#" in text:
         raise ConfigError(
             "The base URL must not hold a user name, a password, a query or a fragment."
         )
-    quoted = clean_text(host, longest=80)
-    is_loopback = _is_loopback(host)
-    if not _is_host(host):
+    quoted = clean_text(written, longest=80)
+    try:
+        host = normalise_host(written)
+    except ValueError:
+        host = None
+    if host is None:
         raise ConfigError(f"{quoted!r} is not a host name.")
+    is_loopback = _is_loopback(host)
     if parts.scheme == "http" and not is_loopback:
         raise ConfigError(
             f"Plain http to {quoted} would show the token to everybody on the way: use https."
@@ -74,11 +77,8 @@ def parse_base_url(text: str) -> BaseUrl:
     prefix = parts.path.rstrip("/")
     if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
         raise ConfigError("The path of the base URL contains a character it must not.")
-    netloc = f"[{host}]" if ":" in host else host
-    suffix = "" if port is None else f":{port}"
-    return BaseUrl(
-        origin=f"{parts.scheme}://{netloc}{suffix}", prefix=prefix, is_loopback=is_loopback
-    )
+    origin = f"{parts.scheme}://{authority(parts)}"
+    return BaseUrl(origin=origin, prefix=prefix, is_loopback=is_loopback)
 
 
 def base_url_from(argument: str | None, environ: Mapping[str, str] = os.environ) -> BaseUrl:
@@ -107,24 +107,11 @@ def token_from_environment(environ: Mapping[str, str] = os.environ) -> tuple[Sec
     )
 
 
-def _is_host(host: str) -> bool:
-    if ":" in host:
-        return _address(host) is not None
-    return len(host) <= _LONGEST_HOST and all(
-        _LABEL.fullmatch(label) for label in host.removesuffix(".").split(".")
-    )
-
-
 def _is_loopback(host: str) -> bool:
-    address = _address(host)
-    return host == "localhost" if address is None else address.is_loopback
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return None
+        return host == "localhost"
 
 
 def parse_toml(content: bytes, *, where: str) -> tuple[str, dict[str, Any]]:

@@ -76,7 +76,17 @@ MAY_USE: dict[str, set[str]] = {
     "errors": _WORDS,
     "models": _WORDS | {"datetime"},
     "core": _WORDS
-    | {"array", "bisect", "calendar", "cattrs", "datetime", "functools", "hashlib", "idna"}
+    | {
+        "array",
+        "bisect",
+        "calendar",
+        "cattrs",
+        "contextlib",
+        "datetime",
+        "functools",
+        "hashlib",
+        "idna",
+    }
     | {"ipaddress", "json", "math", "operator", "urllib.parse"},
 }
 # What the allowed modules and the builtins could still do, called or passed on.

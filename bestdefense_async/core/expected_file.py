@@ -5,12 +5,14 @@ Source: RFC 9110, sections 8.8.3 (ETag), 13.1.5 (If-Range) and 14.4 (Content-Ran
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from bestdefense_async.core.host import authority
 from bestdefense_async.errors import ConfigError, IntegrityError, clean_text
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ETAG: Final = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
 _URL: Final = re.compile(r"https://[!-~]+")
-_HOST: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}(:[0-9]{1,5})?")
 _BEYOND: Final = re.compile(r"bytes \*/([0-9]{1,15})")
 
 
@@ -92,17 +93,22 @@ def size_beyond(text: str | None) -> int | None:
 
 
 def checked_hosts(hosts: Collection[str]) -> frozenset[str]:
-    """Return hosts that downloads may be redirected to, in lower case.
+    """Return hosts that downloads may be redirected to, as `redirect_target` compares them.
 
     Raises:
         ConfigError: One of them is not of the form `cdn.example.com` or `cdn.example.com:8443`.
     """
-    lower = [hosts] if isinstance(hosts, str) else [host.lower() for host in hosts]
-    for host in lower:
-        if isinstance(hosts, str) or not _HOST.fullmatch(host):
-            shown = clean_text(host, longest=80)
-            raise ConfigError(f"{shown!r} is no host like cdn.example.com.")
-    return frozenset(lower)
+    if isinstance(hosts, str):  # would be taken for a list of letters
+        raise ConfigError(f"A list of hosts is wanted, like [{clean_text(hosts, longest=80)!r}].")
+    return frozenset(map(_checked_host, hosts))
+
+
+def _checked_host(host: str) -> str:
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(f"https://{host}")
+        if parts.netloc == host and "@" not in host:
+            return authority(parts)
+    raise ConfigError(f"{clean_text(host, longest=80)!r} is no host like cdn.example.com.")
 
 
 def redirect_target(location: str, hosts: Collection[str]) -> str | None:
@@ -112,10 +118,8 @@ def redirect_target(location: str, hosts: Collection[str]) -> str | None:
     """
     try:
         parts = urlsplit(location)
-        port = parts.port
+        is_known = authority(parts) in hosts
     except ValueError:
         return None
-    host = parts.hostname or ""
-    authority = host if port in {None, 443} else f"{host}:{port}"
     is_plain = _URL.fullmatch(location) and "@" not in parts.netloc and "\\" not in location
-    return location.partition("#")[0] if is_plain and authority in hosts else None
+    return location.partition("#")[0] if is_plain and is_known else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bestdefense_async.core.codec import structure_member
+from bestdefense_async.core.host import comparable_host
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import UnknownSite, clean_text
@@ -34,21 +35,17 @@ class Sites:
         return structure_member(payload, "sites", tuple[Site, ...])
 
     async def find(self, hostname: str) -> Site:
-        """Return the site with this host name, compared without regard to case.
+        """Return the site with this host name, compared as hosts are: `Faß.de` is `xn--fa-hia.de`.
 
         Raises:
             UnknownSite: The organization has none, or more than one, with this name.
             BestDefenseError: As for `list`, which this calls.
         """
-        wanted = _comparable(hostname)
-        found = [site for site in await self.list() if _comparable(site.hostname) == wanted]
+        wanted = comparable_host(hostname)
+        found = [site for site in await self.list() if comparable_host(site.hostname) == wanted]
         if len(found) == 1:
             return found[0]
         shown = clean_text(hostname, longest=120)
         if found:
             raise UnknownSite(f"{len(found)} sites are named {shown}: use the id.", target=hostname)
         raise UnknownSite(f"The organization has no site named {shown}.", target=hostname)
-
-
-def _comparable(hostname: str) -> str:
-    return hostname.strip().rstrip(".").lower()

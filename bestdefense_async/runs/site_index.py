@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from bestdefense_async.core.host import comparable_host
 from bestdefense_async.errors import BestDefenseError, TargetError, UnknownSite
-from bestdefense_async.runs.targets import Target, normalise_host
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from bestdefense_async.models import Site
+    from bestdefense_async.runs.targets import Target
 
 
 class SiteIndex:
@@ -41,13 +42,13 @@ class SiteIndex:
         ids = by_host.get(target.host, [])
         if not ids:
             raise UnknownSite(
-                f"No site of this organization is called {target.host}.",
+                f"No site of this organization is called {target}.",
                 target=target.text,
                 line=target.line,
             )
         if len(ids) > 1:
             raise TargetError(
-                f"{len(ids)} sites are called {target.host}: name the site id instead.",
+                f"{len(ids)} sites are called {target}: name the site id instead.",
                 target=target.text,
                 line=target.line,
             )
@@ -65,12 +66,5 @@ class SiteIndex:
                     raise
                 self._by_host = {}
                 for site in sites:
-                    self._by_host.setdefault(_key(site.hostname), []).append(site.id)
+                    self._by_host.setdefault(comparable_host(site.hostname), []).append(site.id)
             return self._by_host
-
-
-def _key(hostname: str) -> str:
-    try:
-        return normalise_host(hostname)
-    except ValueError:  # the API's business: such a site can be named by its id
-        return hostname

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import ipaddress
 import re
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from bestdefense_async.core.host import normalise_host, written_host
 from bestdefense_async.errors import TargetError
 
 if TYPE_CHECKING:
@@ -18,32 +18,9 @@ if TYPE_CHECKING:
 
 LONGEST_TARGET: Final = 2048
 """Characters of one target, a URL included."""
-LONGEST_HOST: Final = 253
-"""Characters of a host name in DNS, without the trailing dot."""
 
 _SITE_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UNSEEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u2060-\u206f\ufeff]")
-_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-
-
-def normalise_host(host: str) -> str:
-    """Return a host name as it is compared: lower case, IDNA, without the trailing dot.
-
-    Raises:
-        ValueError: This cannot be the name or the address of a host.
-    """
-    bare = host.removesuffix(".")
-    if not bare or len(bare) > LONGEST_HOST:
-        raise ValueError("a host name has 1 to 253 characters")
-    if ":" in bare:
-        return ipaddress.IPv6Address(bare).compressed
-    ascii_host = bare.lower() if bare.isascii() else bare.encode("idna").decode("ascii").lower()
-    labels = ascii_host.split(".")
-    if len(ascii_host) > LONGEST_HOST or not all(map(_LABEL.fullmatch, labels)):
-        raise ValueError("a label of a host name has 1 to 63 letters, digits and hyphens")
-    if labels[-1].isdigit():
-        return ipaddress.IPv4Address(ascii_host).compressed
-    return ascii_host
 
 
 @frozen
@@ -81,6 +58,11 @@ class Target:
         if not _SITE_ID.fullmatch(text):
             object.__setattr__(self, "host", _host_of(text, refuse))
 
+    def __str__(self) -> str:
+        """Return it as it was written, and the host that is meant where that reads differently."""
+        is_plain = self.host is None or self.host == self.text.lower()
+        return self.text if is_plain else f"{self.text} ({self.host})"
+
     @property
     def site_id(self) -> str | None:
         """The site id, as it was written; None for a host name or a URL."""
@@ -101,7 +83,7 @@ def _host_of(text: str, refuse: Callable[..., TargetError]) -> str:
         elif not has_scheme and (parts.path or parts.query or parts.fragment):
             why = "a path needs the whole URL, with https:// in front"
         elif parts.port != 0 and parts.hostname:  # `port` raises on nonsense
-            host = normalise_host(parts.hostname)
+            host = normalise_host(written_host(parts.netloc))
     except ValueError as error:
         why = "its host name is too long or malformed" if isinstance(error, UnicodeError) else why
     if host is None:

@@ -22,6 +22,7 @@ from attrs import define, frozen
 from bestdefense_async.cli.exits import MissingToken
 from bestdefense_async.cli.options.connection import Connection
 from bestdefense_async.config import base_url_from, parse_base_url
+from bestdefense_async.core.host import authority
 from bestdefense_async.core.request import Outgoing
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import (
@@ -165,18 +166,12 @@ def resolved_link(base: str, link: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return scheme, host and port of an address; empty when it has none."""
+    """Return scheme, host and port of an address, as a base URL has them; empty without a host."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        return f"{parts.scheme}://{authority(parts)}" if parts.scheme in {"http", "https"} else ""
     except ValueError:
         return ""
-    scheme = parts.scheme.lower()
-    if not host or scheme not in {"http", "https"}:
-        return ""
-    shown = f"[{host}]" if ":" in host else host
-    standard = {"http": 80, "https": 443}[scheme]
-    return f"{scheme}://{shown}" + ("" if port in {None, standard} else f":{port}")
 
 
 CANDIDATES: Final = ("/api/docs.json", "/api/docs.jsonopenapi", "/api/doc.json", "/api/docs")

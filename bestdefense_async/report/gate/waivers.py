@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 
 from bestdefense_async.config import line_of, parse_toml
+from bestdefense_async.core.host import comparable_host
 from bestdefense_async.errors import ConfigError, clean_text
 from bestdefense_async.models import SEVERITIES, Finding, Severity
 from bestdefense_async.report.gate.identity import fingerprint, location_of
@@ -74,7 +75,7 @@ class Waiver:
             self.fingerprint in {None, name}
             and self._means_weakness(finding)
             and _is_at_most(finding.severity, self.severity)
-            and (self.target is None or _fits(self.target, _names(row)))
+            and (self.target is None or _is_at(self.target, row))
             and (self.url is None or _fits(self.url, [location_of(finding)]))
         )
 
@@ -129,10 +130,11 @@ def _is_at_most(severity: Severity, limit: Severity | None) -> bool:
     return severity.is_known and (limit is None or severity.rank <= limit.rank)
 
 
-def _names(row: Row) -> list[str]:
-    """Return what a target is called: as it was written, its host without port, its id."""
+def _is_at(pattern: str, row: Row) -> bool:
+    """Return whether a target is meant: as it was written, by its host without port, by its id."""
     host = _PORT.sub("", without_scheme(row.target).partition("/")[0])
-    return [row.target, host, row.site_id or ""]
+    names = [row.target, host, comparable_host(host), row.site_id or ""]
+    return _fits(pattern, names) or _fits(comparable_host(pattern), names)
 
 
 def _fits(pattern: str, texts: Iterable[str]) -> bool:

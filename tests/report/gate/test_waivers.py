@@ -66,6 +66,12 @@ def states(verdict: Verdict) -> list[str]:
             id="the host of an address",
         ),
         pytest.param(
+            {"weakness": "CWE-79", "target": "faß.de"},
+            evolve(HIGH, target="https://XN--fa-hia.de./login"),
+            "passed",
+            id="another form of the host",
+        ),
+        pytest.param(
             {"weakness": "CWE-79", "target": "*", "url": "a.example/path/*"},
             HIGH,
             "passed",

@@ -1,0 +1,86 @@
+"""Host names: the one form in which two of them are compared.
+
+Names are mapped by UTS 46 without its transitional rules, like browsers do: `faß.de` is a host of
+its own and not `fass.de`, as IDNA 2003 has it.
+
+Source: https://www.unicode.org/reports/tr46/
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+LONGEST_HOST: Final = 253
+"""Characters of a host name in DNS, without the trailing dot."""
+
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_STANDARD_PORTS: Final = {"http": 80, "https": 443}
+
+
+def normalise_host(host: str) -> str:
+    """Return a host name or an address as it is compared and sent.
+
+    A name is in lower case and ASCII, without the trailing dot. An IPv6 address has no brackets.
+
+    Raises:
+        ValueError: This cannot be the name or the address of a host.
+    """
+    if ":" in host:
+        return ipaddress.IPv6Address(host).compressed
+    if len(host) > LONGEST_HOST + 1:  # before any work that grows with it
+        raise ValueError("a host name has at most 253 characters")
+    name = (host if host.isascii() else _to_ascii(host)).lower().removesuffix(".")
+    labels = name.split(".")
+    if len(name) > LONGEST_HOST or not all(map(_LABEL.fullmatch, labels)):
+        raise ValueError("a label of a host name has 1 to 63 letters, digits and hyphens")
+    if labels[-1].isdigit():
+        return ipaddress.IPv4Address(name).compressed
+    return name
+
+
+def comparable_host(host: str) -> str:
+    """Return what a host name is compared by, also one that no host can have.
+
+    The API may know a site by any name: such a one equals only itself.
+    """
+    bare = host.strip()
+    try:
+        return normalise_host(bare)
+    except ValueError:
+        return bare
+
+
+def written_host(netloc: str) -> str:
+    """Return the host of `[user@]host[:port]` as it was written, an IPv6 address without brackets.
+
+    `urlsplit(...).hostname` is in lower case by Python's rules, which are not those of host names.
+    """
+    bare = netloc.rpartition("@")[2]
+    return bare[1:].partition("]")[0] if bare.startswith("[") else bare.partition(":")[0]
+
+
+def authority(parts: SplitResult) -> str:
+    """Return host and port of a URL as they are compared: without the port of its scheme.
+
+    Raises:
+        ValueError: There is no host, or the host or the port is none.
+    """
+    host, port = normalise_host(written_host(parts.netloc)), parts.port
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port in {None, _STANDARD_PORTS.get(parts.scheme)} else f"{shown}:{port}"
+
+
+def _to_ascii(host: str) -> str:
+    import idna  # noqa: PLC0415  # large tables, and nearly every name is ASCII
+
+    mapped = idna.uts46_remap(host, std3_rules=False)
+    # Label by label: an underscore elsewhere in the name is none of its business.
+    return ".".join(
+        label if label.isascii() else idna.alabel(label).decode("ascii")
+        for label in mapped.split(".")
+    )
