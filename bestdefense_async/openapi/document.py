@@ -4,11 +4,9 @@ YAML is read with PyYAML's safe loader, so no tag makes an object. Before it bui
 stream of events is counted: how deep it nests, and how many values it has once every alias is
 written out.
 
-`Page`: an API page for people into what a program wants: the specification in it, or where
-it stands.
-
-Swagger UI, Redoc, RapiDoc, Scalar and the pages of Symfony's API bundles each say it in their own
-way; every way found is handed back, nothing is fetched here.
+An API page for people may embed a specification or link to it. Swagger UI, Redoc, RapiDoc, Scalar
+and the pages of Symfony's API bundles each do it in their own way; everything that was found is
+returned, nothing is fetched here.
 """
 
 from __future__ import annotations

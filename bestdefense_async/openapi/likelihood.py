@@ -2,9 +2,8 @@
 
 Five things count, each from 0 to 1: what it is about, what it does (words, and the form of its
 path), what it takes, what it answers, and its method, which multiplies. Fields count only where
-both sides have some.
-
-`Parts`: the variable parts of a host's path: which of ours stands in each.
+both sides have some. A path may have other names for its variable parts: `match_parts` finds which
+of ours each of them is.
 """
 
 from __future__ import annotations

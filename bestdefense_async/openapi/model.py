@@ -1,7 +1,4 @@
-"""What a specification says, in one form for all versions of OpenAPI.
-
-`payload_of`: what of an answer is the payload, and whether it stands in the API's envelope.
-"""
+"""What a specification says, in one form for all versions of OpenAPI."""
 
 from __future__ import annotations
 

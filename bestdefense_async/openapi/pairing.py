@@ -1,14 +1,12 @@
 """Which field of theirs is which of ours: by name, type and values, each at most once.
 
-A field is named by its own words, or by those of what it stands in where its own say nothing
+A field is named by its own words, or by those of what it stands in where its own mean nothing
 (`site.id`). How alike two are is a number from 0 to 1; below `LEAST` they are not the same. Lists
 are paired first: what stands in one list of ours stands in one list of theirs.
 
-`binding_pairs`: from paired fields to the pairs a binding needs: only those that are
-needed.
-
-What stands in one object of ours often stands in one of theirs. Then the object itself is moved,
-with all that has no name of its own, and after it only the members with other names.
+A binding gets only the pairs it needs (`binding_pairs`). What stands in one object of ours often
+stands in one of theirs. Then the object itself is moved, with all that has no name of its own, and
+after it only the members with other names.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """A schema into the flat list of its members: what may stand where, and of what type.
 
 Schemas are graphs: they refer to each other and to themselves. A reference is followed once on the
-way down, so a tree of comments is listed one level deep; the number of schemas read is capped,
-for few of them can unfold to very many.
-
-`References`: references inside one document, by the library `referencing`; none is ever
-fetched.
+way down, so a tree of comments is listed one level deep. The number of schemas read is capped, for
+few of them can unfold to very many. References are resolved inside the document; none is fetched.
 
 Libraries that were considered, and what decided:
 

@@ -1,11 +1,8 @@
 """Read a run that was saved: as a journal, as an event log or as a JSON document.
 
-A log may stop anywhere: the process was killed, the disk was full. Whatever has no outcome then
-gets one that has no verdict, and so does, as one target, the unknown rest that the run had not yet
-come to. So a run that was cut off can never pass the gate.
-
-`run_from_journal`: a run from its journal: a resumed, a killed and a running one are
-reported like any other.
+A saved run may stop anywhere: it was resumed, killed, goes on, or the disk was full. What has no
+outcome then gets one that has no verdict, and so does, as one target, the rest that the run had
+not come to. So a run that was cut off never passes the gate.
 """
 
 from __future__ import annotations

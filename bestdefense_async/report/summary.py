@@ -1,8 +1,7 @@
 """What a run comes to: sites by their worst severity, the worst sites, the weaknesses, the load.
 
-`Tone`: the colours of the report, and the words that always stand beside them.
-
-Light and dark differ: a colour that is clear on white is glaring or lost on black. The light ones
+Each band of severity has its colours here too, and the label that always stands beside them. A
+colour that is clear on white is glaring or lost on black, so light and dark differ: the light ones
 are written into the pictures, the dark ones stand in the page's style sheet. Each stands out from
 its ground by 3 to 1 or more, and the text on each by 4.5 to 1, as WCAG 2.1 (AA) asks for.
 """

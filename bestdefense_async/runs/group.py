@@ -3,8 +3,6 @@
 Reading an input waits for room (a slow consumer) and for a slot (`max_active`), so a list of any
 length is read only as fast as its outcomes are picked up. What happens to an input once it was
 read is the pipeline's business.
-
-`OutcomeQueue`: outcomes that wait to be picked up; when there are many, no more input is read.
 """
 
 from __future__ import annotations

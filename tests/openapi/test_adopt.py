@@ -1,4 +1,4 @@
-"""Proposals: right on hosts of several styles, and undecided where a person must look."""
+"""Proposals: right on hosts of several styles, and undecided where a person must decide."""
 
 import copy
 from typing import Any
@@ -17,7 +17,7 @@ def proposed(spec: dict[str, Any]) -> dict[str, Proposal]:
     return {each.route.name: each for each in propose(read_specification(spec), source="there")}
 
 
-def places(proposals: dict[str, Proposal]) -> dict[str, str | None]:
+def proposed_paths(proposals: dict[str, Proposal]) -> dict[str, str | None]:
     """Return where each is proposed to stand."""
     return {
         name: None if each.best is None else each.best.operation.name
@@ -29,7 +29,7 @@ def places(proposals: dict[str, Proposal]) -> dict[str, str | None]:
 def test_every_operation_is_found_in_another_style(style: Any) -> None:
     """Sure only where the specification says enough."""
     found = proposed(style.document)
-    assert places(found) == style.places
+    assert proposed_paths(found) == style.paths
     assert {name for name, each in found.items() if each.sure is None} == style.undecided
 
 
@@ -53,7 +53,7 @@ def test_a_host_without_them_gets_no_proposal() -> None:
         "/api/report/{report_id}/progress",
     }
     spec = {**spec, "paths": {path: item for path, item in spec["paths"].items() if path in kept}}
-    assert set(places(proposed(spec)).values()) == {None}
+    assert set(proposed_paths(proposed(spec)).values()) == {None}
 
 
 def test_two_that_are_as_likely_are_left_to_a_person() -> None:
@@ -72,7 +72,9 @@ def test_two_that_are_as_likely_are_left_to_a_person() -> None:
 
 def test_each_of_theirs_is_given_away_once() -> None:
     """To the one of ours that it fits best."""
-    found = [place for place in places(proposed(VENDOR.document)).values() if place is not None]
+    found = [
+        path for path in proposed_paths(proposed(VENDOR.document)).values() if path is not None
+    ]
     assert len(found) == len(set(found))
 
 
@@ -135,7 +137,7 @@ DOUBTS = {
 
 
 @pytest.mark.parametrize(("entry", "says"), DOUBTS.values(), ids=DOUBTS.keys())
-def test_what_a_person_should_look_at_is_a_doubt(entry: dict[str, Any], says: str) -> None:
+def test_what_a_person_should_check_is_a_doubt(entry: dict[str, Any], says: str) -> None:
     """It can still be bound, when a person says so."""
     found = considered("schedules.create", "post", "/api/schedules", **entry)
     assert any(doubt.startswith(says) for doubt in found.doubts), found.doubts
@@ -186,8 +188,8 @@ def test_what_cannot_be_expressed_has_no_binding(
         ("schedules.delete", "delete", "/api/schedules/{id}/restore"),
     ],
 )
-def test_a_path_that_says_something_else_is_never_sure(name: str, method: str, path: str) -> None:
-    """To approve a repair is not to ask for one."""
+def test_a_path_that_names_something_else_is_never_sure(name: str, method: str, path: str) -> None:
+    """To approve a remediation is not to request one."""
     entry = {
         "requestBody": body(**{**SENT, "reportId": TEXT, "findingId": TEXT, "targets": LIST}),
         "responses": responses(id=TEXT, siteId=TEXT, reportId=TEXT, targets=LIST),

@@ -52,7 +52,7 @@ PLACES = [_places(document) for document in WHOLE]
 @given(data=st.data())
 @settings(max_examples=25)
 def test_a_damaged_specification_is_read_or_refused(data: st.DataObject) -> None:
-    """With anything at all in any of its places."""
+    """With any value anywhere in it."""
     which = data.draw(st.integers(0, len(WHOLE) - 1))
     spec = copy.deepcopy(WHOLE[which])
     for way in data.draw(st.lists(st.sampled_from(PLACES[which]), min_size=1, max_size=4)):

@@ -96,7 +96,7 @@ def test_a_broken_file_names_its_line(tmp_path: Path, content: str | bytes, says
     assert str(caught.value).startswith(str(path))
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """Who names a file means that it exists."""
     for path in (tmp_path / "missing.toml", tmp_path):
         with pytest.raises(ConfigError, match=str(path)):

@@ -172,7 +172,7 @@ def test_what_is_missing_is_noted() -> None:
 
 
 def test_a_guess_that_stands_nowhere_is_no_drift_unless_it_is_bound() -> None:
-    """Nobody said that it would be there; a binding says so."""
+    """Nothing claims that it is there; a binding does."""
 
     def change(spec: dict[str, Any]) -> None:
         spec["paths"]["/api/v2/plans"] = spec["paths"].pop("/api/schedules")
@@ -190,7 +190,7 @@ def test_a_guess_that_stands_nowhere_is_no_drift_unless_it_is_bound() -> None:
     assert bound["schedules.create"].location == "POST /api/v3/plans"
 
 
-def test_a_binding_is_compared_in_the_words_of_the_host() -> None:
+def test_a_binding_is_compared_in_the_names_of_the_host() -> None:
     """Fields that are moved, parts that became fields, and a binding that is out of date."""
 
     def change(spec: dict[str, Any]) -> None:

@@ -1,9 +1,13 @@
-"""Which field is which: by name, type and values, and with a doubt where two are as likely."""
+"""Fields of theirs and ours are paired, and pairs become a binding that gives ours from theirs."""
+
+from typing import Any
 
 import pytest
 
+from bestdefense_async.core.binding import Binding, bind
+from bestdefense_async.core.route import ROUTES
 from bestdefense_async.openapi.model import Field
-from bestdefense_async.openapi.pairing import Pairing, pair_fields
+from bestdefense_async.openapi.pairing import Pair, Pairing, binding_pairs, pair_fields
 from bestdefense_async.openapi.vocabulary import SUBJECTS
 
 KINDS = {"s": "string", "i": "integer", "b": "boolean", "a": "array", "o": "object", "n": "number"}
@@ -117,7 +121,7 @@ def test_the_answer_may_be_the_list() -> None:
     assert {each.theirs for each in found.pairs} == {"[].id", "[].site.id"}
 
 
-def test_an_object_around_most_fields_says_nothing_about_them() -> None:
+def test_an_object_around_most_fields_adds_nothing_to_their_names() -> None:
     """`job.uuid` is the id of what is asked about, whatever a job is."""
     found = pair(
         "scan.id scan.targets scan.jumpBox", "job:o job.uuid:s job.hosts:a job.bastion:s", "network"
@@ -126,7 +130,7 @@ def test_an_object_around_most_fields_says_nothing_about_them() -> None:
 
 
 def test_two_fields_that_are_as_likely_are_a_doubt() -> None:
-    """Said with both names; the same name further down is an echo, and none."""
+    """The doubt has both names; the same name further down is an echo, and none."""
     assert pair("siteId", "target_id:s target:s").doubts == ("siteId may be target_id or target.",)
     assert pair("siteId", "siteId:s a:o a.b:o a.b.c:o a.b.c.siteId:s").doubts == ()
 
@@ -150,3 +154,93 @@ def test_the_share_counts_what_matters() -> None:
     assert pair("siteId testUsers", "siteId:s").share == 1.0
     assert pair("siteId cadence", "siteId:s").share == 0.5
     assert pair("", "a:s").share == 1.0
+
+
+def pairs(names: dict[str, str]) -> list[Pair]:
+    """Return pairs of fields."""
+    return [Pair(ours=ours, theirs=theirs, alike=1.0) for ours, theirs in names.items()]
+
+
+CASES: dict[str, tuple[str, dict[str, str], Any, Any]] = {
+    "all the same": (
+        "schedules.list",
+        {"schedules[].id": "schedules[].id"},
+        {"schedules": [{"id": "1", "x": 1}]},
+        {"schedules": [{"id": "1", "x": 1}]},
+    ),
+    "another list, with what nobody named": (
+        "schedules.list",
+        {"schedules[].id": "items[].id", "schedules[].siteId": "items[].site.id"},
+        {"items": [{"id": "1", "site": {"id": "s", "n": 1}, "x": 1}], "page": 1},
+        {"schedules": [{"id": "1", "siteId": "s", "site": {"n": 1}, "x": 1}], "page": 1},
+    ),
+    "an empty list": (
+        "schedules.list",
+        {"schedules[].id": "items[].id"},
+        {"items": []},
+        {"schedules": []},
+    ),
+    "the answer is the list": (
+        "schedules.list",
+        {"schedules[].id": "[].uuid"},
+        [{"uuid": "1", "x": 1}],
+        {"schedules": [{"id": "1", "x": 1}]},
+    ),
+    "the answer is the thing": (
+        "schedules.create",
+        {"schedule.id": "id", "schedule.cadence": "plan.every"},
+        {"id": "1", "plan": {"every": "daily"}, "x": 1},
+        {"schedule": {"id": "1", "cadence": "daily", "x": 1}},
+    ),
+    "the thing beside something else": (
+        "remediation.trigger",
+        {"remediation.id": "fix.id", "remediation.stage": "fix.status", "creditsRemaining": "left"},
+        {"fix": {"id": "1", "status": "Review", "x": 1}, "left": 4},
+        {"remediation": {"id": "1", "stage": "Review", "x": 1}, "creditsRemaining": 4},
+    ),
+    "the thing around something else": (
+        "remediation.trigger",
+        {"remediation.id": "id", "creditsRemaining": "credits.left"},
+        {"id": "1", "credits": {"left": 4}},
+        {"remediation": {"id": "1"}, "creditsRemaining": 4},
+    ),
+    "names that are swapped": (
+        "remediation.get",
+        {"remediation.id": "remediation.reportId", "remediation.reportId": "remediation.id"},
+        {"remediation": {"id": "a", "reportId": "b"}},
+        {"remediation": {"id": "b", "reportId": "a"}},
+    ),
+    "counts beside the findings": (
+        "network.findings",
+        {"riskSummary.high": "high", "riskSummary.low": "low", "alerts[].title": "items[].name"},
+        {"high": 1, "low": 0, "items": [{"name": "x"}]},
+        {"riskSummary": {"high": 1, "low": 0}, "alerts": [{"title": "x"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "names", "theirs", "ours"), CASES.values(), ids=CASES.keys())
+def test_an_answer_lands_where_ours_stands(
+    name: str, names: dict[str, str], theirs: Any, ours: Any
+) -> None:
+    """With all that has no name of its own."""
+    binding = Binding(
+        method="POST",
+        template="/".join(["/x", *(f"{{{part}}}" for part in ROUTES[name].parts)]),
+        answer=binding_pairs(pairs(names)),
+    )
+    assert bind(name, binding).answer_here(theirs) == ours
+
+
+def test_only_what_would_not_land_by_itself_is_named() -> None:
+    """A file of bindings is for people, too."""
+    names = {
+        "schedules[].id": "items[].id",
+        "schedules[].cadence": "items[].cadence",
+        "schedules[].siteId": "items[].target",
+    }
+    assert binding_pairs(pairs(names)) == {
+        "schedules": "items",
+        "schedules[].siteId": "items[].target",
+    }
+    assert binding_pairs(pairs({"siteId": "siteId", "cadence": "every"})) == {"cadence": "every"}

@@ -31,7 +31,7 @@ def block(page: str, heading: str, language: str) -> str:
 
 
 def test_the_waivers_of_the_page_are_valid(tmp_path: Path) -> None:
-    """Whoever copies them has a file that works."""
+    """A copy of them is a file that works."""
     path = tmp_path / "waivers.toml"
     path.write_text(block("command-line.md", "### Waivers", "toml"))
 
@@ -46,7 +46,7 @@ async def test_the_example_judges_a_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """From the scan to the page, in the words of the page."""
+    """From the scan to the page, as on the page."""
     monkeypatch.chdir(tmp_path)
     write_run("last-week.json", run_of(), judge([], GatePolicy()))
     Path("waivers.toml").touch()

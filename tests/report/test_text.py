@@ -46,7 +46,7 @@ def test_visible(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [
         (0.0, "0.0 s"),
         (59.44, "59.4 s"),
@@ -60,9 +60,9 @@ def test_visible(text: str, shown: str) -> None:
         (-1, "unknown"),
     ],
 )
-def test_duration(seconds: float | None, words: str) -> None:
-    """A duration is said in the two units that matter."""
-    assert duration(seconds) == words
+def test_duration(seconds: float | None, text: str) -> None:
+    """A duration is shown in the two units that matter."""
+    assert duration(seconds) == text
 
 
 def test_small_words() -> None:

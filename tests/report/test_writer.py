@@ -83,7 +83,7 @@ def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
-    """Whoever may read other files here may read the report."""
+    """A report has the permissions of other new files."""
     usual = tmp_path / "usual"
     usual.touch()
     path = tmp_path / "run.json"

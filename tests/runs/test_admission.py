@@ -14,7 +14,7 @@ from tests.support.fake_scans import run
 
 
 def test_a_free_slot_is_handed_over_at_once() -> None:
-    """Somebody who asks while a slot is free has it when `request` returns."""
+    """A request made while a slot is free has it when `request` returns."""
     slots = PrioritySemaphore(1)
     granted: list[str] = []
 
@@ -41,7 +41,7 @@ def test_a_higher_priority_overtakes_and_equals_keep_their_order() -> None:
 
 @given(seed=st.integers(0, 2**32), limit=st.integers(1, 4))
 def test_no_slot_is_lost_or_held_twice_under_random_cancellation(seed: int, limit: int) -> None:
-    """Whoever is cancelled while it waits, or in the very tick it was granted, leaves none held."""
+    """A task cancelled while it waits, or in the very tick it was granted, leaves none held."""
 
     async def main() -> None:
         chance = random.Random(seed)

@@ -70,7 +70,7 @@ def test_draining_gives_up_after_its_timeout() -> None:
     run(main)
 
 
-def test_draining_ends_an_endless_input_and_whoever_iterates_meanwhile() -> None:
+def test_draining_ends_an_endless_input_and_the_iteration() -> None:
     """The consumer of a service sees the last outcome and then the end."""
 
     async def endless() -> AsyncIterator[str]:
@@ -110,7 +110,7 @@ def test_the_iterable_with_the_higher_priority_is_read_first() -> None:
             async for _ in group:
                 pass
         order = list(client.created)
-        urgent = [place for place, site in enumerate(order) if int(site[1:]) >= 10]
+        urgent = [index for index, site in enumerate(order) if int(site[1:]) >= 10]
         assert urgent[-1] <= 11  # two of the others may have had a slot before
 
     run(main)

@@ -63,14 +63,14 @@ if TYPE_CHECKING:
 SITE_ID = "0b2f6a4e-9c1d-4e57-8a3b-5d6e7f809a1b"
 
 
-async def scan(client: FakeScans, targets: Any, **words: Any) -> list[Outcome]:
+async def scan(client: FakeScans, targets: Any, **options: Any) -> list[Outcome]:
     """Return the outcomes of a group that is fed `targets`."""
-    async with ScanGroup(client, **words) as group:
+    async with ScanGroup(client, **options) as group:
         group.feed(targets)
         return [outcome async for outcome in group]
 
 
-def test_each_target_is_done_and_told_in_the_order_of_completion() -> None:
+def test_each_target_is_done_and_yielded_in_the_order_of_completion() -> None:
     """The index says which input it was, the times say when."""
 
     async def main() -> None:
@@ -149,7 +149,7 @@ def test_an_empty_input_has_no_outcomes() -> None:
 
 
 def test_a_bad_target_disturbs_no_other() -> None:
-    """Malformed, unknown and refused targets each end on their own, with the right word."""
+    """Malformed, unknown and refused targets each end on their own, with the right status."""
 
     async def fault(operation: str, subject: str, nth: int) -> None:
         if operation == "create" and subject == "s1":
@@ -231,7 +231,7 @@ def test_running_out_of_memory_is_raised_and_every_target_has_its_outcome() -> N
 
 
 def test_the_same_site_twice_is_scanned_once() -> None:
-    """Recognised by the site, whatever the words; the second one says which was first."""
+    """Recognised by the site, however it is written; the second one names the first."""
 
     async def main() -> None:
         events: list[ScanEvent] = []
@@ -264,7 +264,7 @@ def test_the_same_site_twice_is_scanned_once() -> None:
 
 
 def test_two_sites_of_one_name_are_not_guessed_between() -> None:
-    """Whoever means one of them names its id."""
+    """The id of one of them is accepted."""
 
     class Twins(FakeScans):
         async def list(self) -> tuple[Site, ...]:
@@ -446,7 +446,7 @@ def test_leaving_the_block_waits_and_keeps_the_outcomes() -> None:
     run(main)
 
 
-def test_a_dead_token_ends_everything_and_says_so_for_each() -> None:
+def test_a_dead_token_ends_everything_with_that_error_for_each() -> None:
     """Scans that exist keep their ids; the rest of the input is read and not started."""
 
     async def fault(operation: str, subject: str, nth: int) -> None:
@@ -506,7 +506,7 @@ def test_a_spent_quota_stops_new_starts_and_the_rest_is_followed() -> None:
 
 
 def test_when_the_sites_cannot_be_listed_names_fail_and_ids_go_on() -> None:
-    """One request tells for all host names."""
+    """One request resolves all host names."""
 
     async def fault(operation: str, subject: str, nth: int) -> None:
         if operation == "list":
@@ -645,7 +645,7 @@ def test_cancelling_does_not_read_an_endless_input_to_its_end() -> None:
 
 
 def test_a_handle_gives_its_outcome_also_after_the_block() -> None:
-    """It knows the report as soon as there is one, and whoever stops waiting disturbs nobody."""
+    """It knows the report as soon as there is one, and a wait that is cancelled changes nothing."""
 
     async def main() -> None:
         client = FakeScans(3)
@@ -691,10 +691,10 @@ def test_a_service_may_scan_a_site_again_later() -> None:
         client = FakeScans(1)
         async with ScanGroup(client) as group:
             first, twice = group.start("h0.example"), group.start("h0.example")
-            words = [(await one.outcome()).status for one in (first, twice)]
+            statuses = [(await one.outcome()).status for one in (first, twice)]
             again = await group.start("h0.example").outcome()
 
-        assert words == ["done", "not_started"]
+        assert statuses == ["done", "not_started"]
         assert again.status == "done"
         assert client.calls("create") == 2
 
@@ -765,7 +765,7 @@ def test_a_scan_without_the_security_type_has_no_risk() -> None:
 
 
 class Recorder(NullJournal):
-    """Remembers the calls, and fails where it is told to."""
+    """Remembers the calls, and fails where it is asked to."""
 
     def __init__(self, client: FakeScans, *, full_at: str = "") -> None:
         self.client = client
@@ -780,36 +780,36 @@ class Recorder(NullJournal):
             raise JournalError("The disk is full.")
 
     async def accepted(self, index: int, *, target: str, site_id: str) -> None:
-        """Note it."""
+        """Record it."""
         self._note("accepted", index)
 
     async def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
     ) -> None:
-        """Note it."""
+        """Record it."""
         self._note("duplicate" if is_duplicate else "rejected", index)
 
     async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
-        """Take half a second, and note whether the creation has left already."""
+        """Take half a second, and record whether the creation has left already."""
         self._note("claimed", index)
         await asyncio.sleep(0.5)
         self.claims[index] = self.client.asked["create", site_id]
         return index not in self.lost
 
     async def created(self, index: int, *, report_id: str) -> None:
-        """Note it."""
+        """Record it."""
         self._note("created", index)
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
-        """Note it."""
+        """Record it."""
         self._note("refused", index)
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
-        """Note it."""
+        """Record it."""
         self._note("unknown", index)
 
     async def finished(self, outcome: Done | Failed) -> None:
-        """Note it."""
+        """Record it."""
         self._note("finished", outcome.index)
 
     def of(self, index: int) -> list[str]:
@@ -817,7 +817,7 @@ class Recorder(NullJournal):
         return [what for what, whose in self.calls if whose == index]
 
 
-def test_the_journal_is_told_before_anything_relies_on_it() -> None:
+def test_the_journal_records_before_anything_relies_on_it() -> None:
     """The claim is written before the creation leaves; each way of ending has its entry."""
 
     async def fault(operation: str, subject: str, nth: int) -> None:
@@ -873,7 +873,7 @@ def test_a_full_disk_stops_new_starts_and_loses_nothing(
 
 
 def test_the_journal_hears_why_a_scan_that_exists_has_no_result() -> None:
-    """A dead token is told to the journal, which keeps such a scan open for another one."""
+    """A dead token is recorded in the journal, which keeps such a scan open for another one."""
 
     async def fault(operation: str, subject: str, nth: int) -> None:
         if operation == "progress":
@@ -890,7 +890,7 @@ def test_the_journal_hears_why_a_scan_that_exists_has_no_result() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "options",
     [
         {"max_active": 0},
         {"max_active": True},
@@ -901,18 +901,18 @@ def test_the_journal_hears_why_a_scan_that_exists_has_no_result() -> None:
     ],
     ids=str,
 )
-def test_an_impossible_number_is_refused(words: dict[str, Any]) -> None:
+def test_an_impossible_number_is_refused(options: dict[str, Any]) -> None:
     """Before anything is opened."""
 
     async def main() -> None:
         with pytest.raises(ConfigError):
-            ScanGroup(FakeScans(), **words)
+            ScanGroup(FakeScans(), **options)
 
     run(main)
 
 
 def test_a_group_is_used_once_and_inside_its_block() -> None:
-    """Anything else is a mistake that is said at once."""
+    """Anything else is a mistake that is raised at once."""
 
     async def main() -> None:
         group = ScanGroup(FakeScans())

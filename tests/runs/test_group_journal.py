@@ -122,13 +122,13 @@ class PausingJournal(SqliteJournal):
         return is_ours
 
     async def created(self, index: int, *, report_id: str) -> None:
-        """Note it."""
+        """Record it."""
         await self.server.pause()
         await super().created(index, report_id=report_id)
         await self.server.pause()
 
     async def finished(self, outcome: Done | Failed) -> None:
-        """Note it."""
+        """Record it."""
         await self.server.pause()
         await super().finished(outcome)
         await self.server.pause()
@@ -165,7 +165,7 @@ class ResumedRuns(RuleBasedStateMachine):
         return journal
 
     async def _session(self, *, max_active: int, drain_after: int | None) -> list[Outcome]:
-        """Go on with what remains, and return the outcomes told meanwhile."""
+        """Go on with what remains, and return the outcomes of this session."""
         told: list[Outcome] = []
         async with await self._open() as journal:
             items = await journal.remaining()
@@ -237,10 +237,10 @@ class ResumedRuns(RuleBasedStateMachine):
             run_hurried(self._session(max_active=SITES, drain_after=None))
             self.no_site_is_scanned_twice()
             self.the_journal_tells_the_truth()
-            words = Counter(each.status for each in read_journal(self.path).outcomes)
-            assert words.keys() <= {"done", "unknown", "not_started"}
-            assert words["not_started"] == 1
-            assert words["done"] + words["unknown"] == SITES
+            statuses = Counter(each.status for each in read_journal(self.path).outcomes)
+            assert statuses.keys() <= {"done", "unknown", "not_started"}
+            assert statuses["not_started"] == 1
+            assert statuses["done"] + statuses["unknown"] == SITES
         shutil.rmtree(self.directory)
 
 

@@ -12,15 +12,15 @@ from bestdefense_async.runs import ExistingScan, Outcome, ScanGroup
 from tests.support.fake_scans import FakeScans, hosts, kinds, run
 
 
-async def follow(client: FakeScans, targets: Any, **words: Any) -> list[Outcome]:
+async def follow(client: FakeScans, targets: Any, **options: Any) -> list[Outcome]:
     """Return the outcomes of a group."""
-    async with ScanGroup(client, **words) as group:
+    async with ScanGroup(client, **options) as group:
         group.feed(targets)
         return [outcome async for outcome in group]
 
 
 def created(count: int) -> list[ExistingScan]:
-    """Return scans that somebody has started."""
+    """Return scans that were started elsewhere."""
     return [
         ExistingScan(target=f"h{n}", site_id=f"s{n}", report_id=f"r-s{n}", started_at=0.0)
         for n in range(count)
@@ -46,7 +46,7 @@ def test_two_groups_that_follow_the_same_scans_share_every_poll() -> None:
 
 
 def test_leaving_a_group_ends_its_own_waits_and_no_others() -> None:
-    """A poll that nobody else waits for is cancelled, and no task is left after the block."""
+    """A poll with no other waiter is cancelled, and no task is left after the block."""
     hanging: set[str] = set()
 
     async def fault(operation: str, subject: str, nth: int) -> None:

@@ -67,10 +67,10 @@ async def test_a_server_that_dies_leaves_an_outcome_for_every_target() -> None:
                     await server.__aexit__(None, None, None)
 
         assert sorted(outcome.index for outcome in outcomes) == list(range(60))
-        words = Counter(outcome.status for outcome in outcomes)
-        assert words["done"] <= 6
-        assert words["failed"] >= 10
-        assert words["not_started"] >= 30
+        statuses = Counter(outcome.status for outcome in outcomes)
+        assert statuses["done"] <= 6
+        assert statuses["failed"] >= 10
+        assert statuses["not_started"] >= 30
         assert all(one.report_id for one in outcomes if one.status == "failed")
 
 
@@ -96,7 +96,7 @@ async def test_a_token_that_is_revoked_in_mid_run_ends_it_with_every_id_kept() -
 
 
 async def test_faults_of_the_server_never_make_a_second_scan() -> None:
-    """Lost answers, resets and 503s around the creation: one scan per site at most, all told."""
+    """After lost answers, resets and 503s a site has one scan at most, and an outcome."""
     async with Sandbox(sites=40, speed=SPEED, visible_after=0.05) as sandbox:
         sandbox.fault("reports.create", kind="reset", after_effect=True, probability=0.2)
         sandbox.fault("reports.create", status=503, probability=0.2)
@@ -158,5 +158,5 @@ async def test_cancelling_leaves_no_task_and_no_connection() -> None:
         assert all(reports)
         unknown = {one.site_id for one in outcomes if one.status == "unknown"}
         for site_id in sandbox.scans_per_site():
-            word = next(one.status for one in outcomes if one.site_id == site_id)
-            assert word == "failed" or site_id in unknown
+            status = next(one.status for one in outcomes if one.site_id == site_id)
+            assert status == "failed" or site_id in unknown

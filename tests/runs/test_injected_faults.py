@@ -28,12 +28,12 @@ async def scanned(
     sandbox: Sandbox, path: Path, *, scan_timeout: float | None = None
 ) -> list[Outcome]:
     """Begin a run or go on with it, and return the outcomes of this session."""
-    words = {"base_url": sandbox.url, "token": sandbox.token}
+    owner = {"base_url": sandbox.url, "token": sandbox.token}
     if path.exists():
-        journal = await SqliteJournal.open(path, **words)
+        journal = await SqliteJournal.open(path, **owner)
     else:
         targets = [Target(name) for name in sandbox.hostnames]
-        journal = await SqliteJournal.create(path, **words, options=ScanOptions(), targets=targets)
+        journal = await SqliteJournal.create(path, **owner, options=ScanOptions(), targets=targets)
     async with (
         journal,
         BestDefense(sandbox.token, sandbox.url) as client,

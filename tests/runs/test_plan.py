@@ -16,7 +16,7 @@ QUICK = ScanOptions(intensity="quick")
 KNOWN = [(100.0, True)] * 4 + [(50.0, True), (900.0, False)]
 
 
-def plan_of(creations: int, **words: Any) -> Plan:
+def plan_of(creations: int, **options: Any) -> Plan:
     """Return the plan of that many quick scans, a hundred at a time."""
     usual: dict[str, Any] = {
         "targets": creations,
@@ -24,7 +24,7 @@ def plan_of(creations: int, **words: Any) -> Plan:
         "options": QUICK,
         "max_active": 100,
     }
-    return make_plan(**usual | words)
+    return make_plan(**usual | options)
 
 
 def test_a_run_that_fits_at_once_takes_one_scan() -> None:
@@ -89,7 +89,7 @@ def test_nothing_to_scan_takes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "run_timeout", "scan_timeout"),
+    ("options", "run_timeout", "scan_timeout"),
     [
         ({"samples": KNOWN}, 499.0, None),
         ({"samples": KNOWN}, None, 49.0),
@@ -98,14 +98,14 @@ def test_nothing_to_scan_takes_nothing() -> None:
     ids=["shorter than the shortest scans known", "no scan was that fast", "shorter than a limit"],
 )
 def test_a_deadline_that_cannot_be_kept_is_refused(
-    words: dict[str, Any], run_timeout: float | None, scan_timeout: float | None
+    options: dict[str, Any], run_timeout: float | None, scan_timeout: float | None
 ) -> None:
     """The refusal rests on limits and on what was seen."""
-    plan = plan_of(1000, **words)
+    plan = plan_of(1000, **options)
     with pytest.raises(ConfigError, match="were given"):
         plan.check(run_timeout=run_timeout, scan_timeout=scan_timeout)
 
 
 def test_an_assumption_refuses_nothing() -> None:
-    """Without a finished scan nobody knows that a deadline is too short."""
+    """Without a finished scan it is unknown that a deadline is too short."""
     plan_of(1000).check(run_timeout=1.0, scan_timeout=1.0)

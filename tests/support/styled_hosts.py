@@ -29,7 +29,7 @@ class Style:
 
     name: str
     document: dict[str, Any]
-    places: dict[str, str | None]
+    paths: dict[str, str | None]
     undecided: frozenset[str] = frozenset()
     """What the specification says too little about."""
 
@@ -166,7 +166,7 @@ VENDOR = Style(
         ("post", "/api/token", {"body": {"name": TEXT}, "answer": thing(token=TEXT)}),
         ("delete", "/api/token/{id}", {"answer": thing()}),
     ),
-    places={
+    paths={
         "reports.list": "GET /api/report/list",
         "reports.get": "GET /api/report/{id}",
         "schedules.list": "GET /api/scheduled-reports",
@@ -254,7 +254,7 @@ PLATFORM = Style(
         ),
         ("get", "/api/agent_releases/{file_name}/download", {"answer": "file"}),
     ),
-    places={
+    paths={
         "reports.list": "GET /api/scans",
         "reports.get": "GET /api/scans/{id}",
         "schedules.list": "GET /api/scheduled_scans",
@@ -297,7 +297,7 @@ BARE = Style(
             )
         )
     ),
-    places={
+    paths={
         "reports.list": "GET /api/v1/reports",
         "reports.get": "GET /api/v1/reports/{id}",
         "schedules.list": "GET /api/v1/schedules",

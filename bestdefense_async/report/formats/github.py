@@ -2,13 +2,11 @@
 
 A runner reads workflow commands from both streams of a step, where a line begins with one. It
 shows at most ten errors and ten warnings of a step and 4,096 characters of each, and drops the
-rest without a word, so the verdict comes first.
+rest silently, so the verdict comes first.
 
-`append_summary`: the summary of a step in GitHub Actions: Markdown that the page of the job
-shows.
-
-The file takes 1 MiB, and what is larger is dropped as a whole, together with what was there
-before. So a summary is appended whole, or as the verdict alone, or not at all, which is an error.
+The summary is Markdown that the page of the job shows. Its file takes 1 MiB, and what is larger is
+dropped as a whole, together with what was there before. So a summary is appended whole, or as the
+verdict alone, or not at all, which is an error.
 """
 
 from __future__ import annotations

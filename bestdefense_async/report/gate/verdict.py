@@ -1,18 +1,12 @@
 """The gate: may this run pass?
 
 It fails closed. A target without a verdict is not a clean target: it makes the run incomplete,
-which is a verdict of its own. A severity nobody has documented counts as worse than any
-threshold. A failure is said together with what is missing, and wins over it. A baseline or a
-waiver takes single findings out of all rules, and nothing else: no target without a verdict, and
-no finding that is only counted.
+which is a verdict of its own. An undocumented severity counts as worse than any threshold. A
+failure is reported together with what is missing, and wins over it.
 
-`FindingStatus`: what the rules make of each finding before they count: does it count at all?
-
-A finding is waived, known from the baseline, or open. Only open ones can break a rule. What is
-counted and not listed cannot be told apart from anything, so it is always open.
-
-`Wording`: the words of a verdict: one clause per rule, with how many findings on how many
-sites.
+Each finding is waived, known from the baseline, or open, and only open ones can break a rule. A
+waiver or a baseline takes single findings out of all rules, and nothing else: no target without a
+verdict, and no finding that is only counted, which cannot be told apart from others.
 """
 
 from __future__ import annotations

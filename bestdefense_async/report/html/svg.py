@@ -4,8 +4,6 @@ Colour and geometry are presentation attributes, never style sheets: a page whos
 styles still shows the pictures. Classes only let the page's own style sheet recolour them for
 the dark. All text is escaped here; numbers are written with at most two decimals, so that the
 same run always gives the same bytes.
-
-`legend`: what the colours and symbols of a picture mean, in a line or more above it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """The ownership of a journal: the lock on its file, the fencing number, and the only writer.
 
-`JournalThread`: one thread that owns a database connection, and commits together what
-arrives together.
-
-A commit waits for the disk, which is nearly all that a write costs. So the thread takes whatever
-has piled up while it waited for the last commit, does it in one transaction, and sets all results
-after the commit. Each piece of work stands in a savepoint: when one fails, the others stay.
+The writer is a thread that owns the database connection and commits together what arrives
+together. A commit waits for the disk, which is nearly all that a write costs. So the thread takes
+all that arrived during the last commit, does it in one transaction, and sets all results after
+the commit. Each piece of work stands in a savepoint: when one fails, the others stay.
 """
 
 from __future__ import annotations

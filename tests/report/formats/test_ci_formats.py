@@ -120,13 +120,13 @@ def test_sarif_names_place_level_and_weakness() -> None:
 
     assert first["ruleId"] == "CWE-89"
     assert first["level"] == "error"
-    place = first["locations"][0]["physicalLocation"]
-    assert place["artifactLocation"]["uri"] == "a.example/path/0"
+    location = first["locations"][0]["physicalLocation"]
+    assert location["artifactLocation"]["uri"] == "a.example/path/0"
     assert first["properties"]["url"] == "https://a.example/path/0"
     assert "https://a.example/path/0" in first["message"]["text"]
 
 
-def test_sarif_says_which_sites_have_no_verdict() -> None:
+def test_sarif_lists_which_sites_have_no_verdict() -> None:
     """A log without results is not a clean fleet."""
     [invocation] = sarif_run(run_of(failed("c.example")))["invocations"]
     notes = [note["message"]["text"] for note in invocation["toolExecutionNotifications"]]
@@ -142,7 +142,7 @@ def test_sarif_shows_findings_that_are_only_counted() -> None:
     assert "4 not listed one by one (high) at e.example" in texts
 
 
-def test_sarif_keeps_the_worst_five_thousand_and_says_so() -> None:
+def test_sarif_keeps_the_worst_five_thousand_and_counts_the_rest() -> None:
     """GitHub shows no more; what is left out is of lower severity."""
     rows = [done(f"s{number}.example", high=1, low=3) for number in range(2_000)]
     only = sarif_run(run_of(*rows))
@@ -154,7 +154,7 @@ def test_sarif_keeps_the_worst_five_thousand_and_says_so() -> None:
     assert "3,000 findings of lower severity left out" in notes
 
 
-def test_sarif_suppresses_what_is_waived_and_says_what_is_new() -> None:
+def test_sarif_suppresses_what_is_waived_and_shows_what_is_new() -> None:
     """GitHub shows suppressed alerts as dismissed; the state is relative to the older run."""
     [only] = json.loads(sarif(SMALL, waived(), older=OLDER))["runs"]
     results = {
@@ -232,7 +232,7 @@ def test_junit_has_one_case_per_site_and_weakness() -> None:
 
 
 def test_junit_without_a_threshold_fails_nothing() -> None:
-    """Whoever set no threshold sees findings, and errors for what is unknown."""
+    """Without a threshold there are findings, and errors for what is unknown."""
     assert set(cases(SMALL, fail_on="none").values()) == {"passed", "error"}
 
 
@@ -284,7 +284,7 @@ def test_junit_counts_what_it_lists() -> None:
     }
 
 
-def test_markdown_says_verdict_numbers_worst_and_gaps() -> None:
+def test_markdown_shows_verdict_numbers_worst_and_gaps() -> None:
     """A person reading the job's summary needs nothing else first."""
     text = markdown(SMALL, judge(SMALL.rows, GatePolicy()))
 
@@ -296,7 +296,7 @@ def test_markdown_says_verdict_numbers_worst_and_gaps() -> None:
     assert "| `c.example` | failed | `ServerError: 503 from the API` |" in text
 
 
-def test_markdown_says_what_failed_what_is_waived_and_what_changed() -> None:
+def test_markdown_shows_what_failed_what_is_waived_and_what_changed() -> None:
     """With the name that a waiver needs, and the reason that one gave."""
     text = markdown(SMALL, waived(older=OLDER), older=OLDER)
     name = fingerprint(SMALL.rows[0], SMALL.rows[0].findings[2])
@@ -319,7 +319,7 @@ def test_markdown_says_what_failed_what_is_waived_and_what_changed() -> None:
 
 @pytest.mark.parametrize("is_waived", [False, True], ids=["failing", "waived"])
 def test_hostile_text_makes_no_markup_in_markdown(*, is_waived: bool) -> None:
-    """Outside of code spans there is nothing but our own words, and each table keeps its shape."""
+    """Outside of code spans there is only our own text, and each table keeps its shape."""
     run = hostile()
     verdict = everything_waived(run) if is_waived else judge(run.rows, GatePolicy())
     text = markdown(run, verdict, older=run)
@@ -421,7 +421,7 @@ def test_a_format_on_stdout_gives_a_runner_no_command(suffix: str, text: str) ->
 
 
 def test_ten_annotations_are_all_that_is_shown() -> None:
-    """GitHub drops the others without a word."""
+    """GitHub drops the others silently."""
     run = fleet(200)
 
     assert len(annotation_lines(run, judge(run.rows, GatePolicy()))) == 10

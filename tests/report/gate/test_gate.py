@@ -1,4 +1,4 @@
-"""The verdict: what fails a run, what leaves it incomplete, and how it is said."""
+"""The verdict: what fails a run, what leaves it incomplete, and how it is worded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_RISK = Row(target="f.example", outcome="done")
 
 
 @pytest.mark.parametrize(
-    ("rows", "rules", "word", "code"),
+    ("rows", "rules", "status", "code"),
     [
         pytest.param([CLEAN], {}, "passed", 0, id="below the threshold passes"),
         pytest.param([CLEAN, HIGH], {}, "failed", 1, id="at the threshold fails"),
@@ -94,11 +94,11 @@ NO_RISK = Row(target="f.example", outcome="done")
         ),
     ],
 )
-def test_verdict(rows: list[Row], rules: dict[str, object], word: str, code: int) -> None:
-    """The word and the exit code follow from the rows and the rules alone."""
+def test_verdict(rows: list[Row], rules: dict[str, object], status: str, code: int) -> None:
+    """The status and the exit code follow from the rows and the rules alone."""
     verdict = judge(rows, GatePolicy(**rules))  # type: ignore[arg-type]
 
-    assert (verdict.status, exit_code(verdict)) == (word, code)
+    assert (verdict.status, exit_code(verdict)) == (status, code)
 
 
 @pytest.mark.parametrize(
@@ -182,11 +182,11 @@ def test_a_senseless_allowance_is_refused(text: str) -> None:
         read_allowance(text)
 
 
-@pytest.mark.parametrize("word", ["hihg", "", "0"])
-def test_a_misspelt_threshold_is_refused(word: str) -> None:
-    """An unknown word as a threshold would rank above critical and never fail."""
+@pytest.mark.parametrize("threshold", ["hihg", "", "0"])
+def test_a_misspelt_threshold_is_refused(threshold: str) -> None:
+    """An unknown text as a threshold would rank above critical and never fail."""
     with pytest.raises(ConfigError):
-        GatePolicy(fail_on=word)
+        GatePolicy(fail_on=threshold)
 
 
 def test_a_negative_limit_is_refused() -> None:

@@ -44,7 +44,7 @@ def states(verdict: Verdict) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("entry", "row", "word"),
+    ("entry", "row", "status"),
     [
         pytest.param({"fingerprint": NAME}, HIGH, "passed", id="its fingerprint"),
         pytest.param({"fingerprint": "0" * 32}, HIGH, "failed", id="another fingerprint"),
@@ -75,19 +75,19 @@ def states(verdict: Verdict) -> list[str]:
             {"weakness": "CWE-79", "target": "*", "url": "a.example/path/*"},
             HIGH,
             "passed",
-            id="the place",
+            id="the location",
         ),
         pytest.param(
             {"weakness": "CWE-79", "target": "*", "url": "a.example/admin/*"},
             HIGH,
             "failed",
-            id="another place",
+            id="another location",
         ),
         pytest.param(
             {"weakness": "CWE-79", "target": "*", "url": "*"},
             changed(HIGH, url=None),
             "failed",
-            id="no place at all",
+            id="no location at all",
         ),
         pytest.param({"fingerprint": NAME, "severity": Severity.HIGH}, HIGH, "passed", id="level"),
         pytest.param(
@@ -108,15 +108,15 @@ def states(verdict: Verdict) -> list[str]:
         ),
     ],
 )
-def test_a_waiver_covers_what_it_says_and_nothing_else(
-    entry: dict[str, Any], row: Row, word: str
+def test_a_waiver_covers_what_it_names_and_nothing_else(
+    entry: dict[str, Any], row: Row, status: str
 ) -> None:
     """In doubt a finding fails."""
-    assert judge([row], GatePolicy(), waivers=waivers(entry)).status == word
+    assert judge([row], GatePolicy(), waivers=waivers(entry)).status == status
 
 
-def test_waived_findings_are_counted_and_said() -> None:
-    """Whoever reads PASSED reads why."""
+def test_waived_findings_are_counted_and_shown() -> None:
+    """The sentence of a pass has the reason."""
     verdict = judge(
         [HIGH, done("b.example", low=2)], GatePolicy(), waivers=waivers({"fingerprint": NAME})
     )
@@ -126,8 +126,8 @@ def test_waived_findings_are_counted_and_said() -> None:
     assert [status.state for _, status in verdict.with_status(0, HIGH)] == ["waived"]
 
 
-def test_expired_and_stale_waivers_are_said() -> None:
-    """One that is out of force, and one that nobody needs any more."""
+def test_expired_and_stale_waivers_are_shown() -> None:
+    """One that is out of force, and one that matches nothing."""
     old = {"fingerprint": NAME, "expires": date(2026, 1, 1)}
     verdict = judge([HIGH], GatePolicy(), waivers=waivers(old, {"fingerprint": "0" * 32}))
 
@@ -177,7 +177,7 @@ LOW = changed(HIGH, severity=Severity.LOW)
 
 
 @pytest.mark.parametrize(
-    ("row", "baseline", "word"),
+    ("row", "baseline", "status"),
     [
         pytest.param(HIGH, [HIGH], "passed", id="the same finding"),
         pytest.param(HIGH, [], "failed", id="an empty baseline"),
@@ -214,14 +214,14 @@ LOW = changed(HIGH, severity=Severity.LOW)
         ),
     ],
 )
-def test_only_what_the_baseline_lists_is_known(row: Row, baseline: list[Row], word: str) -> None:
+def test_only_what_the_baseline_lists_is_known(row: Row, baseline: list[Row], status: str) -> None:
     """Whatever cannot be shown to be old is new."""
     verdict = judge([row], GatePolicy(fail_on="low"), baseline=baseline)
 
-    assert verdict.status == word
+    assert verdict.status == status
 
 
-def test_new_and_known_findings_are_counted_and_said() -> None:
+def test_new_and_known_findings_are_counted_and_shown() -> None:
     """And which sites the baseline knows nothing of."""
     rows = [done("a.example", high=2), done("b.example", high=1)]
 
@@ -256,7 +256,7 @@ def test_a_finding_that_became_worse_is_fixed_and_new() -> None:
     assert changes.unchanged.total() == 0
 
 
-def test_what_was_not_looked_at_is_not_fixed() -> None:
+def test_what_was_not_scanned_is_not_fixed() -> None:
     """A site without a verdict mends nothing."""
     assert compare_runs(run_of(failed("a.example")), run_of(HIGH)).fixed.total() == 0
     assert compare_runs(run_of(done("a.example")), run_of(HIGH)).fixed.total() == 1
@@ -347,7 +347,7 @@ def test_a_broken_file_is_one_sentence_with_the_line(
     assert caught.value.__context__ is None
 
 
-def test_a_missing_file_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """It is not the same as an empty one."""
     with pytest.raises(ConfigError, match="cannot be read"):
         read_waivers(tmp_path / "absent.toml", today=TODAY)

@@ -188,10 +188,13 @@ def test_the_bands_of_the_map_add_up_to_the_number_of_sites(sites: int, kind: st
 def test_squares_stay_inside_the_map_and_never_meet(
     sites: int, kind: str, left: int, right: int
 ) -> None:
-    """Each has its own place, right of the words, whatever the size of the fleet."""
+    """Each has its own position, right of the labels, whatever the size of the fleet."""
     drawn = fleet_picture(sites, kind)
     places = [
-        place for band in drawn.iter(f"{SVG}g") if band.get("data-sites") for place in squares(band)
+        position
+        for band in drawn.iter(f"{SVG}g")
+        if band.get("data-sites")
+        for position in squares(band)
     ]
 
     assert len({(x, y) for x, y, _ in places}) == sites
@@ -224,7 +227,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_an_unscanned_site_is_never_among_the_clean_ones() -> None:
-    """What was not looked at is not clean, and says why it was not looked at."""
+    """What was not scanned is not clean, and has the reason."""
     text = report(run_of(done("a.example"), failed("b.example"), not_started("c.example")))
     bands = {
         (group.get("class") or "").split()[-1]: [title.text for title in group.iter(f"{SVG}title")]
@@ -292,7 +295,7 @@ def test_two_reports_of_one_run_are_the_same_bytes() -> None:
 
 
 def test_the_numbers_stand_in_tables_too() -> None:
-    """Whoever cannot see a picture reads the same numbers."""
+    """The same numbers are there as text."""
     shown = " ".join(" ".join(Page(report(SMALL)).text).split())
 
     assert "Critical 1 1 High 2 1 Medium 0 0" in shown
@@ -300,7 +303,7 @@ def test_the_numbers_stand_in_tables_too() -> None:
     assert "c.example failed ServerError 503 from the API" in shown
 
 
-def test_a_comparison_says_what_is_new_and_what_is_fixed() -> None:
+def test_a_comparison_shows_what_is_new_and_what_is_fixed() -> None:
     """A site without a verdict mends nothing."""
     older = run_of(done("a.example", high=2), done("b.example", low=1), done("c.example", high=3))
     newer = run_of(done("a.example", high=1), done("b.example", low=2), failed("c.example"))
@@ -320,7 +323,7 @@ def test_a_comparison_says_what_is_new_and_what_is_fixed() -> None:
     assert "Low 2 1 1 0 1" in shown
 
 
-def test_a_comparison_without_any_change_is_said_too() -> None:
+def test_a_comparison_without_any_change_is_shown_too() -> None:
     """Nothing new and nothing fixed is an answer, with no picture to go with it."""
     run = run_of(done("a.example", high=2))
     text = report(run, older=evolve(run, started_at=None))

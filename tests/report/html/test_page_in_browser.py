@@ -171,7 +171,7 @@ def test_pictures_are_whole_where_styles_are_blocked(browser: Browser) -> None:
 
 @pytest.mark.parametrize("view", [DESK, PHONE, BLOCKED], ids=["desk", "phone", "style blocked"])
 def test_everything_has_a_name(browser: Browser, view: View) -> None:
-    """A screen reader has words for every picture, table and part."""
+    """A screen reader has a text for every picture, table and part."""
     page = browser.show(report(fleet(300)), view)
 
     assert looks.nameless(page) == []
@@ -195,11 +195,11 @@ def test_nothing_runs_and_nothing_is_asked_for(browser: Browser, run: Run, view:
     )
 
 
-def test_a_hostile_server_reaches_nobody(browser: Browser, tmp_path: Path) -> None:
+def test_a_hostile_server_reaches_no_reader(browser: Browser, tmp_path: Path) -> None:
     """Scanned and rendered by the real command: every format can be read, and nothing runs."""
     command = Command(tmp_path)
     files = ["report.html", "run.json", "run.jsonl", "run.sarif", "run.xml", "run.md"]
-    outputs = [word for file in files for word in ("-o", file)]
+    outputs = [argument for file in files for argument in ("-o", file)]
     with SandboxProcess(sites=20, speed=6000.0, scenario="hostile") as sandbox:
         hosts = command("sites", "list", "--format", "jsonl", env=sandbox.env).events
         names = [host["hostname"] for host in hosts]

@@ -126,7 +126,7 @@ async def test_an_error_about_many_runs_names_a_few(tmp_path: Path) -> None:
         store.find("run")
 
 
-async def test_a_list_tells_how_every_run_stands(tmp_path: Path) -> None:
+async def test_a_list_has_the_state_of_every_run(tmp_path: Path) -> None:
     """The newest first, also the one that is being written and the one that cannot be read."""
     store = RunStore(tmp_path)
     assert store.list() == ()
@@ -164,7 +164,7 @@ async def test_a_list_tells_how_every_run_stands(tmp_path: Path) -> None:
 
 
 async def test_old_runs_are_deleted_and_unfinished_ones_are_not(tmp_path: Path) -> None:
-    """What may still run, may have been sent or was not begun stays until somebody says so."""
+    """What may still run, may have been sent or was not started stays unless it is asked for."""
     store = RunStore(tmp_path)
     finished = [await begun(store, NOON + number * DAY, finish) for number in range(3)]
     unfinished = [
@@ -211,7 +211,7 @@ async def test_a_run_that_is_held_is_never_deleted(tmp_path: Path) -> None:
 
 
 async def test_durations_are_learned_from_what_was_followed_to_its_end(tmp_path: Path) -> None:
-    """A scan that was still running counts as that; one nobody followed for a while not at all."""
+    """A scan that was still running counts as that; one that was left does not count."""
     store = RunStore(tmp_path)
     quick = ScanOptions(intensity="quick")
 

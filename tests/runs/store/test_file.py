@@ -91,11 +91,11 @@ WRONG: dict[str, tuple[Callable[[Path], object], type[JournalError], str]] = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "kind", "words"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("spoil", "kind", "sentence"), WRONG.values(), ids=WRONG)
 async def test_what_is_no_journal_is_refused_in_one_sentence(
-    tmp_path: Path, spoil: Callable[[Path], object], kind: type[JournalError], words: str
+    tmp_path: Path, spoil: Callable[[Path], object], kind: type[JournalError], sentence: str
 ) -> None:
-    """And everything stays as it is, for whoever can use it."""
+    """And everything stays as it is, for a program that can use it."""
     path = tmp_path / "run"
     async with await create(path, targets=[Target(f"h{n}.example") for n in range(500)]):
         pass
@@ -104,7 +104,7 @@ async def test_what_is_no_journal_is_refused_in_one_sentence(
     before = content(tmp_path)
 
     for use in (reopen, in_thread):
-        with pytest.raises(kind, match=words) as caught:
+        with pytest.raises(kind, match=sentence) as caught:
             await use(path)
         assert str(path) in str(caught.value)
         assert str(caught.value).count(".") - str(path).count(".") <= 2
@@ -200,22 +200,22 @@ def test_a_killed_run_on_a_read_only_disk_is_read_with_what_it_wrote_last(
     tmp_path: Path, lost: tuple[str, ...]
 ) -> None:
     """The file alone does not hold it: the last writes are in the log beside it."""
-    source, place = tmp_path / "source", tmp_path / "place"
+    source, disk = tmp_path / "source", tmp_path / "disk"
     source.mkdir()
     killed(source / "run")
     for ending in lost:
         (source / f"run{ending}").unlink()
     expected = [each.status for each in read_journal_of_copy(source, tmp_path / "copy").outcomes]
     before = content(source)
-    with mounted(place, "--bind", str(source)):
-        remount(place, "-o", "remount,bind,ro")
-        words = [each.status for each in read_journal(place / "run").outcomes]
-        rows = read_run(place / "run").rows
+    with mounted(disk, "--bind", str(source)):
+        remount(disk, "-o", "remount,bind,ro")
+        statuses = [each.status for each in read_journal(disk / "run").outcomes]
+        rows = read_run(disk / "run").rows
         with pytest.raises(JournalError, match="read-only"):
-            asyncio.run(_open_and_close(place / "run"))
+            asyncio.run(_open_and_close(disk / "run"))
 
-    assert words == expected == [row.outcome for row in rows]
-    assert words[0] == "unknown"
+    assert statuses == expected == [row.outcome for row in rows]
+    assert statuses[0] == "unknown"
     assert content(source) == before
 
 
@@ -230,7 +230,7 @@ async def _open_and_close(path: Path) -> None:
 
 
 async def test_a_full_disk_ends_the_claims_and_loses_nothing(tmp_path: Path) -> None:
-    """What was told as written is there, and the journal is whole."""
+    """What was reported as written is there, and the journal is whole."""
     path = tmp_path / "run"
     with child("fill", str(path)) as process:
         told, _ = process.communicate(timeout=60)
@@ -248,25 +248,25 @@ async def test_a_run_on_a_full_disk_starts_nothing_more_and_is_resumed_when_ther
     tmp_path: Path,
 ) -> None:
     """No scan is created twice, and every target is done in the end or truly unknown."""
-    place = tmp_path / "place"
-    with mounted(place, "-t", "tmpfs", "-o", "size=400k", "tmpfs"):
+    disk = tmp_path / "disk"
+    with mounted(disk, "-t", "tmpfs", "-o", "size=400k", "tmpfs"):
         async with Sandbox(sites=200, speed=SPEED) as sandbox:
             journal = await SqliteJournal.create(
-                place / "run",
+                disk / "run",
                 base_url=sandbox.url,
                 token=sandbox.token,
                 options=ScanOptions(),
                 targets=map(Target, sandbox.hostnames),
             )
             first = await scanned(journal, sandbox)
-            is_whole = read_journal(place / "run").outcomes
+            is_whole = read_journal(disk / "run").outcomes
             started = sandbox.scans_per_site()
-            remount(place, "-o", "remount,size=16m")
+            remount(disk, "-o", "remount,size=16m")
             resumed = await SqliteJournal.open(
-                place / "run", base_url=sandbox.url, token=sandbox.token
+                disk / "run", base_url=sandbox.url, token=sandbox.token
             )
             await scanned(resumed, sandbox)
-            last = read_journal(place / "run").outcomes
+            last = read_journal(disk / "run").outcomes
             created = sandbox.scans_per_site()
 
     refused = [each for each in first if isinstance(each, NotStarted)]

@@ -86,7 +86,7 @@ async def test_a_resumed_run_knows_what_is_new_created_finished_and_unknown(tmp_
         assert await claim(journal, 3)
 
 
-async def test_a_failure_keeps_its_words_and_is_followed_again(tmp_path: Path) -> None:
+async def test_a_failure_keeps_its_error_and_is_followed_again(tmp_path: Path) -> None:
     """A scan that was given up exists still; only a result is final."""
     path = tmp_path / "run"
     error = PollTimeout("r0", waited=5.0)
@@ -132,7 +132,7 @@ async def test_a_site_is_claimed_once_however_it_is_named(tmp_path: Path) -> Non
     assert [each.status for each in read_journal(path).outcomes] == ["done"]
 
 
-async def test_rejected_inputs_are_told_and_given_again(tmp_path: Path) -> None:
+async def test_rejected_inputs_are_recorded_and_given_again(tmp_path: Path) -> None:
     """A malformed one as its error, an unknown site as a target: it may be known by now."""
     path = tmp_path / "run"
     malformed = TargetError("No.", target="a b", line=1)
@@ -162,7 +162,7 @@ async def test_rejected_inputs_are_told_and_given_again(tmp_path: Path) -> None:
 
 
 async def test_a_refusal_is_no_failure_when_nothing_was_sent(tmp_path: Path) -> None:
-    """The journal tells the outcome that the group told."""
+    """The journal has the outcome that the group yielded."""
     path = tmp_path / "run.journal"
     errors = [ConnectError("Refused."), ConnectionLost("Reset.", sent=Sent.NO), DENIED]
     async with await create(path) as journal:
@@ -204,10 +204,10 @@ async def test_an_old_owner_changes_nothing_but_its_late_answer_is_welcome(tmp_p
     assert unknown == ["s1"]
 
 
-async def test_a_rejection_that_could_not_be_written_is_told_with_the_next_or_the_end(
+async def test_a_rejection_that_could_not_be_written_is_raised_with_the_next_or_the_end(
     tmp_path: Path,
 ) -> None:
-    """Nobody waits for it, but it is not lost in silence either."""
+    """The group does not wait for it, but it is not lost in silence either."""
     error = TargetError("No.")
     old = await create(tmp_path / "run")
     (tmp_path / "run.lock").unlink()
@@ -224,7 +224,7 @@ async def test_a_rejection_that_could_not_be_written_is_told_with_the_next_or_th
         assert await new.remaining() == []
 
 
-async def test_a_lost_creation_is_found_or_forgotten_by_a_persons_word(tmp_path: Path) -> None:
+async def test_a_lost_creation_is_found_or_forgotten_by_a_persons_order(tmp_path: Path) -> None:
     """What was found is followed; what was forgotten is sent again, unless its answer comes."""
     path = tmp_path / "run"
     async with await create(path) as old:
@@ -348,15 +348,15 @@ async def test_a_run_is_resumed_only_by_its_own_organization(tmp_path: Path) -> 
     async with await create(path) as journal:
         await claim(journal, 0)
     before = path.read_bytes()
-    for words in ({"token": "u"}, {"token": "u", "site_ids": ["z"]}, {"base_url": "http://other"}):
+    for values in ({"token": "u"}, {"token": "u", "site_ids": ["z"]}, {"base_url": "http://other"}):
         with pytest.raises(JournalMismatch):
-            await SqliteJournal.open(path, **{"base_url": URL, "token": "t", **words})  # type: ignore[arg-type]
+            await SqliteJournal.open(path, **{"base_url": URL, "token": "t", **values})  # type: ignore[arg-type]
     assert path.read_bytes() == before
     await (await SqliteJournal.open(path, base_url=URL, token="u", site_ids=["S0"])).aclose()
 
 
 async def test_neither_the_token_nor_the_callback_secret_is_written(tmp_path: Path) -> None:
-    """Whoever gets hold of the file can start nothing with it."""
+    """The file alone is not enough to start anything."""
     token, secret = "bd-" + "token" * 5, "ab" * 32
     options = ScanOptions(callback_secret=secret)
     path = tmp_path / "run"
@@ -392,11 +392,11 @@ def test_a_run_killed_again_and_again_creates_nothing_twice_and_loses_nothing(
         created = sandbox.scans_per_site()
         sandbox.assert_no_duplicates()
 
-    words = Counter(each.status for each in outcomes)
+    values = Counter(each.status for each in outcomes)
     assert kills >= 5
     assert [each.index for each in outcomes] == list(range(400))
-    assert set(words) <= {"done", "unknown"}
-    assert words["unknown"] <= 32 * kills
+    assert set(values) <= {"done", "unknown"}
+    assert values["unknown"] <= 32 * kills
     assert all(created[each.site_id or ""] == 1 for each in outcomes if each.status == "done")
 
 

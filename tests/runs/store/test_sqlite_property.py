@@ -38,7 +38,7 @@ T = TypeVar("T")
 MEMORY = Path("/dev/shm")  # noqa: S108 - to wait for no disk where there is one in memory
 INDEXES = st.integers(0, 2)
 ANSWERS = st.sampled_from(["created", "refused", "unknown"])
-WORDS = {"created": "failed", "claimed": "unknown", "unknown": "unknown", "finished": "done"}
+STATUSES = {"created": "failed", "claimed": "unknown", "unknown": "unknown", "finished": "done"}
 SITES = 2
 
 
@@ -101,9 +101,9 @@ class ClaimRule(RuleBasedStateMachine):
         if not row.has_site:
             row.has_site = True
             row.is_duplicate = any(
-                other.has_site and not other.is_duplicate and site_of(place) == site_of(index)
-                for place, other in self.rows.items()
-                if place != index
+                other.has_site and not other.is_duplicate and site_of(earlier) == site_of(index)
+                for earlier, other in self.rows.items()
+                if earlier != index
             )
             row.is_refused = False
         return row
@@ -144,13 +144,13 @@ class ClaimRule(RuleBasedStateMachine):
             self.do(old.claimed(index, site_id=site_of(index), at=1.0))
 
     @precondition(lambda self: any(self.asked))
-    @rule(owner=st.integers(0, 99), place=st.integers(0, 99), answer=ANSWERS)
-    def answer(self, owner: int, place: int, answer: str) -> None:
-        """An answer comes, perhaps to somebody who is no owner any more."""
+    @rule(owner=st.integers(0, 99), number=st.integers(0, 99), answer=ANSWERS)
+    def answer(self, owner: int, number: int, answer: str) -> None:
+        """An answer comes, perhaps to an earlier owner."""
         waiting = [number for number, asked in enumerate(self.asked) if asked]
         number = waiting[owner % len(waiting)]
         asked, journal = self.asked[number], self.owners[number]
-        index = sorted(asked)[place % len(asked)]
+        index = sorted(asked)[number % len(asked)]
         attempt, row = asked[index], self.rows[index]
         is_current = number == len(self.owners) - 1
         if answer == "created":
@@ -177,13 +177,13 @@ class ClaimRule(RuleBasedStateMachine):
             if is_taken:
                 row.state = "unknown"
 
-    @rule(place=st.integers(0, 99), is_done=st.booleans(), owner=st.integers(0, 99))
-    def finish(self, place: int, *, is_done: bool, owner: int) -> None:
+    @rule(number=st.integers(0, 99), is_done=st.booleans(), owner=st.integers(0, 99))
+    def finish(self, number: int, *, is_done: bool, owner: int) -> None:
         """A result comes; only that of the owner counts, and only what is done is final."""
         created = [index for index, row in self.rows.items() if row.report is not None]
         if not created:
             return
-        index = created[place % len(created)]
+        index = created[number % len(created)]
         row, number = self.rows[index], owner % len(self.owners)
         common = {"target": "h", "site_id": site_of(index), "report_id": row.report}
         late = PollTimeout("r", waited=1.0)
@@ -200,11 +200,11 @@ class ClaimRule(RuleBasedStateMachine):
                 row.state = "finished"
 
     @precondition(lambda self: any(row.state == "unknown" for row in self.rows.values()))
-    @rule(place=st.integers(0, 99), is_found=st.booleans())
-    def reconcile(self, place: int, *, is_found: bool) -> None:
+    @rule(number=st.integers(0, 99), is_found=st.booleans())
+    def reconcile(self, number: int, *, is_found: bool) -> None:
         """A person finds a lost scan, or says that there is none."""
         lost = sorted(index for index, row in self.rows.items() if row.state == "unknown")
-        index = lost[place % len(lost)]
+        index = lost[number % len(lost)]
         row = self.rows[index]
         if is_found:
             self.do(self.owners[-1].found(index, report_id=f"found-{index}"))
@@ -242,11 +242,11 @@ class ClaimRule(RuleBasedStateMachine):
             for each in remaining
         ]
         snapshot = read_journal(self.path)
-        words = {
-            index: WORDS.get(row.state, "failed" if row.is_refused else "not_started")
+        statuses = {
+            index: STATUSES.get(row.state, "failed" if row.is_refused else "not_started")
             for index, row in sorted(wanted.items())
         }
-        assert {each.index: each.status for each in snapshot.outcomes} == words
+        assert {each.index: each.status for each in snapshot.outcomes} == statuses
         assert snapshot.run.fence == len(self.owners)
         assert self.owners[-1].next_index == max(self.rows, default=-1) + 1
 

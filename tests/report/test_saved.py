@@ -1,9 +1,10 @@
-"""The event log and the JSON document: their schemas, and that a run survives both."""
+"""Saved runs are read again: journals, event logs and JSON documents, whole, cut off or damaged."""
 
 from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,20 @@ from bestdefense_async.runs.outcome import (
 )
 from tests.support.published import validator
 from tests.support.runs import START, done, failed, fleet, hostile, run_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+from typing import TYPE_CHECKING
+
+from bestdefense_async import BestDefense
+from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.errors import JournalError
+from bestdefense_async.runs import ScanGroup, SqliteJournal, Target
+from bestdefense_async.sandbox import Sandbox
+from tests.support import journals
+from tests.support.journals import URL, claim, create
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +104,7 @@ def read_back(tmp_path: Path, text: str, name: str = "run.jsonl") -> Run:
 
 
 def test_every_event_is_one_ascii_line_that_the_published_schema_accepts() -> None:
-    """Whoever reads the log may rely on the schema we ship with it."""
+    """The log fits the schema that ships with it."""
     text = logged()
     events = validator("events.json")
 
@@ -113,7 +128,7 @@ def test_every_event_is_one_ascii_line_that_the_published_schema_accepts() -> No
 
 
 def test_the_summary_carries_counts_verdict_and_exit_code() -> None:
-    """The last line alone tells a pipeline what it needs."""
+    """The last line alone has what a pipeline needs."""
     summary = json.loads(logged().splitlines()[-1])
 
     assert summary["targets"] == 3
@@ -165,7 +180,7 @@ def test_a_log_that_was_cut_off_never_passes(tmp_path: Path) -> None:
 
 
 def test_a_log_that_was_cut_off_between_two_targets_never_passes(tmp_path: Path) -> None:
-    """All it tells of is done and clean, and its last line is missing."""
+    """Every target in it is done and clean, and its last line is missing."""
     clean = saved_events(run_of(done("a.example")), judge([], GatePolicy()))
     whole = read_back(tmp_path, clean)
     cut = read_back(tmp_path, "".join(clean.splitlines(keepends=True)[:-1]))
@@ -214,7 +229,7 @@ def test_a_duplicate_is_no_target_of_its_own(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("form", ["json", "jsonl"])
 def test_a_written_run_is_valid_and_reads_back_equal(run: Run, form: str, tmp_path: Path) -> None:
-    """Both formats keep all of a run, also text that attacks whoever shows it."""
+    """Both formats keep all of a run, also text that attacks a viewer."""
     verdict = judge(run.rows, GatePolicy())
     if form == "json":
         text = document(run, verdict)
@@ -288,3 +303,68 @@ def test_a_damaged_log_is_refused(text: str, tmp_path: Path) -> None:
     """A run that is misread could pass the gate, so nothing is guessed."""
     with pytest.raises(JournalMismatch):
         read_back(tmp_path, text)
+
+
+SPEED = 1_200.0
+
+
+async def test_a_journal_gives_the_rows_of_its_run(tmp_path: Path) -> None:
+    """With findings, in the order of the list, without the duplicate; no server is asked."""
+    path = tmp_path / "20251125-120000-abcd.journal"
+    async with Sandbox(sites=20, speed=SPEED) as sandbox:
+        names = [*sandbox.hostnames, sandbox.hostnames[0], "stranger.example"]
+        async with (
+            await SqliteJournal.create(
+                path,
+                base_url=sandbox.url,
+                token=sandbox.token,
+                options=ScanOptions(intensity="quick"),
+                targets=map(Target, names),
+            ) as journal,
+            BestDefense(sandbox.token, sandbox.url) as client,
+            ScanGroup(client, journal=journal, polling=PollPolicy(speed=SPEED)) as group,
+        ):
+            group.feed(await journal.remaining())
+            outcomes = [outcome async for outcome in group]
+    run = read_run(path)
+
+    expected = [Row.of(each) for each in sorted(outcomes, key=lambda one: one.index)]
+    assert [row for row in run.rows if row.outcome == "done"] == expected[:20]
+    assert [(row.target, row.outcome) for row in run.rows[20:]] == [
+        ("stranger.example", "not_started")
+    ]
+    assert any(row.findings for row in run.rows)
+    assert run.name == path.stem
+    assert run.base_url == sandbox.url
+    assert run.options["intensity"] == "quick"
+    assert run.seconds is not None
+
+
+async def test_a_run_that_was_cut_off_never_passes(tmp_path: Path) -> None:
+    """A target without an outcome has no verdict."""
+    path = tmp_path / "run"
+
+    async with await create(path, targets=[Target("h0.example"), Target("h1.example")]) as journal:
+        await claim(journal, 0)
+        await journal.created(0, report_id="r0")
+        await journal.finished(journals.done(0))
+        run = read_run(path)
+
+    assert run.by_outcome() == {"done": 1, "failed": 0, "unknown": 0, "not_started": 1}
+    assert run.finished_at is None
+    assert run.base_url == URL
+    assert judge(run.rows, GatePolicy(fail_on=None)).status == "incomplete"
+
+
+async def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    """A database of another program is no journal, and an absent file is just absent."""
+    other = tmp_path / "other.db"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE a (b)")
+    connection.close()
+
+    with pytest.raises(JournalMismatch, match="not a journal"):
+        read_run(other)
+    with pytest.raises(FileNotFoundError):
+        read_run(tmp_path / "absent")
+    assert issubclass(JournalMismatch, JournalError)
