@@ -166,7 +166,7 @@ def test_what_a_person_should_check_is_a_doubt(entry: dict[str, Any], says: str)
             "delete",
             "/api/schedules",
             {},
-            "The binding of schedules.delete has no",
+            "The binding of schedules.delete leaves schedule_id out",
         ),
     ],
 )
