@@ -29,8 +29,9 @@ import bisect
 import math
 from typing import TYPE_CHECKING, Final
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
+from bestdefense_async.core.check import check_number, check_seconds, validated
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -96,9 +97,8 @@ NEAR_END = 0.4
 """With a percentage, the least wait as a share of what earlier scans alone would say."""
 
 
-def _above_zero(_: object, attribute: Attribute[float], value: float) -> None:
-    if isinstance(value, bool) or not 0 < value < math.inf:
-        raise ConfigError(f"{attribute.name} must be a finite number above zero.")
+_NUMBER: Final = validated(check_number)
+_SECONDS: Final = validated(check_seconds)
 
 
 @frozen(kw_only=True)
@@ -106,28 +106,33 @@ class PollPolicy:
     """How often to ask for the progress of a scan. All times are seconds of the scan.
 
     Raises:
-        ConfigError: A value is not above zero, or the shortest wait exceeds the longest.
+        ConfigError: A value is not a number above zero, or the shortest wait exceeds the longest.
     """
 
-    share: float = field(default=0.1, validator=_above_zero)
+    share: float = field(default=0.1, validator=_NUMBER)
     """The wait as a share of the time the scan has already taken."""
-    shortest: float = field(default=6.0, validator=_above_zero)
+    shortest: float = field(default=6.0, validator=_SECONDS)
     """Least wait without a percentage."""
-    longest: float = field(default=40.0, validator=_above_zero)
+    longest: float = field(default=40.0, validator=_SECONDS)
     """Most wait, with a percentage too; not with `learned`."""
-    remaining_share: float = field(default=0.3, validator=_above_zero)
+    remaining_share: float = field(default=0.3, validator=_NUMBER)
     """The wait as a share of the time that a percentage says remains."""
-    remaining_shortest: float = field(default=5.0, validator=_above_zero)
+    remaining_shortest: float = field(default=5.0, validator=_SECONDS)
     """Least wait with a percentage; 1 % of the time taken when that is more."""
-    patience: float = field(default=300.0, validator=_above_zero)
+    patience: float = field(default=300.0, validator=_SECONDS)
     """A report whose every poll fails for this long is given up. A 429 does not count."""
-    speed: float = field(default=1.0, validator=_above_zero)
+    speed: float = field(default=1.0, validator=_NUMBER)
     """Seconds of a scan that pass in a second: 1, but more in a sandbox that is sped up."""
-    learned: Hazard | None = None
+    learned: Hazard | None = field(default=None)
     """How long earlier scans of the kind took, from `core.polling.learn`; None when unknown."""
-    price: float = field(default=0.11, validator=_above_zero)
+    price: float = field(default=0.11, validator=_NUMBER)
     """With `learned`: how many seconds of lag one poll is worth. 0.11 asks about as often as the
     policy without it and is half as late; four times as much asks half as often."""
+
+    @learned.validator
+    def _check_learned(self, _: object, value: object) -> None:
+        if value is not None and not isinstance(value, Hazard):
+            raise ConfigError("learned must be a Hazard, as `learn` returns it, or None.")
 
     def __attrs_post_init__(self) -> None:
         if max(self.shortest, self.remaining_shortest) > self.longest:

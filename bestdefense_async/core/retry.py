@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field, frozen
 
+from bestdefense_async.core.check import check_seconds, check_whole, validated
 from bestdefense_async.errors import (
     AttemptTimeout,
     BestDefenseError,
     ClientError,
-    ConfigError,
     ConnectError,
     ConnectionLost,
     IntegrityError,
@@ -35,33 +35,27 @@ _PASSING_CLIENT_STATUSES: Final = {408, 425}
 _LASTING_SERVER_STATUSES: Final = {501, 505}
 
 
+_A_TIME: Final = validated(check_seconds, or_zero=True)
+
+
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How hard to try. All times are seconds."""
+    """How hard to try. All times are seconds.
 
-    attempts: int = field(default=4)
+    Raises:
+        ConfigError: A value is of another type, negative, or not finite.
+    """
+
+    attempts: int = field(default=4, validator=validated(check_whole))
     """Most requests sent for one call, the first included."""
-    base: float = field(default=0.25)
+    base: float = field(default=0.25, validator=_A_TIME)
     """Ceiling of the first random wait; it doubles with each attempt."""
-    throttled_base: float = field(default=1.0)
+    throttled_base: float = field(default=1.0, validator=_A_TIME)
     """The same after a 429 that names no time."""
-    longest_backoff: float = field(default=20.0)
+    longest_backoff: float = field(default=20.0, validator=_A_TIME)
     """No random wait is longer."""
-    longest_wait: float = field(default=120.0)
+    longest_wait: float = field(default=120.0, validator=_A_TIME)
     """A Retry-After above this ends the call instead of parking it."""
-
-    @attempts.validator
-    def _check_attempts(self, _: object, value: int) -> None:
-        if type(value) is not int or value < 1:
-            raise ConfigError("attempts must be a whole number, 1 or more.")
-
-    @base.validator
-    @throttled_base.validator
-    @longest_backoff.validator
-    @longest_wait.validator
-    def _check_time(self, _: object, value: float) -> None:
-        if not 0 <= value < float("inf"):
-            raise ConfigError("A time of the retry policy must be a finite number of seconds.")
 
 
 @frozen

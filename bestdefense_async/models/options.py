@@ -1,6 +1,7 @@
 """What to scan, how hard, and for which pull request."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from attrs import field, frozen
@@ -15,8 +16,16 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CALLBACK_SECRET: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def _as_types(types: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    return (types,) if isinstance(types, str) else tuple(types)
+def _as_types(types: str | Iterable[str]) -> tuple[str, ...]:
+    if isinstance(types, str):
+        return (types,)
+    if not isinstance(types, Iterable):
+        raise ConfigError("The types of a scan must be words such as security.")
+    return tuple(types)
+
+
+def _is(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 @frozen(kw_only=True)
@@ -45,12 +54,11 @@ class ScanOptions:
     def __attrs_post_init__(self) -> None:
         if not self.types:
             raise ConfigError("A scan needs at least one type, such as security.")
-        for word in (*self.types, self.intensity, self.mode, self.testing_type):
-            if word is not None and not _WORD.fullmatch(word):
+        chosen = (self.intensity, self.mode, self.testing_type)
+        for word in (*self.types, *(each for each in chosen if each is not None)):
+            if not _is(_WORD, word):
                 raise ConfigError(f"{word!r} is not a word the API could know as a scan option.")
-        if self.callback_secret is not None and not _CALLBACK_SECRET.fullmatch(
-            self.callback_secret
-        ):
+        if self.callback_secret is not None and not _is(_CALLBACK_SECRET, self.callback_secret):
             raise ConfigError("The callback secret must be 64 hexadecimal characters.")
 
     @property
@@ -62,6 +70,8 @@ class ScanOptions:
         return ":".join(("+".join(sorted(self.types)), self.intensity or "-", self.mode or "-"))
 
 
+_TEXT: Final = re.compile("[^\ud800-\udfff]+")
+"""Without half a surrogate pair, which cannot be sent."""
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
 
 
@@ -86,7 +96,7 @@ class Registration:
     """What was scanned."""
     callback_secret: str = field(repr=False)
     """The one the report was created with: `ScanOptions.callback_secret`."""
-    scan_types: tuple[str, ...] = field(default=("security",), converter=tuple)
+    scan_types: tuple[str, ...] = field(default=("security",), converter=_as_types)
     pull_request: int = 0
     """Its number, 0 when it is not known."""
     check_run_id: int | None = None
@@ -94,14 +104,18 @@ class Registration:
     """Least severity that fails the check: critical, high, medium, low or none."""
 
     def __attrs_post_init__(self) -> None:
-        if not _REPOSITORY.fullmatch(self.repository):
+        if not _is(_REPOSITORY, self.repository):
             raise ConfigError("The repository must be written as owner/name.")
-        if not _CALLBACK_SECRET.fullmatch(self.callback_secret):
+        if not _is(_CALLBACK_SECRET, self.callback_secret):
             raise ConfigError("The callback secret must be 64 hexadecimal characters.")
         for name in ("installation_id", "report_id", "commit", "target_url", "fail_on"):
-            if not getattr(self, name):
-                raise ConfigError(f"A registration needs {name}.")
-        if not self.scan_types:
+            if not _is(_TEXT, getattr(self, name)):
+                raise ConfigError(f"A registration needs {name}, as text.")
+        if not self.scan_types or not all(_is(_WORD, word) for word in self.scan_types):
             raise ConfigError("A registration needs at least one scan type, such as security.")
+        for name in ("pull_request", "check_run_id"):
+            value = getattr(self, name)
+            if type(value) is not int and (name, value) != ("check_run_id", None):
+                raise ConfigError(f"{name} of a registration must be a whole number.")
         if self.pull_request < 0:
             raise ConfigError("The number of a pull request is 0 or more.")

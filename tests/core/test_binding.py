@@ -169,6 +169,13 @@ def test_a_binding_may_say_that_there_is_no_envelope() -> None:
     [
         ("schedules.make", {}),
         ("schedules.create", {"method": "BREW"}),
+        ("schedules.create", {"method": ["POST"]}),
+        ("schedules.create", {"template": None}),
+        ("schedules.create", {"template": ""}),
+        ("schedules.create", {"request": [("siteId", "id")]}),
+        ("schedules.create", {"request": {"siteId": 7}}),
+        ("schedules.create", {"answer": "schedule"}),
+        ("schedules.create", {"has_envelope": "no"}),
         ("schedules.create", {"method": "GET"}),
         ("schedules.create", {"template": "https://elsewhere.example/api"}),
         ("schedules.create", {"template": "//elsewhere/api"}),

@@ -1,5 +1,7 @@
 """Whether to try again, as a table."""
 
+from typing import Any
+
 import pytest
 
 from bestdefense_async import errors
@@ -145,9 +147,17 @@ def test_when_the_fate_of_a_creation_is_unknown(error: BestDefenseError, *, unkn
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"attempts": 0}, {"attempts": True}, {"base": -1.0}, {"longest_wait": float("nan")}],
+    [
+        {"attempts": 0},
+        {"attempts": True},
+        {"attempts": "3"},
+        {"base": -1.0},
+        {"base": None},
+        {"longest_backoff": "20"},
+        {"longest_wait": float("nan")},
+    ],
 )
-def test_a_policy_that_makes_no_sense_is_refused(arguments: dict[str, float]) -> None:
+def test_a_policy_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
     """Not-a-number passes `< 0` and `> 0` alike as false, so it is checked the other way round."""
-    with pytest.raises(ConfigError):
-        RetryPolicy(**arguments)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        RetryPolicy(**arguments)

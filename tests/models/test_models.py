@@ -53,6 +53,10 @@ def test_no_findings_have_no_worst() -> None:
     [
         {"types": ()},
         {"types": ("secu rity",)},
+        {"types": 7},
+        {"types": (None,)},
+        {"intensity": 3},
+        {"callback_secret": 64},
         {"intensity": ""},
         {"mode": "a\nb"},
         {"callback_secret": "ab"},

@@ -1,11 +1,11 @@
 """A limit as data: so many calls in so many seconds, and how to spend them."""
 
-import math
 from typing import Final, Literal
 
 from attrs import field, frozen
 
-from bestdefense_async.errors import ConfigError
+from bestdefense_async.core.check import check_seconds, check_whole, validated
+from bestdefense_async.errors import ConfigError, clean_text
 
 LimitPolicy = Literal["window", "paced"]
 
@@ -24,10 +24,10 @@ class Limit:
             unknown, or `burst` does not fit.
     """
 
-    calls: int = field()
+    calls: int = field(validator=validated(check_whole))
     """Most calls in one period, at least 1."""
 
-    per: float = field(kw_only=True)
+    per: float = field(kw_only=True, validator=validated(check_seconds))
     """The period in seconds."""
 
     policy: LimitPolicy = field(default="window", kw_only=True)
@@ -38,29 +38,15 @@ class Limit:
     burst: int | None = field(default=None, kw_only=True)
     """For `paced` alone: how many calls may leave together, 1 to `calls`. None means 1."""
 
+    @policy.validator
+    def _check_policy(self, _: object, value: object) -> None:
+        if value not in POLICIES:
+            shown = clean_text(value, longest=40)
+            raise ConfigError(f"The policy of a limit is window or paced, not {shown}.")
+
     def __attrs_post_init__(self) -> None:
-        if not _is_count(self.calls):
-            raise ConfigError(f"a limit needs a whole number of calls above 0, not {self.calls!r}")
-        if not _is_duration(self.per):
-            raise ConfigError(f"a limit needs a period in seconds above 0, not {self.per!r}")
-        if self.policy not in POLICIES:
-            raise ConfigError(f"the policy of a limit is window or paced, not {self.policy!r}")
         if self.burst is None:
             return
         if self.policy != "paced":
-            raise ConfigError("only a paced limit has a burst: a window allows all its calls")
-        if not _is_count(self.burst) or self.burst > self.calls:
-            raise ConfigError(f"a burst is 1 to {self.calls} calls, not {self.burst!r}")
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_duration(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value) and value > 0
-    except OverflowError:
-        return False
+            raise ConfigError("Only a paced limit has a burst: a window allows all its calls.")
+        check_whole("burst", self.burst, most=self.calls)
