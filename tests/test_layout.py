@@ -76,18 +76,8 @@ MAY_USE: dict[str, set[str]] = {
     "errors": _WORDS,
     "models": _WORDS | {"datetime"},
     "core": _WORDS
-    | {
-        "array",
-        "bisect",
-        "calendar",
-        "cattrs",
-        "contextlib",
-        "datetime",
-        "functools",
-        "hashlib",
-        "idna",
-    }
-    | {"ipaddress", "json", "math", "operator", "urllib.parse"},
+    | {"array", "bisect", "calendar", "cattrs", "codecs", "contextlib", "datetime", "functools"}
+    | {"hashlib", "idna", "ipaddress", "json", "math", "operator", "types", "urllib.parse"},
 }
 # What the allowed modules and the builtins could still do, called or passed on.
 IMPURE_ATTRIBUTES = {"now", "utcnow", "today", "read_text", "read_bytes", "write_text"}

@@ -17,8 +17,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
+from bestdefense_async.core.check import check_flag, check_text, validated
 from bestdefense_async.core.request import METHODS, Request, build_request
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route
 from bestdefense_async.errors import ConfigError, clean_text
@@ -31,6 +32,12 @@ _FIELD: Final = re.compile(rf"|(?:\[\]|{_NAME}(?:\[\])?)(?:\.{_NAME}(?:\[\])?)*"
 _TEMPLATE: Final = re.compile(r"(?:/(?:[A-Za-z0-9_~.-]|{\w+})+)+/?")
 _WITHOUT_BODY: Final = frozenset({"GET", "DELETE"})
 _NOTHING: Final = object()
+
+
+def _check_names(_: object, attribute: Attribute[Any], value: object) -> None:
+    pairs = value.items() if isinstance(value, Mapping) else [(value, None)]
+    if not all(isinstance(each, str) for pair in pairs for each in pair):
+        raise ConfigError(f"{attribute.name} of a binding must be a mapping from text to text.")
 
 
 @frozen(kw_only=True)
@@ -46,21 +53,29 @@ class Binding:
                 request={"cadence": "interval"},
                 answer={"schedule": "scheduledReport"},
             )
+
+    Raises:
+        ConfigError: A value is of another type.
     """
 
-    method: str
-    template: str
+    method: str = field(validator=validated(check_text))
+    template: str = field(validator=validated(check_text))
     """Path with our names in braces: a part of our path, or a member of our request (which then
     leaves the body). A part that is not in it must stand in `request`."""
-    request: Mapping[str, str] = field(factory=dict)
+    request: Mapping[str, str] = field(factory=dict, validator=_check_names)
     """From our field to theirs, where they differ; `Route.request_fields` lists ours."""
-    answer: Mapping[str, str] = field(factory=dict)
+    answer: Mapping[str, str] = field(factory=dict, validator=_check_names)
     """From our field to theirs, where they differ; `Route.answer_fields` lists ours. Paths begin
     below `data`, or at the top where there is no envelope."""
-    has_envelope: bool | None = None
+    has_envelope: bool | None = field(default=None)
     """Whether the payload stands under `data`; None: as for our route."""
     source: str = ""
     """Where this was read, for people: a specification's address, a settings file."""
+
+    @has_envelope.validator
+    def _check_envelope(self, _: object, value: object) -> None:
+        if value is not None:
+            check_flag("has_envelope", value)
 
 
 @frozen(kw_only=True)
@@ -91,10 +106,18 @@ class Bound:
         ours = {**request.parts, **request.query, **json}
         parts = {name: _as_part(name, ours.pop(name, None)) for name in self._in_path}
         theirs = _moved(ours, self._outward)
-        if self.route.method in _WITHOUT_BODY:
-            return build_request(self.route, parts, query=theirs, subject=request.subject)
-        body = None if request.json is None and not theirs else theirs
-        return build_request(self.route, parts, body, subject=request.subject)
+        has_body = self.route.method not in _WITHOUT_BODY
+        body = theirs if has_body and (theirs or request.json is not None) else None
+        return build_request(
+            self.route,
+            parts,
+            body,
+            query=None if has_body else theirs,
+            subject=request.subject,
+            # What has other names is translated first, as JSON.
+            items=None if self._inward else request.items,
+            claim=request.claim,
+        )
 
     def answer_here(self, payload: Any) -> Any:  # noqa: ANN401  # any JSON value
         """Return a payload of the host under our names; what is missing stays missing."""

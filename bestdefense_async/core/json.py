@@ -50,9 +50,13 @@ def encode_json(value: Any) -> bytes:  # noqa: ANN401  # JSON has no narrower ty
     """Return `value` as compact JSON.
 
     Raises:
-        ValueError, TypeError: It is not a JSON value; NaN and infinities are none.
+        ValueError, TypeError: It is not a JSON value: NaN and infinities are none, nor is text
+            with half a surrogate pair.
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    if "\\ud" in text:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return text.encode("ascii")
 
 
 class _StrictnessError(Exception):

@@ -1,64 +1,89 @@
-"""What is wanted, as a value, and the two values that cross the seam to the wire."""
+"""The two values that cross the seam to the wire: what is wanted, and what came back.
+
+One of each is made for every call, so they are open slotted classes: a frozen one takes twice the
+time to make. Whoever makes one may fill it in; nobody else changes it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-from attrs import field, frozen
+from attrs import define
 
+from bestdefense_async.core.check import check_id, check_text
+from bestdefense_async.core.json import encode_json
+from bestdefense_async.core.limiting.hints import RETRY_AFTER_NAMES
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route, find_route
 from bestdefense_async.errors import ConfigError, clean_text
 
+METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
-@frozen(kw_only=True)
-class Outgoing:
-    """One HTTP request, ready to be sent."""
+_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~.-]+)+/?(?:\?[A-Za-z0-9_~.=&%+-]*)?")
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
-    method: str
+
+class Claim(Protocol):
+    """The right to do the work that a request starts, taken as late as possible.
+
+    Whoever sends awaits `take()` with permit, slot and pace in hand, in the instant before the
+    bytes leave, and `give_back()` when the server refused the work or nothing was sent, before any
+    wait. A claim is taken again for each further attempt.
+    """
+
+    async def take(self) -> None:
+        """Take the claim. What this raises ends the call as not sent."""
+        ...
+
+    async def give_back(self) -> None:
+        """Undo `take`: the work was certainly not begun."""
+        ...
+
+
+@define(weakref_slot=False)
+class Request:
+    """One call of an operation, ready to be sent."""
+
+    route: Route
     path: str
-    """Encoded, from the root of the API, perhaps with a query."""
+    """Path and query as they stand on the wire, from the root of the API."""
     body: bytes | None = None
-    """JSON, or None for no body."""
-    may_repeat: bool = True
-    """Whether it may safely arrive twice."""
+    """JSON as it stands on the wire, None for no body."""
+    parts: Mapping[str, str] = _NOTHING
+    """The variable parts of the path."""
+    query: Mapping[str, str | int] = _NOTHING
+    """The members of the query, unquoted."""
+    json: Any = None
+    """The body as JSON values."""
+    subject: str = ""
+    """What the call is about (a site's id, a report's id): for error messages."""
+    items: Mapping[str, type] = _NOTHING
+    """Lists of the payload, and the model that each of their members becomes. A large answer is
+    made into models while it is read; without this it stays JSON."""
+    claim: Claim | None = None
+    """What must be held before the request may leave; None for nothing."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.route.method
 
 
-@frozen(kw_only=True)
+@define(weakref_slot=False)
 class Reply:
     """One HTTP answer, read to its end."""
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case; of several values the first."""
+    """As `lower_headers` returns them."""
     body: bytes
-    """Decoded."""
+    """Without its content coding."""
     is_cut: bool = False
     """Whether the body goes on beyond the cap: only with a status of 400 or more."""
-
-
-_PART: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
-_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~.-]+)+/?(?:\?[A-Za-z0-9_~.=&%+-]*)?")
-METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-
-
-@frozen(kw_only=True)
-class Request:
-    """One call of an operation."""
-
-    route: Route
-    path: str
-    """Path and query as they stand on the wire."""
-    parts: Mapping[str, str] = field(factory=dict)
-    """The path's variable parts."""
-    query: Mapping[str, str | int] = field(factory=dict)
-    """The query's members, unquoted."""
-    json: Any = None
-    """The body as JSON values; None sends no body."""
-    subject: str = field(default="")
-    """What the call is about (a site's id, a report's id): for error messages."""
 
 
 def build_request(
@@ -68,6 +93,8 @@ def build_request(
     *,
     query: Mapping[str, str | int] | None = None,
     subject: str | None = None,
+    items: Mapping[str, type] | None = None,
+    claim: Claim | None = None,
 ) -> Request:
     """Return the request of `route` with its path filled in.
 
@@ -77,33 +104,27 @@ def build_request(
         json: The body; None for none.
         query: What stands behind the path.
         subject: What the call is about, for error messages; None is the first part.
+        items: Lists of the payload, and the models of their members.
+        claim: What must be held before the request may leave.
 
     Raises:
-        ConfigError: A part is empty, `.`, `..`, or has a character outside the allow-list
-            `A-Z a-z 0-9 _ ~ . -`: quoting would not keep it from reaching another resource.
+        ConfigError: A part cannot stand in a path, or the body or the query cannot be sent.
     """
-    checked = {name: check_part(name, value) for name, value in (parts or {}).items()}
-    path = route.template.format_map(checked)
+    given = _NOTHING if parts is None else parts
+    path, *literals = route.literals
+    for name, literal in zip(route.parts, literals, strict=True):
+        path += check_id(name, given[name]) + literal
+    if query:
+        for name, value in query.items():
+            if not isinstance(value, int):
+                check_text(name, value)
+        path = f"{path}?{urlencode(query, quote_via=quote)}"
+    if subject is None:
+        subject = given[route.parts[0]] if route.parts else ""
+    body = None if json is None else _encoded(route.name, json)
     return Request(
-        route=route,
-        path=f"{path}?{urlencode(query, quote_via=quote)}" if query else path,
-        parts=checked,
-        query=query or {},
-        json=json,
-        subject=next(iter(checked.values()), "") if subject is None else subject,
+        route, path, body, given, query or _NOTHING, json, subject, items or _NOTHING, claim
     )
-
-
-def check_part(name: str, value: str) -> str:
-    """Return `value` when it may stand as one part of a path.
-
-    Raises:
-        ConfigError: It may not.
-    """
-    if not _PART.fullmatch(value) or value in {".", ".."}:
-        shown = clean_text(value, longest=80)
-        raise ConfigError(f"{name} {shown!r} cannot be part of a path.")
-    return value
 
 
 def raw_request(
@@ -118,12 +139,13 @@ def raw_request(
     Outside the table only GET may be repeated, and the answer is taken for an envelope.
 
     Raises:
-        ConfigError: The method is unknown, or the path is not a plain absolute path.
+        ConfigError: The method is unknown, the path is not a plain absolute path, or the body
+            cannot be sent.
     """
-    verb = method.upper()
+    verb = check_text("method", method).upper()
     if verb not in METHODS:
         raise ConfigError(f"{clean_text(method, longest=40)!r} is not a method the API has.")
-    bare = path.partition("?")[0]
+    bare = check_text("path", path).partition("?")[0]
     if not _PATH.fullmatch(path) or any(part in {".", ".."} for part in bare.split("/")):
         shown = clean_text(path, longest=120)
         raise ConfigError(f"{shown!r} is not a path of this API, such as /api/sites.")
@@ -135,4 +157,47 @@ def raw_request(
         body=Body.ENVELOPE,
         may_repeat=verb == "GET",
     )
-    return Request(route=route, path=path, json=json, subject=bare)
+    body = None if json is None else _encoded(route.name, json)
+    return Request(route, path, body, json=json, subject=bare)
+
+
+def _encoded(operation: str, json: Any) -> bytes:  # noqa: ANN401  # any JSON value
+    """Return a body as JSON text.
+
+    Raises:
+        ConfigError: It is not a JSON value.
+    """
+    problem = None
+    try:
+        return encode_json(json)
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = type(error).__name__
+    raise ConfigError(f"The body of {operation} is not a JSON value ({problem}).")
+
+
+def lower_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with their names in lower case; of several values the first counts.
+
+    All values of a header that asks to wait are kept, joined by commas: the largest counts.
+
+    Args:
+        headers: Perhaps a multidict, in which a name may have several values.
+    """
+    names, is_plain = _lowered(tuple(headers))
+    if is_plain and len(names) == len(headers):
+        return dict(zip(names, headers.values(), strict=True))
+    lowered: dict[str, str] = {}
+    for mixed, value in headers.items():
+        name = mixed.lower()
+        if name not in lowered:
+            lowered[name] = value
+        elif name in RETRY_AFTER_NAMES:
+            lowered[name] += f", {value}"
+    return lowered
+
+
+@lru_cache(maxsize=64)
+def _lowered(names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """Return names in lower case, and whether each is there once; a server has few such lists."""
+    lowered = tuple([name.lower() for name in names])
+    return lowered, len(set(lowered)) == len(lowered)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_PART: Final = re.compile(r"{(\w+)}")
+
+
 class Grade(enum.StrEnum):
     """How well a route is known."""
 
@@ -68,11 +71,18 @@ class Route:
     """
     answer_fields: tuple[str, ...] = field(default=())
     """What is read: paths below `data`, below the whole answer where there is no envelope."""
+    parts: tuple[str, ...] = field(init=False, eq=False, repr=False)
+    """Names of the path's variable parts, in order."""
+    literals: tuple[str, ...] = field(init=False, eq=False, repr=False)
+    """What stands in the path around them: one more than there are parts."""
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Names of the path's variable parts, in order."""
-        return tuple(re.findall(r"{(\w+)}", self.template))
+    @parts.default
+    def _parts(self) -> tuple[str, ...]:
+        return tuple(_PART.findall(self.template))
+
+    @literals.default
+    def _literals(self) -> tuple[str, ...]:
+        return tuple(_PART.split(self.template)[::2])
 
 
 def _described(name: str, method: str, template: str, **rest: object) -> Route:
@@ -251,12 +261,11 @@ ROUTES: Final[Mapping[str, Route]] = {row.name: row for row in _ROWS}
 def find_route(method: str, path: str, routes: Mapping[str, Route] = ROUTES) -> Route | None:
     """Return the row of a table for a concrete `path` without query, or None."""
     for row in routes.values():
-        if row.method == method and _pattern(row.template).fullmatch(path):
+        if row.method == method and _pattern(row.literals).fullmatch(path):
             return row
     return None
 
 
 @cache
-def _pattern(template: str) -> re.Pattern[str]:
-    literals = re.split(r"{\w+}", template)
+def _pattern(literals: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("[^/]+".join(re.escape(text) for text in literals))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from bestdefense_async.core.check import check_id
 from bestdefense_async.core.codec import structure
 from bestdefense_async.core.expected_file import LARGEST_FILE, ExpectedFile, checked_digest
-from bestdefense_async.core.request import build_request, check_part
+from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, EnvelopeError
 from bestdefense_async.models import AgentManifest
@@ -112,7 +113,7 @@ def _check_name(name: str) -> None:
     Raises:
         ConfigError: It would hide, be taken for an option, or be something else than a file.
     """
-    check_part("filename", name)
+    check_id("filename", name)
     if name.startswith(("-", ".")):
         raise ConfigError("The name of an agent file must not begin with a dot or a dash.")
     if _OURS.fullmatch(name):

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from bestdefense_async.core.binding import Bound
-from bestdefense_async.core.json import encode_json
 from bestdefense_async.core.limiting.hints import parse_retry_after
-from bestdefense_async.core.request import Outgoing, Request
+from bestdefense_async.core.request import Request
 from bestdefense_async.core.retry import (
     RetryBudget,
     RetryPolicy,
@@ -20,7 +19,6 @@ from bestdefense_async.core.retry import (
 )
 from bestdefense_async.errors import (
     BestDefenseError,
-    ConfigError,
     OutcomeUnknown,
 )
 from bestdefense_async.transport.http.cancel_scope import Lifetime
@@ -67,7 +65,6 @@ class Call:
     request: Request
     work: Work
     """Sends once, and returns the payload."""
-    body: bytes | None
     deadline: float | None
     attempt: int = 0
     tries: int = 0
@@ -93,20 +90,6 @@ class Call:
             self.first_sent_at = time.time()
 
 
-def encode_body(request: Request) -> bytes | None:
-    """Return the body as JSON text, None when the request has none.
-
-    Raises:
-        ConfigError: It is not a JSON value.
-    """
-    problem = None
-    try:
-        return None if request.json is None else encode_json(request.json)
-    except (TypeError, ValueError, RecursionError) as error:
-        problem = type(error).__name__
-    raise ConfigError(f"The body of {request.route.name} is not a JSON value ({problem}).")
-
-
 def headers_seen(call: Call, permit: Permit, status: int, headers: Mapping[str, str]) -> None:
     """Record that headers are there, and how long the server asks to wait."""
     call.status = status
@@ -115,14 +98,6 @@ def headers_seen(call: Call, permit: Permit, status: int, headers: Mapping[str, 
     else:
         permit.answered(headers)
         call.hint = parse_retry_after(headers, wall_clock=time.time())
-
-
-def outgoing(call: Call) -> Outgoing:
-    """Return what the call sends in each of its attempts."""
-    route = call.request.route
-    return Outgoing(
-        method=route.method, path=call.request.path, body=call.body, may_repeat=route.may_repeat
-    )
 
 
 def final_error(error: BestDefenseError, call: Call) -> BestDefenseError:

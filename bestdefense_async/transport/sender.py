@@ -36,10 +36,8 @@ from bestdefense_async.errors import (
 from bestdefense_async.transport.call import (
     Call,
     Shared,
-    encode_body,
     final_error,
     headers_seen,
-    outgoing,
 )
 from bestdefense_async.transport.download.download import downloading
 from bestdefense_async.transport.http.exchange import refusal_to_follow
@@ -123,7 +121,7 @@ class Sender:
                 url: str | None = None
                 for _ in range(1 + MOST_REDIRECTS):
                     async with self._shared.wire.stream(
-                        outgoing(call),
+                        call.request,
                         token=secret.reveal() if url is None else None,
                         timeout=self._allowed(call),
                         deadline=call.deadline,
@@ -179,7 +177,6 @@ class Sender:
         call = Call(
             request,
             work,
-            body=encode_body(request),
             deadline=None if timeout is None else now + timeout,
         )
         try:
@@ -312,7 +309,7 @@ class Sender:
 
     async def _exchange(self, call: Call, secret: Secret, permit: Permit) -> Any:  # noqa: ANN401
         reply = await self._shared.wire.exchange(
-            outgoing(call),
+            call.request,
             token=secret.reveal(),
             timeout=self._allowed(call),
             on_headers=lambda status, headers: headers_seen(call, permit, status, headers),

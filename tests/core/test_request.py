@@ -1,9 +1,12 @@
 """Requests as values: what may stand in a path."""
 
+from typing import Any
+
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from bestdefense_async.core.binding import Binding, bind
-from bestdefense_async.core.request import build_request, raw_request
+from bestdefense_async.core.request import Request, build_request, lower_headers, raw_request
 from bestdefense_async.core.route import ROUTES, Grade
 from bestdefense_async.errors import ConfigError
 
@@ -15,6 +18,68 @@ def test_a_path_is_filled_in() -> None:
     request = build_request(PROGRESS, {"report_id": "a-B_9.~"})
     assert request.path == "/api/report/a-B_9.~/progress"
     assert request.subject == "a-B_9.~"
+    assert (request.method, request.body) == ("GET", None)
+    assert request.parts == {"report_id": "a-B_9.~"}
+
+
+def test_a_body_is_ready_for_the_wire() -> None:
+    """It is encoded once, however often the request is sent."""
+    request = build_request(ROUTES["schedules.create"], json={"a": ["é", 1.5, None]})
+    assert request.body == b'{"a":["\\u00e9",1.5,null]}'
+
+
+@pytest.mark.parametrize(
+    "json",
+    [{1, 2}, {"a": float("nan")}, {"a": "\ud800"}, {"a": b"x"}],
+    ids=["a set", "not a number", "half a surrogate pair", "bytes"],
+)
+def test_a_body_that_is_no_json_is_refused(json: Any) -> None:
+    """Before anything is sent, for every kind of request."""
+    with pytest.raises(ConfigError, match="not a JSON value"):
+        build_request(ROUTES["schedules.create"], json=json)
+    with pytest.raises(ConfigError, match="not a JSON value"):
+        raw_request("POST", "/api/schedules", json)
+
+
+@pytest.mark.parametrize("value", ["", "\ud800", None, 1.5])
+def test_a_query_that_cannot_be_sent_is_refused(value: Any) -> None:
+    """The member is named."""
+    with pytest.raises(ConfigError, match="after"):
+        build_request(ROUTES["reports.list"], query={"after": value})
+
+
+class Taken:
+    """A claim, as far as a request is concerned."""
+
+    async def take(self) -> None:
+        """Take it."""
+
+    async def give_back(self) -> None:
+        """Give it back."""
+
+
+def test_a_binding_keeps_the_claim_and_gives_up_models_where_names_differ() -> None:
+    """What must be held before sending is the same on every host; what comes back is not."""
+    claim = Taken()
+    ours = build_request(ROUTES["sites.list"], items={"sites": str}, claim=claim)
+
+    def there(**answer: str) -> Request:
+        return bind(
+            "sites.list", Binding(method="GET", template="/v2", answer=answer)
+        ).request_there(ours)
+
+    assert (there().path, there().claim, there().items) == ("/v2", claim, {"sites": str})
+    assert (there(sites="items").claim, there(sites="items").items) == (claim, {})
+
+
+def test_header_names_come_in_lower_case_and_the_first_value_counts() -> None:
+    """All values that ask to wait are kept."""
+    several = CIMultiDict([("X-A", "1"), ("x-a", "2"), ("Retry-After", "1"), ("retry-after", "3")])
+    plain = CIMultiDict([("Content-Type", "a"), ("DATE", "b")])
+    for _ in range(2):  # the second time the names are known
+        assert lower_headers(CIMultiDictProxy(several)) == {"x-a": "1", "retry-after": "1, 3"}
+        assert lower_headers(CIMultiDictProxy(plain)) == {"content-type": "a", "date": "b"}
+        assert lower_headers({"A": "1", "a": "2"}) == {"a": "1"}
 
 
 @pytest.mark.parametrize(
@@ -33,9 +98,11 @@ def test_a_path_is_filled_in() -> None:
         "a\n",
         "é",
         "x" * 129,
+        None,
+        7,
     ],
 )
-def test_a_part_that_could_reach_another_resource_is_refused(part: str) -> None:
+def test_a_part_that_could_reach_another_resource_is_refused(part: Any) -> None:
     """Quoting leaves `..` on the wire and cuts at `#`, so there is an allow-list."""
     with pytest.raises(ConfigError, match="report_id"):
         build_request(PROGRESS, {"report_id": part})

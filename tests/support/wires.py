@@ -6,7 +6,8 @@ from typing import Any
 
 import aiohttp
 
-from bestdefense_async.core.request import Outgoing, Reply
+from bestdefense_async.core.request import Reply, Request
+from bestdefense_async.core.route import Grade, Route
 from bestdefense_async.errors import BestDefenseError
 from bestdefense_async.transport.http.exchange import Wire
 from bestdefense_async.transport.http.session import WireSettings
@@ -27,6 +28,14 @@ async def wire_to(
         await wire.aclose()
 
 
+def plain(method: str = "GET", path: str = "/api/sites", body: bytes | None = None) -> Request:
+    """Return a request for any path, however odd; a POST is one that may not be repeated."""
+    route = Route(
+        name="other", method=method, template="", grade=Grade.CALLER, may_repeat=method != "POST"
+    )
+    return Request(route, path, body)
+
+
 async def send(
     wire: Wire,
     method: str = "GET",
@@ -40,7 +49,7 @@ async def send(
     """Send one request; a POST is one that may not be repeated."""
     heard = [] if seen is None else seen
     return await wire.exchange(
-        Outgoing(method=method, path=path, body=body, may_repeat=method != "POST"),
+        plain(method, path, body),
         token=TOKEN,
         timeout=timeout,
         on_headers=lambda status, headers: heard.append((status, headers)),

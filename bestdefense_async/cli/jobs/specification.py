@@ -23,7 +23,8 @@ from bestdefense_async.cli.exits import MissingToken
 from bestdefense_async.cli.options.connection import Connection
 from bestdefense_async.config import base_url_from, parse_base_url
 from bestdefense_async.core.host import authority
-from bestdefense_async.core.request import Outgoing
+from bestdefense_async.core.request import Request
+from bestdefense_async.core.route import Grade, Route
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import (
     AuthError,
@@ -125,8 +126,9 @@ class Fetcher:
         """Return one answer, and where it points to when it is a redirect."""
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        route = Route(name="specification", method="GET", template="", grade=Grade.CALLER)
         async with self.wire.stream(
-            Outgoing(method="GET", path=quote(path, safe=_SAFE)),
+            Request(route, quote(path, safe=_SAFE)),
             token=None if self._secret is None else self._secret.reveal(),
             timeout=_PATIENCE,
             extra_headers=[("Accept", _ACCEPT)],

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from bestdefense_async.core.request import Outgoing, Reply
+from bestdefense_async.core.request import Reply, Request, lower_headers
 from bestdefense_async.errors import (
     AttemptTimeout,
     BestDefenseError,
@@ -72,7 +72,7 @@ class Wire:
 
     async def exchange(
         self,
-        outgoing: Outgoing,
+        request: Request,
         *,
         token: str,
         timeout: float,
@@ -92,9 +92,9 @@ class Wire:
             ClientClosed: The wire is closed, or was closed meanwhile.
             WrongLoop: It belongs to another loop or process.
         """
-        attempt = self._attempt(outgoing, token, extra_headers)
+        attempt = self._attempt(request, token, extra_headers)
         del token
-        outcome = await self.run(self._answer(outgoing, attempt, on_headers), attempt, timeout)
+        outcome = await self.run(self._answer(request, attempt, on_headers), attempt, timeout)
         if isinstance(outcome, Reply):
             return outcome
         raise outcome
@@ -102,7 +102,7 @@ class Wire:
     @asynccontextmanager
     async def stream(
         self,
-        outgoing: Outgoing,
+        request: Request,
         *,
         token: str | None,
         timeout: float,
@@ -126,10 +126,10 @@ class Wire:
         if url is not None and token is not None:
             raise ConfigError("The token goes to the API only.")
         headers = [("Accept-Encoding", "identity"), ("Accept", "*/*"), *extra_headers]
-        attempt = self._attempt(outgoing, token, headers)
+        attempt = self._attempt(request, token, headers)
         del token
-        request = self._request(outgoing, attempt, url, buffer=CHUNK)
-        outcome = await self.run(request, attempt, timeout)
+        sending = self._request(request, attempt, url, buffer=CHUNK)
+        outcome = await self.run(sending, attempt, timeout)
         if isinstance(outcome, BaseException):
             raise outcome
         try:
@@ -189,27 +189,27 @@ class Wire:
         )
 
     def _attempt(
-        self, outgoing: Outgoing, token: str | None, extra_headers: Iterable[tuple[str, str]]
+        self, request: Request, token: str | None, extra_headers: Iterable[tuple[str, str]]
     ) -> Attempt:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        if outgoing.body is not None:
+        if request.body is not None:
             headers["Content-Type"] = "application/json"
         headers.update(extra_headers)
         if self._proxy is not None and self._origin.startswith("http:"):
             headers.update(self._proxy.headers)  # there is no CONNECT that could carry them
-        return Attempt(headers, may_repeat=outgoing.may_repeat)
+        return Attempt(headers, may_repeat=request.route.may_repeat)
 
     async def _answer(
         self,
-        outgoing: Outgoing,
+        request: Request,
         attempt: Attempt,
         on_headers: Callable[[int, Mapping[str, str]], None],
     ) -> Reply:
         settings = self._settings
-        response = await self._request(outgoing, attempt, None)
+        response = await self._request(request, attempt, None)
         try:
             status = response.status
-            headers = lower_headers(response)
+            headers = lower_headers(response.headers)
             on_headers(status, headers)
             if status == 407 and self._proxy is not None:  # noqa: PLR2004  # proxy authentication
                 raise ProxyError("The proxy wants a user name and password.")
@@ -232,19 +232,19 @@ class Wire:
             response.close()
 
     async def _request(
-        self, outgoing: Outgoing, attempt: Attempt, url: str | None, *, buffer: int | None = None
+        self, request: Request, attempt: Attempt, url: str | None, *, buffer: int | None = None
     ) -> aiohttp.ClientResponse:
         """Send the request and return the answer when its headers are there.
 
         `buffer` is how many bytes of the body may wait to be read, None for aiohttp's 64 KiB.
         """
         session = self._open()
-        if url is None and not _PATH.fullmatch(outgoing.path):
+        if url is None and not _PATH.fullmatch(request.path):
             raise ConfigError("A path begins with a slash and holds no space or control character.")
-        body = outgoing.body
+        body = request.body
         response = await session.request(
-            outgoing.method,
-            URL(self._settings.base_url + outgoing.path if url is None else url, encoded=True),
+            request.method,
+            URL(self._settings.base_url + request.path if url is None else url, encoded=True),
             data=body if body is None or len(body) < _LARGE else io.BytesIO(body),
             headers=attempt.headers,
             allow_redirects=False,
@@ -261,14 +261,6 @@ class Wire:
         if self._session is None:
             self._session = open_session(self._settings, self._borrowed, loop)
         return self._session
-
-
-def lower_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """Return the headers with names in lower case; of several values the first counts."""
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        headers.setdefault(name.lower(), value)
-    return headers
 
 
 def refusal_to_follow(status: int, headers: Mapping[str, str]) -> ProtocolError:

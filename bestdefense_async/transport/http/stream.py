@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from bestdefense_async.core.request import Reply
+from bestdefense_async.core.request import Reply, lower_headers
 from bestdefense_async.errors import (
     AttemptTimeout,
     BestDefenseError,
@@ -45,11 +45,8 @@ class Stream:
         deadline: float | None,
     ) -> None:
         self.status: int = response.status
-        headers: dict[str, str] = {}
-        for name, value in response.headers.items():
-            headers.setdefault(name.lower(), value)
-        self.headers = headers
-        """Names in lower case; of several values the first."""
+        self.headers: Mapping[str, str] = lower_headers(response.headers)
+        """As `lower_headers` returns them."""
         self.length: int | None = response.content_length
         """Bytes of the body as announced, or None."""
         self._response = response

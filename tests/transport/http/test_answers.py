@@ -8,7 +8,6 @@ import zlib
 
 import pytest
 
-from bestdefense_async.core.request import Outgoing
 from bestdefense_async.errors import (
     ConfigError,
     DecodeError,
@@ -31,7 +30,7 @@ from tests.support.byte_server import (
     head,
     reply,
 )
-from tests.support.wires import TOKEN, refusal, send, wire_to
+from tests.support.wires import TOKEN, plain, refusal, send, wire_to
 
 GZIP = ["Content-Encoding: gzip"]
 JSON = b'{"success": true, "data": [1, 2, 3]}' * 50
@@ -93,14 +92,18 @@ async def test_a_redirect_to_nowhere_is_no_success(headers: list[str]) -> None:
     "status", [200, 201, 299, 400, 408, 418, 421, 425, 429, 431, 451, 500, 599]
 )
 async def test_a_status_of_http_is_a_reply(status: int) -> None:
-    """What a status means is decided above the wire; headers come in lower case, first value."""
-    answer = reply(status=status, headers=["Retry-After: 5", "retry-after: 9"])
+    """What a status means is decided above the wire; headers come in lower case.
+
+    The first of several values counts, but all that ask to wait are kept.
+    """
+    several = ["X-A: 5", "x-a: 9", "Retry-After: 5", "retry-after: 9"]
+    answer = reply(status=status, headers=several)
     seen: list[tuple[int, object]] = []
     async with ByteServer([[answer]]) as server, wire_to(server.url) as wire:
         got = await send(wire, seen=seen)  # type: ignore[arg-type]
 
     assert (got.status, got.body, got.is_cut) == (status, b"{}", False)
-    assert got.headers["retry-after"] == "5"
+    assert (got.headers["x-a"], got.headers["retry-after"]) == ("5", "5, 9")
     assert seen == [(status, got.headers)]
 
 
@@ -293,9 +296,9 @@ async def test_a_stream_gives_a_file_as_it_comes() -> None:
     """Chunks, undecoded and asked for without coding; the caller's own headers travel."""
     data = os.urandom(3_000_000)
     async with ByteServer([[reply(data, status=206)]]) as server, wire_to(server.url) as wire:
-        outgoing = Outgoing(method="GET", path="/api/file")
+        request = plain("GET", "/api/file")
         extra = [("Range", "bytes=5-")]
-        async with wire.stream(outgoing, token=TOKEN, timeout=2.0, extra_headers=extra) as stream:
+        async with wire.stream(request, token=TOKEN, timeout=2.0, extra_headers=extra) as stream:
             chunks = [chunk async for chunk in stream.chunks()]
         await send(wire)
 
@@ -321,8 +324,8 @@ async def test_a_stream_never_passes_off_half_a_file(
 ) -> None:
     """A file that stops early, or whose end cannot be told, ends in an error."""
     async with ByteServer([steps]) as server, wire_to(server.url) as wire:
-        outgoing = Outgoing(method="GET", path="/api/file")
-        async with wire.stream(outgoing, token=TOKEN, timeout=1.0) as stream:
+        request = plain("GET", "/api/file")
+        async with wire.stream(request, token=TOKEN, timeout=1.0) as stream:
             with pytest.raises(kind):
                 [chunk async for chunk in stream.chunks()]
 
@@ -334,13 +337,13 @@ async def test_a_stream_shows_a_redirect_and_follows_elsewhere_without_the_token
         ByteServer([[reply(status=302, headers=[f"Location: {other.url}/file"])]]) as server,
         wire_to(server.url) as wire,
     ):
-        outgoing = Outgoing(method="GET", path="/api/file")
-        async with wire.stream(outgoing, token=TOKEN, timeout=1.0) as first:
+        request = plain("GET", "/api/file")
+        async with wire.stream(request, token=TOKEN, timeout=1.0) as first:
             place = first.headers["location"]
-        async with wire.stream(outgoing, token=None, timeout=1.0, url=place) as second:
+        async with wire.stream(request, token=None, timeout=1.0, url=place) as second:
             chunks = [chunk async for chunk in second.chunks()]
         with pytest.raises(ConfigError):
-            async with wire.stream(outgoing, token=TOKEN, timeout=1.0, url=place):
+            async with wire.stream(request, token=TOKEN, timeout=1.0, url=place):
                 pass
 
     assert chunks == [b"file"]
@@ -351,9 +354,9 @@ async def test_a_stream_shows_a_redirect_and_follows_elsewhere_without_the_token
 async def test_a_slow_reader_of_a_stream_is_not_late() -> None:
     """The deadline counts waiting for the server, not the time the caller takes."""
     async with ByteServer([[reply(bytes(5_000_000))]]) as server, wire_to(server.url) as wire:
-        outgoing = Outgoing(method="GET", path="/api/file")
+        request = plain("GET", "/api/file")
         size = 0
-        async with wire.stream(outgoing, token=TOKEN, timeout=0.1) as stream:
+        async with wire.stream(request, token=TOKEN, timeout=0.1) as stream:
             async for chunk in stream.chunks():
                 if size == 0:
                     await asyncio.sleep(0.2)

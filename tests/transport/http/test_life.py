@@ -8,13 +8,12 @@ import traceback
 import aiohttp
 import pytest
 
-from bestdefense_async.core.request import Outgoing
 from bestdefense_async.errors import AttemptTimeout, BestDefenseError, ClientClosed, Sent, WrongLoop
 from bestdefense_async.transport.http.exchange import Wire
 from bestdefense_async.transport.http.session import WireSettings
 from bestdefense_async.transport.http.stream import LEAST
 from tests.support.byte_server import FIN, STALL, ByteServer, Pause, Step, reply
-from tests.support.wires import TOKEN, refusal, send, wire_to
+from tests.support.wires import TOKEN, plain, refusal, send, wire_to
 
 
 async def test_the_callers_own_timeout_is_his_own() -> None:
@@ -98,7 +97,7 @@ async def test_closing_ends_a_stream() -> None:
     async with (
         ByteServer(script) as server,
         wire_to(server.url) as wire,
-        wire.stream(Outgoing(method="GET", path="/f"), token=TOKEN, timeout=60.0) as stream,
+        wire.stream(plain("GET", "/f"), token=TOKEN, timeout=60.0) as stream,
     ):
         chunks = stream.chunks()
         assert await anext(chunks) == half
@@ -194,7 +193,7 @@ async def test_no_traceback_shows_the_token(steps: list[Step]) -> None:
         shown = ""
         try:
             await wire.exchange(
-                Outgoing(method="GET", path="/a"),
+                plain("GET", "/a"),
                 token=TOKEN,
                 timeout=0.05,
                 on_headers=lambda *_: None,
