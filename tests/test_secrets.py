@@ -4,14 +4,19 @@ import asyncio
 import logging
 import os
 import pickle
+import sqlite3
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bestdefense_async import BestDefense, BestDefenseError, RequestEvent, RetryPolicy, ScanOptions
+from bestdefense_async.core.secret import Secret
+from bestdefense_async.runs import SqliteJournal
 from bestdefense_async.sandbox import Sandbox
 
 NEVER = RetryPolicy(attempts=1)
@@ -102,6 +107,26 @@ async def test_no_failure_shows_the_token(
     assert heard
     assert not [text for text in shown if token in text]
     assert token.encode() not in pickle.dumps(caught.value)
+
+
+async def test_a_token_has_one_name_everywhere(tmp_path: Path) -> None:
+    """Events, the saved limits and a journal call it by the same hash."""
+    heard: list[RequestEvent] = []
+    async with Sandbox(sites=1) as sandbox:
+        token = sandbox.token
+        async with BestDefense(
+            token, sandbox.url, hooks=[heard.append], state_dir=tmp_path / "state"
+        ) as bd:
+            await bd.agents.manifest()
+    path = tmp_path / "a.journal"
+    async with await SqliteJournal.create(path, base_url="u", token=token, options=ScanOptions()):
+        pass
+    with closing(sqlite3.connect(path)) as connection:
+        in_journal = connection.execute("SELECT token_key FROM run").fetchone()
+
+    names = {event.token_key for event in heard} | {*in_journal}
+    names |= {file.stem for file in (tmp_path / "state").glob("*.json")}
+    assert names == {Secret(token).token_key}
 
 
 COMMANDS = (

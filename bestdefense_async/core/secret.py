@@ -29,7 +29,7 @@ class Secret:
             characters, or with the word `Bearer` in front. The text is not repeated.
     """
 
-    __slots__ = ("__text", "key")
+    __slots__ = ("__text", "token_key")
 
     def __init__(self, text: str) -> None:
         stripped = text.removesuffix("\n").removesuffix("\r")
@@ -44,7 +44,9 @@ class Secret:
                 "The token contains a space, a line break, or another character that no token has."
             )
         self.__text = stripped
-        self.key: str = hashlib.sha256(stripped.encode()).hexdigest()[:16]
+        # The prefix makes it differ from what others may have made of the same token.
+        digest = hashlib.sha256(f"bestdefense-async:{stripped}".encode())
+        self.token_key: str = digest.hexdigest()[:16]
         """A stable name for this token that does not reveal it: limits are kept under it."""
 
     @property
@@ -69,10 +71,10 @@ class Secret:
         return "Secret('***')"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other.key == self.key
+        return isinstance(other, Secret) and other.token_key == self.token_key
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        return hash(self.token_key)
 
     def __copy__(self) -> Secret:
         return self

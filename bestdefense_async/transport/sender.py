@@ -251,7 +251,7 @@ class Sender:
     async def _admitted(self, call: Call, secret: Secret) -> Any:  # noqa: ANN401  # payload or error
         """Wait for limit, slot and pace, then send once. Return the payload or the error."""
         loop = asyncio.get_running_loop()
-        throttle = self._shared.throttles.of(secret.key)
+        throttle = self._shared.throttles.of(secret.token_key)
         while True:
             asked = loop.time()
             permit = throttle.admit(
@@ -345,7 +345,7 @@ class Sender:
                 operation=call.request.route.name,
                 attempt=call.attempt if attempt is None else attempt,
                 duration=duration,
-                token_key=secret.key,
+                token_key=secret.token_key,
                 status=None if kind is EventKind.WAIT else call.status,
                 error=error.kind if isinstance(error, BestDefenseError) else None,
             )

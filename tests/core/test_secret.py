@@ -81,5 +81,5 @@ def test_it_redacts_itself() -> None:
 def test_tokens_are_told_apart_by_a_hash() -> None:
     """Limits are kept under it; it does not contain the token."""
     assert Secret(TOKEN) == Secret(TOKEN)
-    assert Secret(TOKEN).key != Secret(TOKEN + "x").key
-    assert Secret(TOKEN).key not in TOKEN
+    assert Secret(TOKEN).token_key != Secret(TOKEN + "x").token_key
+    assert Secret(TOKEN).token_key not in TOKEN

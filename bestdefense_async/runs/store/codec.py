@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,11 +31,6 @@ class RunRecord:
     """How often the run was opened, from 1: the number that every write must carry."""
 
 
-def token_key(token: str) -> str:
-    """Return a short hash that differs between tokens, and from which no token can be found."""
-    return hashlib.sha256(f"bestdefense-journal:{token}".encode()).hexdigest()[:16]
-
-
 def read_run_record(connection: sqlite3.Connection) -> RunRecord:
     """Return what the journal says about its run."""
     row = connection.execute("SELECT id, created_at, base_url, options, fence FROM run").fetchone()
@@ -56,7 +50,7 @@ def key_of(site_id: str) -> str:
 
 
 def check_owner(
-    connection: sqlite3.Connection, *, base_url: str, key: str, site_keys: set[str] | None
+    connection: sqlite3.Connection, *, base_url: str, token_key: str, site_keys: set[str] | None
 ) -> None:
     """Make sure that the run is of this server and organization.
 
@@ -66,7 +60,7 @@ def check_owner(
     known_url, known_key = connection.execute("SELECT base_url, token_key FROM run").fetchone()
     if known_url != base_url:
         raise JournalMismatch(f"The journal is of a run at {known_url}, not at {base_url}.")
-    if known_key == key:
+    if known_key == token_key:
         return
     if site_keys is None:
         raise JournalMismatch("The journal is of another token, perhaps of another organization.")

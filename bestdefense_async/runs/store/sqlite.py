@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import asdict
 
+from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import JournalError
 from bestdefense_async.runs.store import file, reads, writes
-from bestdefense_async.runs.store.codec import check_owner, key_of, token_key
+from bestdefense_async.runs.store.codec import check_owner, key_of
 from bestdefense_async.runs.store.owner import JournalOwner
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class SqliteJournal:
         file.check_absent(path)
         plan = list(targets)
         known = json.dumps({**asdict(options), "callback_secret": None})
-        row = (uuid.uuid4().hex, time.time(), base_url, token_key(token), known)
+        row = (uuid.uuid4().hex, time.time(), base_url, Secret(token).token_key, known)
 
         def begin(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, 1)", row)
@@ -110,17 +111,17 @@ class SqliteJournal:
             JournalBusy: Another process holds it.
             JournalError: It is not there, damaged, or cannot be written.
         """
-        key = token_key(token)
+        token_key = Secret(token).token_key
         ours = None if site_ids is None else {key_of(each) for each in site_ids}
 
         def check() -> None:
             with file.reading(path) as reader:
                 file.check_whole(reader, path)
-                check_owner(reader, base_url=base_url, key=key, site_keys=ours)
+                check_owner(reader, base_url=base_url, token_key=token_key, site_keys=ours)
             file.check_writable(path)
 
         def take_over(connection: sqlite3.Connection) -> None:
-            writes.take_over(connection, token_key=key, at=time.time())
+            writes.take_over(connection, token_key=token_key, at=time.time())
 
         await asyncio.to_thread(check)  # nothing is touched that is not ours
         journal = cls(path)

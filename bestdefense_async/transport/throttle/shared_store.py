@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import math
@@ -92,8 +91,8 @@ class SavedState:
 
     @staticmethod
     def file(directory: Path, token_key: str) -> Path:
-        """Return where the state of a token stands; the name tells nothing about the key."""
-        return directory / f"{hashlib.sha256(token_key.encode()).hexdigest()[:32]}.json"
+        """Return where the state of a token stands."""
+        return directory / f"{token_key}.json"
 
     def adopt(self, limit_class: str, queue: LimitQueue) -> None:
         """Tell a new queue what other processes did, and keep it informed from now on."""

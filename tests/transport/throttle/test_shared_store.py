@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bestdefense_async.core.limiting.limit import Limit
+from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import LimitWaitTooLong
 from bestdefense_async.transport.disk import try_lock
 from bestdefense_async.transport.throttle.throttle import Throttle, Throttles
@@ -32,7 +33,7 @@ def new_process(directory: Path, *, lag: float = 0.0, limit: Limit = HOUR) -> Th
         state_dir=directory,
         wall_clock=lambda: WALL + loop.time() + lag,
         uniform=lambda _, high: high,
-    ).of("key of a token")
+    ).of(Secret("bd_live_token").token_key)
 
 
 async def make(throttle: Throttle, calls: int) -> list[float]:
@@ -122,7 +123,7 @@ def test_a_wall_clock_set_back_makes_calls_younger_never_older(tmp_path: Path) -
 
 
 def test_the_file_is_for_its_owner_alone_and_names_no_token(tmp_path: Path) -> None:
-    """Mode 0600 in a directory of mode 0700, nothing half written, no key in name or text."""
+    """Mode 0600 in a directory of mode 0700, nothing half written, named by a hash of the token."""
 
     async def main() -> None:
         await make(new_process(tmp_path / "state" / "limits"), 2)
@@ -131,8 +132,8 @@ def test_the_file_is_for_its_owner_alone_and_names_no_token(tmp_path: Path) -> N
     (file,) = (tmp_path / "state" / "limits").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert "token" not in file.name
-    assert "token" not in file.read_text()
+    assert file.name == f"{Secret('bd_live_token').token_key}.json"
+    assert "bd_live" not in file.name + file.read_text()
 
 
 def test_a_burst_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,7 +410,7 @@ def test_a_wall_clock_that_jumps_changes_nothing_that_is_known(tmp_path: Path) -
             {LIMIT_CLASS: (HOUR,)},
             state_dir=tmp_path,
             wall_clock=lambda: WALL + loop.time() + jump,
-        ).of("key of a token")
+        ).of(Secret("bd_live_token").token_key)
         await make(new_process(tmp_path), 10)
         await make(throttle, 9)
         jump = 7200.0
