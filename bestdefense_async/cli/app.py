@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,24 +24,28 @@ if TYPE_CHECKING:
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-_COMMANDS: Mapping[str, str] = {
-    "scan": "scan",
-    "gate": "gate",
-    "report": "report",
-    "runs": "runs",
-    "sites": "sites",
-    "reports": "reports",
-    "schedules": "schedules",
-    "remediation": "remediation",
-    "network": "network",
-    "agent": "agent",
-    "sandbox": "sandbox",
-    "demo": "demo",
-    "auth": "auth",
-    "spec": "spec",
-    "completion": "completion",
+COMMANDS: Mapping[str, str] = {
+    "scan": "Scan sites and wait for the results.",
+    "gate": "Judge reports or a saved run: exit 1 when a rule is broken.",
+    "report": "Render a saved run again, in any format.",
+    "runs": "List, show and prune recorded runs, and settle unknown scans.",
+    "sites": "List the sites of the organization, or show one.",
+    "reports": "List reports, show one, wait for it, or list what it found.",
+    "schedules": "List, create or delete scheduled reports.",
+    "remediation": "Trigger AI remediations, and see at which stage they are.",
+    "network": "Scan a network, follow the scan, and list what it found.",
+    "agent": "List the files of the device agent, or download them.",
+    "sandbox": "Serve a stand-in for the API on this machine until Ctrl-C.",
+    "demo": "Scan 200 sites of a built-in sandbox, live, and write a report.",
+    "auth": "Say which token would be used.",
+    "spec": "Compare the host's own specification with ours, and adopt it.",
+    "completion": "Print the completion script of a shell.",
 }
-"""Name of each command, and the module of `commands` that holds it under the name `command`."""
+"""Each command and its line in the help.
+
+The module of that name in `commands` holds it under the name `command`. The lines stand here so
+that the help imports none of the modules.
+"""
 
 
 class LazyGroup(click.Group):
@@ -51,15 +53,20 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """Return the names of all commands."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Return a command, None when there is none of that name."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"bestdefense_async.cli.commands.{_COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"bestdefense_async.cli.commands.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the lines of the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT, no_args_is_help=True)
@@ -124,6 +131,9 @@ def _say_error(error: Exception) -> int:
 
 def _store_traceback(error: Exception) -> str | None:
     """Write the traceback to a private file and return its path, None when that fails."""
+    import tempfile
+    import traceback
+
     try:
         handle, path = tempfile.mkstemp(prefix="bestdefense-bug-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

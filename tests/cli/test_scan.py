@@ -270,8 +270,24 @@ def test_the_settings_of_a_project_are_used(
     )
     ended = command("scan", *names[:9], "-q", env=env)
     assert ended.code == 1
-    assert "says bestdefense.toml" in ended.err
+    assert "as bestdefense.toml says" in ended.err
     assert command("scan", *names[:9], "-q", "--fail-on", "none", env=env).code == 0
+
+
+def test_a_token_file_that_others_can_read_is_told_once(
+    command: Command, served: SandboxProcess, names: list[str]
+) -> None:
+    """However often a scan needs the token."""
+    file = command.directory / "token"
+    file.write_text(served.token)
+    file.chmod(0o644)
+
+    ended = command(
+        *("scan", names[0], "-q", "--token-file", str(file)), env={"BD_BASE_URL": served.url}
+    )
+
+    assert ended.code == 0, ended.err
+    assert ended.err.count("chmod 600") == 1
 
 
 def test_the_demo_leaves_a_report_and_says_what_to_type_next(command: Command) -> None:

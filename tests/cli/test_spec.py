@@ -373,25 +373,3 @@ def test_a_person_may_choose_between_two(command: Command) -> None:
     bound = read_bindings(stored(command), HOST)
     assert bound["schedules.create"].template == "/api/v2/schedules"
     assert bound["schedules.list"].template == "/api/v1/schedules"
-
-
-def test_help_imports_nothing_heavy(command: Command) -> None:
-    """Neither aiohttp nor what reads specifications."""
-    code = (
-        "import sys; from bestdefense_async.cli.app import run; "
-        "codes = [run([*a.split(), '--help']) for a in ('spec', 'spec adopt', 'spec check')]; "
-        "print(codes, [m for m in ('aiohttp', 'yaml', 'referencing', 'tomlkit', 'rpds') "
-        "if m in sys.modules])"
-    )
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=command.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines()[-1] == "[0, 0, 0] []"
-    assert "--bind NAME=METHOD PATH" in done.stdout

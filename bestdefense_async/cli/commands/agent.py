@@ -9,13 +9,13 @@ import click
 
 from bestdefense_async.cli.jobs.calling import call
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
-from bestdefense_async.report.text import visible
 
 if TYPE_CHECKING:
+    from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.models import AgentFile
 
 
@@ -27,10 +27,11 @@ def command() -> None:
 @command.command("manifest", cls=ApiCommand)
 @connected
 @FORMAT
-def manifest(format_: str) -> int:
+def manifest(format_: str, *, connection: Connection) -> int:
     """List the files there are, with their checksums."""
     streams.require_stdout()
     return call(
+        connection,
         lambda bd: bd.agents.manifest(),
         lambda listed: emit("files", [_record(file) for file in listed.files], format_),
     )
@@ -73,6 +74,7 @@ def download(
     hosts: tuple[str, ...],
     timeout: float | None,
     format_: str,
+    connection: Connection,
 ) -> int:
     """Store files of the manifest, each checked by its SHA-256 and never executable.
 
@@ -85,12 +87,11 @@ def download(
         raise click.UsageError(
             "Name files, or a --platform, or --all.", click.get_current_context()
         )
-    client = connection().client
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.jobs.downloads import Downloads
 
-        async with client(download_hosts=hosts) as bd:
+        async with connection.client(download_hosts=hosts) as bd:
             files = _chosen((await bd.agents.manifest()).files, names, platform)
             downloads = Downloads(
                 bd.agents, directory, allow_unverified=allow_unverified, timeout=timeout
@@ -115,6 +116,8 @@ def _chosen(
     Raises:
         BadParameter: The manifest does not have it.
     """
+    from bestdefense_async.report.text import visible
+
     if platform is not None:
         chosen = [file for file in files if file.platform == platform]
         if not chosen:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import click
 
-from bestdefense_async.cli.options.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
 
 
 @click.group("auth")
 def command() -> None:
-    """Look at the token that would be used."""
+    """Say which token would be used."""
 
 
 @command.command("status", cls=ApiCommand)
 @connected
-def status() -> None:
+def status(connection: Connection) -> None:
     """Say where the token comes from and which host it would go to; sends nothing.
 
     The token itself is never shown.
     """
-    asked = connection()
-    found = asked.token()
-    kind = "sandbox token" if found.secret.is_sandbox else "token"
-    streams.put(f"{kind} from {found.origin}\nhost {asked.host}\n")
+    secret, origin = connection.token
+    kind = "sandbox token" if secret.is_sandbox else "token"
+    streams.put(f"{kind} from {origin}\nhost {connection.host}\n")

@@ -12,13 +12,13 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.command("completion")
 @click.argument("shell", type=click.Choice(_SHELLS))
 def command(shell: str) -> None:
-    r"""Print the completion script of a shell.
+    """Print the completion script of a shell.
 
     \b
     bash: eval "$(bestdefense completion bash)"
     zsh:  eval "$(bestdefense completion zsh)"
     fish: bestdefense completion fish | source
-    """
+    """  # noqa: D301  # \b is click's mark for text it must not fill
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

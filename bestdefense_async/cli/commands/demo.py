@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,12 +10,13 @@ import click
 
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.jobs.judging import ReportOptions
     from bestdefense_async.cli.jobs.results import Results
+    from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.sandbox import Sandbox
 
 FOLDER: Final = Path("bestdefense-demo")
@@ -109,6 +109,8 @@ def _say_next() -> None:
 
 def _program() -> str:
     """Return how this command can be typed here."""
+    import shutil
+
     script, here = Path(sys.executable).parent / "bestdefense", Path.cwd()
     if script.exists() and script.is_relative_to(here):
         return str(script.relative_to(here))  # a checkout: its .venv is on no PATH

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from bestdefense_async.cli.options.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.options.connection import ApiCommand, connected
 from bestdefense_async.cli.options.verdict import judged
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from bestdefense_async.cli.jobs.judging import ReportOptions
+    from bestdefense_async.cli.options.connection import Connection
+    from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
+    from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import ReportSummary
     from bestdefense_async.report.run import Row
@@ -34,8 +38,16 @@ _AT_ONCE: Final = 20
 )
 @judged
 @connected
-def command(report_ids: tuple[str, ...], run_name: str | None, **words: Any) -> int:  # noqa: ANN401
-    """Judge finished reports, or a saved run: exit 1 when a rule is broken.
+def command(
+    report_ids: tuple[str, ...],
+    run_name: str | None,
+    *,
+    gate: GateOptions,
+    output: OutputOptions,
+    exit_zero: bool,
+    connection: Connection,
+) -> int:
+    """Judge reports or a saved run: exit 1 when a rule is broken.
 
     What has no verdict leaves the gate incomplete: exit 3. With --run no token is needed.
 
@@ -51,10 +63,10 @@ def command(report_ids: tuple[str, ...], run_name: str | None, **words: Any) -> 
         raise ConfigError("Judge either reports or a run: leave out --run or the report ids.")
     if not report_ids and run_name is None:
         raise ConfigError("Nothing to judge: name reports by their ids, or a run with --run.")
-    report_options = ReportOptions.from_words(words, gate=True)
+    report_options = ReportOptions.of(gate, output, is_exit_zero=exit_zero)
     if run_name is not None:
         return _judge_run(run_name, report_options)
-    return _judge_reports(tuple(dict.fromkeys(report_ids)), report_options)
+    return _judge_reports(connection, tuple(dict.fromkeys(report_ids)), report_options)
 
 
 def _judge_run(name: str, report_options: ReportOptions) -> int:
@@ -66,10 +78,12 @@ def _judge_run(name: str, report_options: ReportOptions) -> int:
         return results.conclude(run)
 
 
-def _judge_reports(report_ids: tuple[str, ...], report_options: ReportOptions) -> int:
-    from bestdefense_async.cli.jobs.results import Results
+def _judge_reports(
+    connection: Connection, report_ids: tuple[str, ...], report_options: ReportOptions
+) -> int:
+    import asyncio
 
-    asked = connection()
+    from bestdefense_async.cli.jobs.results import Results
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.report.run import Run
@@ -77,7 +91,7 @@ def _judge_reports(report_ids: tuple[str, ...], report_options: ReportOptions) -
         started = time.time()
         is_site_needed = report_options.baseline is not None
         with Results(report_options, is_live=False) as results:
-            async with asked.client() as bd:
+            async with connection.client() as bd:
                 slots = asyncio.Semaphore(_AT_ONCE)
                 async with asyncio.TaskGroup() as group:
                     tasks = [

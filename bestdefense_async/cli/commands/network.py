@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bestdefense_async.cli.jobs.calling import MIN_SEVERITY, call, emit_findings
+from bestdefense_async.cli.jobs.calling import call, emit_findings, wait_for
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.connection import ApiCommand, connected
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
@@ -28,27 +28,35 @@ def command() -> None:
 @connected
 @FORMAT
 def start(
-    targets: tuple[str, ...], jump_box: str | None, intensity: str | None, format_: str
+    targets: tuple[str, ...],
+    jump_box: str | None,
+    intensity: str | None,
+    format_: str,
+    connection: Connection,
 ) -> int:
     """Start one scan of all TARGETs: host names, addresses, or networks like 10.0.0.0/24."""
     streams.require_stdout()
 
-    def show(scan: NetworkScan) -> None:
+    def write(scan: NetworkScan) -> None:
         record = {"scan_id": scan.id, "targets": list(scan.targets), "jump_box": scan.jump_box}
         emit("network", [record], format_)
 
-    return call(lambda bd: bd.network.start(targets, jump_box=jump_box, intensity=intensity), show)
+    return call(
+        connection,
+        lambda bd: bd.network.start(targets, jump_box=jump_box, intensity=intensity),
+        write,
+    )
 
 
 @command.command("show", cls=ApiCommand)
 @click.argument("scan_id")
 @connected
 @FORMAT
-def show(scan_id: str, format_: str) -> int:
+def show(scan_id: str, format_: str, connection: Connection) -> int:
     """Say how far a network scan is."""
     streams.require_stdout()
 
-    def show(progress: Progress) -> None:
+    def write(progress: Progress) -> None:
         record = {
             "scan_id": scan_id,
             "is_completed": progress.is_completed,
@@ -56,7 +64,7 @@ def show(scan_id: str, format_: str) -> int:
         }
         emit("network", [record], format_)
 
-    return call(lambda bd: bd.network.progress(scan_id), show)
+    return call(connection, lambda bd: bd.network.progress(scan_id), write)
 
 
 @command.command("wait", cls=ApiCommand)
@@ -64,13 +72,12 @@ def show(scan_id: str, format_: str) -> int:
 @click.option("--timeout", type=params.SECONDS, help="Longest time to wait, like 15m or 2h.")
 @connected
 @FORMAT
-def wait(scan_id: str, timeout: float | None, format_: str) -> int:
+def wait(scan_id: str, timeout: float | None, format_: str, connection: Connection) -> int:
     """Wait until a network scan is complete; exit 3 when it is not in time."""
-    from bestdefense_async.cli.jobs.calling import wait_for
-
     streams.require_stdout()
     return call(
-        lambda bd: wait_for(bd.network, f"scan {scan_id}", scan_id, timeout=timeout),
+        connection,
+        lambda bd: wait_for(connection, bd.network, f"scan {scan_id}", scan_id, timeout=timeout),
         lambda progress: emit(
             "network", [{"scan_id": scan_id, "is_completed": progress.is_completed}], format_
         ),
@@ -79,13 +86,14 @@ def wait(scan_id: str, timeout: float | None, format_: str) -> int:
 
 @command.command("findings", cls=ApiCommand)
 @click.argument("scan_id")
-@MIN_SEVERITY
+@params.MIN_SEVERITY
 @connected
 @FORMAT
-def findings(scan_id: str, min_severity: str, format_: str) -> int:
+def findings(scan_id: str, min_severity: str, format_: str, connection: Connection) -> int:
     """List what a network scan has found so far, the worst first; the counts go to stderr."""
     streams.require_stdout()
     return call(
+        connection,
         lambda bd: bd.network.findings(scan_id),
         lambda found: emit_findings(f"scan {scan_id}", found, min_severity, format_),
     )

@@ -1,21 +1,22 @@
-"""`bestdefense remediation`: have findings repaired by AI, and see what became of it."""
+"""`bestdefense remediation`: let AI remediate findings, and see what became of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from bestdefense_async.cli.jobs.calling import call
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected, connection
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.jobs.remediation import Asked
+    from bestdefense_async.cli.jobs.remediation import RemediationPlan
+    from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.models import Remediation, RemediationList
 
 _COLUMNS = ("id", "stage", "weakness", "created_at", "pull_request_url")
@@ -30,13 +31,13 @@ def command() -> None:
 @click.option("--stage", help="Only those at this stage: Review, Approved, Blocked or Rejected.")
 @connected
 @FORMAT
-def list_remediations(stage: str | None, format_: str) -> int:
+def list_remediations(stage: str | None, format_: str, connection: Connection) -> int:
     """List all remediations of the organization; the credits left go to stderr."""
     from bestdefense_async.models import Stage
 
     streams.require_stdout()
 
-    def show(listed: RemediationList) -> None:
+    def write(listed: RemediationList) -> None:
         wanted = None if stage is None else Stage(stage)
         shown = [one for one in listed.remediations if wanted is None or one.stage == wanted]
         emit("remediations", [_record(one) for one in shown], format_, columns=_COLUMNS)
@@ -45,46 +46,79 @@ def list_remediations(stage: str | None, format_: str) -> int:
         if listed.credits_remaining is not None:
             streams.say(f"credits left: {listed.credits_remaining}")
 
-    return call(lambda bd: bd.remediation.list(), show)
+    return call(connection, lambda bd: bd.remediation.list(), write)
 
 
 @command.command("show", cls=ApiCommand)
 @click.argument("remediation_id")
 @connected
 @FORMAT
-def show_remediation(remediation_id: str, format_: str) -> int:
+def show_remediation(remediation_id: str, format_: str, connection: Connection) -> int:
     """Show one remediation: its stage, and its pull request."""
     streams.require_stdout()
     return call(
+        connection,
         lambda bd: bd.remediation.get(remediation_id),
         lambda found: emit("remediations", [_record(found)], format_),
     )
 
 
+class TriggerOptions(NamedTuple):
+    """What to remediate, and whether to ask first."""
+
+    finding_id: str | None
+    weakness: str | None
+    run: str | None
+    min_severity: str
+    per: str
+    dry_run: bool
+    yes: bool
+
+
+_trigger_options = params.options_as(
+    "options",
+    TriggerOptions,
+    (
+        click.option(
+            "--finding", "finding_id", metavar="ID", help="The finding of REPORT_ID to remediate."
+        ),
+        click.option(
+            "--weakness", metavar="NAME", help="Or all its findings of this weakness type."
+        ),
+        click.option(
+            "--from", "run", metavar="RUN", help="Or the findings of a saved run, like `last`."
+        ),
+        click.option(
+            "--min-severity",
+            type=click.Choice(params.SEVERITY_WORDS),
+            default="high",
+            show_default=True,
+            help="Least severity, with --from; unknown ones are always included.",
+        ),
+        click.option(
+            "--per",
+            type=click.Choice(("finding", "weakness")),
+            default="finding",
+            show_default=True,
+            help="With --from: one remediation for each finding, or for each weakness type of a "
+            "report.",
+        ),
+        click.option(
+            "--dry-run", is_flag=True, help="Show what would be triggered, and trigger nothing."
+        ),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask before credits are spent."),
+    ),
+)
+
+
 @command.command("trigger", cls=ApiCommand)
 @click.argument("report_id", required=False)
-@click.option("--finding", "finding_id", metavar="ID", help="The finding of REPORT_ID to repair.")
-@click.option("--weakness", metavar="NAME", help="Or all its findings of this weakness type.")
-@click.option("--from", "run", metavar="RUN", help="Or the findings of a saved run, like `last`.")
-@click.option(
-    "--min-severity",
-    type=click.Choice(params.SEVERITY_WORDS),
-    default="high",
-    show_default=True,
-    help="Least severity to repair, with --from; unknown ones are always repaired.",
-)
-@click.option(
-    "--per",
-    type=click.Choice(("finding", "weakness")),
-    default="finding",
-    show_default=True,
-    help="With --from: one remediation for each finding, or for each weakness type of a report.",
-)
-@click.option("--dry-run", is_flag=True, help="Show what would be triggered, and trigger nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before credits are spent.")
+@_trigger_options
 @connected
 @FORMAT
-def trigger(report_id: str | None, **words: Any) -> int:  # noqa: ANN401  # click's options
+def trigger(
+    report_id: str | None, *, options: TriggerOptions, format_: str, connection: Connection
+) -> int:
     """Trigger remediations, each for a credit.
 
     What has a remediation already, at whatever stage, is not triggered again, and a trigger whose
@@ -96,57 +130,58 @@ def trigger(report_id: str | None, **words: Any) -> int:  # noqa: ANN401  # clic
       bestdefense remediation trigger --from run.jsonl --per weakness -y
     """  # noqa: D301  # \b is click's mark for text it must not fill
     streams.require_stdout()
-    asked_of = connection()
-    asked_of.check()
-    from bestdefense_async.cli.jobs.remediation import Triggering, agree
+    connection.check()
+    from bestdefense_async.cli.jobs.remediation import RemediationTrigger, confirm
 
-    triggering = Triggering(_asked(asked_of, report_id, words), words["format_"])
+    job = RemediationTrigger(_plan(connection, report_id, options), format_)
 
-    async def look(_: Interruption) -> int:
-        async with asked_of.client() as bd:
-            await triggering.look(bd)
+    async def check(_: Interruption) -> int:
+        async with connection.client() as bd:
+            await job.check_existing(bd)
         return 0
 
-    async def go(interruption: Interruption) -> int:
-        async with asked_of.client() as bd:
-            return await triggering.trigger(bd, interruption)
+    async def send(interruption: Interruption) -> int:
+        async with connection.client() as bd:
+            return await job.trigger(bd, interruption)
 
-    code = run_async(look)
-    if code or words["dry_run"]:
-        if not code:
-            triggering.tell_plan()
+    code = run_async(check)
+    if code:
         return code
-    agree(len(triggering.missing), triggering.credits_remaining, is_agreed=words["yes"])
-    return run_async(go)
+    if options.dry_run:
+        job.write_plan()
+        return code
+    confirm(len(job.missing), job.credits_remaining, is_agreed=options.yes)
+    return run_async(send)
 
 
-def _asked(asked_of: Connection, report_id: str | None, words: dict[str, Any]) -> Asked:
-    """Return what is to be repaired.
+def _plan(
+    connection: Connection, report_id: str | None, options: TriggerOptions
+) -> RemediationPlan:
+    """Return what is to be remediated.
 
     Raises:
         ConfigError: It is not said in exactly one way, or the run is of another host.
         JournalError: There is no such run, or it cannot be read.
     """
-    from bestdefense_async.cli.jobs.remediation import Asked, asked_by
+    from bestdefense_async.cli.jobs.remediation import RemediationPlan, plan_for
     from bestdefense_async.runs.remediation import RemediationRequest
 
-    finding_id, weakness, name = words["finding_id"], words["weakness"], words["run"]
-    if name is None:
+    finding_id, weakness = options.finding_id, options.weakness
+    if options.run is None:
         if report_id is None or (finding_id is None) == (weakness is None):
             raise ConfigError("Give a REPORT_ID with --finding or --weakness, or give --from RUN.")
-        repair = RemediationRequest(report_id=report_id, finding_id=finding_id, weakness=weakness)
-        return Asked(repairs=(repair,), unnamed=0)
+        request = RemediationRequest(report_id=report_id, finding_id=finding_id, weakness=weakness)
+        return RemediationPlan(requests=(request,), unnamed=0)
     if (report_id, finding_id, weakness) != (None, None, None):
         raise ConfigError("--from RUN has its own reports and findings: give nothing beside it.")
     from bestdefense_async.cli.jobs.judging import load_run
 
-    run = load_run(name)
-    here = asked_of.host
-    if run.base_url not in {"", here}:
+    run = load_run(options.run)
+    if run.base_url not in {"", connection.host}:
         raise ConfigError(
-            f"That run is of {run.base_url}, not of {here}: its ids mean nothing here."
+            f"That run is of {run.base_url}, not of {connection.host}: its ids mean nothing here."
         )
-    return asked_by(run, min_severity=words["min_severity"], per=words["per"])
+    return plan_for(run, min_severity=options.min_severity, per=options.per)
 
 
 def _record(remediation: Remediation) -> dict[str, Any]:

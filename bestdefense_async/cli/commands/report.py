@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bestdefense_async.cli.options.connection import ApiCommand
 from bestdefense_async.cli.options.verdict import rendered
 from bestdefense_async.cli.terminal import streams
+
+if TYPE_CHECKING:
+    from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
 
 
 @click.command("report", cls=ApiCommand)
@@ -19,7 +22,7 @@ from bestdefense_async.cli.terminal import streams
     help="Also say what is fixed, new and unchanged since this run.",
 )
 @rendered
-def command(run_name: str, **words: Any) -> int:  # noqa: ANN401  # options by name
+def command(run_name: str, *, gate: GateOptions, output: OutputOptions, compare: str | None) -> int:
     """Render a saved run again, in any format.
 
     RUN is a .json, .jsonl or .journal file, a run by its name or the beginning of it, or last.
@@ -29,11 +32,15 @@ def command(run_name: str, **words: Any) -> int:  # noqa: ANN401  # options by n
       bestdefense report last -o report.html -o report.md
       bestdefense report today.json --compare last-week.json --format md
     """  # noqa: D301  # \b is click's mark for text it must not fill
+    from attrs import evolve
+
     from bestdefense_async.cli.jobs.judging import ReportOptions, load_run
     from bestdefense_async.cli.jobs.results import Results
 
     streams.require_stdout()
-    report_options = ReportOptions.from_words(words, gate=True)
+    report_options = ReportOptions.of(gate, output, is_exit_zero=True, older=compare)
+    # A pipeline was told about the run when it ended.
+    report_options = evolve(report_options, step_summary=None, is_annotated=False)
     run = load_run(run_name)
     with Results(report_options, is_live=False) as results:
         return results.conclude(run)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bestdefense_async.cli.jobs.calling import MIN_SEVERITY, call, emit_findings
+from bestdefense_async.cli.jobs.calling import call, emit_findings, wait_for
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.connection import ApiCommand, connected
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
 from bestdefense_async.errors import ProvisionalRoute
@@ -34,23 +34,23 @@ def command() -> None:
 @click.option("--after", metavar="REPORT_ID", help="Only reports older than this one.")
 @connected
 @FORMAT
-def list_reports(limit: int | None, after: str | None, format_: str) -> int:
+def list_reports(limit: int | None, after: str | None, format_: str, connection: Connection) -> int:
     """List the reports of the organization, the latest first."""
     streams.require_stdout()
 
-    def show(reports: Sequence[ReportSummary]) -> None:
+    def write(reports: Sequence[ReportSummary]) -> None:
         emit("reports", [_record(report) for report in reports], format_, columns=_COLUMNS)
         if not reports:
             streams.say("There are no reports.")
 
-    return call(lambda bd: bd.reports.list(limit=limit, after=after), show)
+    return call(connection, lambda bd: bd.reports.list(limit=limit, after=after), write)
 
 
 @command.command("show", cls=ApiCommand)
 @click.argument("report_id")
 @connected
 @FORMAT
-def show(report_id: str, format_: str) -> int:
+def show(report_id: str, format_: str, connection: Connection) -> int:
     """Say how far a report is, and where to read it."""
     streams.require_stdout()
 
@@ -70,7 +70,7 @@ def show(report_id: str, format_: str) -> int:
             "page": f"{bd.base_url}/report/{report_id}",
         }
 
-    return call(ask, lambda record: emit("reports", [record], format_, columns=_SHOWN))
+    return call(connection, ask, lambda record: emit("reports", [record], format_, columns=_SHOWN))
 
 
 @command.command("wait", cls=ApiCommand)
@@ -78,13 +78,14 @@ def show(report_id: str, format_: str) -> int:
 @click.option("--timeout", type=params.SECONDS, help="Longest time to wait, like 15m or 2h.")
 @connected
 @FORMAT
-def wait(report_id: str, timeout: float | None, format_: str) -> int:
+def wait(report_id: str, timeout: float | None, format_: str, connection: Connection) -> int:
     """Wait until a report is complete; exit 3 when it is not in time."""
-    from bestdefense_async.cli.jobs.calling import wait_for
-
     streams.require_stdout()
     return call(
-        lambda bd: wait_for(bd.reports, f"report {report_id}", report_id, timeout=timeout),
+        connection,
+        lambda bd: wait_for(
+            connection, bd.reports, f"report {report_id}", report_id, timeout=timeout
+        ),
         lambda progress: emit(
             "reports", [{"report_id": report_id, "is_completed": progress.is_completed}], format_
         ),
@@ -93,13 +94,14 @@ def wait(report_id: str, timeout: float | None, format_: str) -> int:
 
 @command.command("alerts", cls=ApiCommand)
 @click.argument("report_id")
-@MIN_SEVERITY
+@params.MIN_SEVERITY
 @connected
 @FORMAT
-def alerts(report_id: str, min_severity: str, format_: str) -> int:
+def alerts(report_id: str, min_severity: str, format_: str, connection: Connection) -> int:
     """List what a report found, the worst first; the counts go to stderr."""
     streams.require_stdout()
     return call(
+        connection,
         lambda bd: bd.reports.findings(report_id),
         lambda found: emit_findings(f"report {report_id}", found, min_severity, format_),
     )

@@ -9,8 +9,9 @@ import click
 
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.connection import ApiCommand, connected, connection
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 from bestdefense_async.errors import ConfigError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.group("runs")
 def command() -> None:
-    """List, show and prune the records of runs, and settle what is unknown.
+    """List, show and prune recorded runs, and settle unknown scans.
 
     Where a RUN is asked for: its name, the beginning of it, `last`, or a file.
     """
@@ -96,24 +97,21 @@ def prune_runs(
 )
 @FORMAT
 @connected
-def reconcile_run(name: str, gone: tuple[str, ...], format_: str) -> int:
+def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Connection) -> int:
     """Look for scans whose creation was sent and never answered.
 
     A report of the same site and time that nothing else explains is taken for the lost one, and is
     followed when the run is resumed. Exit 3 when something stays unknown.
     """
-    from bestdefense_async.cli.terminal.signals import run_async
-
     streams.require_stdout()
-    asked = connection()
-    asked.check()
+    connection.check()
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.jobs.recording import ResumedRun
         from bestdefense_async.runs.store.reconcile import reconcile
 
         run = ResumedRun.find(name)
-        async with asked.client() as bd, await run.journal(asked, bd) as journal:
+        async with connection.client() as bd, await run.journal(connection, bd) as journal:
             await _forget(journal, gone)
             settlements = await reconcile(bd.reports, journal)
         records = [

@@ -3,29 +3,74 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.connection import (
-    ApiCommand,
-    Connection,
-    connected,
-    connection,
-    verbosity,
-)
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.verdict import judged
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.report.text import counted
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.jobs.bulk import RunOptions
     from bestdefense_async.cli.jobs.judging import ReportOptions
     from bestdefense_async.cli.jobs.recording import NewRun, ResumedRun
-    from bestdefense_async.models import ScanOptions
+    from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
+    from bestdefense_async.cli.terminal.signals import Interruption
+
+
+class ScanFlags(NamedTuple):
+    """What to scan for, how fast, and what to do before anything is started."""
+
+    types: tuple[str, ...]
+    intensity: str | None
+    mode: str | None
+    max_active: int
+    timeout: float | None
+    run_timeout: float | None
+    resume: str | None
+    dry_run: bool
+    confirm_over: int | None
+    yes: bool
+    quiet: bool
+
+
+_flags = params.options_as(
+    "flags",
+    ScanFlags,
+    (
+        params.TYPES,
+        params.INTENSITY,
+        click.option("--mode", type=click.Choice(params.MODE_WORDS), help="The scan engine."),
+        click.option(
+            "--max-active",
+            type=params.count(1, 100_000),
+            default=100,
+            show_default=True,
+            help="Scans under way at the same time.",
+        ),
+        click.option("--timeout", type=params.SECONDS, help="Longest time for one scan, like 2h."),
+        click.option("--run-timeout", type=params.SECONDS, help="Longest time for the whole run."),
+        click.option(
+            "--resume", metavar="RUN", help="Go on with a run that was left before its end."
+        ),
+        click.option(
+            "--dry-run", is_flag=True, help="Show what would be started, and start nothing."
+        ),
+        click.option(
+            "--confirm-over",
+            type=params.count(),
+            help="Ask before more than this many scans are started.",
+        ),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        click.option(
+            "-q", "--quiet", is_flag=True, help="No progress, only warnings and the verdict."
+        ),
+    ),
+)
 
 
 @click.command("scan", cls=ApiCommand)
@@ -37,30 +82,19 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Targets, one a line; # starts a comment, - is stdin.",
 )
-@params.TYPES
-@params.INTENSITY
-@click.option("--mode", type=click.Choice(params.MODE_WORDS), help="The scan engine.")
-@click.option(
-    "--max-active",
-    type=params.count(1, 100_000),
-    default=100,
-    show_default=True,
-    help="Scans under way at the same time.",
-)
-@click.option("--timeout", type=params.SECONDS, help="Longest time for one scan, like 2h.")
-@click.option("--run-timeout", type=params.SECONDS, help="Longest time for the whole run.")
-@click.option("--resume", metavar="RUN", help="Go on with a run that was left before its end.")
-@click.option("--dry-run", is_flag=True, help="Show what would be started, and start nothing.")
-@click.option(
-    "--confirm-over",
-    type=params.count(),
-    help="Ask before more than this many scans are started.",
-)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@_flags
 @judged
 @connected
-@click.option("-q", "--quiet", is_flag=True, help="No progress, only warnings and the verdict.")
-def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:  # noqa: ANN401
+def command(
+    targets: tuple[str, ...],
+    listing: str | None,
+    *,
+    flags: ScanFlags,
+    gate: GateOptions,
+    output: OutputOptions,
+    exit_zero: bool,
+    connection: Connection,
+) -> int:
     """Scan sites and wait for the results.
 
     A TARGET is a host name, a URL or a site id. Results go to stdout, everything else to stderr.
@@ -73,34 +107,32 @@ def command(targets: tuple[str, ...], listing: str | None, **words: Any) -> int:
       bestdefense scan --resume last
     """  # noqa: D301  # \b is click's mark for text it must not fill
     from bestdefense_async.cli.jobs.judging import ReportOptions
+    from bestdefense_async.cli.jobs.planning import dry_run, plan_of, sentence_of
 
     streams.require_stdout()
-    asked = connection()
-    report_options = ReportOptions.from_words(words)
-    asked.check()
-    if words["resume"] is None:
-        run: NewRun | ResumedRun = _new_run(targets, listing, words)
-    else:
-        run = _resumed_run(targets, listing, words)
-    run_options = _manner(asked, run.options, words)
-    if words["dry_run"]:
-        from bestdefense_async.cli.jobs.planning import dry_run
-
-        return dry_run(asked, run, run_options, words["format_"])
-    from bestdefense_async.cli.jobs.planning import plan_of, sentence_of
-
+    report_options = ReportOptions.of(gate, output, usual="none", is_exit_zero=exit_zero)
+    connection.check()
+    run: NewRun | ResumedRun = (
+        _new_run(targets, listing, flags)
+        if flags.resume is None
+        else _resumed_run(targets, listing, flags.resume)
+    )
+    run_options = _run_options(connection, run, flags)
+    if flags.dry_run:
+        return dry_run(connection, run, run_options, output.format_)
     plan = plan_of(run, run_options)
     plan.check(run_timeout=run_options.run_timeout, scan_timeout=run_options.scan_timeout)
-    _confirm(plan.creations, words["confirm_over"], is_agreed=words["yes"])
-    return _scan(asked, run, run_options, report_options, plan=sentence_of(plan))
+    _confirm(plan.creations, flags.confirm_over, is_agreed=flags.yes)
+    return _scan(connection, run, run_options, report_options, plan=sentence_of(plan))
 
 
-def _new_run(targets: tuple[str, ...], listing: str | None, words: dict[str, Any]) -> NewRun:
+def _new_run(targets: tuple[str, ...], listing: str | None, flags: ScanFlags) -> NewRun:
     from bestdefense_async.cli.jobs.recording import NewRun
     from bestdefense_async.cli.options.targets import collect
     from bestdefense_async.models import ScanOptions
+    from bestdefense_async.report.text import counted
 
-    options = ScanOptions(types=words["types"], intensity=words["intensity"], mode=words["mode"])
+    options = ScanOptions(types=flags.types, intensity=flags.intensity, mode=flags.mode)
     if "security" not in options.types and (options.intensity or options.mode):
         raise ConfigError("--intensity and --mode belong to a security scan: add it to --type.")
     found = collect(targets, listing)
@@ -112,22 +144,20 @@ def _new_run(targets: tuple[str, ...], listing: str | None, words: dict[str, Any
     return NewRun(found.unique, options)
 
 
-def _resumed_run(
-    targets: tuple[str, ...], listing: str | None, words: dict[str, Any]
-) -> ResumedRun:
+def _resumed_run(targets: tuple[str, ...], listing: str | None, name: str) -> ResumedRun:
     """Return the run to go on with; what it scans and how was decided when it began.
 
     Raises:
-        ConfigError: Something is asked for that the run has decided.
+        ConfigError: An option contradicts what the run has decided.
         JournalError: There is no such run, or it cannot be read.
     """
     from bestdefense_async.cli.jobs.recording import ResumedRun
 
-    context = click.get_current_context()
+    source = click.get_current_context().get_parameter_source
     given = [
-        f"--{name.removesuffix('s')}"
-        for name in ("types", "intensity", "mode")
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        f"--{option.removesuffix('s')}"
+        for option in ("types", "intensity", "mode")
+        if source(option) is click.core.ParameterSource.COMMANDLINE
     ]
     given += ["targets"] if targets else []
     given += ["--list"] if listing is not None else []
@@ -136,53 +166,52 @@ def _resumed_run(
             f"--resume goes on with the targets and the options of the run: "
             f"leave out {' and '.join(given)}."
         )
-    return ResumedRun.find(words["resume"])
+    return ResumedRun.find(name)
 
 
-def _manner(asked: Connection, options: ScanOptions, words: dict[str, Any]) -> RunOptions:
+def _run_options(connection: Connection, run: NewRun | ResumedRun, flags: ScanFlags) -> RunOptions:
     from bestdefense_async.cli.jobs.bulk import RunOptions
     from bestdefense_async.cli.jobs.calling import poll_policy
     from bestdefense_async.cli.jobs.planning import earlier_scans
 
-    samples = earlier_scans(asked, options)
+    samples = earlier_scans(connection, run.options)
     return RunOptions(
-        options=options,
-        max_active=words["max_active"],
-        scan_timeout=words["timeout"],
-        run_timeout=words["run_timeout"],
-        polling=poll_policy(asked, samples),
+        options=run.options,
+        max_active=flags.max_active,
+        scan_timeout=flags.timeout,
+        run_timeout=flags.run_timeout,
+        polling=poll_policy(connection, samples),
         samples=samples,
-        verbosity=-1 if words["quiet"] else verbosity(),
+        verbosity=-1 if flags.quiet else connection.verbosity,
     )
 
 
 def _scan(
-    asked: Connection,
+    connection: Connection,
     run: NewRun | ResumedRun,
     run_options: RunOptions,
     report_options: ReportOptions,
     *,
     plan: str,
 ) -> int:
+    from bestdefense_async.cli.jobs.bulk import Bulk
     from bestdefense_async.cli.jobs.results import Results
+    from bestdefense_async.cli.terminal.tally import Throttling
 
     async def work(interruption: Interruption) -> int:
-        from bestdefense_async.cli.jobs.bulk import Bulk
-        from bestdefense_async.cli.terminal.tally import Throttling
-
         throttling = Throttling()
         with Results(report_options) as results:
             if run_options.verbosity >= 0:
                 streams.say(f"bestdefense: {plan}")
             async with (
-                asked.client(hooks=(throttling,)) as bd,
-                run.opened(asked, bd) as workload,
+                connection.client(hooks=(throttling,)) as bd,
+                run.opened(connection, bd) as run_input,
             ):
                 bulk = Bulk(bd, run_options, results, throttling)
-                ended = await bulk.run(workload, interruption)
+                ended = await bulk.run(run_input, interruption)
                 # Before the journal is closed: should that fail, the results are out.
                 return results.conclude(
-                    ended, is_interrupted=bool(interruption.count), resume=workload.name
+                    ended, is_interrupted=bool(interruption.count), resume=run_input.name
                 )
 
     return run_async(work)

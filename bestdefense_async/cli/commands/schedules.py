@@ -8,7 +8,7 @@ import click
 
 from bestdefense_async.cli.jobs.calling import call, site_named
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.connection import ApiCommand, connected
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
 
@@ -29,16 +29,16 @@ def command() -> None:
 @command.command("list", cls=ApiCommand)
 @connected
 @FORMAT
-def list_schedules(format_: str) -> int:
+def list_schedules(format_: str, connection: Connection) -> int:
     """List all schedules of the organization."""
     streams.require_stdout()
 
-    def show(schedules: Sequence[Schedule]) -> None:
+    def write(schedules: Sequence[Schedule]) -> None:
         emit("schedules", [_record(one) for one in schedules], format_, columns=_COLUMNS)
         if not schedules:
             streams.say("There are no schedules.")
 
-    return call(lambda bd: bd.schedules.list(), show)
+    return call(connection, lambda bd: bd.schedules.list(), write)
 
 
 @command.command("create", cls=ApiCommand)
@@ -60,30 +60,42 @@ def list_schedules(format_: str) -> int:
 )
 @connected
 @FORMAT
-def create_schedule(site: str, format_: str, **words: Any) -> int:  # noqa: ANN401  # click's options
-    """Let a SITE, given by host name or id, be scanned again and again."""
+def create_schedule(
+    site: str,
+    *,
+    cadence: str,
+    types: tuple[str, ...],
+    intensity: str | None,
+    test_users: tuple[str, ...],
+    format_: str,
+    connection: Connection,
+) -> int:
+    """Scan a SITE, given by host name or id, again and again."""
     from bestdefense_async.models import ScanOptions
 
     streams.require_stdout()
-    options = ScanOptions(types=words["types"], intensity=words["intensity"])
+    options = ScanOptions(types=types, intensity=intensity)
 
     async def ask(bd: BestDefense) -> Schedule:
         return await bd.schedules.create(
             await site_named(bd, site),
             options,
-            cadence=words["cadence"],
-            test_users=words["test_users"],
+            cadence=cadence,
+            test_users=test_users,
         )
 
-    return call(ask, lambda made: emit("schedules", [_record(made)], format_, columns=_COLUMNS))
+    return call(
+        connection, ask, lambda made: emit("schedules", [_record(made)], format_, columns=_COLUMNS)
+    )
 
 
 @command.command("delete", cls=ApiCommand)
 @click.argument("schedule_id")
 @connected
-def delete_schedule(schedule_id: str) -> int:
+def delete_schedule(schedule_id: str, connection: Connection) -> int:
     """Delete a schedule; the reports it has made stay."""
     return call(
+        connection,
         lambda bd: bd.schedules.delete(schedule_id),
         lambda _: streams.say(f"schedule {schedule_id} is deleted"),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bestdefense_async.cli.jobs.calling import call, site_named
-from bestdefense_async.cli.options.connection import ApiCommand, connected
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
@@ -25,27 +25,29 @@ def command() -> None:
 @command.command("list", cls=ApiCommand)
 @connected
 @FORMAT
-def list_sites(format_: str) -> int:
+def list_sites(format_: str, connection: Connection) -> int:
     """List all sites: id and host name."""
     streams.require_stdout()
 
-    def show(sites: Sequence[Site]) -> None:
+    def write(sites: Sequence[Site]) -> None:
         emit("sites", [_record(site) for site in sites], format_)
         if not sites:
             streams.say("There are no sites: add one in the app and verify that it is yours.")
 
-    return call(lambda bd: bd.sites.list(), show)
+    return call(connection, lambda bd: bd.sites.list(), write)
 
 
 @command.command("show", cls=ApiCommand)
 @click.argument("site")
 @connected
 @FORMAT
-def show_site(site: str, format_: str) -> int:
+def show_site(site: str, format_: str, connection: Connection) -> int:
     """Show one site, given its host name or id."""
     streams.require_stdout()
     return call(
-        lambda bd: site_named(bd, site), lambda found: emit("sites", [_record(found)], format_)
+        connection,
+        lambda bd: site_named(bd, site),
+        lambda found: emit("sites", [_record(found)], format_),
     )
 
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected, connection
+from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from bestdefense_async.cli.options.params import Command
+    from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.openapi.adopt import Proposal
     from bestdefense_async.openapi.compare import Comparison
     from bestdefense_async.openapi.model import Specification
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
 _MOST_REMARKS = 3
 
 
-def _source(function: F) -> F:
+def _source(function: Command) -> Command:
     return click.option(
         "--from",
         "source",
@@ -36,7 +34,7 @@ def _source(function: F) -> F:
 
 @click.group("spec")
 def command() -> None:
-    """Hold the host's own specification against what this program knows, and adopt it.
+    """Compare the host's own specification with ours, and adopt it.
 
     Some operations of the API are described by the vendor, but their paths are not published. They
     are not sent to a host until its specification, or you, have said where they stand.
@@ -47,19 +45,18 @@ def command() -> None:
 @_source
 @connected
 @FORMAT
-def show(source: str | None, format_: str) -> int:
+def show(source: str | None, format_: str, connection: Connection) -> int:
     """List our operations and where they stand on this host, or probably do."""
     streams.require_stdout()
-    asked = connection()
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.options import bindings as bindings_file
         from bestdefense_async.openapi.adopt import propose
         from bestdefense_async.openapi.compare import compare_operations
 
-        found, location = await _read(asked, source)
+        found, location = await _read(connection, source)
         _say_what(found, location)
-        bindings = bindings_file.load_bindings(asked.host)
+        bindings = bindings_file.load_bindings(connection.host)
         likely = {each.route.name: each for each in propose(found, source=location)}
         rows = compare_operations(found, bindings)
         emit("operations", [_shown(row, likely.get(row.route.name)) for row in rows], format_)
@@ -72,21 +69,20 @@ def show(source: str | None, format_: str) -> int:
 @_source
 @connected
 @FORMAT
-def check(source: str | None, format_: str) -> int:
+def check(source: str | None, format_: str, connection: Connection) -> int:
     """Compare paths, methods and fields; exit 1 on a contradiction.
 
     What is not published and not there is `not found`, which is no contradiction; `spec adopt`
     looks for it elsewhere.
     """
     streams.require_stdout()
-    asked = connection()
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.options import bindings as bindings_file
         from bestdefense_async.openapi.compare import Standing, compare_operations
 
-        found, location = await _read(asked, source)
-        rows = compare_operations(found, bindings_file.load_bindings(asked.host))
+        found, location = await _read(connection, source)
+        rows = compare_operations(found, bindings_file.load_bindings(connection.host))
         emit("operations", [_checked(row, format_) for row in rows], format_)
         _say_remarks(found)
         counts = {word: sum(row.standing is word for row in rows) for word in Standing}
@@ -109,7 +105,14 @@ def check(source: str | None, format_: str) -> int:
 )
 @connected
 @FORMAT
-def adopt(source: str | None, yes: bool, named: tuple[str, ...], format_: str) -> int:  # noqa: FBT001
+def adopt(
+    source: str | None,
+    *,
+    yes: bool,
+    named: tuple[str, ...],
+    format_: str,
+    connection: Connection,
+) -> int:
     """Propose where unpublished operations stand, and keep what you agree to.
 
     The proposals go to stdout, the questions to stderr. What you agree to is written to the user's
@@ -118,13 +121,12 @@ def adopt(source: str | None, yes: bool, named: tuple[str, ...], format_: str) -
     and the exit code is 3.
     """
     streams.require_stdout()
-    asked = connection()
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.jobs.adoption import Adoption
 
-        found, location = await _read(asked, source)
-        adoption = Adoption(found, location=location, base_url=asked.host, named=named)
+        found, location = await _read(connection, source)
+        adoption = Adoption(found, location=location, base_url=connection.host, named=named)
         _say_remarks(found)
         emit("proposals", adoption.records(format_), format_)
         return adoption.settle(is_agreed=yes)
@@ -132,15 +134,15 @@ def adopt(source: str | None, yes: bool, named: tuple[str, ...], format_: str) -
     return run_async(work)
 
 
-async def _read(asked: Connection, source: str | None) -> tuple[Specification, str]:
+async def _read(connection: Connection, source: str | None) -> tuple[Specification, str]:
     """Return the specification and the place it was found at."""
     from bestdefense_async.cli.jobs.specification import load_specification
     from bestdefense_async.config import base_url_from
     from bestdefense_async.openapi.document import SpecificationError
     from bestdefense_async.openapi.read import read_specification
 
-    prefix = base_url_from(asked.base_url).prefix
-    loaded = await load_specification(asked, source)
+    prefix = base_url_from(connection.base_url).prefix
+    loaded = await load_specification(connection, source)
     problem = ""
     try:
         return read_specification(loaded.document, prefix=prefix), loaded.location

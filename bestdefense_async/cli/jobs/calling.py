@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-import click
-
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.connection import connection
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.signals import Interruption, run_async
+from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import emit
-from bestdefense_async.core.polling import PollPolicy, learn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from bestdefense_async.cli.options.connection import Connection
+    from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
+    from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.models import Alerts, Progress, Site
 
 
 T = TypeVar("T")
 
 
-def call(ask: Callable[[BestDefense], Awaitable[T]], show: Callable[[T], object]) -> int:
-    """Ask with the client of the current command, close it, show the answer, and return 0.
+def call(
+    connection: Connection,
+    ask: Callable[[BestDefense], Awaitable[T]],
+    write: Callable[[T], object],
+) -> int:
+    """Ask with a client, close it, write the answer, and return 0.
 
-    A signal ends it with 130. Raises what `ask` and `show` raise.
+    A signal ends it with 130. Raises what `ask` and `write` raise.
     """
-    client = connection().client
 
     async def work(_: Interruption) -> int:
-        async with client() as bd:
+        async with connection.client() as bd:
             answer = await ask(bd)
-        show(answer)
+        write(answer)
         return Exit.OK
 
     return run_async(work)
@@ -55,13 +55,15 @@ SANDBOX_SPEED: Final = 60.0
 """Scan seconds that pass in a second in the sandbox, unless it is told otherwise."""
 
 
-def poll_policy(asked: Connection, samples: Sequence[tuple[float, bool]] = ()) -> PollPolicy:
+def poll_policy(connection: Connection, samples: Sequence[tuple[float, bool]] = ()) -> PollPolicy:
     """Return the usual policy, or one for the sandbox, where scans take seconds.
 
     `samples` are the durations of earlier scans of the kind: with enough of them it is learned when
     to ask. The sandbox is too fast for that.
     """
-    if asked.is_sandbox:
+    from bestdefense_async.core.polling import PollPolicy, learn
+
+    if connection.is_sandbox:
         return PollPolicy(speed=SANDBOX_SPEED)
     return PollPolicy(learned=learn(samples))
 
@@ -75,19 +77,12 @@ class Waitable(Protocol):
         """Return its progress once it is complete."""
 
 
-async def wait_for(waiter: Waitable, what: str, key: str, *, timeout: float | None) -> Progress:
-    """Say what the current command waits for, and wait. Raises what the waiter raises."""
+async def wait_for(
+    connection: Connection, waiter: Waitable, what: str, key: str, *, timeout: float | None
+) -> Progress:
+    """Say what is waited for, and wait. Raises what the waiter raises."""
     streams.say(f"waiting for {what}, Ctrl-C stops waiting, not the scan")
-    return await waiter.wait(key, timeout=timeout, policy=poll_policy(connection()))
-
-
-MIN_SEVERITY: Final = click.option(
-    "--min-severity",
-    type=click.Choice(params.SEVERITY_WORDS),
-    default="informational",
-    show_default=True,
-    help="Least severity to list; unknown ones are always listed.",
-)
+    return await waiter.wait(key, timeout=timeout, policy=poll_policy(connection))
 
 
 def emit_findings(what: str, found: Alerts, min_severity: str, format_: str) -> None:

@@ -1,14 +1,11 @@
-"""What a command was asked to make of a run, read from the options of `verdict_options`.
-
-`load_run`: a saved run, found by what a person calls it.
-"""
+"""What a command makes of a run: how it is judged, shown and written; and saved runs by name."""
 
 from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
@@ -20,8 +17,7 @@ from bestdefense_async.report.gate.waivers import Waivers, read_waivers
 from bestdefense_async.report.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.report.gate.verdict import Verdict
 
 
@@ -58,7 +54,7 @@ class ReportOptions:
 
     policy: GatePolicy
     format_: str | None
-    """What stdout holds: one of `verdict_options.FORMATS`; None for nothing."""
+    """What stdout holds: one of `verdict.FORMATS`; None for nothing."""
     files: tuple[str, ...]
     """Where else to write; the suffix says in which format."""
     min_severity: str
@@ -76,28 +72,40 @@ class ReportOptions:
     """Whether stderr is read by a runner of GitHub Actions."""
 
     @classmethod
-    def from_words(cls, words: Mapping[str, Any], *, gate: bool = False) -> Self:
-        """Return what the options say; without `--fail-on`, gates and CI fail on high.
+    def of(
+        cls,
+        gate: GateOptions,
+        output: OutputOptions,
+        *,
+        usual: str = "high",
+        is_exit_zero: bool = False,
+        older: str | None = None,
+    ) -> Self:
+        """Return what the options of a command say.
+
+        Args:
+            gate: What to judge by.
+            output: What to show and write.
+            usual: The threshold without `--fail-on`; in CI it is `high` for every command.
+            is_exit_zero: Return 0 whatever the verdict says.
+            older: A run to compare with, by name; None takes the baseline.
 
         Raises:
             ConfigError: A file has a suffix nobody can write, the baseline or the waivers cannot
                 be read, or the policy makes no sense.
         """
-        usual = "high" if gate or os.environ.get("CI") else "none"
-        baseline = None if words["baseline"] is None else load_run(words["baseline"])
-        compared = words.get("compare")
-        is_report = "exit_zero" not in words
+        baseline = None if gate.baseline is None else load_run(gate.baseline)
         return cls(
-            policy=_policy(words, usual=usual),
-            format_=words["format_"],
-            files=words["files"],
-            min_severity=words["min_severity"],
-            is_exit_zero=words.get("exit_zero", True),
+            policy=_policy(gate, usual="high" if os.environ.get("CI") else usual),
+            format_=output.format_,
+            files=output.files,
+            min_severity=output.min_severity,
+            is_exit_zero=is_exit_zero,
             baseline=baseline,
-            waivers=_waivers(words["waivers"]),
-            older=baseline if compared is None else load_run(compared),
-            step_summary=None if is_report else os.environ.get("GITHUB_STEP_SUMMARY") or None,
-            is_annotated=not is_report and os.environ.get("GITHUB_ACTIONS") == "true",
+            waivers=_waivers(gate.waivers),
+            older=baseline if older is None else load_run(older),
+            step_summary=os.environ.get("GITHUB_STEP_SUMMARY") or None,
+            is_annotated=os.environ.get("GITHUB_ACTIONS") == "true",
         )
 
     def judge(self, run: Run) -> Verdict:
@@ -106,19 +114,17 @@ class ReportOptions:
         return judge(run.rows, self.policy, baseline=baseline, waivers=self.waivers)
 
 
-def _policy(words: Mapping[str, Any], *, usual: str) -> GatePolicy:
+def _policy(gate: GateOptions, *, usual: str) -> GatePolicy:
     """Return the rules. A limit somebody gave replaces the usual threshold for its severity."""
-    allowed = words["allow_incomplete"]
-    limits = {
-        str(word): words[f"max_{word}"] for word in SEVERITIES if words[f"max_{word}"] is not None
-    }
-    fail_on = words["fail_on"] or usual
-    if words["fail_on"] is None and usual != "none":
+    fail_on, limits = gate.fail_on or usual, gate.max_counts
+    if gate.fail_on is None and usual != "none":
         least = Severity(usual).rank
-        above = {str(word): 0 for word in SEVERITIES if word.rank >= least}
+        above = {str(severity): 0 for severity in SEVERITIES if severity.rank >= least}
         if above.keys() & limits.keys():
             fail_on, limits = "none", above | limits
-    return GatePolicy(fail_on=Severity(fail_on), max_counts=limits, allow_incomplete=allowed)
+    return GatePolicy(
+        fail_on=Severity(fail_on), max_counts=limits, allow_incomplete=gate.allow_incomplete
+    )
 
 
 def _waivers(name: str | None) -> Waivers | None:

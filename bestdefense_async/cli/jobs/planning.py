@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.plan import Plan
 
 
-def earlier_scans(asked: Connection, options: ScanOptions) -> Sequence[tuple[float, bool]]:
+def earlier_scans(connection: Connection, options: ScanOptions) -> Sequence[tuple[float, bool]]:
     """Return how long scans of the kind have taken at the host, as this machine knows it."""
-    return run_store().samples(options.kind, base_url=asked.host)
+    return run_store().samples(options.kind, base_url=connection.host)
 
 
 def plan_of(
@@ -59,7 +59,7 @@ def sentence_of(plan: Plan) -> str:
 
 
 def dry_run(
-    asked: Connection, run: NewRun | ResumedRun, run_options: RunOptions, format_: str
+    connection: Connection, run: NewRun | ResumedRun, run_options: RunOptions, format_: str
 ) -> int:
     """Show what would be started; exit 0 when all targets can be, 3 when some, 2 when none."""
     if format_ not in FORMATS:
@@ -72,7 +72,7 @@ def dry_run(
         return Exit.OK
 
     async def work(_: Interruption) -> int:
-        async with asked.client() as bd:
+        async with connection.client() as bd:
             sites = await bd.sites.list()
         records = await _resolved(run.targets, sites)
         emit("targets", records, format_)

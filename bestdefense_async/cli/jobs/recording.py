@@ -61,7 +61,7 @@ class NewRun:
         return len(self.targets)
 
     @contextlib.asynccontextmanager
-    async def opened(self, asked: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
+    async def opened(self, connection: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
         """Write the plan of the run into a new journal, and hold it.
 
         Raises:
@@ -70,7 +70,7 @@ class NewRun:
         journal = await SqliteJournal.create(
             run_store().new_path(now=time.time()),
             base_url=client.base_url,
-            token=asked.token().secret.reveal(),
+            token=connection.token.secret.reveal(),
             options=self.options,
             targets=self.targets,
         )
@@ -121,15 +121,15 @@ class ResumedRun:
         return len(self.left) - self.creations
 
     @contextlib.asynccontextmanager
-    async def opened(self, asked: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
+    async def opened(self, connection: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
         """Take the run over, and hold it. Raises what `journal` raises."""
-        async with await self.journal(asked, client) as journal:
+        async with await self.journal(connection, client) as journal:
             # Again, for somebody may have gone on with it since; in a thread, for it may be long.
             now = await asyncio.to_thread(read_journal, self.path)
             ended = [each for each in now.outcomes if isinstance(each, Done | Unknown)]
             yield await _workload(journal, ended=ended)
 
-    async def journal(self, asked: Connection, client: BestDefense) -> SqliteJournal:
+    async def journal(self, connection: Connection, client: BestDefense) -> SqliteJournal:
         """Take the journal over; whoever asks for it closes it.
 
         Raises:
@@ -140,7 +140,7 @@ class ResumedRun:
         return await SqliteJournal.open(
             self.path,
             base_url=client.base_url,
-            token=asked.token().secret.reveal(),
+            token=connection.token.secret.reveal(),
             site_ids=[site.id for site in sites],
         )
 

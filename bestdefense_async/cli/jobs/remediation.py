@@ -1,4 +1,4 @@
-"""Which remediations a run asks for, what they cost, and what became of each."""
+"""Which findings of a run to remediate, what that costs, and what became of each remediation."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True)
-class Asked:
-    """What a run asks to be repaired."""
+class RemediationPlan:
+    """What is to be remediated."""
 
-    repairs: tuple[RemediationRequest, ...]
+    requests: tuple[RemediationRequest, ...]
     """The worst first, so that it is the least that goes without when credits run out."""
     unnamed: int
     """Findings that cannot be triggered: only counted, or without an id."""
 
 
-def asked_by(run: Run, *, min_severity: str, per: str) -> Asked:
-    """Return the repairs for the findings of a run at or above a severity, unknown ones too.
+def plan_for(run: Run, *, min_severity: str, per: str) -> RemediationPlan:
+    """Return what to remediate of a run: findings at or above a severity, unknown ones too.
 
     Args:
         run: A saved run.
         min_severity: The least severity.
-        per: `finding`, or `weakness` for one repair of all its findings in a report.
+        per: `finding`, or `weakness` for one request for all its findings in a report.
     """
     least = Severity(min_severity).rank
     gathered: dict[tuple[str, str], list[Finding]] = {}
@@ -64,15 +64,15 @@ def asked_by(run: Run, *, min_severity: str, per: str) -> Asked:
             else:
                 gathered.setdefault((row.report_id, name), []).append(finding)
                 targets[row.report_id] = row.target
-    repairs = [
-        _repair(report_id, found, targets[report_id], is_group=per != "finding")
+    requests = [
+        _request(report_id, found, targets[report_id], is_group=per != "finding")
         for (report_id, _), found in gathered.items()
     ]
-    repairs.sort(key=lambda each: -1 if each.severity is None else -each.severity.rank)
-    return Asked(repairs=tuple(repairs), unnamed=unnamed)
+    requests.sort(key=lambda each: -1 if each.severity is None else -each.severity.rank)
+    return RemediationPlan(requests=tuple(requests), unnamed=unnamed)
 
 
-def _repair(
+def _request(
     report_id: str, found: list[Finding], target: str, *, is_group: bool
 ) -> RemediationRequest:
     worst = max(found, key=lambda finding: finding.severity.rank)
@@ -93,7 +93,7 @@ def cost_of(count: int, credits_remaining: int | None) -> str:
     return f"{counted(count, 'remediation')} would be triggered, a credit each{left}"
 
 
-def agree(count: int, credits_remaining: int | None, *, is_agreed: bool) -> None:
+def confirm(count: int, credits_remaining: int | None, *, is_agreed: bool) -> None:
     """Ask before credits are spent; not when there are none to spend.
 
     Raises:
@@ -108,11 +108,11 @@ def agree(count: int, credits_remaining: int | None, *, is_agreed: bool) -> None
     click.confirm(f"{cost}. Trigger them?", abort=True, err=True)
 
 
-def record_of(ended: RemediationOutcome, word: str | None = None) -> dict[str, Any]:
-    """Return what became of a repair as it stands in outputs."""
+def record_of(ended: RemediationOutcome, outcome: str | None = None) -> dict[str, Any]:
+    """Return what became of a request, as outputs show it."""
     request, remediation, error = ended.request, ended.remediation, ended.error
     return {
-        "outcome": str(ended.status) if word is None else word,
+        "outcome": str(ended.status) if outcome is None else outcome,
         "severity": None if request.severity is None else str(request.severity),
         "target": request.target or None,
         "weakness": request.weakness,
@@ -138,24 +138,24 @@ _SAID: Final = {
 
 
 @define
-class Triggering:
-    """One use of the command: look, perhaps ask, trigger, tell."""
+class RemediationTrigger:
+    """One use of the command: check what exists, trigger the rest, write what became of it."""
 
-    asked: Asked
+    plan: RemediationPlan
     format_: str
     missing: tuple[RemediationRequest, ...] = ()
-    """What is still to be triggered, known once `look` has looked."""
+    """What is still to be triggered, known after `check_existing`."""
     credits_remaining: int | None = None
     _results: list[RemediationOutcome] = field(factory=list)
 
-    async def look(self, bd: BestDefense) -> None:
+    async def check_existing(self, bd: BestDefense) -> None:
         """Find out what has a remediation already, and how many credits are left."""
         listed = await bd.remediation.list()
         self.credits_remaining = listed.credits_remaining
-        self.missing, before = without_existing(self.asked.repairs, listed.remediations)
+        self.missing, before = without_existing(self.plan.requests, listed.remediations)
         self._results.extend(before)
 
-    def tell_plan(self) -> None:
+    def write_plan(self) -> None:
         """Write what would be triggered, and what it would cost."""
         new = (
             RemediationOutcome(request=each, status=RemediationStatus.NOT_TRIGGERED)
@@ -165,10 +165,10 @@ class Triggering:
         records += [record_of(each, "would_trigger") for each in new]
         emit("remediations", records, self.format_, columns=_COLUMNS)
         streams.say(cost_of(len(self.missing), self.credits_remaining))
-        _say_unnamed(self.asked.unnamed)
+        _say_unnamed(self.plan.unnamed)
 
     async def trigger(self, bd: BestDefense, interruption: Interruption) -> int:
-        """Trigger what is missing, tell how each ended, and return the exit code.
+        """Trigger what is missing, write how each ended, and return the exit code.
 
         A signal lets those under way end, and sends no further one.
         """
@@ -184,10 +184,10 @@ class Triggering:
         records = [record_of(each) for each in self._results]
         emit("remediations", records, self.format_, columns=_COLUMNS)
         _say_ends(self._results, run.credits_remaining)
-        _say_unnamed(self.asked.unnamed)
+        _say_unnamed(self.plan.unnamed)
         if interruption.count:
             return Exit.INTERRUPTED
-        return _code(self._results, self.asked.unnamed)
+        return _code(self._results, self.plan.unnamed)
 
 
 async def _stop_when_asked(run: RemediationBatch, interruption: Interruption) -> None:
@@ -207,7 +207,9 @@ def _code(results: list[RemediationOutcome], unnamed: int) -> Exit:
 
 def _say_ends(results: list[RemediationOutcome], credits_remaining: int | None) -> None:
     counts = Counter(each.status for each in results)
-    said = joined([f"{counts[word]} {_SAID[word]}" for word in RemediationStatus if counts[word]])
+    said = joined(
+        [f"{counts[status]} {_SAID[status]}" for status in RemediationStatus if counts[status]]
+    )
     left = "" if credits_remaining is None else f"; credits left: {credits_remaining}"
     streams.say(f"remediations: {said or 'nothing to trigger'}{left}")
     reasons = Counter(str(each.error) for each in results if each.error is not None)

@@ -77,7 +77,7 @@ class Answer:
 class Fetcher:
     """Gets documents of one origin."""
 
-    asked: Connection
+    connection: Connection
     wire: Wire
     origin: str
     is_api: bool
@@ -96,13 +96,13 @@ class Fetcher:
         answer = await self._follow(url)
         if answer.status in _WANTS_TOKEN and self.is_api and self._secret is None:
             self._secret = self._token()
-            self.asked.say_host(self.origin)
+            self.connection.say_host(self.origin)
             answer = await self._follow(url)
         return answer
 
     def _token(self) -> Secret:
-        secret = self.asked.token().secret
-        if secret.is_sandbox and not base_url_from(self.asked.base_url).is_loopback:
+        secret = self.connection.token.secret
+        if secret.is_sandbox and not base_url_from(self.connection.base_url).is_loopback:
             raise ConfigError("This token is the sandbox's: it is not sent to any other host.")
         return secret
 
@@ -150,11 +150,13 @@ class Fetcher:
 
 
 @asynccontextmanager
-async def open_fetcher(asked: Connection, origin: str, *, is_api: bool) -> AsyncIterator[Fetcher]:
+async def open_fetcher(
+    connection: Connection, origin: str, *, is_api: bool
+) -> AsyncIterator[Fetcher]:
     """Give a fetcher for one origin, and close its connections in the end."""
     wire = Wire(WireSettings(base_url=origin))
     try:
-        yield Fetcher(asked=asked, wire=wire, origin=origin, is_api=is_api)
+        yield Fetcher(connection=connection, wire=wire, origin=origin, is_api=is_api)
     finally:
         await wire.aclose()
 
@@ -192,11 +194,11 @@ class Loaded:
     location: str
 
 
-async def load_specification(asked: Connection, source: str | None) -> Loaded:
+async def load_specification(connection: Connection, source: str | None) -> Loaded:
     """Return the document of a specification.
 
     Args:
-        asked: The host of the API, and the token's whereabouts.
+        connection: The host of the API, and the token.
         source: None looks on the host; else an address, a file, or `-` for stdin.
 
     Raises:
@@ -205,9 +207,9 @@ async def load_specification(asked: Connection, source: str | None) -> Loaded:
         BestDefenseError: Anything else that `errors` names.
     """
     if source is None:
-        return await _from_host(asked)
+        return await _from_host(connection)
     if source.lower().startswith(("http://", "https://")):
-        return await _from_address(asked, source)
+        return await _from_address(connection, source)
     location = "stdin" if source == "-" else source
     body = _read_stdin() if source == "-" else _read_file(Path(source))
     return Loaded(_decoded(body, location), location)
@@ -241,24 +243,24 @@ def _decoded(body: bytes, location: str) -> dict[str, Any]:
     raise SpecificationError(f"{location} cannot be read as a specification. {problem}")
 
 
-async def _from_address(asked: Connection, source: str) -> Loaded:
+async def _from_address(connection: Connection, source: str) -> Loaded:
     """Return the document at an address, or embedded in or linked from the page there."""
     origin = origin_of(source)
     # The same rules as for a base URL: no user name, and plain http to this machine only.
     parse_base_url("/".join(source.split("/", 3)[:3]) if origin else "")
-    is_api = origin == origin_of(asked.host)
-    async with open_fetcher(asked, origin, is_api=is_api) as fetcher:
+    is_api = origin == origin_of(connection.host)
+    async with open_fetcher(connection, origin, is_api=is_api) as fetcher:
         answer = await fetcher.get(source)
         if answer.status != OK:
             raise _refusal(answer, origin)
         return await _from_answer(fetcher, answer)
 
 
-async def _from_host(asked: Connection) -> Loaded:
+async def _from_host(connection: Connection) -> Loaded:
     """Return the first document among the candidates of the API's own host."""
-    base_url = asked.host
+    base_url = connection.host
     worst: BestDefenseError | None = None
-    async with open_fetcher(asked, origin_of(base_url), is_api=True) as fetcher:
+    async with open_fetcher(connection, origin_of(base_url), is_api=True) as fetcher:
         for path in CANDIDATES:
             try:
                 answer = await fetcher.get(base_url + path)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from attrs import frozen
 
 from bestdefense_async.cli.exits import MissingToken
+from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.settings import FileSettings, state_directory, user_directory
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.core.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from bestdefense_async import BestDefense
+    from bestdefense_async.cli.options.params import Command
+    from bestdefense_async.core.secret import Secret
     from bestdefense_async.transport.observe import RequestEvent
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class ApiCommand(click.Command):
@@ -43,27 +43,44 @@ class ApiCommand(click.Command):
         super().format_help(ctx, formatter)
 
 
-@frozen
-class Found:
+class FoundToken(NamedTuple):
     """A token and where it came from."""
 
     secret: Secret
     origin: str
 
 
-@frozen
 class Connection:
-    """The host and the token's whereabouts, as flags, environment and files say."""
+    """The host and the token, as options, environment and settings files say."""
 
-    base_url: str | None
-    token_file: str | None
-    is_token_file_given: bool = False
-    """The file was named on the command line, so it goes before the environment."""
-    base_url_file: Path | None = None
-    """The settings file that names the host, None when none does."""
+    def __init__(
+        self,
+        base_url: str | None = None,
+        token_file: str | None = None,
+        *,
+        is_token_file_given: bool = False,
+        base_url_file: Path | None = None,
+        verbosity: int = 0,
+    ) -> None:
+        """Look at nothing yet.
 
-    def token(self) -> Found:
-        """Return the token and where it came from.
+        Args:
+            base_url: As an option, the environment or a settings file has it.
+            token_file: As an option or a settings file has it.
+            is_token_file_given: It was named on the command line, so it goes before the
+                environment.
+            base_url_file: The settings file that names the host, None when none does.
+            verbosity: How often `-v` was given.
+        """
+        self.base_url = base_url
+        self.verbosity = verbosity
+        self._token_file = token_file
+        self._is_token_file_given = is_token_file_given
+        self._base_url_file = base_url_file
+
+    @functools.cached_property
+    def token(self) -> FoundToken:
+        """The token and where it came from, looked up once.
 
         Raises:
             MissingToken: There is none.
@@ -72,13 +89,13 @@ class Connection:
         from bestdefense_async.config import TOKEN_VARIABLES, token_from_environment
         from bestdefense_async.transport.credentials import read_token_file
 
-        if not self.is_token_file_given and any(os.environ.get(name) for name in TOKEN_VARIABLES):
+        if not self._is_token_file_given and any(os.environ.get(name) for name in TOKEN_VARIABLES):
             secret, name = token_from_environment()
-            return Found(secret, f"the environment variable {name}")
+            return FoundToken(secret, f"the environment variable {name}")
         default = user_directory() / "token"
-        path = default if self.token_file is None else Path(self.token_file).expanduser()
-        if self.token_file is not None or path.exists():
-            return Found(read_token_file(path), f"the file {path}")
+        path = default if self._token_file is None else Path(self._token_file).expanduser()
+        if self._token_file is not None or path.exists():
+            return FoundToken(read_token_file(path), f"the file {path}")
         raise MissingToken(
             f"There is no token: create one in the app under API access and set "
             f"{TOKEN_VARIABLES[0]} to it, or put it into {default}."
@@ -89,7 +106,7 @@ class Connection:
         """Whether this is the stand-in server, where scans take seconds instead of hours."""
         from bestdefense_async.config import base_url_from
 
-        return base_url_from(self.base_url).is_loopback and self.token().secret.is_sandbox
+        return base_url_from(self.base_url).is_loopback and self.token.secret.is_sandbox
 
     @property
     def host(self) -> str:
@@ -109,8 +126,7 @@ class Connection:
             MissingToken: There is no token.
             ConfigError: Token or base URL cannot be used.
         """
-        _ = self.host
-        self.token()
+        _ = self.host, self.token
 
     def client(
         self,
@@ -121,7 +137,7 @@ class Connection:
         """Return a client; nothing has been sent yet.
 
         Args:
-            hooks: Told of attempts, waits and pauses.
+            hooks: Called with attempts, waits and pauses.
             download_hosts: Where downloads may be redirected to.
 
         Raises:
@@ -129,85 +145,73 @@ class Connection:
             ConfigError: Token, base URL or the file of bindings cannot be used.
         """
         from bestdefense_async import BestDefense
-        from bestdefense_async.cli.options import bindings as bindings_file
+        from bestdefense_async.cli.options.bindings import load_bindings
 
         base_url = self.host
-        secret = self.token().secret
+        secret = self.token.secret
         self.say_host(base_url)
-        bindings = bindings_file.load_bindings(base_url)
         return BestDefense(
             secret,
             base_url=base_url,
             hooks=hooks,
-            bindings=bindings,
+            bindings=load_bindings(base_url),
             state_dir=state_directory(),
             download_hosts=download_hosts,
         )
 
     def say_host(self, base_url: str) -> None:
-        """Say where the token goes when a file says so: whoever filled the directory decides."""
-        if self.base_url_file is not None:
-            streams.say(f"bestdefense: the host is {base_url}, says {self.base_url_file}")
+        """Say where the token goes when a file decides it: others may have written that file."""
+        if self._base_url_file is not None:
+            streams.say(f"bestdefense: the host is {base_url}, as {self._base_url_file} says")
 
 
-def connected(function: F) -> F:
-    """Give a command the options of a connection; `connection()` reads them."""
-    for option in (
-        click.option(
-            "-v",
-            "--verbose",
-            count=True,
-            expose_value=False,
-            callback=_tell_requests,
-            help="Tell more on stderr, like each outcome; -vv each request.",
-        ),
-        click.option(
-            "--token-file",
-            metavar="FILE",
-            expose_value=False,
-            callback=_keep,
-            help="File that holds the token, in place of BD_API_TOKEN.",
-        ),
-        click.option(
-            "--base-url",
-            metavar="URL",
-            envvar="BD_BASE_URL",
-            expose_value=False,
-            callback=_keep,
-            help="Host of the API, else BD_BASE_URL, else https://app.bestdefense.io.",
-        ),
-    ):
-        function = option(function)
-    return function
+def connected(function: Command) -> Command:
+    """Give a command the options of a connection, which it takes as the keyword `connection`."""
+
+    @functools.wraps(function)
+    def command(
+        *,
+        base_url: str | None,
+        token_file: str | None,
+        verbose: int,
+        **options: Any,  # noqa: ANN401  # the command's own options have many types
+    ) -> int | None:
+        if verbose > 1:
+            streams.log_requests()
+        context = click.get_current_context()
+        source = context.get_parameter_source
+        files: object = context.default_map
+        is_file = source("base_url") is click.core.ParameterSource.DEFAULT_MAP
+        connection = Connection(
+            base_url,
+            token_file,
+            is_token_file_given=source("token_file") is click.core.ParameterSource.COMMANDLINE,
+            base_url_file=files.origin("base_url")
+            if is_file and isinstance(files, FileSettings)
+            else None,
+            verbosity=verbose,
+        )
+        return function(connection=connection, **options)
+
+    return params.with_options(command, _OPTIONS)
 
 
-def _tell_requests(context: click.Context, parameter: click.Parameter, value: int) -> None:
-    context.meta[str(parameter.name)] = value
-    if value > 1:
-        streams.log_requests()
-
-
-def _keep(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    name = str(parameter.name)
-    context.meta[name] = value
-    source = context.get_parameter_source(name)
-    context.meta[f"{name} given"] = source is click.core.ParameterSource.COMMANDLINE
-    files: object = context.default_map
-    if source is click.core.ParameterSource.DEFAULT_MAP and isinstance(files, FileSettings):
-        context.meta[f"{name} file"] = files.origin(name)
-
-
-def verbosity() -> int:
-    """Return how often the current command was asked to tell more."""
-    return int(click.get_current_context().meta.get("verbose", 0))
-
-
-def connection() -> Connection:
-    """Return the connection the current command was asked to use."""
-    meta = click.get_current_context().meta
-    return Connection(
-        base_url=meta.get("base_url"),
-        token_file=meta.get("token_file"),
-        is_token_file_given=bool(meta.get("token_file given")),
-        base_url_file=meta.get("base_url file"),
-    )
+_OPTIONS = (
+    click.option(
+        "--base-url",
+        metavar="URL",
+        envvar="BD_BASE_URL",
+        help="Host of the API, else BD_BASE_URL, else https://app.bestdefense.io.",
+    ),
+    click.option(
+        "--token-file",
+        metavar="FILE",
+        help="File that holds the token, in place of BD_API_TOKEN.",
+    ),
+    click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        help="Tell more on stderr, like each outcome; -vv each request.",
+    ),
+)

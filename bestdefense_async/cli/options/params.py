@@ -6,6 +6,8 @@ has made a mistake, and should hear of it.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +16,10 @@ import click
 from bestdefense_async.errors import clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    Command = Callable[..., int | None]
+    """What a command does, given its options by name; it returns the exit code."""
 
     _ParamType = click.ParamType[Any, Any]
 else:
@@ -126,3 +131,42 @@ INTENSITY: Final = click.option(
     type=click.Choice(INTENSITY_WORDS),
     help="How hard to scan; quick is on every plan.",
 )
+MIN_SEVERITY: Final = click.option(
+    "--min-severity",
+    type=click.Choice(SEVERITY_WORDS),
+    default="informational",
+    show_default=True,
+    help="Least severity to list; unknown ones are always listed.",
+)
+
+
+def with_options(function: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """Return a command with further options, in the order of the help."""
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def options_as(
+    name: str,
+    kind: Callable[..., tuple[Any, ...]],
+    options: Sequence[Callable[[Command], Command]],
+) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command options which it takes as one typed value.
+
+    Args:
+        name: The keyword of the command that takes the value.
+        kind: A NamedTuple; its fields are the names of the options. It is no attrs class, because
+            attrs takes longer to import than `--help` may.
+        options: click's decorators, in the order of the help.
+    """
+
+    def decorate(function: Command) -> Command:
+        @functools.wraps(function)
+        def command(**given: Any) -> int | None:  # noqa: ANN401  # options have many types
+            fields = {field: given.pop(field) for field in inspect.signature(kind).parameters}
+            return function(**given, **{name: kind(**fields)})
+
+        return with_options(command, options)
+
+    return decorate

@@ -11,12 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bestdefense_async.cli.options import params
-from bestdefense_async.config import line_of, parse_toml
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,8 +23,7 @@ _LARGEST_FILE: Final = 1_000_000
 _MOST: Final = 100_000
 
 
-@frozen
-class Setting:
+class Setting(NamedTuple):
     """One value and the file it came from."""
 
     value: Any
@@ -152,6 +148,8 @@ class FileSettings(Mapping[str, Any]):
 
 
 def _read(file: Path, table: tuple[str, ...]) -> dict[str, Setting]:
+    from bestdefense_async.config import parse_toml
+
     content = _content_of(file)
     if content is None:
         return {}
@@ -181,6 +179,8 @@ def _content_of(file: Path) -> bytes | None:
 
 
 def _checked(file: Path, text: str, key: str, value: object) -> Any:  # noqa: ANN401
+    from bestdefense_async.config import line_of
+
     where = f"{file}, line {line_of(key, text)}"
     if key not in CHECKS:
         raise ConfigError(f"{where}: there is no setting {key!r}. Known: {', '.join(CHECKS)}.")

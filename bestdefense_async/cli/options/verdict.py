@@ -2,68 +2,99 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
 from bestdefense_async.cli.options import params
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-F = TypeVar("F", bound="Callable[..., Any]")
+    from bestdefense_async.cli.options.params import Command
 
 FORMATS: Final = ("table", "json", "jsonl", "sarif", "xml", "md", "html")
 """What stdout can hold: the table, or what a file with that suffix would."""
 
 
-def judged(function: F) -> F:
-    """Give a command the options of the verdict it ends with; `Judging.from_words` reads them."""
-    return _with(function, (*_RULES, _EXIT_ZERO, *_OUTPUTS))
+class GateOptions(NamedTuple):
+    """What to judge a run by."""
+
+    fail_on: str | None
+    max_critical: int | None
+    max_high: int | None
+    max_medium: int | None
+    max_low: int | None
+    max_informational: int | None
+    baseline: str | None
+    waivers: str | None
+    allow_incomplete: str
+
+    @property
+    def max_counts(self) -> dict[str, int]:
+        """The limits that were given, by severity."""
+        limits = {
+            "critical": self.max_critical,
+            "high": self.max_high,
+            "medium": self.max_medium,
+            "low": self.max_low,
+            "informational": self.max_informational,
+        }
+        return {severity: limit for severity, limit in limits.items() if limit is not None}
 
 
-def rendered(function: F) -> F:
-    """Give a command the options of a verdict that it only shows."""
-    return _with(function, (*_RULES, *_OUTPUTS))
+class OutputOptions(NamedTuple):
+    """What to show of a run, and where to write it."""
+
+    min_severity: str
+    format_: str
+    files: tuple[str, ...]
 
 
-def _with(function: F, options: tuple[Callable[[F], F], ...]) -> F:
-    for option in reversed(options):
-        function = option(function)
-    return function
+def judged(function: Command) -> Command:
+    """Give a command the options of the verdict it ends with: `gate`, `output`, `exit_zero`."""
+    return _gate(_EXIT_ZERO(_output(function)))
 
 
-_RULES: Final = (
-    click.option(
-        "--fail-on",
-        type=click.Choice(params.FAIL_ON_WORDS),
-        help="Fail on findings of this severity or worse. [default: high in gate and CI, else "
-        "none]",
-    ),
-    *(
+def rendered(function: Command) -> Command:
+    """Give a command the options of a verdict that it only shows: `gate` and `output`."""
+    return _gate(_output(function))
+
+
+_gate = params.options_as(
+    "gate",
+    GateOptions,
+    (
         click.option(
-            f"--max-{word}",
-            type=params.count(),
-            help=f"Fail on more than this many findings rated {word}.",
-        )
-        for word in params.SEVERITY_WORDS
-    ),
-    click.option(
-        "--baseline",
-        metavar="RUN",
-        help="Findings that this earlier run has too do not fail: a file, or a run by its name.",
-    ),
-    click.option(
-        "--waivers",
-        metavar="FILE",
-        help="Findings that this file waives, each with a reason and a last day, do not fail.",
-    ),
-    click.option(
-        "--allow-incomplete",
-        type=params.ALLOWANCE,
-        default="0",
-        show_default=True,
-        help="Sites that may stay without a verdict, like 3 or 5%.",
+            "--fail-on",
+            type=click.Choice(params.FAIL_ON_WORDS),
+            help="Fail on findings of this severity or worse. [default: high in gate and CI, else "
+            "none]",
+        ),
+        *(
+            click.option(
+                f"--max-{severity}",
+                type=params.count(),
+                help=f"Fail on more than this many findings rated {severity}.",
+            )
+            for severity in params.SEVERITY_WORDS
+        ),
+        click.option(
+            "--baseline",
+            metavar="RUN",
+            help="Findings that this earlier run has too do not fail: a file, or a run by its "
+            "name.",
+        ),
+        click.option(
+            "--waivers",
+            metavar="FILE",
+            help="Findings that this file waives, each with a reason and a last day, do not fail.",
+        ),
+        click.option(
+            "--allow-incomplete",
+            type=params.ALLOWANCE,
+            default="0",
+            show_default=True,
+            help="Sites that may stay without a verdict, like 3 or 5%.",
+        ),
     ),
 )
 
@@ -71,29 +102,33 @@ _EXIT_ZERO: Final = click.option(
     "--exit-zero", is_flag=True, help="Exit 0 whatever the verdict says."
 )
 
-_OUTPUTS: Final = (
-    click.option(
-        "--min-severity",
-        type=click.Choice(params.SEVERITY_WORDS),
-        default="informational",
-        show_default=True,
-        help="Least severity that the table shows; the gate looks at all.",
-    ),
-    click.option(
-        "--format",
-        "format_",
-        type=click.Choice(FORMATS),
-        default="table",
-        show_default=True,
-        help="What stdout is to hold; xml is JUnit.",
-    ),
-    click.option(
-        "-o",
-        "--output",
-        "files",
-        multiple=True,
-        metavar="FILE",
-        help="Also write this file; its suffix says how: .json, .jsonl, .sarif, .xml (JUnit), "
-        ".md or .html. Repeatable.",
+_output = params.options_as(
+    "output",
+    OutputOptions,
+    (
+        click.option(
+            "--min-severity",
+            type=click.Choice(params.SEVERITY_WORDS),
+            default="informational",
+            show_default=True,
+            help="Least severity that the table shows; the gate looks at all.",
+        ),
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(FORMATS),
+            default="table",
+            show_default=True,
+            help="What to write to stdout; xml is JUnit.",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            "files",
+            multiple=True,
+            metavar="FILE",
+            help="Also write this file; its suffix says how: .json, .jsonl, .sarif, .xml (JUnit), "
+            ".md or .html. Repeatable.",
+        ),
     ),
 )

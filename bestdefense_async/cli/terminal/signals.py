@@ -1,8 +1,10 @@
-"""Runs asynchronous work under signals: the first one ends it in order, the second at once."""
+"""Run asynchronous work under signals: the first one ends it in order, the second at once.
+
+Commands import this module before anybody knows whether they run: asyncio is imported when they do.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -13,6 +15,7 @@ from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.terminal import streams
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine
 
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -21,10 +24,10 @@ _SHOW_CURSOR = b"\x1b[?25h"
 class Interruption:
     """Whether somebody has asked us to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, requested: asyncio.Event) -> None:
         self.count = 0
         """Signals so far."""
-        self.requested: asyncio.Event = asyncio.Event()
+        self.requested = requested
         """Set by the first signal."""
         self.is_handled = False
         """The work watches `requested` and ends by itself; else it is cancelled."""
@@ -32,12 +35,16 @@ class Interruption:
 
 def run_async(work: Callable[[Interruption], Coroutine[Any, Any, int]]) -> int:
     """Run `work` and return its exit code, 130 when a signal ended it."""
+    import asyncio
+
     with asyncio.Runner() as runner:
         return runner.run(_guarded(work))
 
 
 async def _guarded(work: Callable[[Interruption], Coroutine[Any, Any, int]]) -> int:
-    interruption = Interruption()
+    import asyncio
+
+    interruption = Interruption(asyncio.Event())
     task = asyncio.ensure_future(work(interruption))
     loop = asyncio.get_running_loop()
 

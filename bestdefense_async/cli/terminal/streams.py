@@ -14,11 +14,10 @@ import sys
 
 from bestdefense_async.cli.exits import Unwritable
 from bestdefense_async.errors import clean_text
-from bestdefense_async.report.text import without_ci_commands
 
 
 class ReaderGone(Exception):
-    """Whoever read our stdout has stopped reading."""
+    """Nobody reads our stdout any more."""
 
 
 def prepare() -> None:
@@ -64,7 +63,9 @@ def put(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the person one line on stderr; nobody listening is no error."""
+    """Write one line to stderr; nobody listening is no error."""
+    from bestdefense_async.report.text import without_ci_commands
+
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError, ValueError):
@@ -81,13 +82,13 @@ def _abandon_stdout() -> None:
 
 
 def say_block(text: str) -> None:
-    """Tell the person several lines on stderr."""
+    """Write several lines to stderr."""
     for line in text.splitlines():
         say(line)
 
 
 def log_requests() -> None:
-    """Tell each request on stderr: method, operation, status, never a header or a body."""
+    """Write each request to stderr: method, operation, status, never a header or a body."""
     import logging
 
     handler = logging.StreamHandler(sys.stderr)

@@ -1,4 +1,4 @@
-"""Lists of things on stdout: aligned columns for people, JSON for programs."""
+"""Lists on stdout: aligned columns for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.report.formats.json import dumps
-from bestdefense_async.report.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +46,8 @@ def emit(
         ReaderGone: The reader of stdout went away.
         Unwritable: stdout takes no more.
     """
+    from bestdefense_async.report.formats.json import dumps
+
     if format_ == "json":
         document = {"schema_version": SCHEMA_VERSION, name: list(records)}
         streams.put(dumps(document, indent=2) + "\n")
@@ -81,6 +81,8 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: object) -> str:
+    from bestdefense_async.report.text import visible
+
     if value is None:
         return "-"
     if isinstance(value, bool):

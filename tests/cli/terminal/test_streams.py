@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,36 +16,6 @@ if TYPE_CHECKING:
     from bestdefense_async.testing.process import SandboxProcess
 
 FULL = Path("/dev/full")
-
-PROBE = """
-import sys
-from bestdefense_async.cli import main
-code = main({arguments!r})
-assert "aiohttp" not in sys.modules, "aiohttp was imported"
-assert "rich" not in sys.modules, "rich was imported"
-sys.exit(code)
-"""
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["--version"], ["scan", "--help"], ["completion", "bash"], ["sites", "--help"]],
-    ids=" ".join,
-)
-def test_help_version_and_completion_import_no_network(
-    command: Command, arguments: list[str]
-) -> None:
-    """Importing aiohttp is most of the time of a start."""
-    ended = subprocess.run(
-        [sys.executable, "-c", PROBE.format(arguments=arguments)],
-        env=command.environment,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout
 
 
 def test_completing_words_imports_no_network_and_reads_no_settings(command: Command) -> None:
