@@ -147,9 +147,17 @@ class PollScheduler:
             self._enter(report, due)
 
     async def wait(
-        self, report_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
+        self,
+        report_id: str,
+        *,
+        timeout: float | None = None,
+        policy: PollPolicy | None = None,
+        started_ago: float | None = None,
     ) -> Progress:
         """Return the progress of a report once it is complete.
+
+        `started_ago` is how many seconds ago the scan was created: who knows that has it looked
+        at now. None is a scan that was created just now.
 
         Raises:
             PollTimeout: It is not complete after `timeout` seconds.
@@ -161,7 +169,10 @@ class PollScheduler:
         """
         future: asyncio.Future[PollResult] = self._loop.create_future()
         options = WaitOptions(notify=_resolve, policy=policy or DEFAULT_POLICY, timeout=timeout)
-        subscription = self.follow(report_id, options, tag=future)
+        subscription = self.follow(report_id, options, tag=future, elapsed=started_ago or 0.0)
+        report = self._reports.get(report_id)
+        if started_ago is not None and report is not None and report.bucket is not None:
+            self._enter(report, self._loop.time())
         try:
             result = await future
         finally:

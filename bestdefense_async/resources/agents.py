@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bestdefense_async.core.check import check_id
+from bestdefense_async.core.check import check_flag, check_id, check_text
 from bestdefense_async.core.codec import structure
 from bestdefense_async.core.expected_file import LARGEST_FILE, ExpectedFile, checked_digest
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, EnvelopeError
-from bestdefense_async.models import AgentManifest
+from bestdefense_async.models import AgentFile, AgentManifest
+from bestdefense_async.resources.arguments import instance, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from bestdefense_async.models import AgentFile
     from bestdefense_async.resources.protocol import Transport
 
 _OURS: Final = re.compile(r".*\.part(\.json)?", re.IGNORECASE)
@@ -38,18 +38,21 @@ class Agents:
         Limited to 60 calls a minute per token (documented).
 
         Args:
-            timeout: Seconds the call may take, waiting for the limit included.
+            timeout: Seconds the whole call may take, waiting for the limit included.
 
         Raises:
+            ConfigError: The timeout is no time. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             LimitWaitTooLong: The limit allows the call only after `timeout`.
             EnvelopeError: A name cannot be the name of a file or stands there twice, or a size is
                 no size of an agent.
             BestDefenseError: Anything else that `errors` names.
+
+        Source: api-facts, "agent manifest" and "Rate limits". (the limit documented; the manifest
+            described, its members inferred)
         """
-        payload = await self._transport.send(
-            build_request(ROUTES["agents.manifest"]), timeout=timeout
-        )
+        request = build_request(ROUTES["agents.manifest"])
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
         manifest = structure(payload, AgentManifest)
         _check(manifest)
         return manifest
@@ -57,7 +60,7 @@ class Agents:
     async def download(
         self,
         file: AgentFile,
-        directory: Path,
+        directory: Path | str,
         *,
         allow_unverified: bool = False,
         keep_part: bool = False,
@@ -79,30 +82,41 @@ class Agents:
                 `NAME.part.json` for the next call, which checks it anew.
             on_progress: Called on the loop with the bytes that are there and the bytes in all
                 (None while unknown), about once a MiB and when a request is about to leave.
-            timeout: Seconds the call may take, waiting for the limit included.
+            timeout: Seconds the whole call may take, waiting for the limit included.
 
         Returns:
             Where the file stands.
 
         Raises:
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
-            ConfigError: The manifest's name cannot be the name of a file.
+            ConfigError: The manifest's name cannot be the name of a file, or an argument cannot be
+                meant. Nothing was sent.
             IntegrityError: The manifest has no digest, or what came is not the file.
             DownloadError: The disk does not take it, or it is being downloaded already.
             LimitWaitTooLong: The limit allows the call only after `timeout`.
             BestDefenseError: Anything else that `errors` names.
+
+        Source: api-facts, "agent download" and "Rate limits". (the limit documented; the download
+            described)
         """
-        request = build_request(ROUTES["agents.download"], {"filename": file.filename})
-        _check_name(file.filename)
-        digest = checked_digest(file.sha256, is_required=not allow_unverified)
-        final = directory / file.filename
+        wanted = instance("file", file, AgentFile)
+        if isinstance(directory, str):
+            directory = Path(check_text("directory", directory))
+        folder = instance("directory", directory, Path)
+        request = build_request(ROUTES["agents.download"], {"filename": wanted.filename})
+        _check_name(wanted.filename)
+        is_required = not check_flag("allow_unverified", allow_unverified)
+        digest = checked_digest(wanted.sha256, is_required=is_required)
+        if on_progress is not None and not callable(on_progress):
+            raise ConfigError("on_progress must be a function of two numbers.")
+        final = folder / wanted.filename
         await self._transport.download(
             request,
             final,
-            wanted=ExpectedFile(sha256=digest, size=file.size),
-            keep_part=keep_part,
+            wanted=ExpectedFile(sha256=digest, size=wanted.size),
+            keep_part=check_flag("keep_part", keep_part),
             on_progress=on_progress,
-            timeout=timeout,
+            timeout=seconds("timeout", timeout),
         )
         return final
 

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bestdefense_async.core.check import check_id, check_text
 from bestdefense_async.core.codec import structure, structure_member
+from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Alerts, NetworkScan, Progress
+from bestdefense_async.resources.arguments import (
+    NETWORK_SCAN,
+    id_of,
+    instance,
+    seconds,
+    texts,
+)
 from bestdefense_async.resources.protocol import send_creation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.resources.protocol import Polls, Transport
 
 
 class Network:
     """Scan networks, follow the scans and read what they found.
+
+    A scan is given as its object or as its id.
 
     Args:
         transport: Sends what is asked for.
@@ -31,7 +41,12 @@ class Network:
         self._polls = polls
 
     async def start(
-        self, targets: Sequence[str], *, jump_box: str | None = None, intensity: str | None = None
+        self,
+        targets: Sequence[str],
+        *,
+        jump_box: str | None = None,
+        intensity: str | None = None,
+        timeout: float | None = None,
     ) -> NetworkScan:
         """Start a scan of a network. Never sends a second one by itself.
 
@@ -39,9 +54,10 @@ class Network:
             targets: Host names, addresses, or networks like `10.0.0.0/24`; at least one.
             jump_box: The machine inside the network to go through; None scans directly.
             intensity: quick, standard or thorough; None leaves it to the server.
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
-            ConfigError: There is no target.
+            ConfigError: There is no target, or an argument is no text. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             OutcomeUnknown: The scan may have been started and its answer is lost.
             PermissionDenied: The organization lacks `run network scans`.
@@ -50,56 +66,83 @@ class Network:
 
         Source: api-facts, "run a network scan". (described; the names on the wire are inferred)
         """
-        wanted = [] if isinstance(targets, str) else [*targets]
-        if not wanted or not all(wanted):
-            raise ConfigError("A network scan needs a list of targets, such as 10.0.0.0/24.")
+        wanted = texts("targets", targets, like="['10.0.0.0/24']")
+        if not wanted:
+            raise ConfigError("A network scan needs at least one target, such as 10.0.0.0/24.")
+        body: dict[str, Any] = {"targets": wanted}
+        if jump_box is not None:
+            body["jumpBox"] = check_text("jump_box", jump_box)
+        if intensity is not None:
+            body["scanIntensity"] = check_text("intensity", intensity)
         more = f" and {len(wanted) - 1} more" if len(wanted) > 1 else ""
-        body = {"targets": wanted, "jumpBox": jump_box, "scanIntensity": intensity}
-        request = build_request(
-            ROUTES["network.start"],
-            json={name: value for name, value in body.items() if value is not None},
-            subject=f"{wanted[0]}{more}",
-        )
+        request = build_request(ROUTES["network.start"], json=body, subject=f"{wanted[0]}{more}")
         return await send_creation(
-            self._transport, request, lambda payload: structure_member(payload, "scan", NetworkScan)
+            self._transport,
+            request,
+            lambda payload: structure_member(payload, "scan", NetworkScan),
+            timeout=seconds("timeout", timeout),
         )
 
-    async def progress(self, scan_id: str) -> Progress:
+    async def progress(self, scan: NetworkScan | str, *, timeout: float | None = None) -> Progress:
         """Return how far a network scan is.
 
+        Args:
+            scan: A network scan, or its id.
+            timeout: Seconds the whole call may take, waiting included.
+
         Raises:
+            ConfigError: This names no network scan. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             NotFound: The scan does not exist, or is another organization's.
             BestDefenseError: Anything else that `errors` names.
 
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
-        request = build_request(ROUTES["network.progress"], {"scan_id": scan_id})
-        return structure(await self._transport.send(request), Progress)
+        request = build_request(ROUTES["network.progress"], {"scan_id": id_of(NETWORK_SCAN, scan)})
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        return structure(payload, Progress)
 
     async def wait(
-        self, scan_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
+        self,
+        scan: NetworkScan | str,
+        *,
+        timeout: float | None = None,
+        policy: PollPolicy | None = None,
     ) -> Progress:
         """Wait until a network scan is complete, as `reports.wait` does for a report.
 
         Args:
-            scan_id: The scan.
+            scan: A network scan, or its id.
             timeout: Seconds to wait at most; None waits for ever.
             policy: How often to ask, and for how long while every poll fails.
 
         Raises:
+            ConfigError: An argument cannot be meant. Nothing was sent.
             PollTimeout: Time is up. The scan goes on at the server.
+            ScanFailed: The scan has ended without a result, in the server's words.
+            EnvelopeError: Three polls in a row were answered in a shape that is not the API's.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             AuthError: The token stopped working; carries the scan's id.
             ClientClosed: The client was closed meanwhile.
             BestDefenseError: What the last poll met, when asking again cannot help.
-        """
-        return await self._polls().wait(scan_id, timeout=timeout, policy=policy)
 
-    async def findings(self, scan_id: str) -> Alerts:
+        Source: api-facts, "run a network scan, follow it, read its results". (described)
+        """
+        return await self._polls().wait(
+            check_id("scan_id", id_of(NETWORK_SCAN, scan)),
+            timeout=seconds("timeout", timeout),
+            policy=None if policy is None else instance("policy", policy, PollPolicy),
+        )
+
+    async def findings(self, scan: NetworkScan | str, *, timeout: float | None = None) -> Alerts:
         """Return what a network scan has found so far.
 
+        Args:
+            scan: A network scan, or its id.
+            timeout: Seconds the whole call may take, waiting included.
+
         Raises:
+            ConfigError: This names no network scan. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             NotFound: The scan does not exist, or is another organization's.
             EnvelopeError: The answer has no risk summary. That is never read as zero findings.
@@ -107,5 +150,6 @@ class Network:
 
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
-        request = build_request(ROUTES["network.findings"], {"scan_id": scan_id})
-        return structure(await self._transport.send(request), Alerts)
+        request = build_request(ROUTES["network.findings"], {"scan_id": id_of(NETWORK_SCAN, scan)})
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        return structure(payload, Alerts)

@@ -42,7 +42,12 @@ class Polls(Protocol):
     """Waits for reports; whoever waits for the same one shares its polls."""
 
     async def wait(
-        self, report_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
+        self,
+        report_id: str,
+        *,
+        timeout: float | None = None,
+        policy: PollPolicy | None = None,
+        started_ago: float | None = None,
     ) -> Progress:
         """Return the progress of a report once it is complete."""
         ...
@@ -52,7 +57,7 @@ Made = TypeVar("Made")
 
 
 async def send_creation(
-    transport: Transport, request: Request, read: Callable[[Any], Made]
+    transport: Transport, request: Request, read: Callable[[Any], Made], *, timeout: float | None
 ) -> Made:
     """Send a creation and return what `read` makes of its answer.
 
@@ -62,7 +67,7 @@ async def send_creation(
         BestDefenseError: Anything else; then nothing was created.
     """
     sent_at = time.time()
-    payload = await transport.send(request)
+    payload = await transport.send(request, timeout=timeout)
     try:
         return read(payload)
     except EnvelopeError as error:

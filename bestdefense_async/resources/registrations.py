@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
+from bestdefense_async.models import Registration
+from bestdefense_async.resources.arguments import instance, seconds
 
 if TYPE_CHECKING:
-    from bestdefense_async.models import Registration
     from bestdefense_async.resources.protocol import Transport
 
 
@@ -18,12 +19,17 @@ class Registrations:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def create(self, registration: Registration) -> None:
+    async def create(self, registration: Registration, *, timeout: float | None = None) -> None:
         """Register a scan, so that its results appear on the pull request.
 
         Never sends a second registration by itself.
 
+        Args:
+            registration: Which scan, and where its results go.
+            timeout: Seconds the whole call may take, waiting included.
+
         Raises:
+            ConfigError: This is no registration. Nothing was sent.
             OutcomeUnknown: It may have been registered and the answer is lost.
             InvalidRequest: The API does not accept it.
             NotFound: The report does not exist, or is another organization's.
@@ -31,18 +37,20 @@ class Registrations:
 
         Source: api-facts, "Registration body". (documented)
         """
+        wanted = instance("registration", registration, Registration)
         body = {
-            "installationId": registration.installation_id,
-            "reportId": registration.report_id,
-            "repositoryFullName": registration.repository,
-            "pullRequestNumber": registration.pull_request,
-            "commitSha": registration.commit,
-            "checkRunId": registration.check_run_id,
-            "targetUrl": registration.target_url,
-            "scanTypes": [*registration.scan_types],
-            "failCheckOn": registration.fail_on,
-            "callbackSecret": registration.callback_secret,
+            "installationId": wanted.installation_id,
+            "reportId": wanted.report_id,
+            "repositoryFullName": wanted.repository,
+            "pullRequestNumber": wanted.pull_request,
+            "commitSha": wanted.commit,
+            "checkRunId": wanted.check_run_id,
+            "targetUrl": wanted.target_url,
+            "scanTypes": [*wanted.scan_types],
+            "failCheckOn": wanted.fail_on,
+            "callbackSecret": wanted.callback_secret,
         }
-        route = ROUTES["registrations.create"]
-        subject = f"report {registration.report_id}"
-        await self._transport.send(build_request(route, json=body, subject=subject))
+        request = build_request(
+            ROUTES["registrations.create"], json=body, subject=f"report {wanted.report_id}"
+        )
+        await self._transport.send(request, timeout=seconds("timeout", timeout))

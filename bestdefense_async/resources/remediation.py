@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bestdefense_async.core.check import check_id, check_text
 from bestdefense_async.core.codec import structure, structure_member
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Remediation, RemediationList, Triggered
+from bestdefense_async.resources.arguments import (
+    REMEDIATION,
+    REPORT,
+    finding_id_of,
+    id_of,
+    seconds,
+)
 from bestdefense_async.resources.protocol import check_identity, send_creation
 
 if TYPE_CHECKING:
+    from bestdefense_async.models import Finding, Report, ReportSummary
     from bestdefense_async.resources.protocol import Transport
 
 
@@ -22,19 +31,26 @@ class Remediations:
         self._transport = transport
 
     async def trigger(
-        self, report_id: str, *, finding_id: str | None = None, weakness: str | None = None
+        self,
+        report: Report | ReportSummary | str,
+        *,
+        finding: Finding | str | None = None,
+        weakness: str | None = None,
+        timeout: float | None = None,
     ) -> Triggered:
         """Start the repair of one finding, or of all findings of a weakness; costs a credit.
 
         Never sends a second trigger by itself: that would cost a second credit.
 
         Args:
-            report_id: The report that has the finding.
-            finding_id: `Finding.id`; give this or `weakness`.
+            report: The report that has the finding, or its id.
+            finding: A finding, or its id; give this or `weakness`.
             weakness: `Finding.weakness`, for the whole group.
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
-            ConfigError: Neither or both are given.
+            ConfigError: Neither or both are given, or an argument cannot be meant, such as a
+                finding without an id. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             OutcomeUnknown: It may have been started and its answer is lost: list them and see.
             QuotaExceeded: There are no credits left.
@@ -45,22 +61,32 @@ class Remediations:
         Source: api-facts, "trigger AI remediation of a finding or a group". (described; the names
             on the wire are inferred)
         """
-        given = {"findingId": finding_id, "weakness": weakness}
-        body = {name: value for name, value in given.items() if value is not None}
-        if len(body) != 1:
-            raise ConfigError("Give either the id of a finding or the name of a weakness.")
-        what = f"finding {finding_id}" if weakness is None else f"weakness {weakness}"
+        if (finding is None) == (weakness is None):
+            raise ConfigError("Give either a finding or the name of a weakness.")
+        report_id = check_id("report_id", id_of(REPORT, report))
+        if finding is not None:
+            finding_id = finding_id_of(finding)
+            body, what = {"findingId": finding_id}, f"finding {finding_id}"
+        else:
+            body = {"weakness": check_text("weakness", weakness)}
+            what = f"weakness {weakness}"
         request = build_request(
             ROUTES["remediation.trigger"],
             json={"reportId": report_id, **body},
             subject=f"{what} of report {report_id}",
         )
         return await send_creation(
-            self._transport, request, lambda payload: structure(payload, Triggered)
+            self._transport,
+            request,
+            lambda payload: structure(payload, Triggered),
+            timeout=seconds("timeout", timeout),
         )
 
-    async def list(self) -> RemediationList:
+    async def list(self, *, timeout: float | None = None) -> RemediationList:
         """Return all remediations of the organization and the credits left, in one request.
+
+        Args:
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
@@ -68,13 +94,21 @@ class Remediations:
 
         Source: api-facts, "Remediation". (described)
         """
-        payload = await self._transport.send(build_request(ROUTES["remediation.list"]))
+        request = build_request(ROUTES["remediation.list"])
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
         return structure(payload, RemediationList)
 
-    async def get(self, remediation_id: str) -> Remediation:
-        """Return one remediation.
+    async def get(
+        self, remediation: Remediation | str, *, timeout: float | None = None
+    ) -> Remediation:
+        """Return one remediation, as it is now.
+
+        Args:
+            remediation: A remediation, or its id.
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
+            ConfigError: This names no remediation. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             NotFound: It does not exist, or is another organization's.
             IntegrityError: The answer is about another one.
@@ -82,8 +116,9 @@ class Remediations:
 
         Source: api-facts, "Remediation". (described)
         """
+        remediation_id = id_of(REMEDIATION, remediation)
         request = build_request(ROUTES["remediation.get"], {"remediation_id": remediation_id})
-        payload = await self._transport.send(request)
-        remediation = structure_member(payload, "remediation", Remediation)
-        check_identity("remediation", remediation_id, remediation.id)
-        return remediation
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        found = structure_member(payload, "remediation", Remediation)
+        check_identity("remediation", remediation_id, found.id)
+        return found

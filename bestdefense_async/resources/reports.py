@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
+from bestdefense_async.core.check import check_id, check_whole
 from bestdefense_async.core.codec import structure, structure_member
+from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, EnvelopeError, IntegrityError
@@ -18,19 +22,29 @@ from bestdefense_async.models import (
     Report,
     ReportSummary,
     ScanOptions,
-    Site,
+)
+from bestdefense_async.resources.arguments import (
+    REPORT,
+    SITE,
+    id_of,
+    instance,
+    seconds,
+    security_id_of,
 )
 from bestdefense_async.resources.protocol import check_identity, send_creation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.models import Site
     from bestdefense_async.resources.protocol import Polls, Transport
 
 
 class Reports:
     """Create reports, which is to start scans, and read them.
+
+    A report is given as its object or as its id, the UUID that `create` answers. The number of a
+    security report is another id space: see `Vortex`.
 
     Args:
         transport: Sends what is asked for.
@@ -44,14 +58,22 @@ class Reports:
         self._vortex = vortex
         self._polls = polls
 
-    async def create(self, site: Site | str, options: ScanOptions | None = None) -> Report:
+    async def create(
+        self,
+        site: Site | str,
+        options: ScanOptions | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Report:
         """Start a scan of a site. Never sends a second creation unless the first did no work.
 
         Args:
             site: A site, or its id.
             options: What to scan; None is a security scan with the server's defaults.
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
+            ConfigError: An argument cannot be meant, such as a host name. Nothing was sent.
             OutcomeUnknown: The scan may have been started and its answer is lost.
             PermissionDenied: The organization lacks `create reports`, or its plan the intensity.
             NotFound: The site does not exist, or is another organization's.
@@ -60,43 +82,58 @@ class Reports:
 
         Source: api-facts, "create a report". (documented; the answer has no envelope)
         """
-        site_id = site.id if isinstance(site, Site) else site
+        chosen = ScanOptions() if options is None else instance("options", options, ScanOptions)
         request = build_request(
-            ROUTES["reports.create"], {"site_id": site_id}, _creation_body(options or ScanOptions())
+            ROUTES["reports.create"], {"site_id": id_of(SITE, site)}, _creation_body(chosen)
         )
         return await send_creation(
             self._transport,
             request,
             lambda payload: structure(_without(payload, "success"), Report, root="answer"),
+            timeout=seconds("timeout", timeout),
         )
 
     async def list(
-        self, *, limit: int | None = None, after: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        after: Report | ReportSummary | str | None = None,
+        timeout: float | None = None,
     ) -> tuple[ReportSummary, ...]:
         """Return the reports of the organization, the latest first, in one request.
 
         Args:
             limit: Most reports to return; None is all of them.
-            after: Id of a report: only older ones are returned, so this pages through a list.
+            after: A report, or its id: only older ones are returned, so this pages through a list.
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
-            ConfigError: The limit is not a whole number above 0.
+            ConfigError: The limit is not a whole number above 0, or `after` names no report.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             BestDefenseError: Anything else that `errors` names.
 
         Source: api-facts, "list and read scans". (described; order and paging inferred)
         """
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise ConfigError("The limit of a list must be a whole number above 0.")
-        words: dict[str, str | int | None] = {"limit": limit, "after": after}
-        query = {name: word for name, word in words.items() if word is not None}
-        payload = await self._transport.send(build_request(ROUTES["reports.list"], query=query))
+        query: dict[str, str | int] = {}
+        if limit is not None:
+            query["limit"] = check_whole("limit", limit)
+        if after is not None:
+            query["after"] = check_id("after", id_of(REPORT, after))
+        request = build_request(ROUTES["reports.list"], query=query)
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
         return structure_member(payload, "reports", tuple[ReportSummary, ...])
 
-    async def get(self, report_id: str) -> ReportSummary:
+    async def get(
+        self, report: Report | ReportSummary | str, *, timeout: float | None = None
+    ) -> ReportSummary:
         """Return what one report is about.
 
+        Args:
+            report: A report, or its id.
+            timeout: Seconds the whole call may take, waiting included.
+
         Raises:
+            ConfigError: This names no report. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             NotFound: The report does not exist, or is another organization's.
             IntegrityError: The answer is about another one.
@@ -104,39 +141,64 @@ class Reports:
 
         Source: api-facts, "list and read scans". (described)
         """
+        report_id = id_of(REPORT, report)
         request = build_request(ROUTES["reports.get"], {"report_id": report_id})
-        report = structure_member(await self._transport.send(request), "report", ReportSummary)
-        check_identity("report", report_id, report.id)
-        return report
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        found = structure_member(payload, "report", ReportSummary)
+        check_identity("report", report_id, found.id)
+        return found
 
-    async def progress(self, report_id: str) -> Progress:
+    async def progress(
+        self, report: Report | ReportSummary | str, *, timeout: float | None = None
+    ) -> Progress:
         """Return how far a report is.
 
+        Args:
+            report: A report, or its id.
+            timeout: Seconds the whole call may take, waiting included.
+
         Raises:
+            ConfigError: This names no report. Nothing was sent.
             NotFound: The report does not exist, or is another organization's.
+            IntegrityError: The answer is about another one.
             BestDefenseError: Anything else that `errors` names.
 
         Source: api-facts, "progress". (documented)
         """
+        report_id = id_of(REPORT, report)
         request = build_request(ROUTES["reports.progress"], {"report_id": report_id})
-        progress = structure(await self._transport.send(request), Progress)
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        progress = structure(payload, Progress)
         _check_identity(progress, report_id)
         return progress
 
-    async def overview(self, report_id: str) -> Overview:
+    async def overview(
+        self, report: Report | ReportSummary | str, *, timeout: float | None = None
+    ) -> Overview:
         """Return what a report consists of; its security part may be missing early on.
 
+        Args:
+            report: A report, or its id.
+            timeout: Seconds the whole call may take, waiting included.
+
         Raises:
+            ConfigError: This names no report. Nothing was sent.
             NotFound: The report does not exist, or is another organization's.
             BestDefenseError: Anything else that `errors` names.
 
         Source: api-facts, "overview". (documented)
         """
-        request = build_request(ROUTES["reports.overview"], {"report_id": report_id})
-        return structure(await self._transport.send(request), Overview)
+        request = build_request(ROUTES["reports.overview"], {"report_id": id_of(REPORT, report)})
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        return structure(payload, Overview)
 
     async def wait(
-        self, report_id: str, *, timeout: float | None = None, policy: PollPolicy | None = None
+        self,
+        report: Report | ReportSummary | str,
+        *,
+        timeout: float | None = None,
+        policy: PollPolicy | None = None,
+        started_ago: float | None = None,
     ) -> Progress:
         """Wait until a report is complete, asking at growing intervals of 6 to 40 s.
 
@@ -145,32 +207,71 @@ class Reports:
         connection does not end the wait, nor does a 404 in the first 30 s.
 
         Args:
-            report_id: The report.
+            report: A report, or its id.
             timeout: Seconds to wait at most. None waits for ever: a failed scan may never
                 become complete, so give a time unless somebody watches.
             policy: How often to ask, and for how long while every poll fails. Of several waits
                 for one report the most eager counts.
+            started_ago: Seconds since the scan was started, where that is known. The first poll
+                is then sent at once, so a report that is complete ends the wait at once. None
+                takes it from a `ReportSummary`; else the scan counts as just started, and the
+                first poll comes within 12 s.
 
         Raises:
+            ConfigError: An argument cannot be meant. Nothing was sent.
             PollTimeout: Time is up. The scan goes on at the server.
+            ScanFailed: The scan has ended without a result, in the server's words.
+            EnvelopeError: Three polls in a row were answered in a shape that is not the API's.
             AuthError: The token stopped working; carries the report's id.
             ClientClosed: The client was closed meanwhile.
             BestDefenseError: What the last poll met, when asking again cannot help.
-        """
-        return await self._polls().wait(report_id, timeout=timeout, policy=policy)
 
-    async def findings(self, report_id: str) -> Alerts:
-        """Return what the security scan of a report found: overview, then alerts.
+        Source: api-facts, "Polling". (documented; the words for a failure are inferred)
+        """
+        if started_ago is None and isinstance(report, ReportSummary):
+            started_ago = _age(report)
+        return await self._polls().wait(
+            check_id("report_id", id_of(REPORT, report)),
+            timeout=seconds("timeout", timeout),
+            policy=None if policy is None else instance("policy", policy, PollPolicy),
+            started_ago=seconds("started_ago", started_ago, or_zero=True),
+        )
+
+    async def findings(
+        self, report: Report | ReportSummary | str, *, timeout: float | None = None
+    ) -> Alerts:
+        """Return what the security scan of a report found, in two requests: overview and alerts.
+
+        Args:
+            report: A report, or its id.
+            timeout: Seconds both requests may take, waiting included.
 
         Raises:
+            ConfigError: This names no report. Nothing was sent.
             EnvelopeError: The report has no security part (yet), so there is no verdict; that is
                 never read as zero findings.
+            NotFound: The report does not exist, or is another organization's.
             BestDefenseError: Anything else that `errors` names.
+
+        Source: api-facts, "overview" and "alerts of a Vortex security report". (documented)
         """
-        overview = await self.overview(report_id)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        overview = await self.overview(report, timeout=timeout)
         if overview.security_id is None:
+            report_id = id_of(REPORT, report)
             raise EnvelopeError(f"Report {report_id} has no security part, so there is no verdict.")
-        return await self._vortex.alerts(overview.security_id)
+        if timeout is not None:
+            # What the first request left of the time; at least a moment, in which the second ends.
+            timeout = max(timeout - (loop.time() - started), 1e-3)
+        return await self._vortex.alerts(overview, timeout=timeout)
+
+
+def _age(report: ReportSummary) -> float | None:
+    """Return the seconds since a report was created, None when it does not say; clocks differ."""
+    if report.created_at is None:
+        return 0.0 if report.is_completed else None
+    return max(time.time() - report.created_at.timestamp(), 0.0)
 
 
 def _creation_body(options: ScanOptions) -> dict[str, Any]:
@@ -210,20 +311,27 @@ class Vortex:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def alerts(self, security_id: int) -> Alerts:
+    async def alerts(self, security: Overview | int, *, timeout: float | None = None) -> Alerts:
         """Return counts and findings of a security report.
 
         Args:
-            security_id: The number in the overview (`Overview.security_id`), not the report's id.
+            security: The overview of a report, or the number in it (`Overview.security_id`), which
+                is not the report's id.
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
-            ConfigError: The id is not a number: the two id spaces must not be mixed up.
-            EnvelopeError: The answer has no risk summary. That is never read as zero findings.
+            ConfigError: This is neither: the two id spaces must not be mixed up.
+            EnvelopeError: The overview has no security part (yet), or the answer no risk summary,
+                so there is no verdict. That is never read as zero findings.
+            NotFound: There is no such security report, or it is another organization's.
             BestDefenseError: Anything else that `errors` names.
 
-        Source: api-facts, "alerts of a Vortex security report". (path documented)
+        Source: api-facts, "alerts of a Vortex security report". (path documented; key of the
+            summary inferred)
         """
-        if isinstance(security_id, bool) or not isinstance(security_id, int):
-            raise ConfigError("A security report has a number as its id; a report's id is another.")
+        security_id = security_id_of(security)
+        if security_id is None:
+            raise EnvelopeError("The report has no security part (yet), so there is no verdict.")
         request = build_request(ROUTES["vortex.alerts"], {"security_id": str(security_id)})
-        return structure(await self._transport.send(request), Alerts)
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        return structure(payload, Alerts)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bestdefense_async.core.check import check_id, check_text
 from bestdefense_async.core.codec import structure_member
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.models import ScanOptions, Schedule, Site
+from bestdefense_async.models import ScanOptions, Schedule
+from bestdefense_async.resources.arguments import (
+    SCHEDULE,
+    SITE,
+    id_of,
+    instance,
+    seconds,
+    texts,
+)
 from bestdefense_async.resources.protocol import send_creation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bestdefense_async.models import Site
     from bestdefense_async.resources.protocol import Transport
 
 
@@ -23,8 +33,11 @@ class Schedules:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def list(self) -> tuple[Schedule, ...]:
+    async def list(self, *, timeout: float | None = None) -> tuple[Schedule, ...]:
         """Return all schedules of the organization, in the API's order, in one request.
+
+        Args:
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
@@ -33,7 +46,8 @@ class Schedules:
 
         Source: api-facts, "schedule a report". (described)
         """
-        payload = await self._transport.send(build_request(ROUTES["schedules.list"]))
+        request = build_request(ROUTES["schedules.list"])
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
         return structure_member(payload, "schedules", tuple[Schedule, ...])
 
     async def create(
@@ -43,6 +57,7 @@ class Schedules:
         *,
         cadence: str,
         test_users: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> Schedule:
         """Let a site be scanned again and again. Never sends a second creation by itself.
 
@@ -51,9 +66,11 @@ class Schedules:
             options: Types and intensity; None is a security scan with the server's defaults.
             cadence: daily, weekly or monthly.
             test_users: The accounts the scan signs in with.
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
-            ConfigError: The options hold what a schedule has no place for.
+            ConfigError: The options hold what a schedule has no place for, or an argument cannot
+                be meant, such as a host name for the site. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             OutcomeUnknown: The schedule may exist and the answer is lost: list them and see.
             PermissionDenied: The organization lacks `manage scheduled reports`, or the plan.
@@ -63,40 +80,43 @@ class Schedules:
         Source: api-facts, "schedule a report": site, type, intensity, test users, cadence.
             (described; the names on the wire are inferred)
         """
-        chosen = ScanOptions() if options is None else options
+        chosen = ScanOptions() if options is None else instance("options", options, ScanOptions)
         if (chosen.mode, chosen.testing_type, chosen.callback_secret) != (None, None, None):
             raise ConfigError("A schedule takes types and intensity, no other scan options.")
-        if isinstance(test_users, str):
-            raise ConfigError("The test users must be a list of names.")
-        site_id = site.id if isinstance(site, Site) else site
-        body = {
+        site_id = check_id("site_id", id_of(SITE, site))
+        body: dict[str, Any] = {
             "siteId": site_id,
             "types": [*chosen.types],
-            "scanIntensity": chosen.intensity,
-            "cadence": cadence,
-            "testUsers": [*test_users] or None,
+            "cadence": check_text("cadence", cadence),
         }
-        given = {name: value for name, value in body.items() if value is not None}
-        request = build_request(ROUTES["schedules.create"], json=given, subject=site_id)
+        if chosen.intensity is not None:
+            body["scanIntensity"] = chosen.intensity
+        if users := texts("test_users", test_users, like="['jane']"):
+            body["testUsers"] = users
+        request = build_request(ROUTES["schedules.create"], json=body, subject=site_id)
         return await send_creation(
             self._transport,
             request,
             lambda payload: structure_member(payload, "schedule", Schedule),
+            timeout=seconds("timeout", timeout),
         )
 
-    async def delete(self, schedule: Schedule | str) -> None:
+    async def delete(self, schedule: Schedule | str, *, timeout: float | None = None) -> None:
         """Delete a schedule; reports it has made stay.
 
         Args:
             schedule: A schedule, or its id.
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
+            ConfigError: This names no schedule. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             NotFound: It does not exist, or is another organization's.
             BestDefenseError: Anything else that `errors` names.
 
         Source: api-facts, "schedule a report". (that it can be deleted is inferred)
         """
-        schedule_id = schedule.id if isinstance(schedule, Schedule) else schedule
-        request = build_request(ROUTES["schedules.delete"], {"schedule_id": schedule_id})
-        await self._transport.send(request)
+        request = build_request(
+            ROUTES["schedules.delete"], {"schedule_id": id_of(SCHEDULE, schedule)}
+        )
+        await self._transport.send(request, timeout=seconds("timeout", timeout))

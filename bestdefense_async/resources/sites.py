@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bestdefense_async.core.check import check_text
 from bestdefense_async.core.codec import structure_member
 from bestdefense_async.core.host import comparable_host
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import UnknownSite, clean_text
 from bestdefense_async.models import Site
+from bestdefense_async.resources.arguments import seconds
 
 if TYPE_CHECKING:
     from bestdefense_async.resources.protocol import Transport
@@ -21,8 +23,11 @@ class Sites:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def list(self) -> tuple[Site, ...]:
+    async def list(self, *, timeout: float | None = None) -> tuple[Site, ...]:
         """Return all sites of the organization, in the API's order, in one request.
+
+        Args:
+            timeout: Seconds the whole call may take, waiting included.
 
         Raises:
             AuthError: The token is missing, expired or revoked.
@@ -31,18 +36,25 @@ class Sites:
 
         Source: api-facts, "list sites". (documented; no pagination is documented)
         """
-        payload = await self._transport.send(build_request(ROUTES["sites.list"]))
+        request = build_request(ROUTES["sites.list"])
+        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
         return structure_member(payload, "sites", tuple[Site, ...])
 
-    async def find(self, hostname: str) -> Site:
+    async def find(self, hostname: str, *, timeout: float | None = None) -> Site:
         """Return the site with this host name, compared as hosts are: `Faß.de` is `xn--fa-hia.de`.
 
+        Args:
+            hostname: Like `shop.example.com`.
+            timeout: Seconds the whole call may take, waiting included.
+
         Raises:
+            ConfigError: The host name is no text, or empty. Nothing was sent.
             UnknownSite: The organization has none, or more than one, with this name.
             BestDefenseError: As for `list`, which this calls.
         """
-        wanted = comparable_host(hostname)
-        found = [site for site in await self.list() if comparable_host(site.hostname) == wanted]
+        wanted = comparable_host(check_text("The host name", hostname))
+        sites = await self.list(timeout=timeout)
+        found = [site for site in sites if comparable_host(site.hostname) == wanted]
         if len(found) == 1:
             return found[0]
         shown = clean_text(hostname, longest=120)

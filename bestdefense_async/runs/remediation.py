@@ -134,7 +134,7 @@ class RemediationBatch:
         weakness = request.weakness if request.finding_id is None else None
         try:
             triggered = await self._remediations.trigger(
-                request.report_id, finding_id=request.finding_id, weakness=weakness
+                request.report_id, finding=request.finding_id, weakness=weakness
             )
         except ProvisionalRoute:
             raise

@@ -154,7 +154,7 @@ async def _use_remediation(bd: BestDefense, host: MovedHost) -> None:
         raise AssertionError("this fleet has no findings")
     finding = found.findings[0]
     credits_left = host.sandbox.credits()
-    triggered = await bd.remediation.trigger(report.id, finding_id=finding.id)
+    triggered = await bd.remediation.trigger(report.id, finding=finding.id)
     assert triggered.credits_remaining == credits_left - 1
     card = triggered.remediation
     assert (card.report_id, card.finding_id) == (report.id, finding.id)

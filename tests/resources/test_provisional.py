@@ -27,7 +27,7 @@ CALLS: dict[str, Callable[[BestDefense, Path], Awaitable[object]]] = {
     "schedules.list": lambda bd, _: bd.schedules.list(),
     "schedules.create": lambda bd, _: bd.schedules.create("s", cadence="daily"),
     "schedules.delete": lambda bd, _: bd.schedules.delete("s"),
-    "remediation.trigger": lambda bd, _: bd.remediation.trigger("r", finding_id="f"),
+    "remediation.trigger": lambda bd, _: bd.remediation.trigger("r", finding="f"),
     "remediation.list": lambda bd, _: bd.remediation.list(),
     "remediation.get": lambda bd, _: bd.remediation.get("r"),
     "network.start": lambda bd, _: bd.network.start(["10.0.0.1"]),

@@ -37,7 +37,7 @@ async def test_a_finding_and_a_weakness_are_repaired_until_credits_run_out(
 ) -> None:
     """Each answer says what is left; the refusal for want of credits has an error of its own."""
     report, finding = await a_finding(bd_client)
-    one = await bd_client.remediation.trigger(report, finding_id=finding.id)
+    one = await bd_client.remediation.trigger(report, finding=finding.id)
     group = await bd_client.remediation.trigger(report, weakness=finding.weakness)
     assert (one.credits_remaining, group.credits_remaining) == (1, 0)
     assert one.remediation.finding_id == finding.id
@@ -45,7 +45,7 @@ async def test_a_finding_and_a_weakness_are_repaired_until_credits_run_out(
     assert group.remediation.weakness == finding.weakness
     assert one.remediation.stage == Stage.REVIEW
     with pytest.raises(QuotaExceeded, match="credits"):
-        await bd_client.remediation.trigger(report, finding_id=finding.id)
+        await bd_client.remediation.trigger(report, finding=finding.id)
     listed = await bd_client.remediation.list()
     assert listed.credits_remaining == 0
     assert [each.id for each in listed.remediations] == [one.remediation.id, group.remediation.id]
@@ -55,9 +55,10 @@ async def test_a_finding_and_a_weakness_are_repaired_until_credits_run_out(
 
 async def test_a_trigger_is_for_a_finding_or_for_a_weakness(bd_client: BestDefense) -> None:
     """Not for both, and not for neither."""
-    for words in ({}, {"finding_id": "f", "weakness": "w"}):
-        with pytest.raises(ConfigError):
-            await bd_client.remediation.trigger("r", **words)
+    with pytest.raises(ConfigError):
+        await bd_client.remediation.trigger("r")
+    with pytest.raises(ConfigError):
+        await bd_client.remediation.trigger("r", finding="f", weakness="w")
 
 
 async def test_a_lost_trigger_is_not_sent_again(
@@ -67,7 +68,7 @@ async def test_a_lost_trigger_is_not_sent_again(
     report, finding = await a_finding(bd_client)
     bd_sandbox.fault("remediation.trigger", kind="drop", after_effect=True)
     with pytest.raises(OutcomeUnknown, match=f"finding {finding.id} of report {report}"):
-        await bd_client.remediation.trigger(report, finding_id=finding.id)
+        await bd_client.remediation.trigger(report, finding=finding.id)
     assert bd_sandbox.count("remediation.trigger") == 1
     assert bd_sandbox.credits() == 24
 
@@ -77,11 +78,11 @@ async def test_absent_and_forbidden_are_told_apart(
 ) -> None:
     """A 404 says nothing about permissions, a 403 names the one that is missing."""
     with pytest.raises(NotFound):
-        await bd_client.remediation.trigger("absent", finding_id="x")
+        await bd_client.remediation.trigger("absent", finding="x")
     with pytest.raises(NotFound):
         await bd_client.remediation.get("absent")
     reader = bd_client.with_token(bd_sandbox.add_token(permissions={"view reports"}))
     assert (await reader.remediation.list()).remediations == ()
     with pytest.raises(PermissionDenied) as caught:
-        await reader.remediation.trigger("absent", finding_id="x")
+        await reader.remediation.trigger("absent", finding="x")
     assert caught.value.permission == "AI remediation"
