@@ -2,15 +2,17 @@
 
 The API wraps most answers as `{success, message, data, error}`; the creation of a report puts
 its members beside `success` (api-facts, "Envelope and errors"). Error bodies may be anything:
-HTML of a framework or of a CDN, nothing, or an envelope.
+HTML of a framework or of a CDN, nothing, an envelope, or the body that a framework gives its own
+errors: RFC 7807 (Symfony), `detail` (FastAPI), `errors` (Laravel), a list as `message` (Nest).
+
+A server may quote the token it was sent. It is masked in what was decoded, before anything is cut
+or changes its case, and never in what is still to be decoded.
 """
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
-
-from attrs import evolve
 
 from bestdefense_async.core.json import decode_json
 from bestdefense_async.core.route import Body
@@ -27,11 +29,14 @@ from bestdefense_async.errors import (
     ProtocolError,
     QuotaExceeded,
     RateLimited,
+    Sent,
     ServerError,
     clean_text,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bestdefense_async.core.request import Reply, Request
     from bestdefense_async.core.secret import Secret
 
@@ -45,9 +50,16 @@ _BY_STATUS: Final[dict[int, type[ApiError]]] = {
     422: InvalidRequest,
     429: RateLimited,
 }
-_EXCERPT: Final = 200
+_EXCERPT: Final = 400
 """Characters of a server's text in a message."""
+_MOST_TEXTS: Final = 8
+"""Texts of one member of an error body that are quoted."""
 _LONGEST_DETAIL: Final = 2000
+_TEXT_MEMBERS: Final = ("message", "error", "title", "detail", "errors", "violations")
+"""What says why, in the bodies of frameworks; the envelope's own members first."""
+_DETAIL_MEMBERS: Final = ("error", "errors", "violations", "detail")
+_REASONS: Final = ("message", "msg", "detail", "title")
+_PLACES: Final = ("propertyPath", "field", "loc")
 
 
 def _any_of(*words: str) -> re.Pattern[str]:
@@ -68,22 +80,28 @@ def read_envelope(reply: Reply, request: Request, secret: Secret) -> Any:  # noq
     operation needs an answer.
 
     Raises:
-        ApiError: The API said no, by status or by `success: false`.
+        ApiError: The API said no: by its status, by `success: false`, or by an `error` beside
+            `success: true` that is neither null nor empty.
         EnvelopeError, DecodeError: A success that cannot be read.
         ProtocolError: A status that HTTP does not have here.
     """
-    # A server may quote the header it was sent; nothing behind this line sees the token.
-    reply = evolve(reply, body=secret.redact_bytes(reply.body))
-    if reply.status >= 400:  # noqa: PLR2004  # where HTTP's errors begin
+    status = reply.status
+    if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's successes
         raise _refusal(reply, request, secret)
-    if not 200 <= reply.status < 300:  # noqa: PLR2004  # HTTP's successes
-        raise ProtocolError(f"{request.route.name} was answered with status {reply.status}.")
-    if reply.status == 204:  # noqa: PLR2004  # no content
+    if status == 204:  # noqa: PLR2004  # no content
         return None
-    members = _decode_success(reply, request)
+    return open_envelope(_members(reply, request, secret), status, request, secret)
+
+
+def open_envelope(members: dict[str, Any], status: int, request: Request, secret: Secret) -> Any:  # noqa: ANN401  # JSON
+    """Return the payload of an envelope that came with a status of success.
+
+    Raises:
+        ApiError, EnvelopeError: As for `read_envelope`.
+    """
     success = members.get("success")
-    if success is False:
-        raise _said_no(reply, request, members, secret)
+    if success is False or (success is True and members.get("error")):
+        raise _api_error(status, request, members, secret)
     if success is not True:
         raise EnvelopeError(
             f"The answer to {request.route.name} does not say whether it succeeded."
@@ -95,58 +113,67 @@ def read_envelope(reply: Reply, request: Request, secret: Secret) -> Any:  # noq
     return members.get("data")
 
 
-def _decode_success(reply: Reply, request: Request) -> dict[str, Any]:
+def _members(reply: Reply, request: Request, secret: Secret) -> dict[str, Any]:
+    """Return the members of a success.
+
+    Raises:
+        EnvelopeError, DecodeError: There are none.
+    """
+    content_type = reply.headers.get("content-type", "")
     problem = None
     try:
-        members = decode_json(reply.body)
+        members = decode_json(reply.body, content_type)
     except DecodeError as error:
         problem = str(error)
         members = None
     if problem is not None:
-        kind = clean_text(reply.headers.get("content-type", "nothing"), longest=60)
+        kind = clean_text(secret.redact(content_type) or "nothing", longest=60)
         raise DecodeError(f"{request.route.name} was answered with {kind}. {problem}")
     if not isinstance(members, dict):
         raise EnvelopeError(f"The answer to {request.route.name} is not an object.")
-    return members
+    return secret.redact_json(members) if secret.is_in(reply.body) else members
 
 
 def _refusal(reply: Reply, request: Request, secret: Secret) -> ApiError | ProtocolError:
-    if reply.status >= 600:  # noqa: PLR2004  # beyond HTTP
+    if not 400 <= reply.status < 600:  # noqa: PLR2004  # HTTP's errors
         return ProtocolError(f"{request.route.name} was answered with status {reply.status}.")
     try:
-        members = decode_json(reply.body)
+        members = decode_json(reply.body, reply.headers.get("content-type", ""))
     except DecodeError:
         members = None
-    return _said_no(reply, request, members if isinstance(members, dict) else {}, secret)
+    if not isinstance(members, dict):
+        members = {}
+    elif secret.is_in(reply.body):
+        members = secret.redact_json(members)
+    return _api_error(reply.status, request, members, secret)
 
 
-def _said_no(reply: Reply, request: Request, members: dict[str, Any], secret: Secret) -> ApiError:
-    """Build the error of an answer that says no; `members` is its envelope, or empty."""
-    detail = members.get("error")
-    code = _code(detail, secret)
-    words = secret.redact(_words(members.get("message"), detail))
-    lowered = f"{code or ''} {words}".lower()
-    kind = _BY_STATUS.get(reply.status) or _by_family(reply.status)
+def _api_error(status: int, request: Request, members: dict[str, Any], secret: Secret) -> ApiError:
+    """Return the error of an answer that says no; `members` are those of its body."""
+    reasons = _reasons(members, secret)
+    code = _code(members, secret)
+    lowered = f"{code or ''} {reasons}".lower()
+    kind = _BY_STATUS.get(status) or _by_family(status)
     if kind in _MAY_BE_QUOTA and _QUOTA_WORDS.search(lowered):
         kind = QuotaExceeded
     is_plan = _is_plan(lowered)
     permission = request.route.permission
-    message = f"{request.route.name} was refused with status {reply.status}"
-    message = f"{message}: {words}" if words else f"{message}."
+    is_both = members.get("success") is True and 200 <= status < 300  # noqa: PLR2004  # successes
+    message = f"{request.route.name} was refused with status {status}"
+    if is_both:
+        message = f"{request.route.name} was answered with success and with an error"
+    message += f": {reasons}" if reasons else "."
     if kind is PermissionDenied:
-        message += _needed(permission, words, is_plan=is_plan)
+        message += _needed(permission, reasons, is_plan=is_plan)
     error = kind(
         message,
-        status=reply.status,
+        status=status,
         operation=request.route.name,
-        detail=None
-        if detail is None
-        else clean_text(
-            secret.redact(detail if isinstance(detail, str) else repr(detail)),
-            longest=_LONGEST_DETAIL,
-        ),
+        detail=_detail(members, secret),
         code=code,
     )
+    if is_both:
+        error.sent = Sent.MAYBE  # it arrived; whether it was done is what is not known
     if isinstance(error, PermissionDenied):
         error.permission = permission
         error.is_plan = is_plan
@@ -160,9 +187,9 @@ def _is_plan(lowered: str) -> bool | None:
     return False if _PERMISSION_WORDS.search(lowered) else None
 
 
-def _needed(permission: str | None, words: str, *, is_plan: bool | None) -> str:
-    """Return the sentence about what the organization needs, where it has not been said yet."""
-    if permission is None or permission.lower() in words.lower() or is_plan:
+def _needed(permission: str | None, reasons: str, *, is_plan: bool | None) -> str:
+    """Return the sentence about what the organization needs, unless the reasons say it."""
+    if permission is None or permission.lower() in reasons.lower() or is_plan:
         return ""
     also = "" if is_plan is False else ", and a plan that includes this"
     return f" The organization needs the permission {permission!r}{also}."
@@ -174,15 +201,46 @@ def _by_family(status: int) -> type[ApiError]:
     return ClientError if status >= 400 else ApiError  # noqa: PLR2004  # a 2xx may say no, too
 
 
-def _code(detail: object, secret: Secret) -> str | None:
-    code = detail.get("code") if isinstance(detail, dict) else None
+def _code(members: dict[str, Any], secret: Secret) -> str | None:
+    error = members.get("error")
+    code = error.get("code") if isinstance(error, dict) else members.get("code")
     return clean_text(secret.redact(code), longest=80) if isinstance(code, str) else None
 
 
-def _words(message: object, detail: object) -> str:
-    """Return the server's own words: its message, else what its error says, else nothing."""
-    inner = detail.get("message") if isinstance(detail, dict) else detail
-    for candidate in (message, inner):
-        if isinstance(candidate, str) and candidate.strip():
-            return candidate.strip()[:_EXCERPT]
-    return ""
+def _detail(members: dict[str, Any], secret: Secret) -> str | None:
+    detail = next((found for name in _DETAIL_MEMBERS if (found := members.get(name))), None)
+    if detail is None:
+        return None
+    text = secret.redact(detail if isinstance(detail, str) else repr(detail))
+    return clean_text(text, longest=_LONGEST_DETAIL)
+
+
+def _reasons(members: dict[str, Any], secret: Secret) -> str:
+    """Return what a body says about why, in one line without repetitions, or nothing."""
+    found: list[str] = []
+    for name in _TEXT_MEMBERS:
+        for text in [*_texts(members.get(name))][:_MOST_TEXTS]:
+            reason = secret.redact(text)[:_EXCERPT]
+            if not any(reason in earlier for earlier in found):
+                found.append(reason)
+    reasons = "; ".join([*(each.removesuffix(".") for each in found[:-1]), *found[-1:]])
+    return reasons if len(reasons) <= _EXCERPT else reasons[: _EXCERPT - 1] + "…"
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts for people in a member of an error body, each with what it is about."""
+    if isinstance(value, str):
+        if value.strip():
+            yield value.strip()
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, dict):
+        reason = next((value[name] for name in _REASONS if isinstance(value.get(name), str)), None)
+        if reason is None:
+            for name, member in value.items():
+                yield from (f"{name}: {text}" for text in _texts(member))
+        elif reason.strip():
+            parts = next((value[name] for name in _PLACES if value.get(name)), None)
+            place = ".".join(map(str, parts)) if isinstance(parts, list) else str(parts or "")
+            yield f"{place}: {reason.strip()}" if place else reason.strip()

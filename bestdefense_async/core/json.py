@@ -1,11 +1,14 @@
-"""JSON without surprises: strict UTF-8, finite numbers, no duplicate keys, bounded depth.
+"""JSON without surprises: finite numbers, no duplicate keys, bounded depth, whole characters.
 
-Parsers differ in what they let through (NaN, 1e999, lone surrogates, a byte-order mark, nesting);
-here each of these is an error, on every Python version.
+Parsers differ in what they let through (NaN, 1e999, lone surrogates, nesting); here each of these
+is an error, on every Python version. Text is UTF-8 (RFC 8259, 8.1); a byte-order mark is ignored,
+and what is not UTF-8 is read in the charset that its Content-Type declares, where that is known.
 """
 
 import json
 import math
+import re
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from bestdefense_async.errors import DecodeError
@@ -13,9 +16,24 @@ from bestdefense_async.errors import DecodeError
 DEEPEST: Final = 64
 """Levels of nesting; the API needs six."""
 
+_CHARSET: Final = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:-]+)", re.ASCII | re.IGNORECASE)
+_NARROW: Final = re.compile(
+    r"iso-8859-(?:1|2|3|4|5|6|7|8|9|10|13|14|15|16)|windows-125[0-8]|koi8-[ru]"
+    r"|gbk|gb2312|gb18030|big5|euc-jp|euc-kr|shift_jis"
+)
+"""Charsets in which ASCII is ASCII, by names that Python shares."""
+_WIDE: Final = re.compile(r"utf-(?:16|32)(?:le|be)?")
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+_BOM: Final = "\ufeff"
+_WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
-def decode_json(body: bytes) -> Any:  # noqa: ANN401  # JSON has no narrower type
+
+def decode_json(body: bytes, content_type: str = "") -> Any:  # noqa: ANN401  # JSON has no narrower type
     """Return the one JSON value that `body` holds.
+
+    Args:
+        body: The bytes.
+        content_type: The header of that name, for a charset in it.
 
     Raises:
         DecodeError: It holds none, or more than one, or something strict JSON does not know.
@@ -24,26 +42,50 @@ def decode_json(body: bytes) -> Any:  # noqa: ANN401  # JSON has no narrower typ
     fault = None
     value = None
     try:
-        value = _DECODER.decode(body.decode("utf-8"))
-        if body.count(b"[") + body.count(b"{") > DEEPEST and _is_too_deep(value):
-            fault = f"it is nested deeper than {DEEPEST} levels"
-        if b"\\ud" in body or b"\\uD" in body:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeDecodeError:
-        fault = "it is not valid UTF-8"
+        text = decode_text(body, content_type)
+        value = _scanned(text)
+        if text.count("[") + text.count("{") > DEEPEST:
+            check_depth(value)
+        if "\\ud" in text or "\\uD" in text:
+            check_characters(value)
+    except UnicodeDecodeError as error:
+        fault = f"it is not valid {error.encoding.upper()}"
     except UnicodeEncodeError:
         fault = "it contains half a surrogate pair"
     except RecursionError:
         fault = f"it is nested deeper than {DEEPEST} levels"
     except json.JSONDecodeError as error:
         fault = f"{_reason(error)} at character {error.pos}" if body.strip() else "it is empty"
-    except _StrictnessError as error:
+    except StrictnessError as error:
         fault = error.args[0]
     except ValueError:
         fault = "it contains a number of too many digits"
     if fault is not None:
         raise DecodeError(f"The body is not strict JSON: {fault}.")
     return value
+
+
+def decode_text(body: bytes, content_type: str = "") -> str:
+    """Return a body as text, without a byte-order mark.
+
+    It is UTF-8 unless it cannot be: a server that declares another charset by habit is not taken
+    at its word. UTF-16 and UTF-32 are seen by the NUL beside the first character.
+
+    Raises:
+        UnicodeDecodeError: It is neither UTF-8 nor what it is declared to be.
+    """
+    found = _CHARSET.search(content_type) if "=" in content_type else None
+    charset = "utf-8" if found is None else found[1].lower()
+    if _WIDE.fullmatch(charset) and b"\0" in body[:4]:
+        if charset in {"utf-16", "utf-32"} and not body.startswith(_WIDE_BOMS):
+            charset += "be" if body[0] == 0 else "le"
+        return body.decode(charset).removeprefix(_BOM)
+    try:
+        return body.decode("utf-8").removeprefix(_BOM)
+    except UnicodeDecodeError:
+        if not _NARROW.fullmatch(charset):
+            raise
+    return body.decode(charset)
 
 
 def encode_json(value: Any) -> bytes:  # noqa: ANN401  # JSON has no narrower type
@@ -59,7 +101,7 @@ def encode_json(value: Any) -> bytes:  # noqa: ANN401  # JSON has no narrower ty
     return text.encode("ascii")
 
 
-class _StrictnessError(Exception):
+class StrictnessError(Exception):
     """A fault that the stock parser lets through; the message is ours."""
 
 
@@ -68,20 +110,20 @@ def _reason(error: json.JSONDecodeError) -> str:
 
 
 def _refuse_constant(_: str) -> NoReturn:
-    raise _StrictnessError("it contains NaN or an infinity")
+    raise StrictnessError("it contains NaN or an infinity")
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise _StrictnessError("it contains a number that overflows")
+        raise StrictnessError("it contains a number that overflows")
     return number
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _StrictnessError("an object names the same member twice")
+        raise StrictnessError("an object names the same member twice")
     return members
 
 
@@ -90,11 +132,49 @@ _DECODER: Final = json.JSONDecoder(
     parse_float=_finite,
     object_pairs_hook=_without_duplicates,
 )
+scan: Final[Callable[[str, int], tuple[Any, int]]] = _DECODER.scan_once  # type: ignore[attr-defined]
+"""Returns the value at a place of a text, and where it ends: strict but for depth and surrogates.
+
+Ends with StopIteration, JSONDecodeError, ValueError, RecursionError or StrictnessError."""
 
 
-def _is_too_deep(value: Any) -> bool:  # noqa: ANN401  # JSON has no narrower type
+def _scanned(text: str) -> Any:  # noqa: ANN401  # JSON has no narrower type
+    """Return the one value of a text, as `json.JSONDecoder.decode` does with three calls more."""
+    start = 0 if text[:1] == "{" else skip_space(text, 0)
+    try:
+        value, end = scan(text, start)
+    except StopIteration as stop:  # how the scanner says that no value begins there
+        at = stop.value
+    else:
+        if end == len(text) or (end := skip_space(text, end)) == len(text):
+            return value
+        raise json.JSONDecodeError("Extra data", text, end)
+    raise json.JSONDecodeError("Expecting value", text, at)
+
+
+def skip_space(text: str, at: int) -> int:
+    """Return where the white space that begins at `at`, if any, ends."""
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
+
+
+def check_characters(value: Any) -> None:  # noqa: ANN401  # any JSON value
+    """Check a value whose text had escapes of surrogates.
+
+    Raises:
+        UnicodeEncodeError: It contains half a surrogate pair.
+    """
+    json.dumps(value, ensure_ascii=False).encode("utf-8")
+
+
+def check_depth(value: Any, *, most: int = DEEPEST) -> None:  # noqa: ANN401  # any JSON value
+    """Check a value whose text had more brackets than there may be levels.
+
+    Raises:
+        StrictnessError: More than `most` levels are nested.
+    """
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(most):
         level = [
             child
             for container in level
@@ -102,5 +182,5 @@ def _is_too_deep(value: Any) -> bool:  # noqa: ANN401  # JSON has no narrower ty
             for child in (container.values() if isinstance(container, dict) else container)
         ]
         if not level:
-            return False
-    return True
+            return
+    raise StrictnessError(f"it is nested deeper than {DEEPEST} levels")

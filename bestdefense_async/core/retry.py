@@ -144,11 +144,11 @@ def is_fate_unknown(error: BestDefenseError) -> bool:
     """Return whether a creation that ended with `error` may have been carried out.
 
     It may when something was sent and the answer is not a plain refusal: a broken answer, a
-    5xx, a time-out, a redirect, or a success that cannot be read.
+    5xx, a time-out, a redirect, a success that cannot be read, or success and error at once.
     """
     if error.sent is Sent.NO:
         return False
     status = getattr(error, "status", None)
-    if status is None:
+    if status is None or error.sent is Sent.MAYBE:
         return True
     return isinstance(error, ServerError) or status in _PASSING_CLIENT_STATUSES

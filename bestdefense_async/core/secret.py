@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from bestdefense_async.errors import ConfigError
 
@@ -14,29 +14,40 @@ SANDBOX_PREFIX: Final = "bd_sandbox_"
 LONGEST_TOKEN: Final = 4096
 """Characters; servers refuse headers above some 8 KiB."""
 
+SHORTEST_TOKEN: Final = 8
+"""Characters; a shorter one stands by chance in what is not the token."""
+
 _MASK: Final = "[token]"
 _ALLOWED: Final = re.compile(r"[\x21-\x7e]+")
+_QUOTES: Final = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\xab\xbb"
+_ESCAPED: Final = re.compile(rb"\\u00[2-7]")
+"""A character that may stand in a token, as JSON may write it."""
 
 
 class Secret:
     """A bearer token that is never printed, pickled, copied out or compared by accident.
 
     `repr`, `str`, `format` and `attrs.asdict` show a mask. The text comes out only through
-    `reveal()`, which the transport calls where it builds the header.
+    `reveal()` and `reveal_header()`, which the transport calls where it writes the header.
 
     Raises:
-        ConfigError: The text cannot be a token: empty, too long, with spaces or control
-            characters, or with the word `Bearer` in front. The text is not repeated.
+        ConfigError: The text cannot be a token: not a text, empty, too long, in quotation marks,
+            with spaces or control characters, or with the word `Bearer` in front. The text is not
+            repeated.
     """
 
-    __slots__ = ("__text", "token_key")
+    __slots__ = ("__header", "__lowered", "__pattern", "__text", "is_sandbox", "token_key")
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise ConfigError(f"The token must be a text, not a {type(text).__name__}.")
         stripped = text.removesuffix("\n").removesuffix("\r")
         if not stripped.strip():
             raise ConfigError("The token is empty.")
         if len(stripped) > LONGEST_TOKEN:
             raise ConfigError(f"The token is longer than {LONGEST_TOKEN} characters.")
+        if stripped[0] in _QUOTES or stripped[-1] in _QUOTES:
+            raise ConfigError("The token stands in quotation marks: give it without them.")
         if stripped.lower().startswith("bearer "):
             raise ConfigError("Give the token alone, without the word Bearer in front of it.")
         if not _ALLOWED.fullmatch(stripped):
@@ -44,28 +55,77 @@ class Secret:
                 "The token contains a space, a line break, or another character that no token has."
             )
         self.__text = stripped
+        self.__header = f"Authorization: Bearer {stripped}\r\n".encode("ascii")
+        self.__lowered = stripped.lower().encode("ascii")
+        self.__pattern = re.compile(re.escape(stripped), re.ASCII | re.IGNORECASE)
+        self.is_sandbox: bool = stripped.startswith(SANDBOX_PREFIX)
+        """Whether this token belongs to the sandbox."""
         # The prefix makes it differ from what others may have made of the same token.
         digest = hashlib.sha256(f"bestdefense-async:{stripped}".encode())
         self.token_key: str = digest.hexdigest()[:16]
         """A stable name for this token that does not reveal it: limits are kept under it."""
 
-    @property
-    def is_sandbox(self) -> bool:
-        """Whether this token belongs to the sandbox."""
-        return self.__text.startswith(SANDBOX_PREFIX)
+    def check_length(self) -> None:
+        """Check that the token is long enough to be masked: for every host but the sandbox.
+
+        Raises:
+            ConfigError: It is not.
+        """
+        if not self._is_maskable:
+            raise ConfigError(
+                f"The token is shorter than {SHORTEST_TOKEN} characters: only the sandbox takes it."
+            )
 
     def reveal(self) -> str:
         """Return the token itself. Keep it out of names that outlive a statement."""
         return self.__text
 
+    def reveal_header(self) -> bytes:
+        """Return the header line that carries the token; handle it like `reveal()`."""
+        return self.__header
+
     def redact(self, text: str) -> str:
-        """Return `text` with every occurrence of the token masked."""
-        return text.replace(self.__text, _MASK)
+        """Return a text for people with every occurrence of the token masked, in any letter case.
+
+        Redact first and cut or change case afterwards: what is left of a token is not found.
+        """
+        return self.__pattern.sub(_MASK, text)
+
+    def is_in(self, body: bytes) -> bool:
+        """Return whether the token may stand in a JSON text, also in another case or escaped.
+
+        Always False for one that is too short to be masked in what is parsed.
+        """
+        if not self._is_maskable:
+            return False
+        if self.__lowered in body.lower() or b"\0" in body[:4]:  # NUL: UTF-16 or UTF-32
+            return True
+        if b"\\" not in body:
+            return False
+        if b"/" in self.__lowered and self.__lowered in body.replace(b"\\/", b"/").lower():
+            return True
+        is_odd = b'"' in self.__lowered or b"\\" in self.__lowered
+        return is_odd or _ESCAPED.search(body) is not None
 
     def redact_bytes(self, body: bytes) -> bytes:
-        """Return `body` with every occurrence of the token masked."""
-        needle = self.__text.encode()
-        return body.replace(needle, _MASK.encode()) if needle in body else body
+        """Return a document with the token masked, unless it is too short to be masked there."""
+        if not self._is_maskable or self.__lowered not in body.lower():
+            return body
+        return self.redact(body.decode("latin-1")).encode("latin-1")  # byte by byte
+
+    def redact_json(self, value: Any) -> Any:  # noqa: ANN401  # any JSON value
+        """Return a JSON value with the token masked in every text of it, names included."""
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, list):
+            return [self.redact_json(each) for each in value]
+        if isinstance(value, dict):
+            return {self.redact(name): self.redact_json(each) for name, each in value.items()}
+        return value
+
+    @property
+    def _is_maskable(self) -> bool:
+        return len(self.__text) >= SHORTEST_TOKEN
 
     def __repr__(self) -> str:
         return "Secret('***')"

@@ -8,6 +8,7 @@ import pytest
 from bestdefense_async import errors
 from bestdefense_async.core.envelope import read_envelope
 from bestdefense_async.core.request import Reply, Request, build_request
+from bestdefense_async.core.retry import is_fate_unknown
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.core.secret import Secret
 
@@ -16,11 +17,18 @@ LIST = build_request(ROUTES["sites.list"])
 CREATE = build_request(ROUTES["reports.create"], {"site_id": "s1"})
 
 
-def read(status: int, body: Any, request: Request = LIST) -> Any:
+def read(
+    status: int,
+    body: Any,
+    request: Request = LIST,
+    *,
+    token: str = TOKEN,
+    content_type: str = "application/json",
+) -> Any:
     """Read one reply; a body that is not bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    reply = Reply(status=status, headers={"content-type": "application/json"}, body=raw)
-    return read_envelope(reply, request, Secret(TOKEN))
+    reply = Reply(status=status, headers={"content-type": content_type}, body=raw)
+    return read_envelope(reply, request, Secret(token))
 
 
 def test_the_payload_is_under_data() -> None:
@@ -113,6 +121,192 @@ def test_an_error_of_any_shape_can_be_printed(error: Any) -> None:
         read(422, {"success": False, "message": {"not": "text"}, "error": error})
     assert len(str(caught.value)) <= errors.LONGEST_MESSAGE
     assert len(repr(caught.value.detail)) < 3000
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["quota check failed", {"code": "x"}, ["x"], {"message": "why"}, 5, True],
+    ids=["text", "a code", "a list", "a message", "a number", "true"],
+)
+@pytest.mark.parametrize("request_", [LIST, CREATE], ids=["with data", "without data"])
+def test_success_with_an_error_is_a_failure(error: Any, request_: Request) -> None:
+    """Half of an envelope is not enough to let a gate pass."""
+    answer = {"success": True, "message": "Done.", "data": {}, "id": "r1", "error": error}
+    with pytest.raises(errors.ApiError) as caught:
+        read(200, answer, request_)
+    assert str(caught.value).startswith(
+        f"{request_.route.name} was answered with success and with an error: Done"
+    )
+    assert all(text in str(caught.value) for text in _leaves(error))
+    assert caught.value.status == 200
+    assert is_fate_unknown(caught.value)
+
+
+def _leaves(error: Any) -> list[str]:
+    inner = error.values() if isinstance(error, dict) else error if isinstance(error, list) else ()
+    return [error] if isinstance(error, str) else [text for each in inner for text in _leaves(each)]
+
+
+@pytest.mark.parametrize("error", [None, "", [], {}, False])
+def test_an_empty_error_beside_a_success_says_nothing(error: Any) -> None:
+    """PHP writes an empty map as a list, and some write nothing as nothing."""
+    assert read(200, {"success": True, "data": {"a": 1}, "error": error}) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        pytest.param(
+            {"success": False, "message": "Invalid input.", "error": "types must not be empty"},
+            "Invalid input; types must not be empty",
+            id="the envelope's message and error",
+        ),
+        pytest.param(
+            {"success": False, "message": "Refused", "error": {"code": "E7", "message": "Why not"}},
+            "Refused; Why not",
+            id="an error that is an object",
+        ),
+        pytest.param(
+            {"success": False, "message": "no such plan", "error": "no such plan"},
+            "no such plan",
+            id="the same twice is told once",
+        ),
+        pytest.param(
+            {"message": "Refused", "error": {"code": "E7"}}, "Refused; code: E7", id="a code alone"
+        ),
+        pytest.param(
+            {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "id is odd"},
+            "Bad Request; id is odd",
+            id="RFC 7807",
+        ),
+        pytest.param(
+            {
+                "title": "An error occurred",
+                "detail": "cadence: This value is not valid.",
+                "violations": [
+                    {"propertyPath": "cadence", "message": "This value is not valid."},
+                    {"propertyPath": "types[0]", "message": "Unknown type.", "code": "c1"},
+                ],
+            },
+            "An error occurred; cadence: This value is not valid; types[0]: Unknown type.",
+            id="RFC 7807 with the violations of Symfony",
+        ),
+        pytest.param({"detail": "Not authenticated"}, "Not authenticated", id="FastAPI, a text"),
+        pytest.param(
+            {
+                "detail": [
+                    {"loc": ["body", "options", 0], "msg": "Field required", "type": "missing"},
+                    {"loc": ["query", "limit"], "msg": "Not an integer", "type": "int_parsing"},
+                ]
+            },
+            "body.options.0: Field required; query.limit: Not an integer",
+            id="FastAPI, a list",
+        ),
+        pytest.param(
+            {
+                "message": "The given data was invalid.",
+                "errors": {"site": ["The site is required."], "types": ["a", "b"]},
+            },
+            "The given data was invalid; site: The site is required; types: a; types: b",
+            id="Laravel",
+        ),
+        pytest.param(
+            {"statusCode": 400, "message": ["a must be text", "b is odd"], "error": "Bad Request"},
+            "a must be text; b is odd; Bad Request",
+            id="Nest",
+        ),
+        pytest.param(
+            {"errors": [{"title": "Invalid", "detail": "site is unknown"}]},
+            "site is unknown",
+            id="JSON:API",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/problem+json", "text/plain; charset=utf-8"]
+)
+def test_what_a_refusal_says_is_told(body: Any, told: str, content_type: str) -> None:
+    """A framework words its own errors, and a person needs every word that says why."""
+    with pytest.raises(errors.InvalidRequest) as caught:
+        read(400, body, content_type=content_type)
+    assert str(caught.value) == f"sites.list was refused with status 400: {told}"
+    assert caught.value.detail is not None or body.keys() <= {"message", "success", "title"}
+
+
+def test_many_and_long_texts_are_cut() -> None:
+    """A message stays readable, whatever an answer holds."""
+    body = {"message": "m" * 10_000, "errors": {f"field{n}": ["wrong"] for n in range(1000)}}
+    with pytest.raises(errors.InvalidRequest) as caught:
+        read(422, body)
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).endswith("…")
+
+
+def test_a_byte_order_mark_and_a_declared_charset_are_read() -> None:
+    """Neither makes a creation unknown."""
+    answer = '{"success": true, "id": "r1", "message": "créé"}'
+    for body, charset in (
+        (b"\xef\xbb\xbf" + answer.encode(), ""),
+        (answer.encode("latin-1"), "; charset=ISO-8859-1"),
+        (answer.encode("utf-16"), "; charset=UTF-16"),
+    ):
+        found = read(201, body, CREATE, content_type=f"application/json{charset}")
+        assert found["message"] == "créé"
+
+
+TOKENS = ("tok/en-123456789", 'tok"en-123456789', "tok\\en-123456789", "Tok-En_123456789.~+=")
+
+
+def _spellings(token: str) -> list[str]:
+    """Return JSON strings that all say the token."""
+    written = json.dumps(token)[1:-1]
+    return [
+        *(written, written.replace("/", "\\/"), written.lower(), written.upper()),
+        "".join(f"\\u{ord(letter):04x}" for letter in token),
+        token[0].join(("", written[1:].replace("e", "\\u0065").replace("E", "\\u0045"))),
+    ]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_no_spelling_of_the_token_survives(token: str) -> None:
+    """Servers quote what they were sent, with their own escapes and in their own letter case."""
+    for said in _spellings(token):
+        for cut in (0, 380, 395, 1990):
+            text = "x" * cut + said
+            body = f'{{"message": "{text}", "error": {{"{text}": ["{text}"]}}}}'
+            with pytest.raises(errors.ApiError) as caught:
+                read(400, body.encode(), token=token)
+            shown = repr(vars(caught.value)) + repr(caught.value)
+            assert _fragments(token).isdisjoint(_words(shown)), said
+        success = f'{{"success": true, "data": {{"a": ["{said}"], "{said}": 1}}}}'
+        found = json.dumps(read(200, success.encode(), token=token))
+        assert _fragments(token).isdisjoint(_words(found)), said
+
+
+def _words(text: str) -> set[str]:
+    """Return everything six characters long that stands in a text, in lower case."""
+    lowered = text.lower().replace("\\", "")
+    return {lowered[at : at + 6] for at in range(len(lowered))}
+
+
+def _fragments(token: str) -> set[str]:
+    return _words(token.replace('"', "").replace("\\", ""))
+
+
+def test_a_content_type_is_masked_before_it_is_cut() -> None:
+    """A header can quote the token, too."""
+    with pytest.raises(errors.DecodeError) as caught:
+        read(200, b"<html>", content_type="x" * 55 + TOKEN)
+    assert "tok-" not in str(caught.value)
+
+
+def test_a_short_token_breaks_nothing_that_is_parsed() -> None:
+    """The sandbox takes any token; only what people read is masked."""
+    answer = {"success": True, "data": {"sites": [{"title": "test", "t": 1}]}}
+    assert read(200, answer, token="t") == answer["data"]
+    with pytest.raises(errors.ApiError) as caught:
+        read(400, {"message": "no t"}, token="t")
+    assert str(caught.value).endswith(": no [token]")
 
 
 def test_a_token_in_the_answer_is_redacted() -> None:

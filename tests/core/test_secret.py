@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from typing import Any
 
 import pytest
 from attrs import asdict, frozen
@@ -59,6 +60,10 @@ def test_one_line_break_at_the_end_is_dropped() -> None:
         pytest.param("abc\x7f", id="a DEL"),
         pytest.param("abc def", id="a space inside"),
         pytest.param("Bearer abc", id="the word Bearer in front"),
+        pytest.param("'abc'", id="single quotes"),
+        pytest.param('"abc', id="one double quote"),
+        pytest.param("\u201cabc\u201d", id="typographic quotes"),
+        pytest.param('"Bearer abc"', id="a quoted header"),
         pytest.param("é" * 10, id="letters no header has"),
         pytest.param("x" * 9000, id="nine thousand characters"),
     ],
@@ -71,11 +76,41 @@ def test_what_cannot_be_a_token_is_refused_without_repeating_it(text: str) -> No
     assert "abc" not in str(caught.value)
 
 
+@pytest.mark.parametrize("quoted", ['"abc-123-def"', "'abc-123-def'", "`abc-123-def`"])
+def test_quotation_marks_around_a_token_are_named(quoted: str) -> None:
+    """They are copied along from a shell script or a page, and the server says only 401."""
+    with pytest.raises(ConfigError, match="quotation marks"):
+        Secret(quoted)
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"abc-123-def"])
+def test_what_is_no_text_is_no_token(wrong: Any) -> None:
+    """The type is named, the value is not."""
+    with pytest.raises(ConfigError, match=f"not a {type(wrong).__name__}"):
+        Secret(wrong)
+
+
+def test_a_short_token_is_refused_where_it_could_not_be_masked() -> None:
+    """Seven characters stand by chance in what is not the token."""
+    Secret("x" * 8).check_length()
+    with pytest.raises(ConfigError, match="8 characters"):
+        Secret("x" * 7).check_length()
+
+
 def test_it_redacts_itself() -> None:
     """Servers quote what they were sent."""
     secret = Secret(TOKEN)
-    assert TOKEN not in secret.redact(f"a {TOKEN} b {TOKEN}")
-    assert TOKEN.encode() not in secret.redact_bytes(b"x" + TOKEN.encode())
+    for token in (TOKEN, TOKEN.lower(), TOKEN.upper()):
+        assert secret.redact(f"a {token} b {token}") == "a [token] b [token]"
+        assert secret.redact_bytes(b"\xff" + token.encode()) == b"\xff[token]"
+    assert secret.redact_bytes(b"\xff") == b"\xff"
+    assert Secret("x").redact_bytes(b"x") == b"x"
+
+
+def test_the_header_line_is_ready() -> None:
+    """It is written as it is, so it ends its line."""
+    line = Secret(TOKEN).reveal_header()
+    assert line == f"Authorization: Bearer {TOKEN}\r\n".encode()
 
 
 def test_tokens_are_told_apart_by_a_hash() -> None:
