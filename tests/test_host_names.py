@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bestdefense_async.cli.jobs.specification import origin_of
+from bestdefense_async.cli.jobs.spec_source import origin_of
 from bestdefense_async.config import parse_base_url
 from bestdefense_async.core.expected_file import checked_hosts, redirect_target
 from bestdefense_async.core.host import normalise_host

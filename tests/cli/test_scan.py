@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import select
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -300,3 +303,23 @@ def test_the_demo_leaves_a_report_and_says_what_to_type_next(command: Command) -
     assert ended.err.rstrip().splitlines()[-1].endswith(" sites list")
     folder = command.directory / "bestdefense-demo"
     assert sorted(path.name for path in folder.iterdir()) == ["report.html", "run.jsonl"]
+
+
+def test_what_the_demo_says_to_type_next_can_be_typed(command: Command) -> None:
+    """Also when `run.py` has put the program on the path of the demo alone."""
+    path = command.environment["PATH"] = "/usr/bin:/bin"
+    folder = Path(sys.executable).parent
+
+    ended = command("demo", "--sites", "1", env={"PATH": f"{folder}:{path}"})
+    last = ended.err.rstrip().splitlines()[-1]
+    typed = subprocess.run(
+        ["sh", "-c", last.replace("sites list", "--version")],
+        cwd=command.directory,
+        env=command.environment,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+
+    assert typed.stdout.startswith("bestdefense "), (last, typed.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.jobs.judging import ReportOptions
+    from bestdefense_async.cli.jobs.report_options import ReportOptions
     from bestdefense_async.cli.jobs.results import Results
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.sandbox import Sandbox
@@ -36,7 +37,7 @@ def command(sites: int) -> int:
     Nothing leaves this machine. Some things go wrong on purpose: rate limits, a scan that never
     ends, a site that may not be scanned.
     """
-    report_options = _judging()
+    report_options = _report_options()
 
     async def work(interruption: Interruption) -> int:
         from bestdefense_async.cli.jobs.results import Results
@@ -52,9 +53,9 @@ def command(sites: int) -> int:
     return run_async(work)
 
 
-def _judging() -> ReportOptions:
+def _report_options() -> ReportOptions:
     """Return where results go, having made the folder."""
-    from bestdefense_async.cli.jobs.judging import ReportOptions
+    from bestdefense_async.cli.jobs.report_options import ReportOptions
     from bestdefense_async.report.gate.policy import GatePolicy
 
     problem = ""
@@ -76,8 +77,8 @@ def _judging() -> ReportOptions:
 
 async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) -> int:
     from bestdefense_async import BestDefense, ScanOptions
-    from bestdefense_async.cli.jobs.bulk import Bulk, RunInput, RunOptions
-    from bestdefense_async.cli.jobs.calling import SANDBOX_SPEED
+    from bestdefense_async.cli.jobs.bulk_run import BulkRun, RunInput, RunOptions
+    from bestdefense_async.cli.jobs.one_call import SANDBOX_SPEED
     from bestdefense_async.cli.terminal.tally import Throttling
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.runs import Target
@@ -94,7 +95,7 @@ async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) 
     )
     throttling = Throttling()
     async with BestDefense(sandbox.token, sandbox.url, hooks=(throttling,)) as bd:
-        bulk = Bulk(bd, run_options, results, throttling)
+        bulk = BulkRun(bd, run_options, results, throttling)
         run = await bulk.run(RunInput(items=[Target(name) for name in names]), interruption)
     return results.conclude(run, is_interrupted=bool(interruption.count))
 
@@ -108,12 +109,19 @@ def _say_next() -> None:
 
 
 def _program() -> str:
-    """Return how this command can be typed here."""
+    """Return what to type, where the person stands, to start this program."""
+    import shlex
     import shutil
 
-    script, here = Path(sys.executable).parent / "bestdefense", Path.cwd()
-    if script.exists() and script.is_relative_to(here):
-        return str(script.relative_to(here))  # a checkout: its .venv is on no PATH
-    if shutil.which("bestdefense"):
+    folder = Path(sys.executable).parent
+    found = shutil.which("bestdefense")
+    # `run.py` puts this folder on the path of the demo, not on the person's own.
+    is_theirs = found is not None and Path(found).parent != folder
+    if is_theirs or (found is not None and os.environ.get("VIRTUAL_ENV") == sys.prefix):
         return "bestdefense"
-    return str(script) if script.exists() else f"{sys.executable} -m bestdefense_async"
+    script = shutil.which("bestdefense", path=str(folder))
+    if script is None:
+        return shlex.join([sys.executable, "-m", "bestdefense_async"])
+    here = Path.cwd()
+    is_below = folder.is_relative_to(here) and folder != here
+    return shlex.quote(str(Path(script).relative_to(here)) if is_below else script)

@@ -16,7 +16,7 @@ from bestdefense_async.errors import ConfigError
 if TYPE_CHECKING:
     import asyncio
 
-    from bestdefense_async.cli.jobs.judging import ReportOptions
+    from bestdefense_async.cli.jobs.report_options import ReportOptions
     from bestdefense_async.cli.options.connection import Connection
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
@@ -56,7 +56,7 @@ def command(
       bestdefense gate --run last --max-critical 0 --max-high 5
       bestdefense gate --run run.json --baseline last-week.json --waivers waivers.toml
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.jobs.judging import ReportOptions
+    from bestdefense_async.cli.jobs.report_options import ReportOptions
 
     streams.require_stdout()
     if report_ids and run_name is not None:
@@ -70,7 +70,7 @@ def command(
 
 
 def _judge_run(name: str, report_options: ReportOptions) -> int:
-    from bestdefense_async.cli.jobs.judging import load_run
+    from bestdefense_async.cli.jobs.report_options import load_run
     from bestdefense_async.cli.jobs.results import Results
 
     run = load_run(name)

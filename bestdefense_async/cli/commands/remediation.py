@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from bestdefense_async.cli.jobs.calling import call
+from bestdefense_async.cli.jobs.one_call import call
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.terminal import streams
@@ -174,7 +174,7 @@ def _plan(
         return RemediationPlan(requests=(request,), unnamed=0)
     if (report_id, finding_id, weakness) != (None, None, None):
         raise ConfigError("--from RUN has its own reports and findings: give nothing beside it.")
-    from bestdefense_async.cli.jobs.judging import load_run
+    from bestdefense_async.cli.jobs.report_options import load_run
 
     run = load_run(options.run)
     if run.base_url not in {"", connection.host}:

@@ -34,7 +34,7 @@ def command(run_name: str, *, gate: GateOptions, output: OutputOptions, compare:
     """  # noqa: D301  # \b is click's mark for text it must not fill
     from attrs import evolve
 
-    from bestdefense_async.cli.jobs.judging import ReportOptions, load_run
+    from bestdefense_async.cli.jobs.report_options import ReportOptions, load_run
     from bestdefense_async.cli.jobs.results import Results
 
     streams.require_stdout()

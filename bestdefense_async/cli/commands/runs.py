@@ -34,7 +34,7 @@ def command() -> None:
 @FORMAT
 def list_runs(format_: str) -> int:
     """List the runs on this machine, the newest first."""
-    from bestdefense_async.cli.jobs.recording import run_store
+    from bestdefense_async.cli.jobs.prepared_run import run_store
 
     streams.require_stdout()
     emit("runs", [_info_record(info) for info in run_store().list()], format_)
@@ -46,7 +46,7 @@ def list_runs(format_: str) -> int:
 @FORMAT
 def show_run(name: str, format_: str) -> int:
     """Show how each target of a run ended, or where it stands."""
-    from bestdefense_async.cli.jobs.recording import ResumedRun
+    from bestdefense_async.cli.jobs.prepared_run import ResumedRun
     from bestdefense_async.report.text import counted, moment
 
     streams.require_stdout()
@@ -73,7 +73,7 @@ def prune_runs(
     Runs that another process holds are never deleted, and those that could be resumed only with
     --incomplete.
     """
-    from bestdefense_async.cli.jobs.recording import run_store
+    from bestdefense_async.cli.jobs.prepared_run import run_store
 
     streams.require_stdout()
     if keep is None and older_than is None:
@@ -107,7 +107,7 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
     connection.check()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.jobs.recording import ResumedRun
+        from bestdefense_async.cli.jobs.prepared_run import ResumedRun
         from bestdefense_async.runs.store.reconcile import reconcile
 
         run = ResumedRun.find(name)

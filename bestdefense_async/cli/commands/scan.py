@@ -15,9 +15,9 @@ from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.jobs.bulk import RunOptions
-    from bestdefense_async.cli.jobs.judging import ReportOptions
-    from bestdefense_async.cli.jobs.recording import NewRun, ResumedRun
+    from bestdefense_async.cli.jobs.bulk_run import RunOptions
+    from bestdefense_async.cli.jobs.prepared_run import NewRun, ResumedRun
+    from bestdefense_async.cli.jobs.report_options import ReportOptions
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
 
@@ -106,8 +106,8 @@ def command(
       bestdefense scan -l hosts.txt -o report.html -o run.jsonl
       bestdefense scan --resume last
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.jobs.judging import ReportOptions
-    from bestdefense_async.cli.jobs.planning import dry_run, plan_of, sentence_of
+    from bestdefense_async.cli.jobs.prepared_run import dry_run, plan_of, sentence_of
+    from bestdefense_async.cli.jobs.report_options import ReportOptions
 
     streams.require_stdout()
     report_options = ReportOptions.of(gate, output, usual="none", is_exit_zero=exit_zero)
@@ -127,7 +127,7 @@ def command(
 
 
 def _new_run(targets: tuple[str, ...], listing: str | None, flags: ScanFlags) -> NewRun:
-    from bestdefense_async.cli.jobs.recording import NewRun
+    from bestdefense_async.cli.jobs.prepared_run import NewRun
     from bestdefense_async.cli.options.targets import collect
     from bestdefense_async.models import ScanOptions
     from bestdefense_async.report.text import counted
@@ -151,7 +151,7 @@ def _resumed_run(targets: tuple[str, ...], listing: str | None, name: str) -> Re
         ConfigError: An option contradicts what the run has decided.
         JournalError: There is no such run, or it cannot be read.
     """
-    from bestdefense_async.cli.jobs.recording import ResumedRun
+    from bestdefense_async.cli.jobs.prepared_run import ResumedRun
 
     source = click.get_current_context().get_parameter_source
     given = [
@@ -170,9 +170,9 @@ def _resumed_run(targets: tuple[str, ...], listing: str | None, name: str) -> Re
 
 
 def _run_options(connection: Connection, run: NewRun | ResumedRun, flags: ScanFlags) -> RunOptions:
-    from bestdefense_async.cli.jobs.bulk import RunOptions
-    from bestdefense_async.cli.jobs.calling import poll_policy
-    from bestdefense_async.cli.jobs.planning import earlier_scans
+    from bestdefense_async.cli.jobs.bulk_run import RunOptions
+    from bestdefense_async.cli.jobs.one_call import poll_policy
+    from bestdefense_async.cli.jobs.prepared_run import earlier_scans
 
     samples = earlier_scans(connection, run.options)
     return RunOptions(
@@ -194,7 +194,7 @@ def _scan(
     *,
     plan: str,
 ) -> int:
-    from bestdefense_async.cli.jobs.bulk import Bulk
+    from bestdefense_async.cli.jobs.bulk_run import BulkRun
     from bestdefense_async.cli.jobs.results import Results
     from bestdefense_async.cli.terminal.tally import Throttling
 
@@ -207,7 +207,7 @@ def _scan(
                 connection.client(hooks=(throttling,)) as bd,
                 run.opened(connection, bd) as run_input,
             ):
-                bulk = Bulk(bd, run_options, results, throttling)
+                bulk = BulkRun(bd, run_options, results, throttling)
                 ended = await bulk.run(run_input, interruption)
                 # Before the journal is closed: should that fail, the results are out.
                 return results.conclude(

@@ -123,7 +123,7 @@ def adopt(
     streams.require_stdout()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.jobs.adoption import Adoption
+        from bestdefense_async.cli.jobs.spec_adoption import Adoption
 
         found, location = await _read(connection, source)
         adoption = Adoption(found, location=location, base_url=connection.host, named=named)
@@ -136,7 +136,7 @@ def adopt(
 
 async def _read(connection: Connection, source: str | None) -> tuple[Specification, str]:
     """Return the specification and the place it was found at."""
-    from bestdefense_async.cli.jobs.specification import load_specification
+    from bestdefense_async.cli.jobs.spec_source import load_specification
     from bestdefense_async.config import base_url_from
     from bestdefense_async.openapi.document import SpecificationError
     from bestdefense_async.openapi.read import read_specification

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from bestdefense_async.cli.jobs.judging import ReportOptions
+    from bestdefense_async.cli.jobs.report_options import ReportOptions
     from bestdefense_async.report.gate.verdict import Verdict
     from bestdefense_async.report.run import Row, Run
     from bestdefense_async.runs import ScanEvent

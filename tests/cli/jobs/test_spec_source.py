@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.cli.exits import MissingToken
-from bestdefense_async.cli.jobs.specification import (
+from bestdefense_async.cli.jobs.spec_source import (
     CANDIDATES,
     load_specification,
     open_fetcher,

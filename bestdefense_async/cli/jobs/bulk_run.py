@@ -75,7 +75,7 @@ class RunInput:
 
 
 @define
-class Bulk:
+class BulkRun:
     """Runs one workload once and keeps what came of it."""
 
     client: BestDefense
