@@ -240,6 +240,12 @@ class WorkerPool(Generic[Item]):
 
     `handle` deals with every error that belongs to an item. One that leaves it is a fault of the
     program: the worker ends and `crashed` is told.
+
+    Args:
+        room: Returns how many more items may be taken now; call `hire` when that has grown. An
+            item that is not taken stays in the queue, so that a later one of a higher priority
+            still goes before it.
+        pick: Given how many items wait, returns which one is taken next: 0 for the first in turn.
     """
 
     def __init__(
@@ -248,13 +254,19 @@ class WorkerPool(Generic[Item]):
         *,
         limit: int,
         crashed: Callable[[BaseException], None],
+        room: Callable[[], int] | None = None,
+        pick: Callable[[int], int] | None = None,
     ) -> None:
         self._handle = handle
         self._limit = limit
         self._crashed = crashed
+        self._room = room
+        self._pick = pick
         self._items: list[tuple[int, int, Item]] = []
         self._order = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._starting = 0
+        """Workers that have not taken their first item yet."""
         self._is_closed = False
 
     def submit(self, item: Item, *, priority: int = 0) -> None:
@@ -262,21 +274,37 @@ class WorkerPool(Generic[Item]):
         if self._is_closed:
             return
         heapq.heappush(self._items, (-priority, next(self._order), item))
-        self._hire()
+        self.hire()
 
-    def _hire(self) -> None:
-        if self._items and len(self._tasks) < self._limit:
+    def hire(self) -> None:
+        """Let workers begin for the items that may be taken."""
+        while len(self._tasks) < self._limit and self._takeable() > self._starting:
+            self._starting += 1
             task = asyncio.get_running_loop().create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
+    def _takeable(self) -> int:
+        waiting = len(self._items)
+        return waiting if self._room is None or not waiting else min(waiting, self._room())
+
     async def _work(self) -> None:
-        while self._items:
-            await self._handle(heapq.heappop(self._items)[2])
+        self._starting -= 1
+        while self._takeable() > 0:
+            await self._handle(self._take())
+
+    def _take(self) -> Item:
+        which = 0 if self._pick is None else self._pick(len(self._items))
+        if which == 0:
+            return heapq.heappop(self._items)[2]
+        item = self._items.pop(which)[2]
+        heapq.heapify(self._items)
+        return item
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._hire()  # something may have been queued after the worker's last look
+        if not self._is_closed:
+            self.hire()  # something may have been queued after the worker's last look
         if not task.cancelled() and (error := task.exception()) is not None:
             self._crashed(error)
 
