@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LARGEST_NUMBER: Final = 2**63 - 1
+"""The largest id that a database counts to."""
+
 _HOST: Final = re.compile(
     r"\w[\w+.-]*://.*"  # a URL
     r"|(?:[\w-]+\.)+[^\W\d_][\w-]*\.?(?::\d+)?(?:/.*)?"  # a name with dots, perhaps a path
@@ -91,7 +94,7 @@ def _told(noun: Noun, given: object) -> str:
     if noun is REPORT and isinstance(given, Overview):
         return "an overview: vortex.alerts(overview) reads what its security report found"
     if noun is REPORT and type(given) is int:
-        return f"a number, which is the id of a security report: vortex.alerts({given}) reads it"
+        return "a number, which is the id of a security report: vortex.alerts(number) reads it"
     return f"{_kind(given)}: {noun.source}"
 
 
@@ -108,10 +111,10 @@ def security_id_of(given: Overview | int) -> int | None:
     """
     if isinstance(given, Overview):
         return given.security_id
-    if type(given) is not int or given < 0:
+    if type(given) is not int or not 0 <= given <= LARGEST_NUMBER:
         raise ConfigError(
             "A security report is named by the number in an overview (`Overview.security_id`), not "
-            f"by {'a negative one' if type(given) is int else _kind(given)}: "
+            f"by {'such a one' if type(given) is int else _kind(given)}: "
             "reports.findings(report) goes through the overview by itself."
         )
     return given

@@ -187,15 +187,15 @@ async def test_a_host_name_instead_of_an_id_is_told(bd: BestDefense, call: str) 
 @pytest.mark.parametrize("call", OF_A_REPORT)
 async def test_the_number_of_a_security_report_is_told(bd: BestDefense, call: str) -> None:
     """The two id spaces are never interchanged."""
-    with pytest.raises(ConfigError, match=r"vortex\.alerts\(7\) reads it"):
-        await BY_ID[call](bd, 7)
+    with pytest.raises(ConfigError, match=r"vortex\.alerts\(number\) reads it"):
+        await BY_ID[call](bd, 10**5000)
     with pytest.raises(ConfigError, match=r"vortex\.alerts\(overview\)"):
         await BY_ID[call](bd, Overview(security_id=7))
 
 
 async def test_a_report_instead_of_a_security_report_is_told(bd: BestDefense) -> None:
     """With the call that goes from one to the other."""
-    for given in ("0b2f6a4e", Report(id="0b2f6a4e"), -1):
+    for given in ("0b2f6a4e", Report(id="0b2f6a4e"), -1, 10**5000):
         with pytest.raises(ConfigError, match=r"reports\.findings\(report\)"):
             await bd.vortex.alerts(given)  # type: ignore[arg-type]
 
