@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.command import LONGEST, Command, wait_for
+from tests.support.terminal import on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -191,51 +190,27 @@ def test_a_run_of_another_host_and_findings_without_a_name_are_not_triggered(
     assert "2 findings have no name in the run" in own.err
 
 
-def answer_on_a_terminal(
-    command: Command, env: Mapping[str, str], *arguments: str, answer: bytes | None
-) -> tuple[int, str]:
-    """Answer what the command asks, None with Ctrl-C; return its code and what it asked."""
-    ours, theirs = pty.openpty()
-    said = b""
-    try:
-        with command.start(*arguments, stdin=theirs, stderr=theirs, env=env) as process:
-            while b"[y/N]" not in said:
-                said += os.read(ours, 1000)
-            if answer is None:
-                process.send_signal(signal.SIGINT)
-            else:
-                os.write(ours, answer)
-            process.communicate(timeout=LONGEST)
-            return process.returncode, said.decode()
-    finally:
-        os.close(ours)
-        os.close(theirs)
-
-
 @pytest.mark.bd_sandbox(speed=6000.0, sites=10)
-@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 130), (None, 130), (b"y\n", 0)])
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 130), (signal.SIGINT, 130), ("y\n", 0)])
 def test_a_person_is_asked_before_credits_are_spent(
     command: Command,
     bd_sandbox_process: SandboxProcess,
     findings: list[dict[str, Any]],
-    answer: bytes | None,
+    answer: str | signal.Signals,
     code: int,
 ) -> None:
     """With the number and what is left; no and Ctrl-C spend nothing."""
     one = findings[0]
 
-    ended, said = answer_on_a_terminal(
-        command,
-        bd_sandbox_process.env,
-        *TRIGGER,
-        one["report_id"],
-        "--finding",
-        one["id"],
+    ended = on_terminal(
+        *(command, *TRIGGER, one["report_id"], "--finding", one["id"]),
+        env=bd_sandbox_process.env,
+        asked="[y/N]",
         answer=answer,
     )
 
-    assert ended == code, said
-    assert "1 remediation would be triggered, a credit each; credits left: 25" in said
+    assert ended.code == code, ended.err
+    assert "1 remediation would be triggered, a credit each; credits left: 25" in ended.err
     assert bd_sandbox_process.count("remediation.trigger") == (code == 0)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import pty
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +17,10 @@ from bestdefense_async.cli.app import run
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.sandbox.handlers.docs import document
 from tests.cli.test_bad_input import assert_one_sentence
-from tests.support.command import LONGEST, Command, Ended
+from tests.support.command import Command, Ended
 from tests.support.moved_host import MOVES, openapi
 from tests.support.styled_hosts import PLATFORM
+from tests.support.terminal import on_terminal
 
 if TYPE_CHECKING:
     from bestdefense_async.testing.process import SandboxProcess
@@ -303,32 +302,15 @@ def test_a_binding_that_lies_is_told_by_the_first_use(
     )
 
 
-def answered(command: Command, spec: object, answers: str) -> tuple[Ended, str]:
-    """Adopt on a terminal and return how it ended, and what the terminal showed."""
-    ours, theirs = pty.openpty()
+def answered(command: Command, spec: object, answers: str) -> Ended:
+    """Adopt at a terminal, with all answers typed at the first question."""
     name = write(command, spec)
-    try:
-        with command.start(
-            "spec",
-            "adopt",
-            "--from",
-            name,
-            env={**LOCAL, "TERM": "dumb"},
-            stdin=theirs,
-            stderr=theirs,
-        ) as process:
-            os.close(theirs)
-            os.write(ours, answers.encode())
-            out, _ = process.communicate(timeout=LONGEST)
-        shown = b""
-        try:
-            while part := os.read(ours, 65536):
-                shown += part
-        except OSError:
-            pass  # how a terminal ends
-        return Ended(process.returncode, out, ""), shown.decode()
-    finally:
-        os.close(ours)
+    return on_terminal(
+        *(command, "spec", "adopt", "--from", name),
+        env={**LOCAL, "TERM": "dumb"},
+        asked="or quit",
+        answer=answers,
+    )
 
 
 ASKED: dict[str, tuple[str, int, Callable[[set[str]], bool]]] = {
@@ -349,11 +331,11 @@ def test_a_person_is_asked_for_each(
     command: Command, answers: str, code: int, is_right: Callable[[set[str]], bool]
 ) -> None:
     """With the reasons; only what was agreed to is written."""
-    ended, shown = answered(command, openapi(), answers)
-    assert ended.code == code, shown
-    assert "reports.list: take 1, no, all that are sure, or quit" in shown
-    assert "'scan' in path" in shown
-    assert "sends limit as page_size, after as cursor" in shown
+    ended = answered(command, openapi(), answers)
+    assert ended.code == code, ended.err
+    assert "reports.list: take 1, no, all that are sure, or quit" in ended.err
+    assert "'scan' in path" in ended.err
+    assert "sends limit as page_size, after as cursor" in ended.err
     assert ended.out.startswith("OPERATION")
     path = stored(command)
     assert is_right(set(read_bindings(path, HOST)) if path.exists() else set())
@@ -367,9 +349,9 @@ def test_a_person_may_choose_between_two(command: Command) -> None:
     paths["/api/v1/schedules"] = {"post": entry["post"]}
     paths["/api/v2/schedules"] = {"post": entry["post"]}
     paths["/api/v1/schedules"]["get"] = entry["get"]
-    ended, shown = answered(command, spec, "\n\n\n2\nall\n")
-    assert ended.code == 0, shown
-    assert "schedules.create: take 1 or 2, no" in shown
+    ended = answered(command, spec, "\n\n\n2\nall\n")
+    assert ended.code == 0, ended.err
+    assert "schedules.create: take 1 or 2, no" in ended.err
     bound = read_bindings(stored(command), HOST)
     assert bound["schedules.create"].template == "/api/v2/schedules"
     assert bound["schedules.list"].template == "/api/v1/schedules"

@@ -6,26 +6,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from bestdefense_async import BestDefense
-from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.models import ScanOptions
-from bestdefense_async.runs import ScanGroup, SqliteJournal
+from bestdefense_async.runs import SqliteJournal
 
 URL = "http://127.0.0.1:1"
-
-
-async def resume(path: Path, url: str, token: str, speed: str) -> None:
-    """Scan what remains of a journal's run."""
-    polling = PollPolicy(speed=float(speed))
-    async with (
-        await SqliteJournal.open(path, base_url=url, token=token) as journal,
-        BestDefense(token, url) as client,
-        ScanGroup(client, journal=journal, polling=polling, max_active=60) as group,
-    ):
-        group.feed(await journal.remaining())
-        print("started", flush=True)  # noqa: T201 - the parent waits for it
-        async for _ in group:
-            pass
 
 
 async def fill(path: Path) -> None:
@@ -70,8 +54,5 @@ async def _claim(journal: SqliteJournal, index: int) -> bool:
 
 
 if __name__ == "__main__":
-    job, path, *rest = sys.argv[1:]
-    if job == "resume":
-        asyncio.run(resume(Path(path), *rest))
-    else:
-        asyncio.run({"fill": fill, "hold": hold}[job](Path(path)))
+    job, path = sys.argv[1:]
+    asyncio.run({"fill": fill, "hold": hold}[job](Path(path)))

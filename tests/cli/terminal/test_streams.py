@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.command import LONGEST, ROOT, Command
+from tests.support.terminal import on_terminal
 
 if TYPE_CHECKING:
     from bestdefense_async.testing.process import SandboxProcess
@@ -128,30 +128,6 @@ def test_a_closed_stderr_disturbs_nothing(command: Command, served: SandboxProce
     assert json.loads(out)["targets"] == 1
 
 
-def on_terminal(command: Command, *arguments: str, env: dict[str, str]) -> tuple[int, str]:
-    """Run the command with a terminal as its stderr and return what it drew."""
-    ours, theirs = pty.openpty()
-    try:
-        with command.start(*arguments, env=env, stderr=theirs) as process:
-            os.close(theirs)
-            theirs = -1
-            drawn = b""
-            while True:
-                try:
-                    piece = os.read(ours, 65_536)
-                except OSError:
-                    break
-                if not piece:
-                    break
-                drawn += piece
-            process.communicate(timeout=LONGEST)
-    finally:
-        os.close(ours)
-        if theirs >= 0:
-            os.close(theirs)
-    return process.returncode, drawn.decode()
-
-
 @pytest.mark.parametrize(
     ("env", "is_live"),
     [
@@ -167,10 +143,9 @@ def test_a_terminal_gets_a_live_view(
 ) -> None:
     """Elsewhere there are plain lines and no escapes."""
     name = "fleet.northgate-clinic.example"
-    code, drawn = on_terminal(
-        *(command, "scan", name, "--fail-on", "none"), env={**served.env, **env}
-    )
-    assert code == 0, drawn
+    ended = on_terminal(*(command, "scan", name, "--fail-on", "none"), env={**served.env, **env})
+    drawn = ended.err
+    assert ended.code == 0, drawn
     assert ("\x1b[" in drawn) is is_live
     assert ("\x1b[3" in drawn) is (is_live and "NO_COLOR" not in env)
     assert "Scanning 1 site " in drawn

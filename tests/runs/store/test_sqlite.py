@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import stat
 import threading
-import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,8 +34,7 @@ from bestdefense_async.runs import (
     Unknown,
     read_journal,
 )
-from bestdefense_async.testing.process import SandboxProcess
-from tests.support.journals import URL, child, claim, create, created_site, done, reopen
+from tests.support.journals import URL, claim, create, created_site, done, reopen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -366,51 +362,3 @@ async def test_neither_the_token_nor_the_callback_secret_is_written(tmp_path: Pa
     assert token.encode() not in written
     assert secret.encode() not in written
     assert b"security" in written
-
-
-def test_a_run_killed_again_and_again_creates_nothing_twice_and_loses_nothing(
-    tmp_path: Path,
-) -> None:
-    """After each `kill -9` it is resumed; in the end every target is done or truly unknown."""
-    chance = random.Random(7)
-    path = tmp_path / "run"
-    with SandboxProcess(sites=400, speed=SPEED) as sandbox:
-        names = [sandbox.url, sandbox.token]
-        asyncio.run(_begin(path, sandbox))
-        kills = 0
-        for attempt in range(12):
-            with child("resume", str(path), *names, str(SPEED)) as process:
-                assert process.stdout is not None
-                assert process.stdout.readline() == "started\n"
-                if attempt < 6:
-                    time.sleep(chance.uniform(0.02, 0.4))
-                    process.kill()
-                    kills += process.wait() < 0
-                elif process.wait() == 0:
-                    break
-        outcomes = read_journal(path).outcomes
-        created = sandbox.scans_per_site()
-        sandbox.assert_no_duplicates()
-
-    values = Counter(each.status for each in outcomes)
-    assert kills >= 5
-    assert [each.index for each in outcomes] == list(range(400))
-    assert set(values) <= {"done", "unknown"}
-    assert values["unknown"] <= 32 * kills
-    assert all(created[each.site_id or ""] == 1 for each in outcomes if each.status == "done")
-
-
-async def _begin(path: Path, sandbox: SandboxProcess) -> None:
-    """Make the journal of a run over all sites, and leave it."""
-    from bestdefense_async import BestDefense
-
-    async with BestDefense(sandbox.token, sandbox.url) as client:
-        targets = [Target(each.hostname) for each in await client.sites.list()]
-    journal = await SqliteJournal.create(
-        path,
-        base_url=sandbox.url,
-        token=sandbox.token,
-        options=ScanOptions(),
-        targets=targets,
-    )
-    await journal.aclose()
