@@ -36,7 +36,7 @@ EXIT_NO_ENVIRONMENT = 69
 USAGE = """usage: python3 run.py COMMAND [ARGUMENT ...]
 
   demo     bulk-scan 200 sites of the built-in sandbox and write a report
-  test     run the tests; arguments go to pytest
+  test     run the tests, as many at once as there are cores; arguments go to pytest
   lint     ruff check and ruff format --check; arguments go to ruff check
   format   ruff check --fix-only and ruff format
   types    mypy --strict and pyright --verifytypes; arguments go to mypy
@@ -55,7 +55,7 @@ NEEDS = {"demo": "cli", "test": "test", "layout": "test", "wheel": "test"}
 # The steps of each command; `...` stands for the arguments that were passed on.
 STEPS = {
     "demo": [["-m", "bestdefense_async", "demo", "..."]],
-    "test": [["-m", "pytest", "..."]],
+    "test": [["-m", "pytest", "-n", "logical", "--dist", "worksteal", "..."]],
     "lint": [["-m", "ruff", "check", "..."], ["-m", "ruff", "format", "--check"]],
     "format": [["-m", "ruff", "check", "--fix-only", "..."], ["-m", "ruff", "format"]],
     "types": [

@@ -5,13 +5,15 @@ the event loop on purpose asks for `loop_errors`, looks at what is in it and emp
 """
 
 import asyncio
+import faulthandler
 import gc
 import inspect
 import ipaddress
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,11 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 OPEN_FILES = Path("/proc/self/fd")
+STDERR = 2
 TICKS_TO_CLOSE = 20
+GRACE = 10.0
+"""Seconds that a test may outlive its time limit before its worker is ended."""
+LAST_RESORT = pytest.StashKey[threading.Timer]()
 SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 
 # Our own suite uses exactly the fixtures that users get, from this checkout.
@@ -33,6 +39,15 @@ pytest_plugins = (
 # The machine may be slow, so no example has a deadline; in CI every run tries the same examples.
 settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("house")
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    import uvloop  # there is none on Windows
+
+    return uvloop.new_event_loop()
+
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": _uvloop}
 
 
 class LeavesTheMachineError(Exception):
@@ -60,6 +75,21 @@ def _stay_here(event: str, args: tuple[Any, ...]) -> None:
         raise LeavesTheMachineError(f"this test talks to {args[1][0]!r}")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the whole suite run on another event loop."""
+    parser.addoption(
+        "--loop", choices=LOOPS, default="asyncio", help="the loop of asynchronous tests"
+    )
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run asynchronous tests on the loop that was asked for; looptime brings its own."""
+    name = "asyncio" if item.get_closest_marker("looptime") else config.getoption("loop")
+    return {name: LOOPS[name]}
+
+
 def pytest_configure() -> None:
     """Close the machine for the tests; the interpreter's audit events see every socket.
 
@@ -70,10 +100,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every asynchronous test the loop's rules, and no loop to the others."""
+    """Give asynchronous tests the loop's rules, and slow ones the end of the line and a bound."""
     for item in items:
         if isinstance(item, pytest.Function) and _is_asynchronous(item.function):
             item.fixturenames.insert(0, "loop_errors")
+        for mark in item.iter_markers("slow"):
+            item.add_marker(pytest.mark.timeout(mark.kwargs["timeout"]))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 def _is_asynchronous(function: Any) -> bool:
@@ -92,6 +125,40 @@ def _open_files() -> set[tuple[str, str]]:
         if not target.startswith(("anon_inode:", "/dev/", "/proc/")):
             found.add((each.name, target))
     return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Iterator[Any]:
+    """Have the worker of a test ended that its time limit does not end: xdist goes on without it.
+
+    The limit raises in the main thread, once. That does not end a test whose error hypothesis
+    wants to see again, whose cancelled task does not end, or that waits on uvloop.
+    """
+    if hasattr(item.config, "workerinput"):  # how xdist says that this is one
+        timer = item.stash[LAST_RESORT] = threading.Timer(
+            settings.timeout + GRACE, _end_worker, [item]
+        )
+        timer.daemon = True
+        timer.start()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """Leave the worker of a test alone that has ended."""
+    try:
+        return (yield)
+    finally:
+        if timer := item.stash.get(LAST_RESORT, None):
+            timer.cancel()
+
+
+def _end_worker(item: pytest.Item) -> None:
+    capture = item.config.pluginmanager.getplugin("capturemanager")
+    capture.suspend_global_capture(in_=True)
+    os.write(STDERR, f"{item.nodeid} did not end at its time limit:\n".encode())
+    faulthandler.dump_traceback(STDERR)
+    os._exit(1)
 
 
 @pytest.fixture(autouse=True)
@@ -119,5 +186,5 @@ async def loop_errors() -> AsyncIterator[list[dict[str, Any]]]:
         await asyncio.sleep(0)
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     gc.collect(1)  # a lost task tells its error when it is collected
-    assert not left, f"tasks left behind: {[str(task.get_coro()) for task in left]}"
+    assert not left, f"tasks left behind: {left}"
     assert not errors, f"errors that only the event loop saw: {errors}"
