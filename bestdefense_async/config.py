@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import re
+import stat
 import tomllib
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -14,6 +18,7 @@ from attrs import field, frozen
 from bestdefense_async.core.host import authority, normalise_host, written_host
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import ConfigError, clean_text
+from bestdefense_async.files import STDIN, read_bytes, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +30,11 @@ TOKEN_VARIABLES: Final = ("BD_API_TOKEN", "BESTDEFENSE_API_KEY")
 """In order of precedence. (documented: the vendor's examples, the vendor's action)"""
 BASE_URL_VARIABLE: Final = "BD_BASE_URL"
 
+_LARGEST_TOKEN_FILE: Final = 8192
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~.-]+)*")
+
+_log = logging.getLogger("bestdefense_async")
 
 
 @frozen(kw_only=True)
@@ -114,26 +123,40 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def parse_toml(content: bytes, *, where: str) -> tuple[str, dict[str, Any]]:
-    """Return the text of a file and its values.
+def read_token_file(path: Path | str) -> Secret:
+    """Return the token in a file, or on stdin for `-`; one line break at its end is dropped.
 
     Raises:
-        ConfigError: It is not UTF-8 or not TOML; the message begins with `where` and the line.
+        ConfigError: It cannot be read, or does not hold a token. The content is not repeated.
+    """
+    content = read_bytes(path, what="The token file", largest=_LARGEST_TOKEN_FILE)
+    if path != STDIN and os.name == "posix" and Path(path).stat().st_mode & _OTHERS:
+        _warn_of_others(os.fspath(path))
+    if not content.isascii():
+        raise ConfigError(
+            f"The token file {shown(path)} cannot be read: it holds characters that no token has."
+        )
+    return Secret(content.decode("ascii"))
+
+
+@cache  # once in a process, however often the file is read
+def _warn_of_others(path: str) -> None:
+    _log.warning("Others can read the token file %r: chmod 600 it.", path)
+
+
+def parse_toml(text: str, *, where: str) -> dict[str, Any]:
+    """Return the values of a file.
+
+    Raises:
+        ConfigError: It is not TOML; the message begins with `where` and the line.
     """
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        problem = f"{where}: line {line} is not UTF-8."
-    else:
-        try:
-            return text, tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            # The parser's own words may quote the file.
-            found = re.search(r"at line ([0-9]+)", str(error))
-            at = found[1] if found else str(text.count("\n") + 1)
-            problem = f"{where}, line {at}: this is not valid TOML."
-    raise ConfigError(problem)
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        # The parser's own words may quote the file.
+        found = re.search(r"at line ([0-9]+)", str(error))
+    line = found[1] if found else str(text.count("\n") + 1)
+    raise ConfigError(f"{where}, line {line}: this is not valid TOML.")
 
 
 def line_of(key: str, text: str, *, first: int = 1) -> int:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 from bestdefense_async.config import line_of, parse_base_url, parse_toml
 from bestdefense_async.core.binding import Binding, bind
 from bestdefense_async.errors import ConfigError, clean_text
+from bestdefense_async.files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LARGEST_FILE: Final = 1_000_000
 _TEXTS: Final = ("method", "template", "source")
 _TABLES: Final = ("request", "answer")
 _KEYS: Final = (*_TEXTS, *_TABLES, "has_envelope")
@@ -42,7 +42,8 @@ def read_bindings(path: Path, base_url: str) -> dict[str, Binding]:
         ConfigError: The file cannot be read, or something in it is no binding; names the line.
     """
     wanted = str(parse_base_url(base_url))
-    text, hosts = parse_toml(_content(path), where=str(path))
+    text = read_text(path, what="The bindings")
+    hosts = parse_toml(text, where=str(path))
     found: dict[str, Binding] = {}
     for host, operations in hosts.items():
         at = line_of(host, text)
@@ -58,19 +59,6 @@ def read_bindings(path: Path, base_url: str) -> dict[str, Binding]:
             continue
         raise ConfigError(f"{where}: the name of the table must be a host. {problem}")
     return found
-
-
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(_LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or type(error).__name__
-    else:
-        if len(content) <= _LARGEST_FILE:
-            return content
-        problem = "the file is too large for bindings"
-    raise ConfigError(f"{path}: {problem}.")
 
 
 def _bindings(operations: Any, path: Path, text: str, *, first: int) -> dict[str, Binding]:  # noqa: ANN401

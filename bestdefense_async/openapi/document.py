@@ -11,6 +11,7 @@ returned, nothing is fetched here.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from html.parser import HTMLParser
@@ -20,6 +21,7 @@ import yaml
 from attrs import frozen
 
 from bestdefense_async.core.json import DEEPEST, decode_json
+from bestdefense_async.core.text import encoding_of
 from bestdefense_async.errors import ConfigError, DecodeError, clean_text
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ LARGEST: Final = 16 << 20
 """Bytes of a specification; the largest published ones have 12 MB."""
 _MOST_VALUES: Final = 2_000_000
 """Values of a YAML document with every alias written out."""
-_BOM: Final = b"\xef\xbb\xbf"
 _TEXT: Final = "tag:yaml.org,2002:str"
 _MERGE: Final = "tag:yaml.org,2002:merge"
 
@@ -47,7 +48,7 @@ def decode(body: bytes) -> dict[str, Any]:
     """
     if len(body) > LARGEST:
         raise too_large()
-    text = body.removeprefix(_BOM).strip()
+    text = _in_utf8(body).strip()
     if not text:
         raise SpecificationError("It is empty.")
     if is_page(text):
@@ -60,7 +61,14 @@ def decode(body: bytes) -> dict[str, Any]:
 
 def is_page(body: bytes) -> bool:
     """Return whether this looks like HTML or XML."""
-    return body.removeprefix(_BOM).lstrip()[:1] == b"<"
+    return _in_utf8(body).lstrip()[:1] == b"<"
+
+
+def _in_utf8(body: bytes) -> bytes:
+    """Return a text in UTF-8, without its mark."""
+    if encoding_of(body) == "utf-16":
+        return body.decode("utf-16", "replace").encode()
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def too_large() -> SpecificationError:
@@ -185,7 +193,7 @@ def read_page(body: bytes) -> Page:
         SpecificationError: It embeds one that is no strict JSON.
     """
     reader = _Reader()
-    reader.feed(body.decode("utf-8", "replace"))
+    reader.feed(body.decode(encoding_of(body), "replace"))
     reader.close()
     links = [*reader.links, *reader.anchors]
     return Page(documents=tuple(reader.documents), links=tuple(dict.fromkeys(links)))

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from attrs import define, evolve, field
 
+from bestdefense_async.core.text import encoding_of
 from bestdefense_async.errors import JournalMismatch
+from bestdefense_async.files import STDIN, read_bytes
 from bestdefense_async.report.formats.json import SCHEMA_VERSION, problem_from, row_from
 from bestdefense_async.report.run import Problem, Row, Run, finite
 from bestdefense_async.runs.store.file import is_database
@@ -41,27 +43,43 @@ def run_from_journal(path: Path) -> Run:
     )
 
 
+_LARGEST_FILE: Final = 1 << 30
+"""Bytes of a document or a log: some millions of findings."""
 _CUT_OFF: Final = Problem("Interrupted", "The run ended before this target had an outcome.")
 
 
 def read_run(path: Path | str) -> Run:
     """Return the run saved at `path`: a journal, a document in `.json`, or else an event log.
 
+    `-` is stdin, which may be a document or a log.
+
     Raises:
         JournalMismatch: The file is not such a run, of another version, or damaged.
         JournalError: A journal cannot be read.
-        OSError: It cannot be read.
+        ConfigError: The file cannot be read.
     """
-    path = Path(path)
-    if is_database(path):
-        return run_from_journal(path)
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if path.suffix.lower() == ".json":
-        return _from_document(_parsed(text, where=path.name))
+    if path != STDIN and is_database(Path(path)):
+        return run_from_journal(Path(path))
+    content = read_bytes(path, what="The run", largest=_LARGEST_FILE)
+    text = content.decode(encoding_of(content), errors="replace")  # the end may be cut off
+    name = "stdin" if path == STDIN else Path(path).name
+    if _is_document(path, text):
+        return _from_document(_parsed(text, where=name))
     reader = _Reader()
-    for record in _records(text, where=path.name):
+    for record in _records(text, where=name):
         reader.take(record)
-    return reader.run(name=path.stem)
+    return reader.run(name="scan" if path == STDIN else Path(path).stem)
+
+
+def _is_document(path: Path | str, text: str) -> bool:
+    """Return whether this is no log; on stdin, whether its first line is no event."""
+    if path != STDIN:
+        return Path(path).suffix.lower() == ".json"
+    try:
+        first = json.loads(text.lstrip().partition("\n")[0])
+    except (ValueError, RecursionError):
+        return True
+    return not (isinstance(first, dict) and "event" in first)
 
 
 def _parsed(text: str, *, where: str) -> dict[str, Any]:

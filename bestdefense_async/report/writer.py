@@ -1,20 +1,14 @@
-"""Write a run to files, the format chosen by the suffix.
-
-A file appears whole or not at all: it is written beside its path and then moved there. A link
-at that path is replaced, never followed, so that a report cannot be led to overwrite something
-else.
-"""
+"""Write a run to files, the format chosen by the suffix."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bestdefense_async.errors import ConfigError
+from bestdefense_async.files import replace_file
 
 if TYPE_CHECKING:
     from bestdefense_async.report.gate.verdict import Verdict
@@ -68,33 +62,5 @@ def write_run(path: Path | str, run: Run, verdict: Verdict, *, older: Run | None
         ConfigError: No format has this suffix.
         OSError: The file cannot be written: the directory is missing, the disk is full.
     """
-    write_text(path, renderer(path)(run, verdict, older=older))
-
-
-def write_text(path: Path | str, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all; replaces a link, never follows it.
-
-    Raises:
-        OSError: The file cannot be written; what stood at `path` still does.
-    """
-    path = Path(path)
-    handle, made = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-    part = Path(made)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8", errors="backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(_usual_mode())
-        part.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
-
-
-def _usual_mode() -> int:
-    """Return the permissions a new file gets here; a temporary file has only its owner's."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask
+    text = renderer(path)(run, verdict, older=older)
+    replace_file(path, text.encode("utf-8", errors="backslashreplace"))

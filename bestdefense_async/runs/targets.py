@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from bestdefense_async.core.host import normalise_host, written_host
+from bestdefense_async.core.text import encoding_of
 from bestdefense_async.errors import TargetError
 
 if TYPE_CHECKING:
@@ -99,7 +100,6 @@ LONGEST_LINE: Final = LONGEST_TARGET + 1024
 """Characters of a line that are kept: a target and a comment."""
 
 _COMMENT: Final = re.compile(r"(^|\s)#.*", re.DOTALL)
-_UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_targets(lines: Iterable[str]) -> Iterator[Target | TargetError]:
@@ -136,8 +136,7 @@ def decode_lines(stream: BinaryIO) -> Iterator[str]:
     Reading blocks as the stream does: hand a pipe or a terminal to a thread.
     """
     head = stream.read(CHUNK_BYTES)
-    encoding = "utf-16" if head.startswith(_UTF16_MARKS) else "utf-8-sig"
-    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    decoder = codecs.getincrementaldecoder(encoding_of(head))(errors="replace")
     pending = ""
     while head:
         *complete, rest = (pending + decoder.decode(head)).split("\n")

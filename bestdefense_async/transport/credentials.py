@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from bestdefense_async.config import read_token_file
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import BestDefenseError, ConfigError
 
 TokenSource: TypeAlias = str | Secret | Path | Callable[[], Awaitable[str]]
 """A token, a file that holds one, or an async callable that fetches one."""
-
-_LARGEST_FILE = 8192
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-_log = logging.getLogger("bestdefense_async")
 
 
 class Credentials:
@@ -79,25 +72,3 @@ class Credentials:
         if not isinstance(text, str):
             raise ConfigError("The callable that fetches the token must return text.")
         return Secret(text)
-
-
-def read_token_file(path: Path) -> Secret:
-    """Return the token in a file; one line break at its end is dropped.
-
-    Raises:
-        ConfigError: It cannot be read, or does not hold a token. The content is not repeated.
-    """
-    problem = None
-    text = ""
-    try:
-        with path.open("rb") as file:
-            if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
-                _log.warning("Others can read the token file %r: chmod 600 it.", str(path))
-            text = file.read(_LARGEST_FILE).decode("ascii")
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    except UnicodeDecodeError:
-        problem = "it holds characters that no token has"
-    if problem is not None:
-        raise ConfigError(f"The token file {str(path)!r} cannot be read: {problem}.")
-    return Secret(text)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,6 +122,19 @@ def test_a_run_that_was_cut_off_is_incomplete(gate: Inside) -> None:
 
     assert gate("gate", "--run", "whole.jsonl").code == 0
     assert gate("gate", "--run", "cut.jsonl").code == 3
+
+
+@pytest.mark.parametrize("name", ["whole.json", "whole.jsonl"])
+def test_a_run_may_come_on_stdin(gate: Inside, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As a document or as a log; PowerShell's pipe makes UTF-16 of it."""
+    gate.save(name, run_of(done("a.example", high=1)))
+    content = (gate.directory / name).read_text().encode("utf-16")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    ended = gate("gate", "--run", "-", "--fail-on", "high")
+
+    assert ended.code == 1
+    assert "1 high >= high on 1 of 1 site" in ended.err
 
 
 REFUSED = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bestdefense_async.errors import JournalMismatch, ServerError, UnknownSite
+from bestdefense_async.errors import ConfigError, JournalMismatch, ServerError, UnknownSite
 from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
 from bestdefense_async.report.formats.json import document
 from bestdefense_async.report.formats.jsonl import EventLog, saved_events
@@ -365,6 +365,6 @@ async def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(JournalMismatch, match="not a journal"):
         read_run(other)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ConfigError, match="No such file"):
         read_run(tmp_path / "absent")
     assert issubclass(JournalMismatch, JournalError)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
-from bestdefense_async.report.writer import FORMATS, renderer, write_run, write_text
+from bestdefense_async.report.writer import FORMATS, renderer, write_run
 from tests.support.runs import done, hostile, run_of
 
 if TYPE_CHECKING:
@@ -51,18 +50,15 @@ def test_an_unknown_suffix_is_refused(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
-    """A report cannot be led to overwrite something else."""
-    precious = tmp_path / "precious"
-    precious.write_text("keep")
-    path = tmp_path / "run.json"
-    path.symlink_to(precious)
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    """Who made a link means what it leads to."""
+    path, target = tmp_path / "run.json", tmp_path / "target"
+    path.symlink_to(target)
 
     write_run(path, RUN, VERDICT)
 
-    assert precious.read_text() == "keep"
-    assert not path.is_symlink()
-    assert json.loads(path.read_text())["targets"] == 1
+    assert path.is_symlink()
+    assert json.loads(target.read_text())["targets"] == 1
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
@@ -79,15 +75,4 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     """A typing error in a path must not make directories."""
     with pytest.raises(FileNotFoundError):
-        write_text(tmp_path / "absent" / "run.json", "x")
-
-
-def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
-    """A report has the permissions of other new files."""
-    usual = tmp_path / "usual"
-    usual.touch()
-    path = tmp_path / "run.json"
-
-    write_text(path, "x")
-
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
+        write_run(tmp_path / "absent" / "run.json", RUN, VERDICT)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
-from bestdefense_async.errors import ConfigError, JournalError, clean_text
+from bestdefense_async.errors import ConfigError, JournalError
+from bestdefense_async.files import STDIN, shown
 from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def load_run(name: str) -> Run:
-    """Return a run: of a file (`.json`, `.jsonl`, a journal), else of this user's runs.
+    """Return a run: of a file (`.json`, `.jsonl`, a journal) or stdin, else of this user's runs.
 
     Args:
-        name: A path, the name of a run or the beginning of it, or `last`.
+        name: A path, `-` for stdin, the name of a run or the beginning of it, or `last`.
 
     Raises:
         ConfigError: There is none, or it cannot be read.
@@ -34,17 +35,17 @@ def load_run(name: str) -> Run:
     from bestdefense_async.report.saved import read_run
     from bestdefense_async.runs.store.directory import RunStore
 
-    path, problem = Path(name), ""
-    shown = clean_text(os.fsencode(name).decode("utf-8", "backslashreplace"), longest=200)
+    path: Path | str
+    path, problem = name, ""
     try:
-        if not path.is_file():
+        if name != STDIN and not Path(name).is_file():
             path = RunStore(state_directory() / "runs").find(name)
         return read_run(path)
     except (JournalError, ConfigError) as error:
         problem = str(error)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        problem = f"The run {shown} cannot be read: {reason}."
+        problem = f"The run {shown(name)} cannot be read: {reason}."
     raise ConfigError(problem)
 
 

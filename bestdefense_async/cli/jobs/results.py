@@ -292,13 +292,14 @@ def _require_place(path: Path) -> None:
         ConfigError: It cannot.
     """
     renderer(path)
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path  # it is written through
     problem = ""
-    if not path.parent.is_dir():
-        problem = f"no directory {path.parent}"
-    elif path.is_dir():
+    if not target.parent.is_dir():
+        problem = f"no directory {target.parent}"
+    elif target.is_dir():
         problem = "it is a directory"
-    elif not os.access(path.parent, os.W_OK):
-        problem = f"nothing can be written in {path.parent}"
+    elif not os.access(target.parent, os.W_OK):
+        problem = f"nothing can be written in {target.parent}"
     if problem:
         raise ConfigError(f"{str(path)!r} cannot be written: {problem}.")
 

@@ -11,9 +11,7 @@ arrive.
 
 from __future__ import annotations
 
-import sys
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -34,6 +32,7 @@ from bestdefense_async.errors import (
     ServerError,
     clean_text,
 )
+from bestdefense_async.files import STDIN, read_bytes
 from bestdefense_async.openapi.document import (
     LARGEST,
     SpecificationError,
@@ -210,24 +209,9 @@ async def load_specification(connection: Connection, source: str | None) -> Load
         return await _from_host(connection)
     if source.lower().startswith(("http://", "https://")):
         return await _from_address(connection, source)
-    location = "stdin" if source == "-" else source
-    body = _read_stdin() if source == "-" else _read_file(Path(source))
+    location = "stdin" if source == STDIN else source
+    body = read_bytes(source, what="The specification", largest=LARGEST)
     return Loaded(_decoded(body, location), location)
-
-
-def _read_stdin() -> bytes:
-    if sys.stdin is None:
-        raise ConfigError("stdin is closed, so no specification can be read from it.")
-    return sys.stdin.buffer.read(LARGEST + 1)
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(LARGEST + 1)
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or type(error).__name__
-    raise ConfigError(f"{clean_text(str(path), longest=200)} cannot be read: {problem}.")
 
 
 def _decoded(body: bytes, location: str) -> dict[str, Any]:

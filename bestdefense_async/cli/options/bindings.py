@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.cli.exits import Unwritable
 from bestdefense_async.cli.options.settings import user_directory
+from bestdefense_async.files import is_there, read_text, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from bestdefense_async.core.binding import Binding
 
@@ -31,7 +29,7 @@ def load_bindings(base_url: str) -> dict[str, Binding]:
     from bestdefense_async.openapi.bindings import read_bindings
 
     path = path_of_bindings()
-    return read_bindings(path, base_url) if path.exists() else {}
+    return read_bindings(path, base_url) if is_there(path) else {}
 
 
 def store(base_url: str, bindings: Mapping[str, Binding]) -> Path:
@@ -46,18 +44,15 @@ def store(base_url: str, bindings: Mapping[str, Binding]) -> Path:
     import tomlkit
 
     load_bindings(base_url)
-    path = path_of_bindings()
-    problem = ""
+    path, problem = path_of_bindings(), ""
+    text = read_text(path, what="The bindings") if is_there(path) else ""
     try:
-        # Where dotfiles are links, what they lead to is written.
-        path = path.resolve()
-        text = path.read_text("utf-8-sig") if path.exists() else ""
         document = tomlkit.parse(text)
         host: Any = document.setdefault(base_url, tomlkit.table())
         for name, binding in bindings.items():
             host[name] = _table(binding)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(path, tomlkit.dumps(document))
+        replace_file(path, tomlkit.dumps(document).encode(), is_private=True)
     except OSError as error:
         problem = error.strerror or type(error).__name__
     if problem:
@@ -80,18 +75,3 @@ def _table(binding: Binding) -> Any:  # noqa: ANN401  # tomlkit's own
         if pairs:
             table[name] = dict(pairs)
     return table
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put `text` in the place of a file in one step."""
-    handle, name = tempfile.mkstemp(prefix=".bindings-", suffix=".toml", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

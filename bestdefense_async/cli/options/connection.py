@@ -86,8 +86,11 @@ class Connection:
             MissingToken: There is none.
             ConfigError: There is one, and it cannot be a token.
         """
-        from bestdefense_async.config import TOKEN_VARIABLES, token_from_environment
-        from bestdefense_async.transport.credentials import read_token_file
+        from bestdefense_async.config import (
+            TOKEN_VARIABLES,
+            read_token_file,
+            token_from_environment,
+        )
 
         if not self._is_token_file_given and any(os.environ.get(name) for name in TOKEN_VARIABLES):
             secret, name = token_from_environment()

@@ -19,7 +19,6 @@ from bestdefense_async.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LARGEST_FILE: Final = 1_000_000
 _MOST: Final = 100_000
 
 
@@ -149,33 +148,17 @@ class FileSettings(Mapping[str, Any]):
 
 def _read(file: Path, table: tuple[str, ...]) -> dict[str, Setting]:
     from bestdefense_async.config import parse_toml
+    from bestdefense_async.files import is_there, read_text
 
-    content = _content_of(file)
-    if content is None:
+    if not is_there(file):
         return {}
-    text, parsed = parse_toml(content, where=str(file))
-    values: Any = parsed
+    text = read_text(file, what="The settings")
+    values: Any = parse_toml(text, where=str(file))
     for name in table:
         values = values.get(name, {}) if isinstance(values, dict) else {}
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: [{'.'.join(table)}] must be a table.")
     return {key: Setting(_checked(file, text, key, values[key]), file) for key in values}
-
-
-def _content_of(file: Path) -> bytes | None:
-    problem, content = "", b""
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(_LARGEST_FILE + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if len(content) > _LARGEST_FILE:
-        problem = "the file is too large for settings"
-    if problem:
-        raise ConfigError(f"{file}: {problem}.")
-    return content
 
 
 def _checked(file: Path, text: str, key: str, value: object) -> Any:  # noqa: ANN401

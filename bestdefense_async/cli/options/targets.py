@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from bestdefense_async.errors import ConfigError, TargetError, clean_text
+from bestdefense_async.errors import ConfigError, TargetError
+from bestdefense_async.files import opened
 from bestdefense_async.runs import Target, decode_lines, read_targets
 
 if TYPE_CHECKING:
@@ -67,19 +65,5 @@ def _from_arguments(arguments: Sequence[str]) -> Iterator[Target | TargetError]:
 def _from_list(listing: str | None) -> Iterable[Target | TargetError]:
     if listing is None:
         return ()
-    shown = clean_text(os.fsencode(listing).decode("utf-8", "backslashreplace"), longest=200)
-    problem = ""
-    try:
-        if listing == "-":
-            return list(read_targets(decode_lines(_stdin())))
-        with Path(listing).open("rb") as stream:
-            return list(read_targets(decode_lines(stream)))
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    raise ConfigError(f"The list {shown} cannot be read: {problem}.")
-
-
-def _stdin() -> BinaryIO:
-    if sys.stdin is None:
-        raise ConfigError("The list cannot be read: stdin is closed.")
-    return sys.stdin.buffer
+    with opened(listing, what="The list") as stream:
+        return list(read_targets(decode_lines(stream)))

@@ -80,7 +80,7 @@ _gate = params.options_as(
         click.option(
             "--baseline",
             metavar="RUN",
-            help="Findings that this earlier run has too do not fail: a file, or a run by its "
+            help="Findings that this earlier run has too do not fail: a file, -, or a run by its "
             "name.",
         ),
         click.option(

@@ -27,7 +27,6 @@ from __future__ import annotations
 import re
 from datetime import date
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
@@ -35,12 +34,14 @@ from attrs import field, frozen
 from bestdefense_async.config import line_of, parse_toml
 from bestdefense_async.core.host import comparable_host
 from bestdefense_async.errors import ConfigError, clean_text
+from bestdefense_async.files import read_text, shown
 from bestdefense_async.models import SEVERITIES, Finding, Severity
 from bestdefense_async.report.gate.identity import fingerprint, location_of
 from bestdefense_async.report.text import visible, without_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from bestdefense_async.report.run import Row
 
@@ -141,7 +142,7 @@ def _fits(pattern: str, texts: Iterable[str]) -> bool:
     return any(fnmatchcase(text.lower(), pattern.lower()) for text in texts if text)
 
 
-_LARGEST_FILE: Final = 5_000_000
+_LARGEST_FILE: Final = 5 << 20
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{32}")
 _ENTRY: Final = re.compile(r"""\s*\[\[\s*["']?waiver["']?\s*\]\]""")
 
@@ -150,25 +151,15 @@ def read_waivers(path: Path | str, *, today: date) -> Waivers:
     """Return the waivers of a file.
 
     Args:
-        path: The file.
+        path: The file, `-` for stdin.
         today: The day, in UTC, by which entries expire.
 
     Raises:
         ConfigError: It cannot be read, or something in it is wrong; the message names the line.
     """
-    path = Path(path)
-    problem, content = "", b""
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if len(content) > _LARGEST_FILE:
-        problem = "the file is too large"
-    if problem:
-        raise ConfigError(f"The waivers {path} cannot be read: {problem}.")
-    text, values = parse_toml(content, where=str(path))
-    return Waivers(entries=_entries(text, values, where=str(path)), today=today)
+    text = read_text(path, what="The waivers", largest=_LARGEST_FILE)
+    values = parse_toml(text, where=shown(path))
+    return Waivers(entries=_entries(text, values, where=shown(path)), today=today)
 
 
 def _entries(text: str, values: Mapping[str, Any], *, where: str) -> tuple[Waiver, ...]:

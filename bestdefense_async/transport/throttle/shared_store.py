@@ -19,23 +19,22 @@ was set back makes the calls of others look younger, never older than they are.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import math
 import os
-import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
+from bestdefense_async.files import replace_file
 from bestdefense_async.transport.disk import try_lock
 from bestdefense_async.transport.throttle.permit import HELD_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from bestdefense_async.transport.throttle.queue import LimitQueue
 
@@ -178,7 +177,9 @@ class SavedState:
         try:
             self.look()
             self._merge()
-            _replace(self._path, _as_json(self._found))
+            # Unsynced: it is written often, and what a power cut takes is soon out of date.
+            content = _as_json(self._found).encode()
+            replace_file(self._path, content, is_private=True, is_durable=False)
             self._version = _version(self._path)
         except OSError as error:
             if not self._is_broken:
@@ -267,15 +268,3 @@ def _as_json(classes: dict[str, _Entry]) -> str:
         for name, entry in classes.items()
     }
     return json.dumps({"version": VERSION, "classes": content})
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

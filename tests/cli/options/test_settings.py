@@ -85,7 +85,7 @@ def test_a_file_of_other_bytes_names_the_line(project: Path, user: Path) -> None
     """Settings are UTF-8."""
     (project / "bestdefense.toml").write_bytes(b'mode = "ai"\n# caf\xe9\n')
 
-    with pytest.raises(ConfigError, match="line 2 is not UTF-8"):
+    with pytest.raises(ConfigError, match="line 2: this is not UTF-8"):
         load_settings(project, user=user)
 
 

@@ -293,7 +293,7 @@ def test_an_empty_file_waives_nothing(tmp_path: Path) -> None:
 
 BROKEN = {
     "no TOML": ("[[waiver]\n", "line 1: this is not valid TOML"),
-    "other bytes": (b"# caf\xe9\n", "line 1 is not UTF-8"),
+    "other bytes": (b"# caf\xe9\n", "line 1: this is not UTF-8"),
     "an unknown table": ("x = 1\n[[waiver]]\n" + ENTRY, "line 1: 'x' is not known here"),
     "a single table": ("\n[waiver]\n" + ENTRY, "line 2: each entry begins with [[waiver]]"),
     "no reason": (

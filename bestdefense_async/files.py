@@ -1,0 +1,179 @@
+"""Small files: read whole under a cap, written whole or not at all.
+
+Whoever reads a file of a person's reads it here, so `-` is stdin everywhere, the marks of Windows'
+editors harm nowhere, and each error says the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from bestdefense_async.core.text import decode_text
+from bestdefense_async.errors import ConfigError, clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STDIN: Final = "-"
+"""What stands for stdin in place of a file name. `Path("-")` is a file of that name."""
+
+LARGEST: Final = 1 << 20
+"""Bytes of a file that a person writes by hand."""
+
+
+def shown(path: Path | str) -> str:
+    """Return how an error names a file, whatever bytes its name has."""
+    if path == STDIN:
+        return "on stdin"
+    return clean_text(os.fsencode(path).decode("utf-8", "backslashreplace"), longest=200)
+
+
+def is_there(path: Path) -> bool:
+    """Return whether something stands at `path`; also where that cannot be told.
+
+    Reading it then says why.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def opened(path: Path | str, *, what: str) -> Iterator[BinaryIO]:
+    """Give the bytes of a file, or of stdin.
+
+    Args:
+        path: The file, `-` for stdin.
+        what: What it should hold, as an error begins: `The list`.
+
+    Raises:
+        ConfigError: The file system does not let us, now or while it is read.
+    """
+    problem = ""
+    try:
+        with _stream(path) as stream:
+            yield stream
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise ConfigError(f"{what} {shown(path)} cannot be read: {problem}.")
+
+
+def read_bytes(path: Path | str, *, what: str, largest: int = LARGEST) -> bytes:
+    """Return what a file of at most `largest` bytes holds, or stdin.
+
+    Raises:
+        ConfigError: It cannot be read, or is larger.
+    """
+    with opened(path, what=what) as stream:
+        content = stream.read(largest + 1)
+    if len(content) > largest:
+        size = f"{largest >> 20} MB" if largest >> 20 else f"{largest:,} bytes"
+        raise ConfigError(f"{what} {shown(path)} cannot be read: it is larger than {size}.")
+    return content
+
+
+def read_text(path: Path | str, *, what: str, largest: int = LARGEST) -> str:
+    """Return the text of a file of at most `largest` bytes, or of stdin: UTF-8 or UTF-16.
+
+    Raises:
+        ConfigError: It cannot be read, is larger, or is no text; then the message names the line.
+    """
+    content = read_bytes(path, what=what, largest=largest)
+    try:
+        return decode_text(content)
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigError(f"{shown(path)}, {problem}.")
+
+
+def replace_file(
+    path: Path | str, content: bytes, *, is_private: bool = False, is_durable: bool = True
+) -> None:
+    """Put `content` in the place of a file, whole or not at all.
+
+    A link is followed where it is ours. What stands there keeps its permissions, and what is no
+    plain file, like a pipe, is written to as it stands.
+
+    Args:
+        path: The file; its directory must be there.
+        content: All of it.
+        is_private: Only the owner may read it, whatever stood there before.
+        is_durable: Wait until the disk has it, so that a power cut leaves the old or the new one.
+
+    Raises:
+        OSError: It cannot be written; what stood there still does.
+    """
+    path = _followed(Path(path))
+    mode = _mode_of(path)
+    if mode is not None and not stat.S_ISREG(mode):
+        path.write_bytes(content)
+        return
+    wanted = 0o600 if is_private else _usual_mode() if mode is None else stat.S_IMODE(mode)
+    handle, made = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+    part = Path(made)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if is_durable:
+                os.fsync(file.fileno())
+        if wanted != 0o600:  # noqa: PLR2004  # what a temporary file has
+            part.chmod(wanted)
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _stream(path: Path | str) -> Iterator[BinaryIO]:
+    if path != STDIN:
+        try:
+            file = Path(path).open("rb")  # noqa: SIM115  # closed below
+        except ValueError as error:  # a NUL in the name
+            raise OSError(errno.EINVAL, str(error)) from None
+        with file:
+            yield file
+    elif sys.stdin is None:
+        raise OSError(errno.EBADF, "stdin is closed")
+    else:
+        yield sys.stdin.buffer
+
+
+def _followed(path: Path) -> Path:
+    """Return what a link at `path` leads to; a link of somebody else's may lead anywhere."""
+    if not path.is_symlink():
+        return path
+    if hasattr(os, "geteuid") and path.lstat().st_uid not in {0, os.geteuid()}:
+        raise PermissionError(errno.EPERM, "it is a link that somebody else has made")
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
+
+
+def _mode_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _usual_mode() -> int:
+    """Return the permissions a new file gets here."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
