@@ -207,6 +207,24 @@ def test_reports_are_judged_by_their_sites(inside: Inside, served: SandboxProces
     assert " waived" in waived.err
 
 
+@pytest.mark.bd_sandbox(sites=1, speed=100_000)
+async def test_a_report_whose_scan_has_failed_never_passes(
+    command: Command, bd_sandbox: Sandbox, bd_client: BestDefense
+) -> None:
+    """Also when it counts as complete and its summary is empty: there is no verdict on the site."""
+    report = await bd_client.reports.create(bd_sandbox.site_ids[0])
+    progress = {"isCompleted": True, "status": "failed", "message": "No answer from the site."}
+    bd_sandbox.fault(
+        "reports.progress", status=200, body=json.dumps({"success": True, "data": progress})
+    )
+    env = {"BD_API_TOKEN": bd_sandbox.token, "BD_BASE_URL": bd_sandbox.url}
+
+    ended = await asyncio.to_thread(command, "gate", report.id, env=env)
+
+    assert ended.code == 3, ended.err
+    assert "No answer from the site" in ended.err
+
+
 @pytest.mark.bd_sandbox(sites=9, speed=100_000)
 async def test_a_host_that_does_not_tell_the_site_of_a_report_refuses_a_baseline(
     command: Command, bd_sandbox: Sandbox, bd_client: BestDefense

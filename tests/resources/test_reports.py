@@ -1,5 +1,6 @@
 """Sites and reports, against the sandbox."""
 
+import asyncio
 import json
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bestdefense_async import (
     BestDefense,
     ConfigError,
+    DeadlineExceeded,
     EnvelopeError,
     NotFound,
     PermissionDenied,
@@ -133,6 +135,25 @@ async def test_a_report_without_security_part_has_no_verdict() -> None:
         report = await bd.reports.create(sandbox.site_ids[0])
         with pytest.raises(EnvelopeError, match="no verdict"):
             await bd.reports.findings(report.id)
+
+
+@pytest.mark.looptime
+async def test_the_time_for_findings_is_for_both_of_their_requests(
+    bd_client: BestDefense, bd_sandbox: Sandbox
+) -> None:
+    """The second has what the first has left."""
+    report = await bd_client.reports.create(bd_sandbox.site_ids[0])
+    overview = json.dumps({"success": True, "data": {"security": {"id": 7}}})
+    bd_sandbox.fault("reports.overview", status=200, body=overview, delay=0.3)
+    bd_sandbox.fault("vortex.alerts", delay=5.0)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+
+    with pytest.raises(DeadlineExceeded):
+        await bd_client.reports.findings(report, timeout=0.5)
+
+    assert bd_sandbox.count("vortex.alerts") == 1
+    assert loop.time() - started == pytest.approx(0.5, abs=0.1)
 
 
 async def test_the_two_id_spaces_are_not_mixed_up() -> None:

@@ -118,12 +118,14 @@ async def _row(
     Raises:
         ConfigError: That cannot be the id of a report, or nobody can tell its site.
     """
-    from bestdefense_async.errors import BestDefenseError
+    from bestdefense_async.errors import BestDefenseError, ScanFailed
     from bestdefense_async.report.run import Problem, Row, problem_of
 
     async with slots:
         try:
             progress = await bd.reports.progress(report_id)
+            if progress.has_failed:
+                raise ScanFailed(report_id, status=progress.status or "", message=progress.message)
             if not progress.is_completed:
                 problem = Problem("NotFinished", "The scan is not complete: wait for it first.")
                 return Row(target=report_id, outcome="failed", report_id=report_id, error=problem)
