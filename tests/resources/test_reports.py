@@ -18,6 +18,7 @@ from bestdefense_async import (
     UnknownSite,
 )
 from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.errors import AttemptTimeout
 from bestdefense_async.resources.reports import Reports
 from bestdefense_async.sandbox import Sandbox
 
@@ -149,7 +150,7 @@ async def test_the_time_for_findings_is_for_both_of_their_requests(
     loop = asyncio.get_running_loop()
     started = loop.time()
 
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises((AttemptTimeout, DeadlineExceeded)):
         await bd_client.reports.findings(report, timeout=0.5)
 
     assert bd_sandbox.count("vortex.alerts") == 1
