@@ -297,7 +297,7 @@ class RateLimited(ApiError):
     """429: too many calls. The server did no work for this one."""
 
     retry_after: float | None = None
-    """Seconds until a call may succeed, None when the server did not say."""
+    """Seconds the server asks to wait, None when it did not say."""
 
 
 class ClientError(ApiError):

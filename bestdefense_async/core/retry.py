@@ -35,6 +35,8 @@ _PASSING_CLIENT_STATUSES: Final = {408, 425}
 _LASTING_SERVER_STATUSES: Final = {501, 505}
 
 
+LONGEST_WAIT: Final = 120.0
+"""Seconds that a server may ask for, unless a policy says otherwise."""
 _A_TIME: Final = validated(check_seconds, or_zero=True)
 
 
@@ -54,7 +56,7 @@ class RetryPolicy:
     """The same after a 429 that names no time."""
     longest_backoff: float = field(default=20.0, validator=_A_TIME)
     """No random wait is longer."""
-    longest_wait: float = field(default=120.0, validator=_A_TIME)
+    longest_wait: float = field(default=LONGEST_WAIT, validator=_A_TIME)
     """A Retry-After above this ends the call instead of parking it."""
 
 
@@ -103,11 +105,21 @@ def decide(
     may_repeat: bool,
     policy: RetryPolicy,
     uniform: Callable[[float, float], float],
+    pause: float | None = None,
 ) -> Again | Stop:
     """Return what to do after `attempt` (1-based) failed with `error`.
 
     A 429 is retried for every method: the server did no work. Other failures are retried only
     when the request may arrive twice, or when it certainly was not sent.
+
+    Args:
+        error: What the attempt met.
+        attempt: Which one it was, from 1.
+        may_repeat: Whether the request may arrive twice.
+        policy: How hard to try.
+        uniform: Chance between two bounds.
+        pause: Seconds for which a 429 paused the limit. That is the wait then: only one place
+            decides how long a pause is.
     """
     if attempt >= policy.attempts or not _is_passing(error, attempt):
         return Stop()
@@ -116,6 +128,8 @@ def decide(
     hint = error.retry_after if isinstance(error, RateLimited | ServerError) else None
     if hint is not None and hint > policy.longest_wait:
         return Stop()
+    if pause is not None and isinstance(error, RateLimited):
+        return Again(pause)
     base = policy.throttled_base if isinstance(error, RateLimited) else policy.base
     ceiling = min(policy.longest_backoff, base * 2 ** (attempt - 1))
     return Again((hint or 0.0) + uniform(0.0, ceiling))
@@ -138,6 +152,15 @@ def _is_passing(error: BestDefenseError, attempt: int) -> bool:
         error,
         ConnectError | ProxyError | ConnectionLost | AttemptTimeout | Truncated | RateLimited,
     )
+
+
+def asked_wait(error: BestDefenseError, *, longest: float = LONGEST_WAIT) -> float:
+    """Return the seconds that a failing server asks to wait, at most `longest`; 0.0 when none.
+
+    For whoever asks again in any case, like a poll: a hint lengthens the wait, and cannot park it.
+    """
+    hint = error.retry_after if isinstance(error, RateLimited | ServerError) else None
+    return min(hint or 0.0, longest)
 
 
 def is_fate_unknown(error: BestDefenseError) -> bool:

@@ -22,6 +22,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.polling import first_wait, next_wait
+from bestdefense_async.core.retry import asked_wait
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -313,7 +314,7 @@ class PollScheduler:
             self._settle(report, answer)
         else:
             tell_impatient(report, answer, now)
-            self._again(report, now, at_least=getattr(answer, "retry_after", None) or 0.0)
+            self._again(report, now, at_least=asked_wait(answer))
 
     def _again(self, report: PolledReport, now: float, *, at_least: float = 0.0) -> None:
         """Enter a report for its next poll, if anybody still waits."""

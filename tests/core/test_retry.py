@@ -10,6 +10,7 @@ from bestdefense_async.core.retry import (
     RetryBudget,
     RetryPolicy,
     Stop,
+    asked_wait,
     decide,
     is_fate_unknown,
 )
@@ -106,6 +107,36 @@ def test_waits_double_below_a_ceiling_and_a_hint_is_a_floor() -> None:
     assert decide(
         throttled(5.0), attempt=1, may_repeat=True, policy=policy, uniform=lambda low, _: low
     ) == Again(5.0)
+
+
+def test_after_a_429_the_pause_of_the_limit_is_the_wait() -> None:
+    """The number that is reported and compared with the deadline is the one that is kept."""
+
+    def paused(error: BestDefenseError) -> Again | Stop:
+        return decide(
+            error,
+            attempt=1,
+            may_repeat=False,
+            policy=RetryPolicy(),
+            uniform=lambda _, top: top,
+            pause=26.0,
+        )
+
+    assert paused(throttled(1.0)) == paused(throttled(None)) == Again(26.0)
+    assert paused(throttled(121.0)) == Stop()
+    assert paused(errors.ConnectError("x")) == Again(0.25)
+
+
+def test_a_hint_lengthens_the_wait_of_a_poll_up_to_a_bound() -> None:
+    """A header cannot park a scan for thirty years."""
+    failing = api(errors.ServerError, 503)
+    assert asked_wait(failing) == 0.0
+    for hint, wait in ((5.0, 5.0), (119.0, 119.0), (1e9, 120.0)):
+        assert isinstance(failing, errors.ServerError)
+        failing.retry_after = hint
+        assert asked_wait(failing) == asked_wait(throttled(hint)) == wait
+    assert asked_wait(failing, longest=7.0) == 7.0
+    assert asked_wait(errors.ConnectionLost("x")) == 0.0
 
 
 def test_the_budget_bounds_the_retries_of_an_outage() -> None:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bestdefense_async.core.polling import PollPolicy, learn
+from bestdefense_async.core.retry import LONGEST_WAIT
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -271,13 +272,30 @@ def test_a_429_is_never_the_end_and_says_when_to_come_back() -> None:
     async def main() -> None:
         server = Server({"a": 1.0})
         limited = RateLimited("Slow down.", status=429)
-        limited.retry_after = 500.0
+        limited.retry_after = 100.0
         server.errors["a"] = [limited] * 3
 
-        assert (await scheduler(server).wait("a", policy=PollPolicy(patience=100.0))).is_completed
+        assert (await scheduler(server).wait("a", policy=PollPolicy(patience=50.0))).is_completed
 
         times = [when for when, _ in server.polls]
-        assert all(b - a >= 500.0 for a, b in itertools.pairwise(times[:4]))
+        assert all(b - a >= 100.0 for a, b in itertools.pairwise(times[:4]))
+
+    run(main)
+
+
+def test_a_hint_of_thirty_years_cannot_park_a_scan() -> None:
+    """It lengthens one wait, up to what a server may ask for at all."""
+
+    async def main() -> None:
+        server = Server({"a": 1.0})
+        failing = ServerError("Later.", status=503)
+        failing.retry_after = 999_999_999.0
+        server.errors["a"] = [failing]
+
+        assert (await scheduler(server).wait("a")).is_completed
+
+        (first, _), (second, _) = server.polls
+        assert LONGEST_WAIT <= second - first < LONGEST_WAIT + 1.0
 
     run(main)
 

@@ -6,10 +6,11 @@ we started. `Backoff` covers the rest:
 * **Unknown history** (a new process): a few calls in flight at first, one more for each success.
 * **A refusal** (429) pauses the class until the later of the server's hint plus a second (servers
   floor it, and Symfony's is a lower bound only) and our own backoff, which starts at P/N and
-  doubles up to P/2. Then one call probes; each success allows one more in flight, up to half of
-  what flew at the refusal. A refusal also says that the server's window is full, so for two
-  periods calls leave P/N apart, as places become free. A pause only ever moves later. Calls that
-  had left before the pause belong to it: their refusals count once, their successes prove nothing.
+  doubles up to P/2, or, where no limit is known, up to twice the hint. Then one call probes; each
+  success allows one more in flight, up to half of what flew at the refusal. A refusal also says
+  that the server's window is full, so for two periods calls leave P/N apart, as places become
+  free. A pause only ever moves later. Calls that had left before the pause belong to it: their
+  refusals count once, their successes prove nothing.
 * **Repeated refusals** although the rule was kept over a known history mean that somebody else
   spends the same limit. Then our share of it is what we got in the last period, a quarter at least,
   and it grows again by a quarter per period. Two such clients settle without knowing of each other.
@@ -30,6 +31,10 @@ FIRST_IN_FLIGHT: Final = 3
 
 HINT_MARGIN: Final = 1.0
 """Seconds added to a server's hint: it is floored to whole seconds."""
+
+TRUST: Final = 2.0
+"""A class without a limit of its own is paused for at most so many times what the server asks:
+nothing but its hint is known, so a server that keeps asking for a second is believed."""
 
 LONGEST_PAUSE: Final = 86_400.0
 """Seconds; a longer hint is not believed beyond a day: then one call probes again."""
@@ -169,6 +174,8 @@ class Backoff:
             self._share = min(max(LEAST_SHARE, part_got), self.share(now))
             self._share_at = now
         longest = max(self.pace, self.period / 2)
+        if hint is not None and not self._has_limits:
+            longest = min(longest, TRUST * asked)
         self._backoff = min(2 * self._backoff, longest) if repeated else self.pace
         own = uniform(self._backoff / 2, self._backoff)
         self.pause(now + max(asked, own))

@@ -1,13 +1,14 @@
 """What the headers of an answer say about waiting, in seconds from now; never an exception.
 
 Servers send Retry-After as seconds, as one of the three HTTP dates (RFC 9110, 5.6.7) or, like
-Symfony's X-RateLimit-Retry-After, as a Unix timestamp. Whatever is none of these, lies in the past
-or is zero is no hint at all: the caller then backs off on its own, so a broken header can cause
-neither a hot loop nor an endless sleep.
+Symfony's X-RateLimit-Retry-After, as a Unix timestamp. Points in time are the server's, so they are
+read against the answer's own Date: the clocks of two machines need not agree. Of several values the
+largest counts, and one that is absurdly large still says "not soon". Whatever else is none of
+these, lies in the past or is zero is no hint at all: the caller then backs off on its own, so a
+broken header can cause neither a hot loop nor an endless sleep.
 """
 
 import calendar
-import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,6 +19,9 @@ from attrs import frozen
 EPOCH_FROM: Final = 1e9
 """Numbers from here on are points in time (2001 and later), not durations (over 31 years)."""
 
+LONGEST_HINT: Final = 1e10
+"""Seconds, some 300 years: a longer wait, however it is written, counts as this one."""
+
 RETRY_AFTER_NAMES: Final = ("retry-after", "x-ratelimit-retry-after")
 """Grade: Retry-After documented, the other one inferred from Symfony's documentation."""
 
@@ -26,8 +30,12 @@ LIMIT_NAMES: Final = ("x-ratelimit-limit", "ratelimit-limit")
 RESET_NAMES: Final = ("x-ratelimit-reset", "ratelimit-reset", "x-ratelimit-retry-after")
 
 _COUNT_NAMES: Final = frozenset(REMAINING_NAMES + LIMIT_NAMES)
+_WAIT_NAMES: Final = frozenset(RETRY_AFTER_NAMES)
 
-_NUMBER: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
+_NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
+_WITH_EXPONENT: Final = re.compile(r"[0-9]+(\.[0-9]+)?[eE]\+?[0-9]+")
+# A comma between two values, not the one inside a date.
+_BETWEEN: Final = re.compile(r",(?!\s*[0-9]{2}[ -][A-Za-z])")
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
 # Not from `calendar`, whose names follow the locale.
 _MONTHS: Final = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
@@ -63,10 +71,15 @@ def parse_retry_after(headers: Mapping[str, str], *, wall_clock: float) -> float
     """Return how many seconds the server asks to wait, or None without a usable hint.
 
     Args:
-        headers: With names in lower case. Where both known headers say something usable, the
-            longer wait counts.
-        wall_clock: The Unix time now, for dates and timestamps.
+        headers: With names in lower case. Of several values, and of both known headers, the
+            longest wait counts.
+        wall_clock: The Unix time now, for points in time of an answer without a Date.
+
+    Returns:
+        Above 0, at most `LONGEST_HINT`.
     """
+    if _WAIT_NAMES.isdisjoint(headers):
+        return None
     return _longest(headers, RETRY_AFTER_NAMES, wall_clock)
 
 
@@ -97,26 +110,31 @@ def _count(headers: Mapping[str, str], names: tuple[str, ...]) -> int | None:
 
 
 def _longest(headers: Mapping[str, str], names: tuple[str, ...], wall_clock: float) -> float | None:
+    dated = _http_date(headers.get("date", "").strip(" \t"), wall_clock)
+    now = wall_clock if dated is None else dated
     waits = [
         wait
         for name in names
-        if (text := headers.get(name)) is not None
-        and (wait := _wait(text.strip(" \t"), wall_clock)) is not None
+        for text in _BETWEEN.split(headers.get(name, ""))
+        if (wait := _wait(text.strip(" \t"), now)) is not None
     ]
     return max(waits, default=None)
 
 
-def _wait(text: str, wall_clock: float) -> float | None:
+def _wait(text: str, now: float) -> float | None:
     if _NUMBER.fullmatch(text):
         wait = float(text)
         if wait >= EPOCH_FROM:
-            wait -= wall_clock
+            wait -= now
+    elif _WITH_EXPONENT.fullmatch(text):
+        # Nobody writes a wait like this but by an overflow.
+        wait = LONGEST_HINT if float(text) >= EPOCH_FROM else 0.0
     else:
-        moment = _http_date(text, wall_clock)
+        moment = _http_date(text, now)
         if moment is None:
             return None
-        wait = moment - wall_clock
-    return wait if wait > 0 and math.isfinite(wait) else None
+        wait = moment - now
+    return min(wait, LONGEST_HINT) if wait > 0 else None
 
 
 def _http_date(text: str, wall_clock: float) -> float | None:

@@ -55,6 +55,16 @@ def test_the_own_backoff_doubles_up_to_half_the_period() -> None:
     assert pauses == pytest.approx([1.1, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0])
 
 
+def test_a_server_that_keeps_asking_for_a_second_is_believed() -> None:
+    """Without a limit of its own nothing is known of a class but the hint."""
+    backoff, now, pauses = Backoff((), unknown_until=LONG_AGO), 100.0, []
+    for _ in range(8):
+        pauses.append(refuse(backoff, now, hint=1.0))
+        now = backoff.paused_until
+    assert pauses == pytest.approx([2.0, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0])
+    assert refuse(backoff, now) == pytest.approx(8.0)
+
+
 def test_after_two_quiet_periods_the_backoff_starts_over() -> None:
     """An old refusal is not held against the server."""
     backoff = Backoff(MINUTE, unknown_until=LONG_AGO)

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestdefense_async.core.limiting.hints import RateHint, parse_rate_headers, parse_retry_after
+from bestdefense_async.core.limiting.hints import (
+    LONGEST_HINT,
+    RateHint,
+    parse_rate_headers,
+    parse_retry_after,
+)
 
 NOW = datetime(2030, 1, 15, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -31,6 +36,18 @@ def retry_after(value: str) -> float | None:
         pytest.param("Tuesday, 15-Jan-30 12:00:10 GMT", 10.0, id="an RFC 850 date"),
         pytest.param("Tue Jan 15 12:00:10 2030", 10.0, id="an asctime date"),
         pytest.param("Fri Feb  1 12:00:00 2030", 17 * 86_400.0, id="asctime pads the day"),
+        pytest.param("1, 3", 3.0, id="two values"),
+        pytest.param("5,10 , soon, -1", 10.0, id="several values, some of them useless"),
+        pytest.param(
+            "Tue, 15 Jan 2030 12:00:10 GMT, 4, Tuesday, 15-Jan-30 12:00:20 GMT",
+            20.0,
+            id="dates and seconds",
+        ),
+        pytest.param("9" * 20, LONGEST_HINT, id="20 digits"),
+        pytest.param("9" * 400, LONGEST_HINT, id="400 digits"),
+        pytest.param("1e400", LONGEST_HINT, id="an overflow"),
+        pytest.param("1.5E+12", LONGEST_HINT, id="an overflow with a point and a sign"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_HINT, id="the last year there is"),
     ],
 )
 def test_a_usable_hint_becomes_seconds_from_now(value: str, seconds: float) -> None:
@@ -48,7 +65,7 @@ def test_a_usable_hint_becomes_seconds_from_now(value: str, seconds: float) -> N
         pytest.param("-5", id="negative"),
         pytest.param("+5", id="signed"),
         pytest.param("5s", id="with a unit"),
-        pytest.param("5, 10", id="two values"),
+        pytest.param(",", id="two values that are none"),
         pytest.param("0x10", id="hexadecimal"),
         pytest.param("1_000", id="with underscores"),
         pytest.param("1e3", id="with an exponent"),
@@ -57,7 +74,6 @@ def test_a_usable_hint_becomes_seconds_from_now(value: str, seconds: float) -> N
         pytest.param("nan", id="not a number"),
         pytest.param("inf", id="infinity"),
         pytest.param("Infinity", id="infinity in words"),
-        pytest.param("9" * 400, id="400 digits"),
         pytest.param("5\n", id="a line break"),
         pytest.param("2030-01-15T12:00:10Z", id="an ISO date"),
         pytest.param("Mon, 32 Jan 2030 12:00:00 GMT", id="a day that does not exist"),
@@ -79,6 +95,29 @@ def test_a_usable_hint_becomes_seconds_from_now(value: str, seconds: float) -> N
 def test_anything_else_is_no_hint(value: str) -> None:
     """Garbage, the past and zero leave the waiting to our own backoff."""
     assert retry_after(value) is None
+
+
+@pytest.mark.parametrize("ahead", [-120.0, 0.0, 120.0, -86_400.0 * 400])
+def test_points_in_time_are_read_against_the_answer_s_own_clock(ahead: float) -> None:
+    """A server whose clock is two minutes off means the same seconds."""
+    headers = {
+        "date": "Tue, 15 Jan 2030 12:00:00 GMT",
+        "retry-after": "Tue, 15 Jan 2030 12:00:04 GMT",
+        "x-ratelimit-retry-after": str(int(NOW) + 3),
+    }
+    assert parse_retry_after(headers, wall_clock=NOW + ahead) == 4.0
+    del headers["retry-after"]
+    assert parse_retry_after(headers, wall_clock=NOW + ahead) == 3.0
+    headers |= {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW) + 9)}
+    hint = parse_rate_headers(headers, wall_clock=NOW + ahead)
+    assert hint == RateHint(remaining=0, limit=None, reset=9.0)
+
+
+@pytest.mark.parametrize("date", ["", "now", "Tue, 32 Jan 2030 12:00:00 GMT", "15"])
+def test_a_date_that_cannot_be_read_leaves_our_own_clock(date: str) -> None:
+    """No clock of the server, so ours."""
+    headers = {"date": date, "retry-after": "Tue, 15 Jan 2030 12:00:04 GMT"}
+    assert parse_retry_after(headers, wall_clock=NOW) == 4.0
 
 
 def test_two_digit_years_are_at_most_fifty_years_ahead() -> None:
