@@ -1,6 +1,7 @@
 """The token is nowhere: fifty ways to fail, and every surface on which an error shows."""
 
 import asyncio
+import json
 import logging
 import os
 import pickle
@@ -14,7 +15,14 @@ from typing import Any
 
 import pytest
 
-from bestdefense_async import BestDefense, BestDefenseError, RequestEvent, RetryPolicy, ScanOptions
+from bestdefense_async import (
+    BestDefense,
+    BestDefenseError,
+    RequestEvent,
+    RetryPolicy,
+    ScanFailed,
+    ScanOptions,
+)
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.runs import SqliteJournal
 from bestdefense_async.sandbox import Sandbox
@@ -127,6 +135,22 @@ async def test_a_token_has_one_name_everywhere(tmp_path: Path) -> None:
     names = {event.token_key for event in heard} | {*in_journal}
     names |= {file.stem for file in (tmp_path / "state").glob("*.json")}
     assert names == {Secret(token).token_key}
+
+
+async def test_the_words_of_a_failed_scan_do_not_show_the_token(
+    bd_client: BestDefense, bd_sandbox: Sandbox
+) -> None:
+    """They are the server's, and a server may quote what it was sent."""
+    token = bd_sandbox.token
+    progress = {"isCompleted": False, "status": "failed", "message": f"refused {token}"}
+    body = json.dumps({"success": True, "data": progress})
+    bd_sandbox.fault("reports.progress", status=200, body=body)
+
+    with pytest.raises(ScanFailed, match="refused") as caught:
+        await bd_client.reports.wait("r-1", timeout=5, started_ago=0.0)
+
+    assert not [text for text in surfaces(caught.value) if token in text]
+    assert token.encode() not in pickle.dumps(caught.value)
 
 
 COMMANDS = (
