@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bestdefense_async.cli.jobs.spec_source import load_specification
 
 from bestdefense_async import read_bindings
+from bestdefense_async.cli.jobs.spec_source import load_specification
 from bestdefense_async.cli.options.connection import Connection
 from bestdefense_async.cli.options.settings import load_settings
 from bestdefense_async.cli.options.targets import collect
