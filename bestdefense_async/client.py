@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from bestdefense_async.config import base_url_from, token_from_environment
+from bestdefense_async.config import TOKEN_VARIABLES, base_url_from, find_token
 from bestdefense_async.core.binding import Binding, bind
 from bestdefense_async.core.expected_file import checked_hosts
 from bestdefense_async.core.limiting.limit import Limit
@@ -191,7 +191,7 @@ class BestDefense(View):
         if max_in_flight < 1:
             raise ConfigError("max_in_flight must be 1 or more.")
         base = base_url_from(base_url)
-        source = token_from_environment()[0] if token is None else token
+        source = _token_from_environment() if token is None else token
         merged = _merged(limits or {})
         self._hooks = Hooks(hooks)
         lifetime = Lifetime()
@@ -242,6 +242,16 @@ class BestDefense(View):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
+
+
+def _token_from_environment() -> Secret:
+    found = find_token()
+    if found is None:
+        raise ConfigError(
+            f"There is no token: set {TOKEN_VARIABLES[0]} to an API token of your organization "
+            "(create one in the app under API access)."
+        )
+    return found.secret
 
 
 def _key(token: Hashable) -> Hashable:

@@ -10,7 +10,7 @@ import stat
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -101,19 +101,34 @@ def base_url_from(argument: str | None, environ: Mapping[str, str] = os.environ)
     return parse_base_url(environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
 
 
-def token_from_environment(environ: Mapping[str, str] = os.environ) -> tuple[Secret, str]:
-    """Return the token and the name of the variable it came from.
+class FoundToken(NamedTuple):
+    """A token and where it came from."""
+
+    secret: Secret
+    origin: str
+
+
+def find_token(
+    file: Path | str | None = None,
+    *,
+    is_file_first: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> FoundToken | None:
+    """Return the token of the environment, else of a file; None when there is none.
+
+    Args:
+        file: What holds a token, `-` for stdin; None looks at the environment only.
+        is_file_first: The file goes before the environment.
+        environ: An empty variable counts as absent.
 
     Raises:
-        ConfigError: There is none, or it cannot be a token.
+        ConfigError: There is one, and it cannot be read or cannot be a token.
     """
-    for name in TOKEN_VARIABLES:
-        if environ.get(name):
-            return Secret(environ[name]), name
-    raise ConfigError(
-        f"There is no token: set {TOKEN_VARIABLES[0]} to an API token of your organization "
-        "(create one in the app under API access)."
-    )
+    if file is None or not is_file_first:
+        for name in TOKEN_VARIABLES:
+            if environ.get(name):
+                return FoundToken(Secret(environ[name]), f"the environment variable {name}")
+    return None if file is None else FoundToken(read_token_file(file), f"the file {shown(file)}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,12 +1,15 @@
 """Base URL and token are checked before anything is sent."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from bestdefense_async.config import (
     DEFAULT_BASE_URL,
     base_url_from,
+    find_token,
     parse_base_url,
-    token_from_environment,
 )
 from bestdefense_async.errors import ConfigError
 
@@ -66,10 +69,24 @@ def test_settings_come_from_the_argument_else_the_environment() -> None:
     assert str(base_url_from(None, {"BD_BASE_URL": ""})) == DEFAULT_BASE_URL
 
 
-def test_the_token_variables_have_an_order() -> None:
-    """The vendor's examples come before the vendor's action."""
-    both = {"BD_API_TOKEN": "first", "BESTDEFENSE_API_KEY": "second"}
-    assert token_from_environment(both)[1] == "BD_API_TOKEN"
-    assert token_from_environment({"BESTDEFENSE_API_KEY": "second"})[0].reveal() == "second"
-    with pytest.raises(ConfigError, match="BD_API_TOKEN"):
-        token_from_environment({})
+def test_a_token_is_looked_up_in_one_order(tmp_path: Path) -> None:
+    """The vendor's examples, the vendor's action, then the file, unless that was asked for."""
+    file = tmp_path / "token"
+    file.write_text("of the file\n".replace(" ", "-"))
+    file.chmod(0o600)
+    both = {"BD_API_TOKEN": "of-the-examples", "BESTDEFENSE_API_KEY": "of-the-action"}
+    second = both | {"BD_API_TOKEN": ""}
+
+    def found(*arguments: Path, **options: Any) -> list[str] | None:
+        token = find_token(*arguments, **options)
+        return None if token is None else [token.secret.reveal(), token.origin]
+
+    examples = ["of-the-examples", "the environment variable BD_API_TOKEN"]
+    in_file = ["of-the-file", f"the file {file}"]
+    assert found(environ=both) == found(file, environ=both) == examples
+    assert found(environ=second) == [
+        "of-the-action",
+        "the environment variable BESTDEFENSE_API_KEY",
+    ]
+    assert found(file, environ=both, is_file_first=True) == found(file, environ={}) == in_file
+    assert found(environ={}) is None

@@ -157,6 +157,19 @@ async def test_a_token_is_read_from_stdin_and_is_ascii(
         assert "abc" not in str(caught.value)
 
 
+def test_a_token_file_that_others_can_read_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for each file in a process, however often it is read."""
+    for name in ("a", "b", "a", "b"):
+        path = tmp_path / name
+        path.write_text("abcdefgh")
+        path.chmod(0o640)
+        read_token_file(path)
+
+    assert [caplog.text.count(f"{tmp_path / name}'") for name in "ab"] == [1, 1]
+
+
 def test_a_file_has_a_cap(tmp_path: Path) -> None:
     """A device without an end is not read to its end."""
     path = tmp_path / "a"

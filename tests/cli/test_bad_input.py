@@ -174,6 +174,23 @@ def test_a_token_file_is_used_when_the_environment_has_none(command: Command) ->
     assert TOKEN not in ended.out + ended.err
 
 
+def test_a_token_file_that_others_can_read_is_said_once(
+    command: Command, bd_sandbox_process: SandboxProcess
+) -> None:
+    """However often a scan needs the token."""
+    file = command.directory / "token"
+    file.write_text(bd_sandbox_process.env["BD_API_TOKEN"])
+    file.chmod(0o644)
+    env = bd_sandbox_process.env | {"BD_API_TOKEN": ""}
+    sites = command("sites", "list", "--format", "jsonl", "--token-file", "token", env=env)
+    host = sites.events[0]["hostname"]
+
+    ended = command("scan", host, "--token-file", "token", env=env)
+
+    assert ended.code in {0, 1}
+    assert sites.err.count("chmod 600") == ended.err.count("chmod 600") == 1
+
+
 def test_a_report_that_is_not_complete_in_time_is_3(
     command: Command, bd_sandbox_process: SandboxProcess
 ) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async import BestDefense
     from bestdefense_async.cli.options.params import Command
-    from bestdefense_async.core.secret import Secret
+    from bestdefense_async.config import FoundToken
     from bestdefense_async.transport.observe import RequestEvent
 
 
@@ -41,13 +40,6 @@ class ApiCommand(click.Command):
         """Write the help, which shows defaults: those of the program, whatever the files say."""
         ctx.default_map = None
         super().format_help(ctx, formatter)
-
-
-class FoundToken(NamedTuple):
-    """A token and where it came from."""
-
-    secret: Secret
-    origin: str
 
 
 class Connection:
@@ -86,23 +78,20 @@ class Connection:
             MissingToken: There is none.
             ConfigError: There is one, and it cannot be a token.
         """
-        from bestdefense_async.config import (
-            TOKEN_VARIABLES,
-            read_token_file,
-            token_from_environment,
-        )
+        from bestdefense_async.config import TOKEN_VARIABLES, find_token
+        from bestdefense_async.files import is_there
 
-        if not self._is_token_file_given and any(os.environ.get(name) for name in TOKEN_VARIABLES):
-            secret, name = token_from_environment()
-            return FoundToken(secret, f"the environment variable {name}")
         default = user_directory() / "token"
-        path = default if self._token_file is None else Path(self._token_file).expanduser()
-        if self._token_file is not None or path.exists():
-            return FoundToken(read_token_file(path), f"the file {path}")
-        raise MissingToken(
-            f"There is no token: create one in the app under API access and set "
-            f"{TOKEN_VARIABLES[0]} to it, or put it into {default}."
-        )
+        file = str(default) if is_there(default) else None
+        if self._token_file is not None:
+            file = str(Path(self._token_file).expanduser())
+        found = find_token(file, is_file_first=self._is_token_file_given)
+        if found is None:
+            raise MissingToken(
+                f"There is no token: create one in the app under API access and set "
+                f"{TOKEN_VARIABLES[0]} to it, or put it into {default}."
+            )
+        return found
 
     @property
     def is_sandbox(self) -> bool:
