@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from bestdefense_async.core.text import decode_text
+from bestdefense_async.core.text import decode_file
 from bestdefense_async.errors import ConfigError, clean_text
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def read_text(path: Path | str, *, what: str, largest: int = LARGEST) -> str:
     """
     content = read_bytes(path, what=what, largest=largest)
     try:
-        return decode_text(content)
+        return decode_file(content)
     except ValueError as error:
         problem = str(error)
     raise ConfigError(f"{shown(path)}, {problem}.")

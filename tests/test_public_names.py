@@ -3,9 +3,11 @@
 Run as a program, this writes the stub that type checkers read: `python tests/test_public_names.py`.
 """
 
+import ast
 import inspect
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,25 @@ def test_importing_the_package_imports_nothing_big() -> None:
     )
 
     assert set(done.stdout.split()).isdisjoint(NOT_AT_IMPORT)
+
+
+def test_no_two_things_share_a_name() -> None:
+    """A class or a function of one room is called like none of another, so a name means one thing.
+
+    The sandbox shares no code with the rest, and each command of the command line is called as it
+    is typed.
+    """
+    homes = defaultdict(set)
+    for path in STUB.parent.rglob("*.py"):
+        room = path.relative_to(STUB.parent).parts
+        if room[0] == "sandbox" or room[:2] == ("cli", "commands"):
+            continue
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                homes[node.name].add("/".join(room))
+    public = {name: rooms for name, rooms in homes.items() if not name.startswith("_")}
+
+    assert {name: rooms for name, rooms in public.items() if len(rooms) > 1} == {}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def encoding_of(head: bytes) -> str:
     return "utf-16" if head.startswith(_UTF16_MARKS) else "utf-8-sig"
 
 
-def decode_text(content: bytes) -> str:
+def decode_file(content: bytes) -> str:
     """Return the text of a whole file.
 
     Raises:

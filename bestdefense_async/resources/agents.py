@@ -13,7 +13,7 @@ from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, EnvelopeError
 from bestdefense_async.models import AgentFile, AgentManifest
-from bestdefense_async.resources.arguments import instance, seconds
+from bestdefense_async.resources.arguments import instance, optional_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class Agents:
             described, its members inferred)
         """
         request = build_request(ROUTES["agents.manifest"])
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         manifest = structure(payload, AgentManifest)
         _check(manifest)
         return manifest
@@ -116,7 +116,7 @@ class Agents:
             wanted=ExpectedFile(sha256=digest, size=wanted.size),
             keep_part=check_flag("keep_part", keep_part),
             on_progress=on_progress,
-            timeout=seconds("timeout", timeout),
+            timeout=optional_seconds("timeout", timeout),
         )
         return final
 

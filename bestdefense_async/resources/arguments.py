@@ -156,7 +156,7 @@ def instance(name: str, value: object, kind: type[T]) -> T:
     return value
 
 
-def seconds(name: str, value: object, *, or_zero: bool = False) -> float | None:
+def optional_seconds(name: str, value: object, *, or_zero: bool = False) -> float | None:
     """Return a time that may be left out: None, or a finite number of seconds above zero.
 
     Raises:

@@ -15,7 +15,7 @@ from bestdefense_async.resources.arguments import (
     NETWORK_SCAN,
     id_of,
     instance,
-    seconds,
+    optional_seconds,
     texts,
 )
 from bestdefense_async.resources.protocol import send_creation
@@ -80,7 +80,7 @@ class Network:
             self._transport,
             request,
             lambda payload: structure_member(payload, "scan", NetworkScan),
-            timeout=seconds("timeout", timeout),
+            timeout=optional_seconds("timeout", timeout),
         )
 
     async def progress(self, scan: NetworkScan | str, *, timeout: float | None = None) -> Progress:
@@ -99,7 +99,7 @@ class Network:
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
         request = build_request(ROUTES["network.progress"], {"scan_id": id_of(NETWORK_SCAN, scan)})
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         return structure(payload, Progress)
 
     async def wait(
@@ -130,7 +130,7 @@ class Network:
         """
         return await self._polls().wait(
             check_id("scan_id", id_of(NETWORK_SCAN, scan)),
-            timeout=seconds("timeout", timeout),
+            timeout=optional_seconds("timeout", timeout),
             policy=None if policy is None else instance("policy", policy, PollPolicy),
         )
 
@@ -151,5 +151,5 @@ class Network:
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
         request = build_request(ROUTES["network.findings"], {"scan_id": id_of(NETWORK_SCAN, scan)})
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         return structure(payload, Alerts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.models import Registration
-from bestdefense_async.resources.arguments import instance, seconds
+from bestdefense_async.resources.arguments import instance, optional_seconds
 
 if TYPE_CHECKING:
     from bestdefense_async.resources.protocol import Transport
@@ -53,4 +53,4 @@ class Registrations:
         request = build_request(
             ROUTES["registrations.create"], json=body, subject=f"report {wanted.report_id}"
         )
-        await self._transport.send(request, timeout=seconds("timeout", timeout))
+        await self._transport.send(request, timeout=optional_seconds("timeout", timeout))

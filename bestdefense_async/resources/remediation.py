@@ -15,7 +15,7 @@ from bestdefense_async.resources.arguments import (
     REPORT,
     finding_id_of,
     id_of,
-    seconds,
+    optional_seconds,
 )
 from bestdefense_async.resources.protocol import check_identity, send_creation
 
@@ -79,7 +79,7 @@ class Remediations:
             self._transport,
             request,
             lambda payload: structure(payload, Triggered),
-            timeout=seconds("timeout", timeout),
+            timeout=optional_seconds("timeout", timeout),
         )
 
     async def list(self, *, timeout: float | None = None) -> RemediationList:
@@ -95,7 +95,7 @@ class Remediations:
         Source: api-facts, "Remediation". (described)
         """
         request = build_request(ROUTES["remediation.list"])
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         return structure(payload, RemediationList)
 
     async def get(
@@ -118,7 +118,7 @@ class Remediations:
         """
         remediation_id = id_of(REMEDIATION, remediation)
         request = build_request(ROUTES["remediation.get"], {"remediation_id": remediation_id})
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         found = structure_member(payload, "remediation", Remediation)
         check_identity("remediation", remediation_id, found.id)
         return found

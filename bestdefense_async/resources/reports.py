@@ -28,7 +28,7 @@ from bestdefense_async.resources.arguments import (
     SITE,
     id_of,
     instance,
-    seconds,
+    optional_seconds,
     security_id_of,
 )
 from bestdefense_async.resources.protocol import check_identity, send_creation
@@ -90,7 +90,7 @@ class Reports:
             self._transport,
             request,
             lambda payload: structure(_without(payload, "success"), Report, root="answer"),
-            timeout=seconds("timeout", timeout),
+            timeout=optional_seconds("timeout", timeout),
         )
 
     async def list(
@@ -120,7 +120,7 @@ class Reports:
         if after is not None:
             query["after"] = check_id("after", id_of(REPORT, after))
         request = build_request(ROUTES["reports.list"], query=query)
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         return structure_member(payload, "reports", tuple[ReportSummary, ...])
 
     async def get(
@@ -143,7 +143,7 @@ class Reports:
         """
         report_id = id_of(REPORT, report)
         request = build_request(ROUTES["reports.get"], {"report_id": report_id})
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         found = structure_member(payload, "report", ReportSummary)
         check_identity("report", report_id, found.id)
         return found
@@ -167,7 +167,7 @@ class Reports:
         """
         report_id = id_of(REPORT, report)
         request = build_request(ROUTES["reports.progress"], {"report_id": report_id})
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         progress = structure(payload, Progress)
         _check_identity(progress, report_id)
         return progress
@@ -189,7 +189,7 @@ class Reports:
         Source: api-facts, "overview". (documented)
         """
         request = build_request(ROUTES["reports.overview"], {"report_id": id_of(REPORT, report)})
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         return structure(payload, Overview)
 
     async def wait(
@@ -232,9 +232,9 @@ class Reports:
             started_ago = _age(report)
         return await self._polls().wait(
             check_id("report_id", id_of(REPORT, report)),
-            timeout=seconds("timeout", timeout),
+            timeout=optional_seconds("timeout", timeout),
             policy=None if policy is None else instance("policy", policy, PollPolicy),
-            started_ago=seconds("started_ago", started_ago, or_zero=True),
+            started_ago=optional_seconds("started_ago", started_ago, or_zero=True),
         )
 
     async def findings(
@@ -333,5 +333,5 @@ class Vortex:
         if security_id is None:
             raise EnvelopeError("The report has no security part (yet), so there is no verdict.")
         request = build_request(ROUTES["vortex.alerts"], {"security_id": str(security_id)})
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         return structure(payload, Alerts)

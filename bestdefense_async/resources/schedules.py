@@ -15,7 +15,7 @@ from bestdefense_async.resources.arguments import (
     SITE,
     id_of,
     instance,
-    seconds,
+    optional_seconds,
     texts,
 )
 from bestdefense_async.resources.protocol import send_creation
@@ -47,7 +47,7 @@ class Schedules:
         Source: api-facts, "schedule a report". (described)
         """
         request = build_request(ROUTES["schedules.list"])
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         return structure_member(payload, "schedules", tuple[Schedule, ...])
 
     async def create(
@@ -98,7 +98,7 @@ class Schedules:
             self._transport,
             request,
             lambda payload: structure_member(payload, "schedule", Schedule),
-            timeout=seconds("timeout", timeout),
+            timeout=optional_seconds("timeout", timeout),
         )
 
     async def delete(self, schedule: Schedule | str, *, timeout: float | None = None) -> None:
@@ -119,4 +119,4 @@ class Schedules:
         request = build_request(
             ROUTES["schedules.delete"], {"schedule_id": id_of(SCHEDULE, schedule)}
         )
-        await self._transport.send(request, timeout=seconds("timeout", timeout))
+        await self._transport.send(request, timeout=optional_seconds("timeout", timeout))

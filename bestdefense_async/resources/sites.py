@@ -11,7 +11,7 @@ from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import UnknownSite, clean_text
 from bestdefense_async.models import Site
-from bestdefense_async.resources.arguments import seconds
+from bestdefense_async.resources.arguments import optional_seconds
 
 if TYPE_CHECKING:
     from bestdefense_async.resources.protocol import Transport
@@ -37,7 +37,7 @@ class Sites:
         Source: api-facts, "list sites". (documented; no pagination is documented)
         """
         request = build_request(ROUTES["sites.list"])
-        payload = await self._transport.send(request, timeout=seconds("timeout", timeout))
+        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
         return structure_member(payload, "sites", tuple[Site, ...])
 
     async def find(self, hostname: str, *, timeout: float | None = None) -> Site:

@@ -265,7 +265,7 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def check_whole(connection: sqlite3.Connection, path: Path) -> None:
+def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
     """Make sure that a journal is not damaged. Reads all of it.
 
     Raises:

@@ -116,7 +116,7 @@ class SqliteJournal:
 
         def check() -> None:
             with file.reading(path) as reader:
-                file.check_whole(reader, path)
+                file.check_integrity(reader, path)
                 check_owner(reader, base_url=base_url, token_key=token_key, site_keys=ours)
             file.check_writable(path)
 

@@ -27,7 +27,7 @@ from bestdefense_async.errors import DownloadError, IntegrityError, ResponseTooL
 from bestdefense_async.transport.download.safe_open import (
     NO_SURPRISES,
     open_locked,
-    shown,
+    quoted_path,
     sync_directory,
 )
 
@@ -72,7 +72,9 @@ class PartialFile:
             OSError: The file system does not let us.
         """
         if self.final.is_dir() and not self.final.is_symlink():
-            raise DownloadError(f"{shown(self.final)} is a directory: the file is not stored.")
+            raise DownloadError(
+                f"{quoted_path(self.final)} is a directory: the file is not stored."
+            )
         self._descriptor = open_locked(_beside(self.final, SUFFIX))
         self._adopt()
         self.check_room()
@@ -90,7 +92,7 @@ class PartialFile:
         free = shutil.disk_usage(self.final.parent).free
         if missing > free:
             raise DownloadError(
-                f"{shown(self.final)} needs {missing} more bytes, and its disk has {free}."
+                f"{quoted_path(self.final)} needs {missing} more bytes, and its disk has {free}."
             )
 
     def look(self) -> None:

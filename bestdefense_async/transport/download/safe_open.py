@@ -24,7 +24,7 @@ _ATTEMPTS: Final = 10
 """How often something else may turn up at the place while we open it."""
 
 
-def shown(path: Path) -> str:
+def quoted_path(path: Path) -> str:
     """Return a path as an error quotes it."""
     return repr(clean_text(str(path), longest=200))
 
@@ -50,7 +50,7 @@ def open_locked(path: Path) -> int:
             if _is_ours(descriptor):
                 if not try_lock(descriptor):
                     raise DownloadError(
-                        f"{shown(path)} is in use: somebody else is downloading this file."
+                        f"{quoted_path(path)} is in use: somebody else is downloading this file."
                     )
                 if _is_at(descriptor, path):
                     descriptor, locked = -1, descriptor
@@ -60,7 +60,7 @@ def open_locked(path: Path) -> int:
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
-    raise DownloadError(f"{shown(path)} changes all the time: somebody else uses this place.")
+    raise DownloadError(f"{quoted_path(path)} changes all the time: somebody else uses this place.")
 
 
 def _is_ours(descriptor: int) -> bool:
