@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
+from bestdefense_async import vendor
 from bestdefense_async.core.limiting.limit import Limit
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _below(parent: str, *names: str) -> tuple[str, ...]:
 
 
 _FINDINGS: Final = (
-    *_below("riskSummary", "critical", "high", "medium", "low", "informational"),
+    *_below("riskSummary", *vendor.SEVERITIES),
     *_below("alerts[]", "id", "title", "severity", "url", "evidence", "guidance", "cwe"),
     "alerts[].weakness",
 )

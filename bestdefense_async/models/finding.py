@@ -7,8 +7,10 @@ from typing import Any, ClassVar, Final, Self
 
 from attrs import field, frozen
 
+from bestdefense_async import vendor
+
 _WIRE_FORMS: Final = {"info": "informational"}
-_RANKS: Final = {"informational": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}
+_RANKS: Final = {word: rank for rank, word in enumerate(reversed(vendor.SEVERITIES))}
 
 
 class Severity(str):
@@ -47,20 +49,15 @@ class Severity(str):
         return f"Severity({str(self)!r})"
 
 
-Severity.CRITICAL = Severity("critical")
-Severity.HIGH = Severity("high")
-Severity.MEDIUM = Severity("medium")
-Severity.LOW = Severity("low")
-Severity.INFORMATIONAL = Severity("informational")
-
-SEVERITIES: Final = (
+SEVERITIES: Final = tuple(map(Severity, vendor.SEVERITIES))
+"""The documented severities, worst first."""
+(
     Severity.CRITICAL,
     Severity.HIGH,
     Severity.MEDIUM,
     Severity.LOW,
     Severity.INFORMATIONAL,
-)
-"""The documented severities, worst first."""
+) = SEVERITIES
 
 
 @frozen(kw_only=True)

@@ -8,10 +8,6 @@ from attrs import field, frozen
 
 from bestdefense_async.errors import ConfigError
 
-TYPES: Final = ("security", "seo", "dns", "whois")
-INTENSITIES: Final = ("quick", "standard", "thorough")
-MODES: Final = ("analog", "ai")
-
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CALLBACK_SECRET: Final = re.compile(r"[0-9a-fA-F]{64}")
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Final, Self
 
 from attrs import field, frozen
 
-_WORDS: Final = {word.lower(): word for word in ("Review", "Approved", "Blocked", "Rejected")}
+from bestdefense_async import vendor
+
+_WORDS: Final = {stage.lower(): stage for stage in vendor.STAGES}
 
 
 class Stage(str):

@@ -120,10 +120,6 @@ class NetworkScan:
     """Members of the answer that this class does not name."""
 
 
-CADENCES: Final = ("daily", "weekly", "monthly")
-"""Words for how often; the enumeration is open. (inferred)"""
-
-
 @frozen(kw_only=True)
 class Schedule:
     """A scheduled report.

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
+from bestdefense_async import vendor
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -83,7 +85,6 @@ class Meaning:
 _ID: Final = ("string", "integer")
 _TEXT: Final = ("string",)
 _NUMBER: Final = ("integer", "number")
-_INTENSITIES: Final = ("quick", "standard", "thorough")
 
 
 def _text(names: str, *, values: tuple[str, ...] = ()) -> Meaning:
@@ -128,11 +129,11 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "types": Meaning(
         names="scanTypes reportTypes type checks kinds modules categories tests",
         kinds=("array",),
-        values=("security", "seo", "dns", "whois"),
+        values=vendor.TYPES,
     ),
     "scanIntensity": _text(
         "intensity level depth scanLevel scanDepth thoroughness profile scanProfile",
-        values=_INTENSITIES,
+        values=vendor.INTENSITIES,
     ),
     "isCompleted": Meaning(
         names="completed complete isComplete done isDone finished isFinished ready isReady",
@@ -151,7 +152,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "cadence": Meaning(
         names="frequency interval recurrence period repeat every rhythm repetition repeatEvery",
         kinds=_TEXT,
-        values=("daily", "weekly", "monthly"),
+        values=vendor.CADENCES,
     ),
     "testUsers": Meaning(
         names="users testAccounts accounts credentials logins testLogins testUserIds "
@@ -168,7 +169,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         "findingGroup group class findingType"
     ),
     "stage": _text(
-        "status state phase column lane", values=("review", "approved", "blocked", "rejected")
+        "status state phase column lane", values=tuple(stage.lower() for stage in vendor.STAGES)
     ),
     "pullRequestUrl": _text(
         "prUrl pullRequest pullRequestLink prLink mergeRequestUrl pullUrl pullRequestHref"
@@ -185,17 +186,14 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         kinds=("array",),
     ),
     "jumpBox": _text("jumpHost bastion gateway proxy relay jumpServer bastionHost via viaHost"),
-    "critical": _count("critical"),
-    "high": _count("high"),
-    "medium": _count("medium"),
-    "low": _count("low"),
+    **{severity: _count(severity) for severity in vendor.SEVERITIES[:-1]},
     "informational": Meaning(
         names="info infoCount informationalCount informationCount numInfo totalInfo", kinds=_NUMBER
     ),
     "severity": Meaning(
         names="risk level riskLevel severityLevel criticality priority",
         kinds=_TEXT,
-        values=("critical", "high", "medium", "low", "informational"),
+        values=vendor.SEVERITIES,
     ),
     "title": _text("name headline summary label heading"),
     "url": _text(

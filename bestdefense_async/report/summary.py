@@ -60,16 +60,7 @@ def dark_rules() -> str:
     )
 
 
-BANDS: Final = (
-    "other",
-    "critical",
-    "high",
-    "medium",
-    "low",
-    "informational",
-    "clean",
-    "not_scanned",
-)
+BANDS: Final = tuple(TONES)
 """Where a site belongs: its worst severity, `other` for one that is not documented."""
 
 

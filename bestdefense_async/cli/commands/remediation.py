@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from bestdefense_async import vendor
 from bestdefense_async.cli.jobs.one_call import call
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
@@ -90,7 +91,7 @@ _trigger_options = params.options_as(
         ),
         click.option(
             "--min-severity",
-            type=click.Choice(params.SEVERITY_WORDS),
+            type=click.Choice(vendor.SEVERITIES),
             default="high",
             show_default=True,
             help="Least severity, with --from; unknown ones are always included.",

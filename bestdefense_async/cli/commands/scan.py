@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.verdict import judged
@@ -44,7 +45,7 @@ _flags = params.options_as(
     (
         params.TYPES,
         params.INTENSITY,
-        click.option("--mode", type=click.Choice(params.MODE_WORDS), help="The scan engine."),
+        click.option("--mode", type=click.Choice(vendor.MODES), help="The scan engine."),
         click.option(
             "--max-active",
             type=params.count(1, 100_000),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bestdefense_async import vendor
 from bestdefense_async.cli.jobs.one_call import call, site_named
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
@@ -45,7 +46,7 @@ def list_schedules(format_: str, connection: Connection) -> int:
 @click.argument("site")
 @click.option(
     "--cadence",
-    type=click.Choice(params.CADENCE_WORDS),
+    type=click.Choice(vendor.CADENCES),
     required=True,
     help="How often to scan.",
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from bestdefense_async import vendor
 from bestdefense_async.errors import clean_text
 
 if TYPE_CHECKING:
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
 else:
     # It takes type arguments only in newer versions of click.
     _ParamType = click.ParamType
-
-SEVERITY_WORDS: Final = ("critical", "high", "medium", "low", "informational")
-FAIL_ON_WORDS: Final = ("critical", "high", "medium", "low", "none")
-INTENSITY_WORDS: Final = ("quick", "standard", "thorough")
-MODE_WORDS: Final = ("analog", "ai")
-CADENCE_WORDS: Final = ("daily", "weekly", "monthly")
-TYPE_WORDS: Final = ("security", "seo", "dns", "whois")
 
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _SECONDS: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|h|d)?")
@@ -81,8 +75,8 @@ def types(text: str) -> tuple[str, ...]:
         ValueError: One is not known; the message fits after "must be".
     """
     words = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",")))
-    if not set(words) <= set(TYPE_WORDS):
-        raise ValueError(f"one or more of {','.join(TYPE_WORDS)}, separated by commas")
+    if not set(words) <= set(vendor.TYPES):
+        raise ValueError(f"one or more of {','.join(vendor.TYPES)}, separated by commas")
     return words
 
 
@@ -124,16 +118,16 @@ TYPES: Final = click.option(
     type=Parsed("TYPES", types),
     default="security",
     show_default=True,
-    help="What to scan for: security,seo,dns,whois.",
+    help=f"What to scan for: {','.join(vendor.TYPES)}.",
 )
 INTENSITY: Final = click.option(
     "--intensity",
-    type=click.Choice(INTENSITY_WORDS),
+    type=click.Choice(vendor.INTENSITIES),
     help="How hard to scan; quick is on every plan.",
 )
 MIN_SEVERITY: Final = click.option(
     "--min-severity",
-    type=click.Choice(SEVERITY_WORDS),
+    type=click.Choice(vendor.SEVERITIES),
     default="informational",
     show_default=True,
     help="Least severity to list; unknown ones are always listed.",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
 from bestdefense_async.errors import ConfigError
 
@@ -69,14 +70,14 @@ CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
     "base_url": _text,
     "token_file": _text,
     "types": _types,
-    "intensity": _word(*params.INTENSITY_WORDS),
-    "mode": _word(*params.MODE_WORDS),
-    "fail_on": _word(*params.FAIL_ON_WORDS),
-    **{f"max_{word}": _limit for word in params.SEVERITY_WORDS},
+    "intensity": _word(*vendor.INTENSITIES),
+    "mode": _word(*vendor.MODES),
+    "fail_on": _word(*vendor.FAIL_ON),
+    **{f"max_{word}": _limit for word in vendor.SEVERITIES},
     "allow_incomplete": _allowance,
     "baseline": _text,
     "waivers": _text,
-    "min_severity": _word(*params.SEVERITY_WORDS),
+    "min_severity": _word(*vendor.SEVERITIES),
     "max_active": _count,
     "confirm_over": _count,
     "timeout": _seconds,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
 
 if TYPE_CHECKING:
@@ -31,13 +32,7 @@ class GateOptions(NamedTuple):
     @property
     def max_counts(self) -> dict[str, int]:
         """The limits that were given, by severity."""
-        limits = {
-            "critical": self.max_critical,
-            "high": self.max_high,
-            "medium": self.max_medium,
-            "low": self.max_low,
-            "informational": self.max_informational,
-        }
+        limits = {severity: getattr(self, f"max_{severity}") for severity in vendor.SEVERITIES}
         return {severity: limit for severity, limit in limits.items() if limit is not None}
 
 
@@ -65,7 +60,7 @@ _gate = params.options_as(
     (
         click.option(
             "--fail-on",
-            type=click.Choice(params.FAIL_ON_WORDS),
+            type=click.Choice(vendor.FAIL_ON),
             help="Fail on findings of this severity or worse. [default: high in gate and CI, else "
             "none]",
         ),
@@ -75,7 +70,7 @@ _gate = params.options_as(
                 type=params.count(),
                 help=f"Fail on more than this many findings rated {severity}.",
             )
-            for severity in params.SEVERITY_WORDS
+            for severity in vendor.SEVERITIES
         ),
         click.option(
             "--baseline",
@@ -108,7 +103,7 @@ _output = params.options_as(
     (
         click.option(
             "--min-severity",
-            type=click.Choice(params.SEVERITY_WORDS),
+            type=click.Choice(vendor.SEVERITIES),
             default="informational",
             show_default=True,
             help="Least severity that the table shows; the gate looks at all.",
