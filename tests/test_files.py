@@ -130,7 +130,7 @@ async def test_everybody_names_the_file_that_cannot_be_read(name: str, tmp_path:
         await read(tmp_path / file)
 
 
-@pytest.mark.parametrize("name", [*ON_STDIN, "token"])
+@pytest.mark.parametrize("name", [*sorted(ON_STDIN), "token"])
 async def test_everybody_says_that_stdin_is_closed(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
