@@ -27,7 +27,8 @@ from aiolimiter import AsyncLimiter
 from attrs import frozen
 
 from bestdefense_async.core.limiting.limit import Limit
-from bestdefense_async.transport.throttle.throttle import Throttle, Throttles
+from bestdefense_async.transport.throttle.shared_store import SavedState
+from bestdefense_async.transport.throttle.throttle import Throttle
 from tests.support.rate_clients import LIMIT_CLASS, Network, call, saturate
 from tests.support.rate_servers import POLICIES, Server
 from tests.support.virtual_time import run_virtual
@@ -262,14 +263,14 @@ def _restarted(policy: str, limit: Limit, says: bool, directory: str, is_saved: 
         loop = asyncio.get_running_loop()
         before = 0
         for life in range(11):
-            throttles = Throttles(
+            throttle = Throttle(
                 {LIMIT_CLASS: (limit,)},
-                state_dir=state,
+                saved=None if state is None else SavedState.file(state, "key"),
                 uniform=chance.uniform,
                 wall_clock=lambda: 1.9e9 + loop.time(),
             )
             until = loop.time() + chance.uniform(0.3, 2.5) * limit.per
-            await saturate(throttles.of("key"), network, workers=WORKERS, until=until)
+            await saturate(throttle, network, workers=WORKERS, until=until)
             if life == 0:
                 before = len(network.refused)
         return len(network.refused) - before

@@ -62,7 +62,8 @@ _HOMES = {
         "Unknown",
         "read_journal",
     ),
-    "transport.observe": ("RequestEvent",),
+    "transport.hooks": ("RequestEvent",),
+    "transport.observe": ("Observer",),
 }
 """The public names by the module they live in, each stated here and nowhere else. A module is
 imported when a name of it is first used: aiohttp's import is most of the time of a start. Type

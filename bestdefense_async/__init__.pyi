@@ -52,4 +52,5 @@ from bestdefense_async.runs import ScanGroup as ScanGroup
 from bestdefense_async.runs import SqliteJournal as SqliteJournal
 from bestdefense_async.runs import Unknown as Unknown
 from bestdefense_async.runs import read_journal as read_journal
-from bestdefense_async.transport.observe import RequestEvent as RequestEvent
+from bestdefense_async.transport.hooks import RequestEvent as RequestEvent
+from bestdefense_async.transport.observe import Observer as Observer

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from attrs import frozen
 
 from bestdefense_async.config import TOKEN_VARIABLES, base_url_from, find_token
-from bestdefense_async.core.binding import Binding, bind
-from bestdefense_async.core.expected_file import checked_hosts
-from bestdefense_async.core.limiting.limit import Limit
+from bestdefense_async.core.check import check_seconds, check_text
 from bestdefense_async.core.request import raw_request
-from bestdefense_async.core.retry import RetryPolicy
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.polling.registry import PollSchedulers
+from bestdefense_async.polling.scheduler import PollScheduler, open_lane
+from bestdefense_async.polling.subscription import PollStats
 from bestdefense_async.resources.agents import Agents
 from bestdefense_async.resources.network import Network
 from bestdefense_async.resources.registrations import Registrations
@@ -22,39 +23,87 @@ from bestdefense_async.resources.remediation import Remediations
 from bestdefense_async.resources.reports import Reports, Vortex
 from bestdefense_async.resources.schedules import Schedules
 from bestdefense_async.resources.sites import Sites
-from bestdefense_async.transport.call import Shared
-from bestdefense_async.transport.credentials import Credentials, TokenSource
-from bestdefense_async.transport.http.cancel_scope import Lifetime
-from bestdefense_async.transport.http.exchange import Wire
-from bestdefense_async.transport.http.session import WireSettings
-from bestdefense_async.transport.observe import Hooks, RequestEvent
+from bestdefense_async.transport.host import Host, merged_limits, open_host
+from bestdefense_async.transport.http.cancel_scope import Home
 from bestdefense_async.transport.sender import Sender
-from bestdefense_async.transport.throttle.throttle import Pacer, Throttles
+from bestdefense_async.transport.tenants import Tenant, Tenants
+from bestdefense_async.transport.throttle.queue import QueueStats
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-    from pathlib import Path
-    from ssl import SSLContext
+    import ssl
+    from collections.abc import Awaitable, Callable, Collection, Sequence
     from types import TracebackType
 
     import aiohttp
 
-    from bestdefense_async.config import BaseUrl
+    from bestdefense_async.core.binding import Binding
+    from bestdefense_async.core.limiting.limit import Limit
+    from bestdefense_async.core.retry import RetryPolicy
     from bestdefense_async.models import Progress
-    from bestdefense_async.polling.scheduler import PollScheduler
+    from bestdefense_async.transport.credentials import TokenSource
+    from bestdefense_async.transport.hooks import RequestEvent
+    from bestdefense_async.transport.observe import Observer
+
+_POLLS_SHARE: Final = 2 / 3
+"""Most of the client's slots that polls may take, so that creations and downloads find room."""
+_BELOW_LIMIT: Final = 0.95
+"""Share of a limit that polls spend; the rest is for those who ask for a progress themselves."""
+
+
+@frozen(kw_only=True)
+class TenantStats:
+    """What the calls of one organization do now. All times are seconds."""
+
+    name: str
+    """The name it was given, else a hash of its token."""
+    in_flight: int
+    """Requests under way."""
+    waiting_for_slot: int
+    """Calls that wait for one of the client's slots, or for its pace."""
+    limits: Mapping[str, QueueStats]
+    """Who waits for a limit or a pause, by operation."""
+    polls: Mapping[str, PollStats]
+    """Who waits for scans, by kind: `reports` and `network`."""
+    retry_units: float
+    """What is left of its retry budget, 500 at most; a retry costs 5 to 14."""
+
+
+@frozen(kw_only=True)
+class ClientStats:
+    """What a client does now: how much is in flight, who waits for what, and why."""
+
+    slots: int
+    """Most requests under way at once."""
+    in_flight: int
+    """Requests under way."""
+    waiting_for_slot: int
+    """Calls of all tenants that wait for a slot or the pace."""
+    connecting: int
+    """Requests among those under way that wait for a new connection."""
+    retry_units: float
+    """What is left of the budget for errors without an answer, which all tenants share."""
+    tenants: tuple[TenantStats, ...]
+
+
+@frozen(kw_only=True)
+class _Shared:
+    """What all views of a client share."""
+
+    host: Host
+    tenants: Tenants
+    lane: Any
+    """The workers that send polls, for all tenants in turns."""
+    poll_rate: float | None
+    """Most polls per second and tenant, None for as many as are due."""
 
 
 class View:
-    """The API as one token sees it."""
+    """The API as one organization sees it, by its token."""
 
-    def __init__(
-        self, shared: Shared, schedulers: PollSchedulers, base_url: BaseUrl, token: TokenSource
-    ) -> None:
+    def __init__(self, shared: _Shared, tenant: Tenant) -> None:
         self._shared = shared
-        self._schedulers = schedulers
-        self._token = Secret(token) if isinstance(token, str) else token
-        self._base_url = base_url
-        self._sender = Sender(shared, Credentials(self._token))
+        self._tenant = tenant
+        self._sender = Sender(shared.host, tenant)
         self.sites: Sites = Sites(self._sender)
         self.vortex: Vortex = Vortex(self._sender)
         self.reports: Reports = Reports(self._sender, self.vortex, lambda: self.polls)
@@ -69,11 +118,11 @@ class View:
     @property
     def base_url(self) -> str:
         """Where the API stands, without a slash at the end."""
-        return str(self._base_url)
+        return str(self._shared.host.base_url)
 
     @property
     def polls(self) -> PollScheduler:
-        """What waits for reports: one scheduler per token, the same for all views of it.
+        """What waits for reports: one scheduler per tenant, the same for all views of it.
 
         Needs a running loop. Rarely used directly: `reports.wait` and `ScanGroup` go through it.
 
@@ -84,19 +133,33 @@ class View:
         return self._polls_of("reports", self.reports.progress)
 
     def _polls_of(self, kind: str, progress: Callable[[str], Awaitable[Progress]]) -> PollScheduler:
-        """Return this token's scheduler of one id space."""
-        self._shared.lifetime.check()
-        return self._schedulers.of((kind, _key(self._token)), progress)
+        """Return this tenant's scheduler of one id space."""
+        shared = self._shared
+        self._tenant.lifetime.check()
+        return self._tenant.attached(
+            f"polls of {kind}",
+            lambda: PollScheduler(progress, lane=shared.lane, rate=shared.poll_rate),
+        )
 
-    def with_token(self, token: TokenSource) -> View:
-        """Return the same client as another token sees it.
+    def with_token(self, token: TokenSource, *, name: str | None = None) -> View:
+        """Return the same client as another organization sees it.
 
-        Pool, limits and retry budget are shared; limits and polls are kept per token.
+        The pool, its slots and the pace are shared, in turns; limits, pauses, retry budget and
+        polls are the organization's own. Views of one name share all of it, and so do views of
+        one token.
+
+        Args:
+            token: As for the client. An async callable is asked in the context of this call, also
+                when another task's request makes it run.
+            name: What the organization is called in events, statistics and logs, and what tells
+                it apart: give one with a callable that is made anew for each request.
 
         Raises:
-            ConfigError: The text cannot be a token.
+            ConfigError: It cannot be a token, or the name stands for another source of tokens.
         """
-        return View(self._shared, self._schedulers, self._base_url, token)
+        if name is not None:
+            check_text("name", name)
+        return View(self._shared, self._shared.tenants.of(token, name=name))
 
     async def request(
         self,
@@ -126,9 +189,26 @@ class View:
             OutcomeUnknown: The request may not arrive twice and its answer is lost.
             BestDefenseError: Anything else that `errors` names.
         """
-        bound = {name: each.route for name, each in self._shared.bound.items()}
+        bound = {name: each.route for name, each in self._shared.host.bound.items()}
         request = raw_request(method, path, json, routes={**ROUTES, **bound})
         return await self._sender.send(request, timeout=timeout)
+
+    async def aclose(self, *, drain: float = 0.0) -> None:
+        """End what this organization has under way; no other notices. May be called again.
+
+        Calls and waits of all views of it end with `ClientClosed`.
+
+        Args:
+            drain: Seconds that calls under way may take to end by themselves.
+
+        Raises:
+            WrongLoop: The client belongs to another loop or process; nothing has been ended.
+        """
+        check_seconds("drain", drain, or_zero=True)
+        await self._tenant.aclose(drain=drain)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._tenant.name or self.base_url}>"
 
 
 class BestDefense(View):
@@ -139,7 +219,7 @@ class BestDefense(View):
     Args:
         token: A token, a `pathlib.Path` to a file that holds one, or an async callable that
             returns one (asked again once after a 401). None takes `BD_API_TOKEN`, else
-            `BESTDEFENSE_API_KEY`.
+            `BESTDEFENSE_API_KEY`; without them the client serves the views of `with_token` alone.
         base_url: None takes `BD_BASE_URL`, else the multi-tenant host.
         limits: Limits per operation in place of the documented ones, such as
             `{"agents.manifest": Limit(60, per=60.0)}`; a tuple holds several at once. One of
@@ -148,7 +228,8 @@ class BestDefense(View):
         max_in_flight: Requests under way at once.
         requests_per_second: A politeness rate over all requests; None for none.
         retry: How hard to try.
-        hooks: Called with an `RequestEvent` for each attempt, wait, pause and retry, on a thread.
+        hooks: Called with a `RequestEvent` for each attempt, wait and pause, on a thread.
+        observer: Told of everything at once, in the task of the call: an `Observer`, or several.
         bindings: Where this host has operations whose path is not published, or another one
             than documented, such as `{"schedules.create": Binding(...)}`.
         allow_provisional: Send operations whose path is our guess also to hosts other than the
@@ -176,55 +257,61 @@ class BestDefense(View):
         requests_per_second: float | None = None,
         retry: RetryPolicy | None = None,
         hooks: Sequence[Callable[[RequestEvent], object]] = (),
+        observer: Observer | Sequence[Observer] = (),
         bindings: Mapping[str, Binding] | None = None,
         allow_provisional: bool = False,
         download_hosts: Collection[str] = (),
         proxy: str | None = None,
-        ssl_context: SSLContext | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         state_dir: Path | None = None,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
-        if not 0 < timeout < float("inf"):
-            raise ConfigError("timeout must be a finite number of seconds above 0.")
-        if isinstance(max_in_flight, bool) or not isinstance(max_in_flight, int):
-            raise ConfigError("max_in_flight must be a whole number.")
-        if max_in_flight < 1:
-            raise ConfigError("max_in_flight must be 1 or more.")
-        base = base_url_from(base_url)
-        source = _token_from_environment() if token is None else token
-        merged = _merged(limits or {})
-        self._hooks = Hooks(hooks)
-        lifetime = Lifetime()
-        self._wire = Wire(
-            WireSettings(
-                base_url=str(base),
-                proxy=proxy,
-                ssl_context=ssl_context,
-            ),
-            session=session,
-            lifetime=lifetime,
-        )
-        shared = Shared(
-            lifetime=lifetime,
-            wire=self._wire,
-            throttles=Throttles(merged, state_dir=state_dir),
-            slots=asyncio.Semaphore(max_in_flight),
-            pacer=None if requests_per_second is None else Pacer(requests_per_second),
-            hooks=self._hooks,
-            policy=RetryPolicy() if retry is None else retry,
+        if state_dir is not None and not isinstance(state_dir, Path):
+            raise ConfigError("state_dir must be a pathlib.Path.")
+        limits_of = merged_limits(limits or {})
+        home = Home()
+        host = open_host(
+            home,
+            base_url=base_url_from(base_url),
             timeout=timeout,
-            is_loopback=base.is_loopback,
+            max_in_flight=max_in_flight,
+            requests_per_second=requests_per_second,
+            retry=retry,
+            hooks=hooks,
+            observer=observer,
+            bindings=bindings or {},
             allow_provisional=allow_provisional,
-            download_hosts=checked_hosts(download_hosts),
-            bound={name: bind(name, each) for name, each in (bindings or {}).items()},
+            download_hosts=download_hosts,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            session=session,
         )
-        schedulers = PollSchedulers(
-            max_in_flight=max_in_flight, limits=merged.get("reports.progress", ())
+        budgets = limits_of.get("reports.progress", ())
+        rates = [_BELOW_LIMIT * each.calls / each.per for each in budgets]
+        shared = _Shared(
+            host=host,
+            tenants=Tenants(home, limits_of, state_dir=state_dir),
+            lane=open_lane(max(1, int(max_in_flight * _POLLS_SHARE))),
+            poll_rate=min(rates, default=None),
         )
-        super().__init__(shared, schedulers, base, source)
+        self._home = home
+        self._closing: asyncio.Task[None] | None = None
+        super().__init__(shared, shared.tenants.of(_own_token(token)))
+
+    async def open(self) -> Self:
+        """Return the client, which belongs to the running loop from now on.
+
+        What `async with` does; the first call does it, too.
+
+        Raises:
+            ClientClosed: It is closed.
+            WrongLoop: It belongs to another loop or process.
+        """
+        self._tenant.lifetime.check()
+        return self
 
     async def __aenter__(self) -> Self:
-        return self
+        return await self.open()
 
     async def __aexit__(
         self,
@@ -234,49 +321,71 @@ class BestDefense(View):
     ) -> None:
         await self.aclose()
 
-    async def aclose(self) -> None:
-        """Close the client: calls and waits end with `ClientClosed`. May be called again."""
-        await self._wire.aclose()
-        await self._schedulers.aclose()
-        await asyncio.to_thread(self._hooks.close)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url}>"
-
-
-def _token_from_environment() -> Secret:
-    found = find_token()
-    if found is None:
-        raise ConfigError(
-            f"There is no token: set {TOKEN_VARIABLES[0]} to an API token of your organization "
-            "(create one in the app under API access)."
+    def stats(self) -> ClientStats:
+        """Return what the client does now. Reads only, and costs a step per tenant."""
+        host = self._shared.host
+        return ClientStats(
+            slots=host.slots.limit,
+            in_flight=host.slots.used,
+            waiting_for_slot=host.slots.waiting,
+            connecting=host.wire.connecting,
+            retry_units=host.budget.units,
+            tenants=tuple(_stats_of(tenant) for tenant in self._shared.tenants.all()),
         )
-    return found.secret
+
+    async def aclose(self, *, drain: float = 0.0) -> None:
+        """Close the client: calls and waits end with `ClientClosed`. May be called again.
+
+        It is finished in the background when the caller is cancelled meanwhile.
+
+        Args:
+            drain: Seconds that calls under way may take to end by themselves. Nothing new begins.
+
+        Raises:
+            WrongLoop: The client belongs to another loop or process; nothing has been closed.
+        """
+        check_seconds("drain", drain, or_zero=True)
+        self._home.check()
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close(drain))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, drain: float) -> None:
+        shared = self._shared
+        await shared.tenants.aclose(drain=drain)
+        shared.host.slots.close()
+        await shared.host.wire.aclose()
+        self._home.close()
+        await asyncio.to_thread(shared.host.observers.close)
 
 
-def _key(token: Hashable) -> Hashable:
-    """Return what tokens are told apart by: equal ones share, incomparable ones stand alone."""
-    try:
-        hash(token)
-    except TypeError:
-        return id(token)
-    return token
+def _own_token(token: TokenSource | None) -> TokenSource:
+    """Return the token of the client itself; without one, its views may still have theirs."""
+    if token is not None:
+        return token
+    found = find_token()
+    return _no_token if found is None else found.secret
 
 
-def _merged(
-    overrides: Mapping[str, Limit | tuple[Limit, ...]],
-) -> dict[str, tuple[Limit, ...]]:
-    """Return the limits by operation: the documented ones, overridden by the caller's.
+async def _no_token() -> str:
+    """Raise the error that says where a token is looked for."""
+    raise ConfigError(
+        f"There is no token: set {TOKEN_VARIABLES[0]} to an API token of your organization "
+        "(create one in the app under API access)."
+    )
 
-    Raises:
-        ConfigError: An operation does not exist, or a value is no limit.
-    """
-    limits = {name: route.limits for name, route in ROUTES.items() if route.limits}
-    for name, value in overrides.items():
-        if name not in ROUTES:
-            raise ConfigError(f"There is no operation {name!r} to limit.")
-        chosen = (value,) if isinstance(value, Limit) else tuple(value)
-        if not all(isinstance(limit, Limit) for limit in chosen):
-            raise ConfigError(f"The limits of {name} must be Limit values.")
-        limits[name] = chosen
-    return limits
+
+def _stats_of(tenant: Tenant) -> TenantStats:
+    polls = {
+        name.removeprefix("polls of "): each.stats()
+        for name, each in tenant.everything_attached()
+        if isinstance(each, PollScheduler)
+    }
+    return TenantStats(
+        name=tenant.name,
+        in_flight=tenant.slots.used,
+        waiting_for_slot=tenant.slots.waiting,
+        limits=tenant.limits,
+        polls=polls,
+        retry_units=tenant.budget.units,
+    )

@@ -22,12 +22,15 @@ async def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
             assert len(await bd.sites.list()) == 2
 
 
-def test_no_token_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says which variable to set."""
+async def test_a_client_without_a_token_serves_its_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own calls end with one sentence that says which variable to set; nothing is sent."""
     monkeypatch.delenv("BD_API_TOKEN", raising=False)
     monkeypatch.delenv("BESTDEFENSE_API_KEY", raising=False)
-    with pytest.raises(ConfigError, match="BD_API_TOKEN"):
-        BestDefense()
+    async with Sandbox(sites=2) as sandbox, BestDefense(base_url=sandbox.url) as bd:
+        with pytest.raises(ConfigError, match="BD_API_TOKEN"):
+            await bd.sites.list()
+        assert not sandbox.ledger
+        assert len(await bd.with_token(sandbox.token).sites.list()) == 2
 
 
 async def test_views_share_the_pool_and_see_their_own_organization() -> None:

@@ -132,7 +132,7 @@ async def test_a_token_has_one_name_everywhere(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         in_journal = connection.execute("SELECT token_key FROM run").fetchone()
 
-    names = {event.token_key for event in heard} | {*in_journal}
+    names = {event.tenant for event in heard} | {*in_journal}
     names |= {file.stem for file in (tmp_path / "state").glob("*.json")}
     assert names == {Secret(token).token_key}
 

@@ -7,7 +7,7 @@ time to make. Whoever makes one may fill it in; nobody else changes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -66,6 +66,9 @@ class Request:
     made into models while it is read; without this it stays JSON."""
     claim: Claim | None = None
     """What must be held before the request may leave; None for nothing."""
+    read: Callable[[Any], Any] | None = None
+    """What the payload becomes, its identity checked. It runs while nobody else uses the
+    connection, which is closed when this raises: its answers may be another's."""
 
     @property
     def method(self) -> str:
@@ -95,6 +98,7 @@ def build_request(
     subject: str | None = None,
     items: Mapping[str, type] | None = None,
     claim: Claim | None = None,
+    read: Callable[[Any], Any] | None = None,
 ) -> Request:
     """Return the request of `route` with its path filled in.
 
@@ -106,6 +110,7 @@ def build_request(
         subject: What the call is about, for error messages; None is the first part.
         items: Lists of the payload, and the models of their members.
         claim: What must be held before the request may leave.
+        read: What the payload becomes.
 
     Raises:
         ConfigError: A part cannot stand in a path, or the body or the query cannot be sent.
@@ -123,7 +128,7 @@ def build_request(
         subject = given[route.parts[0]] if route.parts else ""
     body = None if json is None else _encoded(route.name, json)
     return Request(
-        route, path, body, given, query or _NOTHING, json, subject, items or _NOTHING, claim
+        route, path, body, given, query or _NOTHING, json, subject, items or _NOTHING, claim, read
     )
 
 

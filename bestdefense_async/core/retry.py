@@ -52,8 +52,6 @@ class RetryPolicy:
     """Most requests sent for one call, the first included."""
     base: float = field(default=0.25, validator=_A_TIME)
     """Ceiling of the first random wait; it doubles with each attempt."""
-    throttled_base: float = field(default=1.0, validator=_A_TIME)
-    """The same after a 429 that names no time."""
     longest_backoff: float = field(default=20.0, validator=_A_TIME)
     """No random wait is longer."""
     longest_wait: float = field(default=LONGEST_WAIT, validator=_A_TIME)
@@ -103,9 +101,9 @@ def decide(
     *,
     attempt: int,
     may_repeat: bool,
+    pause: float | None,
     policy: RetryPolicy,
     uniform: Callable[[float, float], float],
-    pause: float | None = None,
 ) -> Again | Stop:
     """Return what to do after `attempt` (1-based) failed with `error`.
 
@@ -125,14 +123,13 @@ def decide(
         return Stop()
     if not (may_repeat or error.sent is Sent.NO or isinstance(error, RateLimited)):
         return Stop()
-    hint = error.retry_after if isinstance(error, RateLimited | ServerError) else None
-    if hint is not None and hint > policy.longest_wait:
+    hint = getattr(error, "retry_after", None) or 0.0
+    if max(hint, pause or 0.0) > policy.longest_wait:
         return Stop()
-    if pause is not None and isinstance(error, RateLimited):
+    if pause is not None:
         return Again(pause)
-    base = policy.throttled_base if isinstance(error, RateLimited) else policy.base
-    ceiling = min(policy.longest_backoff, base * 2 ** (attempt - 1))
-    return Again((hint or 0.0) + uniform(0.0, ceiling))
+    ceiling = min(policy.longest_backoff, policy.base * 2 ** (attempt - 1))
+    return Again(hint + uniform(0.0, ceiling))
 
 
 def _is_passing(error: BestDefenseError, attempt: int) -> bool:

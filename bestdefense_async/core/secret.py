@@ -76,6 +76,10 @@ class Secret:
                 f"The token is shorter than {SHORTEST_TOKEN} characters: only the sandbox takes it."
             )
 
+    def header_line(self) -> bytes:
+        """Return the header that carries the token: for the connection that it is written to."""
+        return b"Authorization: Bearer %b\r\n" % self.reveal().encode("ascii")
+
     def reveal(self) -> str:
         """Return the token itself. Keep it out of names that outlive a statement."""
         return self.__text

@@ -30,6 +30,7 @@ import heapq
 import itertools
 import math
 from collections import deque
+from contextvars import Context
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from bestdefense_async.core.polling import urgency
@@ -118,6 +119,7 @@ class Timer:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._when = math.inf
 
     def set(self, when: float, ring: Callable[[float], None]) -> None:
         """Call `ring` at this loop time, unless it rings before; inf is never.
@@ -125,10 +127,11 @@ class Timer:
         It is given the present time, which is never before `when`: the loop fires a timer up to
         its clock's resolution early.
         """
-        if when == math.inf or (self._timer is not None and self._timer.when() <= when):
+        if when == math.inf or (self._timer is not None and self._when <= when):
             return
         self.stop()
-        self._timer = self._loop.call_at(when, self._fire, when, ring)
+        self._when = when
+        self._timer = self._loop.call_at(when, self._fire, when, ring, context=Context())
 
     def stop(self) -> None:
         """Do not ring."""
@@ -280,7 +283,9 @@ class WorkerPool(Generic[Item]):
         """Let workers begin for the items that may be taken."""
         while len(self._tasks) < self._limit and self._takeable() > self._starting:
             self._starting += 1
-            task = asyncio.get_running_loop().create_task(self._work())
+            # In a context of its own: it works for everybody, and must not show whose call came
+            # first in their logs and traces.
+            task = asyncio.get_running_loop().create_task(self._work(), context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 

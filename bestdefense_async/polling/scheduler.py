@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.polling import first_wait, next_wait
@@ -26,10 +27,8 @@ from bestdefense_async.core.retry import asked_wait
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
-    ClientClosed,
     EnvelopeError,
     ScanFailed,
-    Sent,
 )
 from bestdefense_async.polling.queues import (
     Rate,
@@ -42,10 +41,13 @@ from bestdefense_async.polling.queues import (
 from bestdefense_async.polling.subscription import (
     DEFAULT_POLICY,
     PolledReport,
+    PollStats,
     Subscription,
     WaitOptions,
     about,
+    closed_under_wait,
     is_final,
+    resolve,
     surprised,
     tell,
     tell_impatient,
@@ -59,8 +61,6 @@ if TYPE_CHECKING:
     from bestdefense_async.models import Progress
     from bestdefense_async.polling.subscription import PollResult
 
-WORKERS: Final = 64
-"""Most polls under way at the same time."""
 LAST_LOOK: Final = 5.0
 """Seconds that the poll at the deadline may take."""
 LOOK_ROUND: Final = 1.0
@@ -72,7 +72,7 @@ class PollScheduler:
 
     Args:
         progress: Sends one poll; the client's `reports.progress`.
-        lane: The workers, shared with other schedulers; None opens a lane of its own.
+        lane: The workers, shared with other schedulers.
         rate: Most polls per second, None for as many as are due.
         uniform: Chance, as `random.uniform`.
     """
@@ -81,12 +81,12 @@ class PollScheduler:
         self,
         progress: Callable[[str], Awaitable[Progress]],
         *,
-        lane: WorkerPool[PollScheduler] | None = None,
+        lane: WorkerPool[PollScheduler],
         rate: float | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._progress = progress
-        self._lane = open_lane(WORKERS) if lane is None else lane
+        self._lane = lane
         self._rate = None if rate is None else Rate(rate)
         self._uniform = uniform
         self._loop = asyncio.get_running_loop()
@@ -104,6 +104,17 @@ class PollScheduler:
         """Return how many reports are waited for."""
         return len(self._reports)
 
+    def stats(self) -> PollStats:
+        """Return who waits for what now."""
+        now = self._loop.time()
+        due = [report for report in self._ready if not report.is_over]
+        return PollStats(
+            waiting=len(self._reports),
+            due=len(due),
+            under_way=len(self._under_way),
+            oldest_due=max((now - report.asked for report in due), default=0.0),
+        )
+
     # -- those who wait
 
     def follow(
@@ -119,7 +130,7 @@ class PollScheduler:
         report = self._reports.get(report_id)
         if self._is_closed:
             subscription = Subscription(report_id, tag, options, now)
-            self._loop.call_soon(tell, subscription, _closed())
+            self._loop.call_soon(tell, subscription, closed_under_wait())
             return subscription
         if report is None:
             report = PolledReport(report_id, tag, options, now, created, created)
@@ -169,7 +180,7 @@ class PollScheduler:
             BestDefenseError: Another answer that waiting does not change.
         """
         future: asyncio.Future[PollResult] = self._loop.create_future()
-        options = WaitOptions(notify=_resolve, policy=policy or DEFAULT_POLICY, timeout=timeout)
+        options = WaitOptions(notify=resolve, policy=policy or DEFAULT_POLICY, timeout=timeout)
         subscription = self.follow(report_id, options, tag=future, elapsed=started_ago or 0.0)
         report = self._reports.get(report_id)
         if started_ago is not None and report is not None and report.bucket is not None:
@@ -220,7 +231,7 @@ class PollScheduler:
         """End every wait with `ClientClosed`, now and from now on; return the cancelled polls."""
         self._is_closed = True
         tasks = set(self._under_way.values())
-        self.end_all(_closed())
+        self.end_all(closed_under_wait())
         return tasks
 
     # -- when it is due
@@ -249,7 +260,7 @@ class PollScheduler:
         self._has_asked = True
         wait = 0.0 if self._rate is None else self._rate.wait(self._loop.time())
         if wait > 0.0:
-            self._loop.call_later(wait, self._lane.submit, self)
+            self._loop.call_later(wait, self._lane.submit, self, context=Context())
         else:
             self._lane.submit(self)
 
@@ -384,12 +395,3 @@ def _crashed(error: BaseException) -> None:
     asyncio.get_running_loop().call_exception_handler(
         {"message": "A worker for polls failed.", "exception": error}
     )
-
-
-def _resolve(future: asyncio.Future[PollResult], result: PollResult) -> None:
-    if not future.done():  # whoever waited may have been cancelled in this very tick
-        future.set_result(result)
-
-
-def _closed() -> ClientClosed:
-    return ClientClosed("The client was closed while a report was waited for.", sent=Sent.YES)

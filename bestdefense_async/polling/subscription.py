@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from attrs import define, field, frozen
 
 from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.core.retry import LONGEST_WAIT
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
+    ClientClosed,
     DeadlineExceeded,
     EnvelopeError,
     NotFound,
     PollTimeout,
     RateLimited,
+    Sent,
     ServerError,
     TLSError,
     TransportError,
@@ -30,6 +33,7 @@ from bestdefense_async.errors import (
 from bestdefense_async.models import Progress
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
 
@@ -153,6 +157,20 @@ class PolledReport(Subscription):
         )
 
 
+@frozen(kw_only=True)
+class PollStats:
+    """What a scheduler has to do now."""
+
+    waiting: int
+    """Scans that are waited for."""
+    due: int
+    """Those among them whose poll is due and has not begun."""
+    under_way: int
+    """Polls that are under way."""
+    oldest_due: float
+    """Seconds since the last poll of the scan that is due and was not asked for longest."""
+
+
 log: Final = logging.getLogger("bestdefense_async.polling")
 
 GRACE: Final = 30.0
@@ -194,8 +212,12 @@ def tell_late(report: PolledReport, *, limit: float, now: float) -> None:
 
 
 def tell_impatient(report: PolledReport, error: BestDefenseError, now: float) -> None:
-    """End the waits that have seen polls fail for too long; a 429 or a 404 is no failure."""
-    if isinstance(error, NotFound | RateLimited):
+    """End the waits that have seen polls fail for too long.
+
+    A 404 is no failure, nor is a 429 unless it asks for more time than is waited at once.
+    """
+    is_short = isinstance(error, RateLimited) and (error.retry_after or 0.0) <= LONGEST_WAIT
+    if is_short or isinstance(error, NotFound):
         return
     if report.failing_since is None:
         report.failing_since = now
@@ -217,3 +239,14 @@ def about(error: BestDefenseError, report_id: str) -> BestDefenseError:
     if isinstance(one, AuthError):
         one.report_id = report_id
     return one
+
+
+def resolve(future: asyncio.Future[PollResult], result: PollResult) -> None:
+    """Hand the end of a wait to the task that awaits it."""
+    if not future.done():  # whoever waited may have been cancelled in this very tick
+        future.set_result(result)
+
+
+def closed_under_wait() -> ClientClosed:
+    """Return what a wait ends with when the client is closed."""
+    return ClientClosed("The client was closed while a report was waited for.", sent=Sent.YES)

@@ -2,114 +2,138 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define, field
-
-from bestdefense_async.core.binding import Bound
+from bestdefense_async.core.envelope import read_envelope
 from bestdefense_async.core.limiting.hints import parse_retry_after
-from bestdefense_async.core.request import Request
-from bestdefense_async.core.retry import (
-    RetryBudget,
-    RetryPolicy,
-    is_fate_unknown,
-)
+from bestdefense_async.core.retry import is_fate_unknown
 from bestdefense_async.errors import (
     BestDefenseError,
     OutcomeUnknown,
+    RateLimited,
+    Sent,
+    ServerError,
 )
-from bestdefense_async.transport.http.cancel_scope import Lifetime
-from bestdefense_async.transport.http.exchange import Wire
-from bestdefense_async.transport.observe import Hooks
-from bestdefense_async.transport.throttle.throttle import Pacer, Throttles
+from bestdefense_async.transport.http.connection import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Coroutine, Mapping
 
-    from bestdefense_async.core.secret import Secret
+    from bestdefense_async.core.request import Reply, Request
+    from bestdefense_async.transport.host import Host
+    from bestdefense_async.transport.observe import CallObservation, WaitReason
+    from bestdefense_async.transport.tenants import Tenant
     from bestdefense_async.transport.throttle.permit import Permit
 
-    Work = Callable[["Call", Secret, Permit], Awaitable[Any]]
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+_NOT_FOUND = 404
+_TOO_MANY = 429
 
 
-@define(kw_only=True)
-class Shared:
-    """What all views of a client share: one pool, one set of limits, one budget."""
+class Call(Exchange):
+    """One call: several attempts, one after the other."""
 
-    lifetime: Lifetime
-    wire: Wire
-    throttles: Throttles
-    slots: asyncio.Semaphore
-    pacer: Pacer | None
-    hooks: Hooks
-    policy: RetryPolicy
-    timeout: float
-    """Seconds one attempt may take, from sending to the last byte."""
-    is_loopback: bool
-    """Whether the base URL is this machine."""
-    allow_provisional: bool
-    download_hosts: frozenset[str] = frozenset()
-    """Where downloads may be redirected to, over https and without the token."""
-    bound: Mapping[str, Bound] = field(factory=dict)
-    """The operations that this host has elsewhere."""
-    budget: RetryBudget = field(factory=RetryBudget)
-
-
-@define
-class Call:
-    """One call under way."""
-
-    request: Request
-    work: Work
-    """Sends once, and returns the payload."""
-    deadline: float | None
+    # Defaults of the class: what nearly no call needs is not written into each.
+    deadline: float | None = None
+    """Loop time at which the call ends at the latest."""
     attempt: int = 0
+    """Requests sent so far."""
     tries: int = 0
     """Attempts that count for the retry policy: fewer than `attempt` after a download came on."""
     status: int | None = None
     """HTTP status of the latest attempt, None without an answer."""
-    hint: float | None = None
-    """Seconds to wait: the pause after a 429, else what a failing server asks for."""
+    retry_after: float | None = None
+    """Seconds that the server asked to wait in its latest answer."""
+    pause: float | None = None
+    """Seconds that the latest 429 pauses the limit for everybody, None after anything else."""
     first_sent_at: float | None = None
     """Wall clock of the first attempt that may have left."""
     is_again: bool = False
     """Whether it had been admitted before, so that it goes to the front."""
+    is_renewed: bool = False
+    """Whether the token has been asked for again."""
     is_maybe_deleted: bool = False
     """Whether an earlier attempt may have deleted what this call is to delete."""
+    has_claim: bool = False
+    """Whether the request's claim is held."""
+    permit: Permit | None = None
+    observed: CallObservation | None = None
+
+    def __init__(self, tenant: Tenant, request: Request) -> None:
+        super().__init__(request, None, tenant.lifetime)
+
+    def work(self, host: Host, timeout: float) -> Coroutine[Any, Any, Any]:
+        """Return what to await for one attempt and what it brings."""
+        return host.wire.exchange(self, timeout)
 
     def begin_attempt(self) -> None:
         """Count the attempt that leaves now, and forget the answer to the one before."""
         self.attempt += 1
         self.tries += 1
-        self.status = None
-        self.hint = None
+        self.sent = Sent.NO
+        self.protocol = self.status = self.retry_after = self.pause = None
         if self.first_sent_at is None:
             self.first_sent_at = time.time()
+        observed = self.observed
+        self.headers = _NO_HEADERS if observed is None else observed.attempt_began(self.attempt)
 
+    def headers_seen(self, status: int, headers: Mapping[str, str]) -> None:
+        """Tell the limit at once, and keep how long the server asks to wait."""
+        self.status = status
+        permit = self.permit
+        if permit is None:
+            return
+        if status == _TOO_MANY:
+            self.pause = permit.refused(headers)
+        else:
+            permit.answered(headers)
+        if status >= 400:  # noqa: PLR2004  # HTTP's errors
+            self.retry_after = parse_retry_after(headers, wall_clock=time.time())
 
-def headers_seen(call: Call, permit: Permit, status: int, headers: Mapping[str, str]) -> None:
-    """Record that headers are there, and how long the server asks to wait."""
-    call.status = status
-    if status == 429:  # noqa: PLR2004  # too many requests
-        call.hint = permit.refused(headers)
-    else:
-        permit.answered(headers)
-        call.hint = parse_retry_after(headers, wall_clock=time.time())
+    def read(self, reply: Reply) -> Any:  # noqa: ANN401  # what the resource makes of the payload
+        """Return the payload of an answer as what the resource makes of it."""
+        if reply.status == _NOT_FOUND and self.is_maybe_deleted:
+            return None
+        assert self.secret is not None  # noqa: S101  # nothing is sent without a token
+        payload = read_envelope(reply, self.request, self.secret)
+        return payload if self.request.read is None else self.request.read(payload)
 
+    async def waiting(
+        self, reason: WaitReason, seconds: float | None, work: Awaitable[object]
+    ) -> None:
+        """Await `work`, and tell those who observe why; `seconds` is how long, where known."""
+        if self.observed is None:
+            await work
+        else:
+            await self.observed.wait(reason, self.attempt + 1, seconds, work)
 
-def final_error(error: BestDefenseError, call: Call) -> BestDefenseError:
-    """Return what the caller sees: for a creation, the honest word about its fate."""
-    route = call.request.route
-    if route.may_repeat or not is_fate_unknown(error):
-        return error
-    unknown = OutcomeUnknown(
-        str(error),
-        operation=route.name,
-        subject=call.request.subject,
-        sent_at=time.time() if call.first_sent_at is None else call.first_sent_at,
-    )
-    unknown.__cause__ = error
-    return unknown
+    def complete(self, error: BestDefenseError) -> None:
+        """Add to an error what only the call knows, and keep what the next attempt needs."""
+        if self.secret is not None:
+            # A message may quote the server, and the server may quote what it was sent.
+            error.args = tuple(self.secret.redact(str(each)) for each in error.args)
+        if isinstance(error, RateLimited | ServerError):
+            error.retry_after = self.retry_after
+        if self.request.route.method == "DELETE" and is_fate_unknown(error):
+            self.is_maybe_deleted = True
+
+    def was_closed(self) -> BestDefenseError:
+        """Return the error for an end from outside; it speaks of all attempts."""
+        error = super().was_closed()
+        error.sent = Sent.NO if self.first_sent_at is None else Sent.MAYBE
+        return self.final(error)
+
+    def final(self, error: BestDefenseError) -> BestDefenseError:
+        """Return what the caller sees: for a creation, the honest word about its fate."""
+        route = self.request.route
+        if route.may_repeat or not is_fate_unknown(error):
+            return error
+        unknown = OutcomeUnknown(
+            str(error),
+            operation=route.name,
+            subject=self.request.subject,
+            sent_at=time.time() if self.first_sent_at is None else self.first_sent_at,
+        )
+        unknown.__cause__ = error
+        return unknown

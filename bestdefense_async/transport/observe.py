@@ -1,113 +1,272 @@
-"""What happened, told to whoever listens: one event per attempt, wait, pause and retry.
+"""What happens to calls, told to whoever observes: the one seam for telemetry.
 
-Hooks run on a thread of their own behind a bounded queue. So a hook that raises, is slow or
-never returns costs the calls nothing; when it cannot keep up, events are dropped and counted.
+An `Observer` is called in the task of the call, synchronously, so it must be quick. With nobody to
+tell, nothing is made.
 """
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import enum
+import itertools
 import logging
-import queue
-import threading
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-_LONGEST_BACKLOG: Final = 10_000
-_FLUSH_TIME: Final = 1.0
+    from bestdefense_async.core.request import Request
+
+_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
+_VALUE: Final = re.compile(r"[ -~]*")
 
 _log = logging.getLogger("bestdefense_async")
 
 
-class EventKind(enum.StrEnum):
-    """What an event is about."""
+class WaitReason(enum.StrEnum):
+    """What a call waits for before it is sent."""
 
-    ATTEMPT = "attempt"
-    """A request was sent and answered, or failed; `duration` is its time."""
-    WAIT = "wait"
-    """A call waited `duration` seconds for its limit before it was sent."""
+    LIMIT = "limit"
+    """The rate limit of its operation."""
     PAUSE = "pause"
-    """A 429 pauses the limit for everybody on that token for `duration` seconds."""
-    RETRY = "retry"
-    """The call is tried again after `duration` seconds."""
+    """The end of a pause after a 429."""
+    HISTORY = "unknown history"
+    """Answers to the few calls that may be in flight while nobody knows what was sent before."""
+    SLOT = "slot"
+    """One of the client's requests under way to end."""
+    PACE = "pace"
+    """Its turn at `requests_per_second`."""
+    BACKOFF = "backoff"
+    """The pause before it is tried again."""
 
 
 @frozen(kw_only=True)
-class RequestEvent:
-    """One thing that happened to one call. Holds no header, no body and no token."""
+class CallInfo:
+    """What stays the same for one call. Holds no header, no body and no token."""
 
-    kind: EventKind
+    id: int
+    """Tells the calls of a client apart."""
     operation: str
     """Name of the route, like `reports.progress`."""
+    template: str
+    """The route's path with its `{parts}` unfilled."""
+    method: str
+    path: str
+    """As it stands on the wire, without the query."""
+    host: str
+    """Server address, without scheme and port."""
+    port: int
+    tenant: str
+    """The tenant's name, else a hash of its token."""
+
+
+@frozen(kw_only=True)
+class WaitInfo:
+    """One wait of one call."""
+
+    reason: WaitReason
+    attempt: int
+    """Number of the request that it comes before, from 1."""
+    seconds: float | None
+    """When it begins: how long it will be, None while nobody can tell. Then: how long it was."""
+    is_given_up: bool = False
+    """Whether the call went no further."""
+
+
+@frozen(kw_only=True)
+class AttemptInfo:
+    """What became of one request."""
+
     attempt: int
     """Number of the request within its call, from 1."""
     duration: float
-    """Seconds; see the kind."""
-    token_key: str
-    """A hash that tells tokens apart without revealing them."""
-    status: int | None = None
+    """Seconds from sending to the last byte."""
+    status: int | None
     """HTTP status, None when no answer came."""
+    error: str | None
+    """Kind of error, None for a success."""
+
+
+@frozen(kw_only=True)
+class CallResult:
+    """How a call ended."""
+
+    duration: float
+    """Seconds from its beginning, waits included."""
+    attempts: int
+    """Requests that were sent for it."""
+    waits: Mapping[WaitReason, float] = field(factory=dict)
+    """Seconds waited, by reason."""
     error: str | None = None
     """Kind of error, None for a success."""
 
 
-class Hooks:
-    """Deliver events to the logger and to the hooks of the user."""
+class Observer:
+    """Hears of everything; override what you want to know.
 
-    def __init__(self, hooks: Sequence[Callable[[RequestEvent], object]] = ()) -> None:
-        self._hooks = tuple(hooks)
-        self._backlog: queue.Queue[RequestEvent | None] = queue.Queue(_LONGEST_BACKLOG)
-        self._thread: threading.Thread | None = None
-        self.dropped: int = 0
-        """Events that found the queue full."""
+    Everything is called on the event loop, in the task of the call and in its context, and must
+    return at once. An observer that raises is dropped after a line in the log.
+    """
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody listens, so that events need not be made."""
-        return not self._hooks and not _log.isEnabledFor(logging.DEBUG)
+    def call_began(self, call: CallInfo) -> None:
+        """Hear that a call begins."""
 
-    def emit(self, event: RequestEvent) -> None:
-        """Tell everybody; returns at once."""
-        _log.debug(
-            "%s %s attempt=%d duration=%.3f status=%s error=%s token=%s",
-            event.kind,
-            event.operation,
-            event.attempt,
-            event.duration,
-            event.status,
-            event.error,
-            event.token_key,
-        )
-        if not self._hooks:
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._deliver, name="bestdefense-hooks", daemon=True
-            )
-            self._thread.start()
-        try:
-            self._backlog.put_nowait(event)
-        except queue.Full:
-            self.dropped += 1
+    def attempt_began(self, call: CallInfo, attempt: int) -> Mapping[str, str] | None:
+        """Hear that request number `attempt` (from 1) is about to leave.
+
+        Returns:
+            Headers to send with it, for example of a trace; None for none.
+        """
+
+    def attempt_ended(self, call: CallInfo, attempt: AttemptInfo) -> None:
+        """Hear what became of a request."""
+
+    def wait_began(self, call: CallInfo, wait: WaitInfo) -> None:
+        """Hear that a call begins to wait."""
+
+    def wait_ended(self, call: CallInfo, wait: WaitInfo) -> None:
+        """Hear that a wait is over."""
+
+    def paused(self, call: CallInfo, attempt: int, seconds: float) -> None:
+        """Hear that a 429 pauses the limit of this operation and token for everybody."""
+
+    def call_ended(self, call: CallInfo, result: CallResult) -> None:
+        """Hear how a call ended."""
 
     def close(self) -> None:
-        """Let the thread finish what is queued, for at most a second."""
-        if self._thread is None:
-            return
-        with contextlib.suppress(queue.Full):
-            self._backlog.put_nowait(None)
-        self._thread.join(_FLUSH_TIME)
-        self._thread = None
+        """Hear that the client is closed. May block for a second: it is called on a thread."""
 
-    def _deliver(self) -> None:
-        while (event := self._backlog.get()) is not None:
-            for hook in self._hooks:
-                try:
-                    hook(event)
-                except Exception:  # noqa: BLE001  # the user's code may raise anything
-                    _log.warning("A hook raised; the call it heard of is not affected.")
+
+class Observers:
+    """Everybody who observes a client."""
+
+    def __init__(
+        self, observers: Sequence[Observer], *, log: Observer, host: str, port: int
+    ) -> None:
+        self._all = list(observers)
+        self._log = log  # told of calls only while somebody reads the log
+        self._ids = itertools.count(1)
+        self._host = host
+        self._port = port
+
+    def observe(self, request: Request, tenant: str) -> CallObservation | None:
+        """Return what tells everybody of one call, None when there is nobody to tell."""
+        has_log = _log.isEnabledFor(logging.DEBUG)
+        if not self._all and not has_log:
+            return None
+        route = request.route
+        info = CallInfo(
+            id=next(self._ids),
+            operation=route.name,
+            template=route.template,
+            method=route.method,
+            path=request.path.partition("?")[0],
+            host=self._host,
+            port=self._port,
+            tenant=tenant,
+        )
+        return CallObservation(self, [*self._all, self._log] if has_log else list(self._all), info)
+
+    def drop(self, observer: Observer, error: Exception) -> None:
+        """Tell an observer nothing more: it has raised."""
+        if observer in self._all:
+            self._all.remove(observer)
+            _log.warning(
+                "The observer %s raised %s and hears nothing more.",
+                type(observer).__name__,
+                type(error).__name__,
+            )
+
+    def close(self) -> None:
+        """Tell everybody that the client is closed. Blocks for a second at most per observer."""
+        for observer in tuple(self._all):
+            try:
+                observer.close()
+            except Exception as error:  # noqa: BLE001  # the user's code may raise anything
+                self.drop(observer, error)
+
+
+class CallObservation:
+    """What everybody is told of one call."""
+
+    def __init__(self, observers: Observers, everybody: Sequence[Observer], call: CallInfo) -> None:
+        self._observers = observers
+        self._everybody = everybody
+        self._call = call
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._attempt_began = 0.0
+        self._waits: dict[WaitReason, float] = {}
+        self._tell(lambda observer: observer.call_began(call))
+
+    def attempt_began(self, attempt: int) -> Mapping[str, str]:
+        """Tell that a request is about to leave; return the headers to send with it.
+
+        Headers that could not be sent are left out.
+        """
+        self._attempt_began = self._clock()
+        headers: dict[str, str] = {}
+
+        def ask(observer: Observer) -> None:
+            given = observer.attempt_began(self._call, attempt)
+            headers.update(
+                (name, value)
+                for name, value in (given or {}).items()
+                if _NAME.fullmatch(name) and _VALUE.fullmatch(value)
+            )
+
+        self._tell(ask)
+        return headers
+
+    def attempt_ended(
+        self, attempt: int, status: int | None, error: str | None, pause: float | None
+    ) -> None:
+        """Tell what became of it, and for how many seconds it pauses the limit."""
+        info = AttemptInfo(
+            attempt=attempt,
+            duration=self._clock() - self._attempt_began,
+            status=status,
+            error=error,
+        )
+        self._tell(lambda observer: observer.attempt_ended(self._call, info))
+        if pause is not None:
+            self._tell(lambda observer: observer.paused(self._call, attempt, pause))
+
+    async def wait(
+        self, reason: WaitReason, attempt: int, seconds: float | None, work: Awaitable[object]
+    ) -> None:
+        """Await `work`, and tell when the wait begins and ends, also when it is given up."""
+        began = self._clock()
+        is_given_up = True
+        expected = WaitInfo(reason=reason, attempt=attempt, seconds=seconds)
+        self._tell(lambda observer: observer.wait_began(self._call, expected))
+        try:
+            await work
+            is_given_up = False
+        finally:
+            waited = self._clock() - began
+            self._waits[reason] = self._waits.get(reason, 0.0) + waited
+            done = evolve(expected, seconds=waited, is_given_up=is_given_up)
+            self._tell(lambda observer: observer.wait_ended(self._call, done))
+
+    def ended(self, attempts: int, error: str | None) -> None:
+        """Tell how the call ended."""
+        result = CallResult(
+            duration=self._clock() - self._began,
+            attempts=attempts,
+            waits=self._waits,
+            error=error,
+        )
+        self._tell(lambda observer: observer.call_ended(self._call, result))
+
+    def _tell(self, say: Callable[[Observer], object]) -> None:
+        for observer in self._everybody:
+            try:
+                say(observer)
+            except Exception as error:  # noqa: BLE001  # the user's code may raise anything
+                self._observers.drop(observer, error)
+                self._everybody = [each for each in self._everybody if each is not observer]

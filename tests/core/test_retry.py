@@ -29,12 +29,19 @@ def throttled(retry_after: float | None) -> errors.RateLimited:
     return error
 
 
-def decision(error: BestDefenseError, *, attempt: int = 1, may_repeat: bool = True) -> Again | Stop:
+def decision(
+    error: BestDefenseError,
+    *,
+    attempt: int = 1,
+    may_repeat: bool = True,
+    pause: float | None = None,
+) -> Again | Stop:
     """Decide with the longest random wait, so that ceilings show."""
     return decide(
         error,
         attempt=attempt,
         may_repeat=may_repeat,
+        pause=pause,
         policy=RetryPolicy(),
         uniform=lambda _, ceiling: ceiling,
     )
@@ -99,32 +106,22 @@ def test_waits_double_below_a_ceiling_and_a_hint_is_a_floor() -> None:
     lost = errors.ConnectionLost("x")
     policy = RetryPolicy(attempts=20)
     waits = [
-        decide(lost, attempt=n, may_repeat=True, policy=policy, uniform=lambda _, top: top)
+        decide(
+            lost, attempt=n, may_repeat=True, pause=None, policy=policy, uniform=lambda _, top: top
+        )
         for n in range(1, 10)
     ]
     assert waits == [Again(min(20.0, 0.25 * 2**n)) for n in range(9)]
-    assert decision(throttled(5.0)) == Again(6.0)
-    assert decide(
-        throttled(5.0), attempt=1, may_repeat=True, policy=policy, uniform=lambda low, _: low
-    ) == Again(5.0)
+    busy = errors.ServerError("no", status=503)
+    busy.retry_after = 5.0
+    assert decision(busy) == Again(5.25)
 
 
-def test_after_a_429_the_pause_of_the_limit_is_the_wait() -> None:
-    """The number that is reported and compared with the deadline is the one that is kept."""
-
-    def paused(error: BestDefenseError) -> Again | Stop:
-        return decide(
-            error,
-            attempt=1,
-            may_repeat=False,
-            policy=RetryPolicy(),
-            uniform=lambda _, top: top,
-            pause=26.0,
-        )
-
-    assert paused(throttled(1.0)) == paused(throttled(None)) == Again(26.0)
-    assert paused(throttled(121.0)) == Stop()
-    assert paused(errors.ConnectError("x")) == Again(0.25)
+def test_the_pause_after_a_429_is_the_whole_wait() -> None:
+    """The limit decides it, for everybody; one that is too long ends the call."""
+    assert decision(throttled(5.0), pause=7.5) == Again(7.5)
+    assert decision(throttled(None), pause=120.0) == Again(120.0)
+    assert decision(throttled(1.0), pause=121.0) == Stop()
 
 
 def test_a_hint_lengthens_the_wait_of_a_poll_up_to_a_bound() -> None:

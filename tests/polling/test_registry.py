@@ -11,8 +11,7 @@ import pytest
 
 from bestdefense_async import AuthError, BestDefense, ClientClosed, Limit
 from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.polling.registry import PollSchedulers
-from bestdefense_async.polling.scheduler import WORKERS
+from bestdefense_async.polling.scheduler import PollScheduler, open_lane
 from bestdefense_async.sandbox import Sandbox
 from tests.support.fake_scans import run
 
@@ -68,15 +67,28 @@ async def test_schedulers_that_nobody_waits_with_are_forgotten() -> None:
         await asyncio.sleep(0)
         for number in range(100):
             assert len(bd.with_token(f"t{number}").polls) == 0
+        gc.collect()
 
-        assert len(bd._schedulers) == 1  # noqa: SLF001 - nobody else can tell
+        assert len(bd.stats().tenants) == 1
         assert len(bd.polls) == 1
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await asyncio.sleep(0)
-        gc.collect()
-        assert len(bd._schedulers) == 0  # noqa: SLF001 - nobody else can tell
+
+
+async def test_a_wait_goes_on_when_its_view_is_dropped() -> None:
+    """What is waited for holds the tenant, and another view of the token finds it."""
+    async with Sandbox(sites=1, speed=0.001) as sandbox:
+        token = sandbox.add_token()
+        async with BestDefense(sandbox.token, sandbox.url) as bd:
+            report = await bd.reports.create(sandbox.site_ids[0])
+            waiting = asyncio.create_task(bd.with_token(token).reports.wait(report.id))
+            await asyncio.sleep(0)
+            gc.collect()
+
+            assert len(bd.with_token(token).polls) == 1
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_all_who_wait_for_a_report_with_one_token_share_its_polls() -> None:
@@ -175,8 +187,8 @@ def test_tokens_take_turns_in_the_lane() -> None:
         raise ClientClosed("Enough.")
 
     async def main() -> None:
-        schedulers = PollSchedulers(max_in_flight=1)
-        many, single = schedulers.of("many", progress), schedulers.of("single", progress)
+        lane = open_lane(1)
+        many, single = PollScheduler(progress, lane=lane), PollScheduler(progress, lane=lane)
         at_once = PollPolicy(shortest=1e-9)
         waits = [many.wait(f"m{number}", policy=at_once) for number in range(100)]
         await asyncio.gather(*waits, single.wait("s", policy=at_once), return_exceptions=True)
@@ -186,30 +198,29 @@ def test_tokens_take_turns_in_the_lane() -> None:
     assert order.index("s") <= 3
 
 
-@pytest.mark.parametrize(
-    ("in_flight", "workers"), [(1, 1), (2, 1), (3, 2), (60, 40), (100, WORKERS), (10_000, WORKERS)]
-)
-async def test_a_lane_is_narrower_than_the_connections(in_flight: int, workers: int) -> None:
-    """Two thirds, and 64 at most."""
-    under_way = 0
+@pytest.mark.parametrize(("in_flight", "polls"), [(1, 1), (2, 1), (3, 2), (60, 40), (300, 200)])
+async def test_polls_take_two_thirds_of_the_slots_at_most(in_flight: int, polls: int) -> None:
+    """However many slots there are: no constant of ours bounds a large client."""
+    async with (
+        Sandbox(sites=1, speed=0.001) as sandbox,
+        BestDefense(sandbox.token, sandbox.url, max_in_flight=in_flight) as bd,
+    ):
+        sandbox.fault("reports.progress", kind="hang")
+        at_once = PollPolicy(shortest=1e-9)
+        waits = [
+            asyncio.create_task(bd.reports.wait(f"report-{number}", policy=at_once))
+            for number in range(250)
+        ]
+        async with asyncio.timeout(10):
+            while sandbox.count("reports.progress") < polls:  # noqa: ASYNC110  # has no event
+                await asyncio.sleep(0.01)
+        stats = bd.stats()
 
-    async def progress(_: str) -> Any:
-        nonlocal under_way
-        under_way += 1
-        await asyncio.Event().wait()
-
-    schedulers = PollSchedulers(max_in_flight=in_flight)
-    polls = schedulers.of("t", progress)
-    waits = [
-        asyncio.create_task(polls.wait(str(number), policy=PollPolicy(shortest=1e-9)))
-        for number in range(100)
-    ]
-    await asyncio.sleep(0.05)
-
-    assert under_way == workers
-    await schedulers.aclose()
-    ended = await asyncio.gather(*waits, return_exceptions=True)
-    assert {type(error) for error in ended} == {ClientClosed}
+        assert stats.in_flight == polls
+        assert stats.tenants[0].polls["reports"].under_way == polls
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def test_a_limit_of_progress_is_the_budget_of_all_who_wait() -> None:

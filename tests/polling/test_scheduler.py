@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bestdefense_async.core.polling import PollPolicy, learn
-from bestdefense_async.core.retry import LONGEST_WAIT
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -31,9 +30,11 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import Progress
 from bestdefense_async.polling.queues import ReadyQueue
-from bestdefense_async.polling.scheduler import LAST_LOOK, LOOK_ROUND, WORKERS, PollScheduler
+from bestdefense_async.polling.scheduler import LAST_LOOK, LOOK_ROUND, PollScheduler, open_lane
 from bestdefense_async.polling.subscription import PollResult, Subscription, WaitOptions
 from tests.support.fake_scans import absent, denied, run
+
+WORKERS = 64
 
 
 class Server:
@@ -67,6 +68,7 @@ class Server:
 
 def scheduler(server: Server, **words: Any) -> PollScheduler:
     """Return a scheduler that asks `server`."""
+    words.setdefault("lane", open_lane(WORKERS))
     return PollScheduler(server.progress, **words)
 
 
@@ -283,19 +285,27 @@ def test_a_429_is_never_the_end_and_says_when_to_come_back() -> None:
     run(main)
 
 
-def test_a_hint_of_thirty_years_cannot_park_a_scan() -> None:
-    """It lengthens one wait, up to what a server may ask for at all."""
+@pytest.mark.parametrize(
+    "error",
+    [RateLimited("Slow down.", status=429), ServerError("Down.", status=503)],
+    ids=lambda error: error.kind,
+)
+def test_a_server_that_asks_for_years_is_asked_again_and_then_given_up(
+    error: RateLimited | ServerError,
+) -> None:
+    """One answer must not park a scan for ever: beyond two minutes the patience counts."""
 
     async def main() -> None:
         server = Server({"a": 1.0})
-        failing = ServerError("Later.", status=503)
-        failing.retry_after = 999_999_999.0
-        server.errors["a"] = [failing]
-
+        error.retry_after = 999_999_999.0
+        server.errors["a"] = [error]
         assert (await scheduler(server).wait("a")).is_completed
+        first, second = (when for when, _ in server.polls)
+        assert 120.0 <= second - first < 150.0
 
-        (first, _), (second, _) = server.polls
-        assert LONGEST_WAIT <= second - first < LONGEST_WAIT + 1.0
+        server.always = error
+        with pytest.raises(type(error)):
+            await scheduler(server).wait("b", policy=PollPolicy(patience=300.0))
 
     run(main)
 
@@ -471,7 +481,7 @@ def test_states_that_go_backwards_do_no_harm() -> None:
                 return Progress(is_completed=True)
             return Progress(is_completed=False, percentage=percentage)  # type: ignore[arg-type]
 
-        assert (await PollScheduler(progress).wait("a")).is_completed
+        assert (await PollScheduler(progress, lane=open_lane(4)).wait("a")).is_completed
 
         assert len(times) == 10
         assert all(3.9 < b - a < 49.0 for a, b in itertools.pairwise(times))

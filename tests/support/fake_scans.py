@@ -18,7 +18,7 @@ from bestdefense_async.models import (
     ScanOptions,
     Site,
 )
-from bestdefense_async.polling.scheduler import PollScheduler
+from bestdefense_async.polling.scheduler import PollScheduler, open_lane
 from tests.support.virtual_time import run_virtual
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class FakeScans:
     def polls(self) -> PollScheduler:
         """What waits for reports: one for all groups, as a client has one per token."""
         if self._polls is None:
-            self._polls = PollScheduler(self.progress)
+            self._polls = PollScheduler(self.progress, lane=open_lane(64))
         return self._polls
 
     def calls(self, operation: str) -> int:

@@ -25,9 +25,9 @@ from bestdefense_async import (
 )
 from bestdefense_async.errors import ClientError, ConnectError, Sent
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.transport.observe import EventKind
+from bestdefense_async.transport.hooks import EventKind
 
-QUICK = RetryPolicy(base=0.01, throttled_base=0.01, longest_backoff=0.05)
+QUICK = RetryPolicy(base=0.01, longest_backoff=0.05)
 
 
 @asynccontextmanager
@@ -246,7 +246,7 @@ async def test_the_retry_budget_bounds_an_outage() -> None:
 
 
 async def test_hooks_hear_everything_and_harm_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """One event per attempt, wait, pause and retry; a hook that raises is not noticed."""
+    """One event per attempt, wait and pause; a hook that raises is not noticed."""
     heard: list[RequestEvent] = []
 
     def broken(_: RequestEvent) -> None:
@@ -259,7 +259,8 @@ async def test_hooks_hear_everything_and_harm_nothing(caplog: pytest.LogCaptureF
         await bd.reports.create(sandbox.site_ids[0])
     kinds = [(event.kind, event.operation, event.attempt) for event in heard]
     assert (EventKind.ATTEMPT, "sites.list", 1) in kinds
-    assert (EventKind.RETRY, "sites.list", 1) in kinds
+    assert (EventKind.WAIT, "sites.list", 2) in kinds
+    assert (EventKind.WAITED, "sites.list", 2) in kinds
     assert (EventKind.ATTEMPT, "sites.list", 2) in kinds
     assert (EventKind.PAUSE, "reports.create", 1) in kinds
     assert (EventKind.WAIT, "reports.create", 2) in kinds

@@ -41,8 +41,11 @@ from bestdefense_async.openapi.document import (
     read_page,
     too_large,
 )
+from bestdefense_async.transport.http.cancel_scope import Home, Lifetime
+from bestdefense_async.transport.http.connection import Exchange
 from bestdefense_async.transport.http.exchange import Wire
 from bestdefense_async.transport.http.session import WireSettings
+from bestdefense_async.transport.http.stream import open_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -78,6 +81,7 @@ class Fetcher:
 
     connection: Connection
     wire: Wire
+    lifetime: Lifetime
     origin: str
     is_api: bool
     """Whether this is the host that the token is for."""
@@ -126,11 +130,13 @@ class Fetcher:
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         route = Route(name="specification", method="GET", template="", grade=Grade.CALLER)
-        async with self.wire.stream(
-            Request(route, quote(path, safe=_SAFE)),
-            token=None if self._secret is None else self._secret.reveal(),
-            timeout=_PATIENCE,
-            extra_headers=[("Accept", _ACCEPT)],
+        exchange = Exchange(Request(route, quote(path, safe=_SAFE)), self._secret, self.lifetime)
+        with exchange:
+            return await self._read(url, exchange)
+
+    async def _read(self, url: str, exchange: Exchange) -> tuple[Answer, str | None]:
+        async with open_stream(
+            self.wire, exchange, timeout=_PATIENCE, headers={"Accept": _ACCEPT}
         ) as stream:
             target = stream.headers.get("location") if stream.status in _MOVED else None
             if target is not None or stream.status != OK:
@@ -153,9 +159,16 @@ async def open_fetcher(
     connection: Connection, origin: str, *, is_api: bool
 ) -> AsyncIterator[Fetcher]:
     """Give a fetcher for one origin, and close its connections in the end."""
-    wire = Wire(WireSettings(base_url=origin))
+    home = Home()
+    wire = Wire(WireSettings(base_url=origin), home=home)
     try:
-        yield Fetcher(connection=connection, wire=wire, origin=origin, is_api=is_api)
+        yield Fetcher(
+            connection=connection,
+            wire=wire,
+            lifetime=Lifetime(home),
+            origin=origin,
+            is_api=is_api,
+        )
     finally:
         await wire.aclose()
 

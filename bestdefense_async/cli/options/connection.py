@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bestdefense_async import BestDefense
     from bestdefense_async.cli.options.params import Command
     from bestdefense_async.config import FoundToken
-    from bestdefense_async.transport.observe import RequestEvent
+    from bestdefense_async.transport.hooks import RequestEvent
 
 
 class ApiCommand(click.Command):

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
-from bestdefense_async.transport.observe import EventKind
+from bestdefense_async.transport.hooks import EventKind
 
 if TYPE_CHECKING:
     from bestdefense_async.models import RiskSummary
-    from bestdefense_async.transport.observe import RequestEvent
+    from bestdefense_async.transport.hooks import RequestEvent
 
 
 SHOWN_WORST: Final = 5

@@ -113,6 +113,11 @@ class Backoff:
             self.in_flight_allowed = math.inf
         return self._calm_at
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing has been refused so far."""
+        return self.since == -math.inf
+
     def history_is_known(self) -> None:
         """End a slow start: the server itself stated what is left."""
         if self.since == -math.inf:

@@ -83,12 +83,17 @@ def parse_retry_after(headers: Mapping[str, str], *, wall_clock: float) -> float
     return _longest(headers, RETRY_AFTER_NAMES, wall_clock)
 
 
+def has_rate_headers(headers: Mapping[str, str]) -> bool:
+    """Return whether an answer says anything about counts."""
+    return not _COUNT_NAMES.isdisjoint(headers)
+
+
 def parse_rate_headers(headers: Mapping[str, str], *, wall_clock: float) -> RateHint | None:
     """Return what the rate headers say, or None without any that can be used.
 
     Negative, fractional or otherwise strange counts and resets in the past are ignored one by one.
     """
-    if _COUNT_NAMES.isdisjoint(headers):
+    if not has_rate_headers(headers):
         return None
     remaining = _count(headers, REMAINING_NAMES)
     limit = _count(headers, LIMIT_NAMES)

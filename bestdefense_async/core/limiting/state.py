@@ -10,7 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bestdefense_async.core.limiting.backoff import LONGEST_PAUSE, Backoff, ServerQuota
-from bestdefense_async.core.limiting.hints import parse_rate_headers, parse_retry_after
+from bestdefense_async.core.limiting.hints import (
+    has_rate_headers,
+    parse_rate_headers,
+    parse_retry_after,
+)
 from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.core.limiting.window import STAMP_MARGIN, Window, rule
 
@@ -72,6 +76,21 @@ class LimitState:
             if alone < math.inf:
                 bound = max(bound, alone)
         return bound
+
+    def take_freely(self) -> bool:
+        """Count a call that leaves now, if nothing at all is known that could hold it up."""
+        is_free = not self._rules and self._backoff.is_fresh and not self._quota.is_known
+        if is_free:
+            self._in_flight += 1
+        return is_free
+
+    def answered_freely(self, headers: Mapping[str, str]) -> bool:
+        """Settle a call whose answer teaches nothing; return False when it may teach something."""
+        is_free = not self._rules and self._backoff.is_fresh and not has_rate_headers(headers)
+        if is_free and not self._quota.is_known:
+            self._in_flight -= 1
+            return True
+        return False
 
     def take(self, now: float) -> None:
         """Count a call that leaves at `now`."""
@@ -142,6 +161,11 @@ class LimitState:
     def is_paused(self, now: float) -> bool:
         """Return whether no call may leave at all."""
         return self._backoff.paused_until > now
+
+    def is_history_unknown(self, now: float) -> bool:
+        """Return whether calls wait for answers to others because older calls may count."""
+        in_flight_allowed = self._backoff.in_flight_allowed
+        return self._backoff.calm(now) > now and self._in_flight >= in_flight_allowed
 
     def was_paused_since(self, moment: float) -> bool:
         """Return whether a pause was set at that moment or later."""

@@ -81,7 +81,7 @@ class Download:
         while await on_disk(part.final, part.rehash):
             self._tell()
 
-    async def prepare(self) -> list[tuple[str, str]]:
+    async def prepare(self) -> dict[str, str]:
         """Return the headers of the next request, which ask for what is missing.
 
         What is there by then is hashed again, unless this very download wrote it.
@@ -96,15 +96,15 @@ class Download:
         self._tell()
         self._is_range_asked = part.size > 0
         if not self._is_range_asked:
-            return []
-        headers = [("Range", f"bytes={part.size}-")]
+            return {}
+        headers = {"Range": f"bytes={part.size}-"}
         if part.etag is not None:
-            headers.append(("If-Range", part.etag))
+            headers["If-Range"] = part.etag
         elif part.wanted.sha256 is None:
             # Nobody could tell whether the rest belongs to what is there.
             await on_disk(part.final, part.restart)
             self._is_range_asked = False
-            return []
+            return {}
         return headers
 
     async def take(self, stream: Stream) -> bool:

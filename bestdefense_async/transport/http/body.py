@@ -22,9 +22,10 @@ from bestdefense_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+    from collections.abc import Mapping
 
-    from bestdefense_async.transport.http.connection import Attempt
+    from bestdefense_async.transport.http.connection import Exchange
+    from bestdefense_async.transport.http.lean import Answer
 
 FREE_BYTES: Final = 16 << 20
 """Decoded bytes up to which any ratio is accepted."""
@@ -95,9 +96,17 @@ class Gunzip:
             return None
 
 
-async def read_body(
-    response: ClientResponse, attempt: Attempt, *, wire: int, decoded: int
-) -> bytes:
+def read_at_once(answer: Answer, most: int) -> bytes | None:
+    """Return a body that is there already, whole and in no coding; None when it takes more."""
+    content, headers = answer.content, answer.headers
+    if not content.is_eof() or "Content-Encoding" in headers or content.exception() is not None:
+        return None
+    if content.total_bytes > most or is_close_delimited(headers):
+        return None
+    return content.read_nowait()
+
+
+async def read_body(answer: Answer, exchange: Exchange, *, wire: int, decoded: int) -> bytes:
     """Return the whole body of a success, decoded.
 
     Args:
@@ -107,14 +116,14 @@ async def read_body(
     Raises:
         ResponseTooLarge, DecodeError, Truncated: It is not whole, right and within the caps.
     """
-    gunzip = Gunzip(decoded) if is_gzip(response) else None
+    gunzip = Gunzip(decoded) if is_gzip(answer.headers) else None
     most = min(wire, decoded) if gunzip is None else wire
-    announced = response.content_length
+    announced = announced_length(answer.headers)
     if announced is not None and announced > most:
         raise ResponseTooLarge(f"The body is announced with {announced} bytes, above {most}.")
     parts: list[bytes] = []
     size = 0
-    while part := await response.content.readany():
+    while part := await answer.content.readany():
         size += len(part)
         if size > most:
             raise ResponseTooLarge(f"The body is longer than {most} bytes.")
@@ -122,13 +131,13 @@ async def read_body(
             parts.append(part)
         else:
             gunzip.feed(part)
-    check_end(response, attempt)
-    if gunzip is not None and response.status != 204:  # noqa: PLR2004  # no content, no coding
+    check_end(answer, exchange)
+    if gunzip is not None and answer.status != 204:  # noqa: PLR2004  # no content, no coding
         return gunzip.finish()
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def read_excerpt(response: ClientResponse, cap: int) -> tuple[bytes, bool]:
+async def read_excerpt(answer: Answer, cap: int) -> tuple[bytes, bool]:
     """Return the beginning of the body of a refusal, and whether it is not the whole.
 
     Nothing here raises on account of the server: the status says enough. A body that is broken,
@@ -139,9 +148,9 @@ async def read_excerpt(response: ClientResponse, cap: int) -> tuple[bytes, bool]
     gunzip: Gunzip | None = None
     is_cut = True
     try:
-        gunzip = Gunzip(cap) if is_gzip(response) else None
+        gunzip = Gunzip(cap) if is_gzip(answer.headers) else None
         async with asyncio.timeout(_PATIENCE):
-            while size <= cap and (part := await response.content.readany()):
+            while size <= cap and (part := await answer.content.readany()):
                 size += len(part)
                 if gunzip is None:
                     parts.append(part)
@@ -156,13 +165,15 @@ async def read_excerpt(response: ClientResponse, cap: int) -> tuple[bytes, bool]
     return text[:cap], is_cut
 
 
-def is_gzip(response: ClientResponse) -> bool:
-    """Whether the body is in gzip; otherwise it is as it is.
+def is_gzip(headers: Mapping[str, str]) -> bool:
+    """Return whether the body is in gzip; otherwise it is as it is.
 
     Raises:
         DecodeError: It is in another coding, or in several.
     """
-    coding = ",".join(response.headers.getall("Content-Encoding", ())).strip().lower()
+    if "Content-Encoding" not in headers:
+        return False
+    coding = ",".join(values(headers, "Content-Encoding")).strip().lower()
     if coding in {"gzip", "x-gzip"}:
         return True
     if coding in {"", "identity"}:
@@ -170,18 +181,29 @@ def is_gzip(response: ClientResponse) -> bool:
     raise DecodeError(f"The body comes in {clean_text(coding, longest=60)!r}, unasked.")
 
 
-def is_close_delimited(response: ClientResponse) -> bool:
-    """Whether only the end of the connection tells where the body ends."""
-    return response.content_length is None and "Transfer-Encoding" not in response.headers
+def values(headers: Mapping[str, str], name: str) -> list[str]:
+    """Return all values of a header that may come several times."""
+    return [value for each, value in headers.items() if each.lower() == name.lower()]
 
 
-def check_end(response: ClientResponse, attempt: Attempt) -> None:
+def announced_length(headers: Mapping[str, str]) -> int | None:
+    """Return how many bytes of body are announced, or None."""
+    length = headers.get("Content-Length")
+    return None if length is None else int(length)
+
+
+def is_close_delimited(headers: Mapping[str, str]) -> bool:
+    """Return whether only the end of the connection tells where the body ends."""
+    return "Content-Length" not in headers and "Transfer-Encoding" not in headers
+
+
+def check_end(answer: Answer, exchange: Exchange) -> None:
     """Check a body that ends with its connection: a reset is no end.
 
     Raises:
         Truncated: The connection was reset, which aiohttp takes for a proper end.
     """
-    if is_close_delimited(response) and attempt.protocol is not None:
-        error = attempt.protocol.exception()
+    if is_close_delimited(answer.headers) and exchange.protocol is not None:
+        error = exchange.protocol.exception()
         if error is not None and not isinstance(error, aiohttp.ServerDisconnectedError):
             raise Truncated("The connection broke before the body was complete.")

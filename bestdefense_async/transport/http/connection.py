@@ -3,18 +3,19 @@
 aiohttp sends GET, PUT and DELETE a second time, unseen, when a connection breaks before the
 answer begins. It takes a pooled connection without looking whether the server has closed it, and
 hands bytes that came while it was idle to the next request, after which every answer belongs to
-the question before. Three small pieces put that right:
+the question before. What puts that right:
 
-`Attempt` is a client middleware, around one request. It hides from aiohttp the errors that make it
-send again, and takes the next connection when one proves unfit before a byte was sent.
-`CarefulRequest` is the moment between getting a connection and writing to it.
+`Exchange` is one request on its way, and how far it came. It looks at a connection before the
+request is written to it.
 `CarefulProtocol` is a connection that knows whether it is in use, since when not, and how often
 the server has said "wait" (status 1xx).
+`CarefulRequest` and `SendOnce` belong to aiohttp's session, which is used for what the lean way
+does not send: the first is the moment between getting a connection and writing to it, the second
+hides from aiohttp the errors that make it send again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import select
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,13 +24,18 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.http_exceptions import HttpProcessingError
 
-from bestdefense_async.errors import Sent
+from bestdefense_async.errors import BestDefenseError, ClientClosed, Sent
+from bestdefense_async.transport.http.cancel_scope import CancelScope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiohttp.client_reqrep import ClientResponse
     from aiohttp.connector import Connection
+
+    from bestdefense_async.core.request import Reply, Request
+    from bestdefense_async.core.secret import Secret
+    from bestdefense_async.transport.http.cancel_scope import Lifetime
 
 IDLE_BEFORE_CREATION: Final = 2.0
 """Seconds a connection may have been idle before a request that must not be repeated.
@@ -41,6 +47,7 @@ MOST_INFORMATIONAL: Final = 1000
 """Answers of status 1xx before the real one; HTTP sets no bound."""
 _MOST_UNFIT: Final = 1000
 """Connections given up for one request. A pool we own is bounded; a borrowed one we cannot tell."""
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class UnfitConnection(Exception):
@@ -59,21 +66,26 @@ class CarefulProtocol(ResponseHandler):
     """A connection that drops itself when it hears something while it is idle."""
 
     owner: object | None = None
-    """The attempt that used it last; None before its first use."""
+    """The exchange that used it last; None before its first use."""
     rested_at: float | None = None
     """Loop time since when it is idle; None while in use."""
-    _informational = 0
+    has_parser: bool = False
+    """Whether the parser is there that serves all answers of the lean way."""
+    informational: int = 0
+    """Answers of status 1xx to the present request."""
+    _poller: select.poll | None = None
 
-    def begin(self, owner: object) -> None:
-        """Take it into use."""
-        self.owner = owner
-        self.rested_at = None
-        self._informational = 0
-
-    def rest(self, owner: object, now: float) -> None:
-        """Record that `owner` is done. By then it may already work for somebody else."""
-        if self.owner is owner:
-            self.rested_at = now
+    def has_news(self) -> bool:
+        """Return whether the socket has bytes, an end or an error that nobody has looked at."""
+        if self._poller is None:
+            if not hasattr(select, "poll"):  # Windows
+                return _has_news(self)
+            descriptor = _descriptor(self)
+            if descriptor < 0:
+                return True
+            self._poller = select.poll()
+            self._poller.register(descriptor, select.POLLIN)
+        return bool(self._poller.poll(0))
 
     def data_received(self, data: bytes) -> None:
         """Pass on what belongs to an answer; anything else ends the connection."""
@@ -86,8 +98,8 @@ class CarefulProtocol(ResponseHandler):
     def feed_data(self, data: Any, size: int = 0) -> None:  # noqa: ANN401  # aiohttp's own pair
         """Queue one answer, unless it is one "wait" too many."""
         if data[0].code < 200:  # noqa: PLR2004  # where HTTP's final answers begin
-            self._informational += 1
-            if self._informational > MOST_INFORMATIONAL:
+            self.informational += 1
+            if self.informational > MOST_INFORMATIONAL:
                 self.set_exception(HttpProcessingError())
                 if self.transport is not None:
                     self.transport.abort()
@@ -95,10 +107,80 @@ class CarefulProtocol(ResponseHandler):
         super().feed_data(data, size)
 
 
-class CarefulRequest(ClientRequest):
-    """A request that tells its attempt before it is written."""
+class Exchange(CancelScope):
+    """One request on its way, and how far it came. Its repr shows no header.
 
-    attempt: Attempt | None = None
+    What is told of an exchange, and what becomes of its answer, is for subclasses to say.
+    """
+
+    # Defaults of the class: what nearly no exchange needs is not written into each.
+    sent: Sent = Sent.NO
+    """NO until a connection is about to be written to, YES from the first answer on."""
+    protocol: ResponseHandler | None = None
+    """The connection it goes over, None before one is found."""
+    headers: Mapping[str, str] = _NO_HEADERS
+    """What is sent beside the headers that all requests have."""
+    trusted_since: float = float("-inf")
+    """A connection that has been idle since before this loop time is not used."""
+    _unfit: int = 0
+
+    def __init__(self, request: Request, secret: Secret | None, lifetime: Lifetime) -> None:
+        super().__init__(lifetime)
+        self.request = request
+        self.secret = secret
+        """The token to send, or None for no credentials."""
+
+    def headers_seen(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take in status and headers (names in lower case), once per answer."""
+
+    def read(self, reply: Reply) -> Any:  # noqa: ANN401  # whatever a subclass makes of it
+        """Return what the exchange brings. An error means that the answer does not fit."""
+        return reply
+
+    def takes(self, protocol: ResponseHandler | None, now: float) -> bool:
+        """Take a connection into use, unless it was pooled and is not fit any more."""
+        if isinstance(protocol, CarefulProtocol):
+            if protocol.owner is not None and self._is_unfit(protocol, now):
+                return False
+            protocol.owner = self
+            protocol.rested_at = None
+            protocol.informational = 0
+        elif protocol is not None and self._unfit < _MOST_UNFIT and _is_spoiled(protocol):
+            self._unfit += 1
+            return False
+        self.protocol = protocol
+        self.sent = Sent.MAYBE
+        return True
+
+    def finish(self, now: float) -> None:
+        """Record that the answer is complete: what comes from now on is unsolicited."""
+        protocol = self.protocol
+        if isinstance(protocol, CarefulProtocol) and protocol.owner is self:
+            protocol.rested_at = now
+
+    def was_closed(self) -> BestDefenseError:
+        """Return the error for an end from outside, which says how far the exchange came."""
+        return ClientClosed("The client was closed during this call.", sent=self.sent)
+
+    def distrust(self) -> None:
+        """Close the connection as soon as nobody uses it: its answers may be another's."""
+        if self.protocol is not None:
+            self.protocol.force_close()
+
+    def _is_unfit(self, protocol: CarefulProtocol, now: float) -> bool:
+        since = protocol.rested_at
+        if since is not None:
+            if since <= self.trusted_since:
+                return True
+            if not self.request.route.may_repeat and now - since > IDLE_BEFORE_CREATION:
+                return True
+        return not protocol.is_connected() or protocol.should_close or protocol.has_news()
+
+
+class CarefulRequest(ClientRequest):
+    """A request of aiohttp's session that shows its connection to its exchange first."""
+
+    exchange: Exchange | None = None
 
     async def send(self, conn: Connection) -> ClientResponse:
         """Write the request to a connection that is fit for it.
@@ -106,31 +188,23 @@ class CarefulRequest(ClientRequest):
         Raises:
             UnfitConnection: It is not; nothing was written.
         """
-        if self.attempt is not None:
-            self.attempt.before_sending(conn)
+        if self.exchange is not None and not self.exchange.takes(conn.protocol, self.loop.time()):
+            raise UnfitConnection
         return await super().send(conn)
 
 
-class Attempt:
-    """What happens to one request, and how far it came. Its repr shows no headers."""
+class SendOnce:
+    """A client middleware of aiohttp, around one request."""
 
-    __slots__ = ("_loop", "_unfit", "headers", "may_repeat", "protocol", "sent")
-
-    def __init__(self, headers: Mapping[str, str], *, may_repeat: bool) -> None:
-        self.headers: Mapping[str, str] = headers
-        self.may_repeat: bool = may_repeat
-        self.sent: Sent = Sent.NO
-        """NO until a connection is about to be written to, YES from the first answer on."""
-        self.protocol: ResponseHandler | None = None
-        self._loop = asyncio.get_running_loop()
-        self._unfit = 0
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     async def __call__(
         self, request: ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> ClientResponse:
-        """Send `request` at most once: this is the middleware that aiohttp calls."""
+        """Send `request` at most once; take the next connection when one proves unfit."""
         if isinstance(request, CarefulRequest):
-            request.attempt = self
+            request.exchange = self._exchange
         original: Exception | None = None
         while original is None:
             try:
@@ -141,47 +215,13 @@ class Attempt:
                 original = error
         raise LostConnection(original)
 
-    def before_sending(self, connection: Connection) -> None:
-        """Look at the connection that aiohttp chose, and take it into use.
 
-        Raises:
-            UnfitConnection: It was pooled, and is closed, spoken on, or idle for too long.
-        """
-        protocol = connection.protocol
-        if protocol is not None and self._is_unfit(protocol):
-            self._unfit += 1
-            raise UnfitConnection
-        if isinstance(protocol, CarefulProtocol):
-            protocol.begin(self)
-        self.protocol = protocol
-        self.sent = Sent.MAYBE
-
-    def finish(self) -> None:
-        """Record that the answer is complete: what comes from now on is unsolicited."""
-        if isinstance(self.protocol, CarefulProtocol):
-            self.protocol.rest(self, self._loop.time())
-
-    def _is_unfit(self, protocol: ResponseHandler) -> bool:
-        if isinstance(protocol, CarefulProtocol):
-            if protocol.owner is None:
-                return False
-            since = protocol.rested_at
-            if since is not None and not self.may_repeat:
-                idle = self._loop.time() - since
-                if idle > IDLE_BEFORE_CREATION:
-                    return True
-        elif self._unfit >= _MOST_UNFIT:
-            return False
-        return not protocol.is_connected() or protocol.should_close or _has_news(protocol)
+def _is_spoiled(protocol: ResponseHandler) -> bool:
+    return not protocol.is_connected() or protocol.should_close or _has_news(protocol)
 
 
 def _has_news(protocol: ResponseHandler) -> bool:
-    """Whether the socket has bytes, an end or an error that the loop has not looked at yet."""
-    transport = protocol.transport
-    descriptor = -1
-    if transport is not None:
-        sock = transport.get_extra_info("socket")
-        descriptor = -1 if sock is None else sock.fileno()
+    descriptor = _descriptor(protocol)
     if descriptor < 0:
         return True
     if not hasattr(select, "poll"):  # Windows
@@ -189,3 +229,9 @@ def _has_news(protocol: ResponseHandler) -> bool:
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
     return bool(poller.poll(0))
+
+
+def _descriptor(protocol: ResponseHandler) -> int:
+    transport = protocol.transport
+    sock = None if transport is None else transport.get_extra_info("socket")
+    return -1 if sock is None else sock.fileno()

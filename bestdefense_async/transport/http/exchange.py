@@ -1,18 +1,23 @@
-"""One HTTP exchange: under our deadline and caps, sent once, and ending in a reply or our error."""
+"""One HTTP exchange: under our deadline and caps, sent once, and ending in a reply or our error.
+
+There are two ways to the server, and everything beside the sending is the same for both: `lean`,
+and aiohttp's session for what the lean way does not send (through a proxy, large bodies, files,
+an aiohttp of another shape).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import re
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from yarl import URL
 
-from bestdefense_async.core.request import Reply, Request, lower_headers
+from bestdefense_async.core.request import Reply, lower_headers
 from bestdefense_async.errors import (
+    AnswerError,
     AttemptTimeout,
     BestDefenseError,
     ClientClosed,
@@ -23,23 +28,26 @@ from bestdefense_async.errors import (
     Sent,
     clean_text,
 )
-from bestdefense_async.transport.http.body import read_body, read_excerpt
-from bestdefense_async.transport.http.cancel_scope import CancelScope, Lifetime
-from bestdefense_async.transport.http.connection import Attempt
+from bestdefense_async.transport.http.body import read_at_once, read_body, read_excerpt
+from bestdefense_async.transport.http.cancel_scope import Cut, Home
+from bestdefense_async.transport.http.connection import Exchange, SendOnce
 from bestdefense_async.transport.http.faults import explain
+from bestdefense_async.transport.http.lean import LARGEST_BODY, LeanWay, is_usable
 from bestdefense_async.transport.http.session import MIB, WireSettings, open_session, parse_proxy
-from bestdefense_async.transport.http.stream import CHUNK, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Coroutine, Mapping
 
     import aiohttp
 
+    from bestdefense_async.transport.http.lean import Answer
+
 T = TypeVar("T")
 
-_PATH: Final = re.compile(r"/[!-~]*")
+_PATH: Final = re.compile(r"/[!\"$-~]*")
 _LARGE: Final = MIB
 """Bytes of a request body from which on aiohttp wants a file instead."""
+_HAS_LEAN_WAY: Final = is_usable()
 
 
 class Wire:
@@ -49,7 +57,8 @@ class Wire:
         session: An aiohttp session whose connections to use. It is never closed or changed, and
             its connections must be fit for our settings: its connector's TLS and resolver count,
             ours do not.
-        lifetime: Shared with others that end together with the wire; None for one of its own.
+        home: The process and loop that it belongs to; None for one of its own.
+        is_lean: Whether to go the lean way where that is possible.
 
     Raises:
         ConfigError: The proxy cannot be used.
@@ -60,207 +69,225 @@ class Wire:
         settings: WireSettings,
         *,
         session: aiohttp.ClientSession | None = None,
-        lifetime: Lifetime | None = None,
+        home: Home | None = None,
+        is_lean: bool = _HAS_LEAN_WAY,
     ) -> None:
         self._settings = settings
         self._proxy = None if settings.proxy is None else parse_proxy(settings.proxy)
         self._borrowed = session
         self._session: aiohttp.ClientSession | None = None
-        self._lifetime = Lifetime() if lifetime is None else lifetime
+        self._may_be_lean = is_lean and self._proxy is None
+        self._lean: LeanWay | None = None
+        self._home = Home() if home is None else home
+        self._is_closed = False
+        self._trusted_since = float("-inf")
         parts = urlsplit(settings.base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
 
-    async def exchange(
-        self,
-        request: Request,
-        *,
-        token: str,
-        timeout: float,
-        on_headers: Callable[[int, Mapping[str, str]], None],
-        extra_headers: Iterable[tuple[str, str]] = (),
-    ) -> Reply:
-        """Send one request and return the answer, whatever its status says, except a redirect.
+    @property
+    def connecting(self) -> int:
+        """How many exchanges wait for a new connection."""
+        return 0 if self._lean is None else self._lean.connecting
 
-        Exactly one request reaches the wire, or none.
+    def exchange(self, exchange: Exchange, timeout: float) -> Coroutine[Any, Any, Any]:
+        """Return what to await for what `exchange.read` makes of the answer.
+
+        Exactly one request reaches the wire, or none. When the answer does not fit, its connection
+        and all idle ones are closed: they may be one answer behind.
 
         Args:
+            exchange: A scope that has been entered.
             timeout: Seconds from now until the body is complete.
-            on_headers: Called once with status and headers, when they are there.
 
         Raises:
             TransportError: No usable answer came; `sent` on it says how far the request came.
             ClientClosed: The wire is closed, or was closed meanwhile.
             WrongLoop: It belongs to another loop or process.
         """
-        attempt = self._attempt(request, token, extra_headers)
-        del token
-        outcome = await self.run(self._answer(request, attempt, on_headers), attempt, timeout)
-        if isinstance(outcome, Reply):
-            return outcome
-        raise outcome
+        return self.within(exchange, timeout, self._answered(exchange))
 
-    @asynccontextmanager
-    async def stream(
-        self,
-        request: Request,
-        *,
-        token: str | None,
-        timeout: float,
-        deadline: float | None = None,
-        url: str | None = None,
-        extra_headers: Iterable[tuple[str, str]] = (),
-    ) -> AsyncIterator[Stream]:
-        """Send one request and hand out the answer as it comes, undecoded, redirects too.
-
-        Args:
-            token: None sends no credentials.
-            timeout: Seconds until the headers are there, and then for each chunk.
-            deadline: Loop time at which the body must be complete, None for no bound.
-            url: Another place than the API's, such as a redirect's target.
-            extra_headers: For example `Range`.
+    async def within(self, exchange: Exchange, timeout: float, work: Coroutine[Any, Any, T]) -> T:
+        """Return the result of `work` on an exchange, or raise our error for what went wrong.
 
         Raises:
-            ConfigError: The token would travel to another place.
-            TransportError, ClientClosed, WrongLoop: As for `exchange`.
+            AttemptTimeout: It took longer than `timeout` seconds.
+            BestDefenseError: As for `exchange`.
         """
-        if url is not None and token is not None:
-            raise ConfigError("The token goes to the API only.")
-        headers = [("Accept-Encoding", "identity"), ("Accept", "*/*"), *extra_headers]
-        attempt = self._attempt(request, token, headers)
-        del token
-        sending = self._request(request, attempt, url, buffer=CHUNK)
-        outcome = await self.run(sending, attempt, timeout)
-        if isinstance(outcome, BaseException):
-            raise outcome
+        wheel = self._home.wheel
+        wheel.arm(exchange, timeout)
+        error: BaseException
         try:
-            yield Stream(outcome, attempt, self.run, timeout=timeout, deadline=deadline)
+            result = await work
+        except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  # aiohttp lets out anything
+            error = caught
+        else:
+            exchange.take_back(None, Cut.DEADLINE)
+            return result
         finally:
-            outcome.close()
+            wheel.disarm(exchange)
+        # Outside of the block, so that ours has no context: aiohttp's frames hold the headers.
+        ours = self._judge(error, exchange, timeout)
+        del error
+        raise ours
+
+    async def open_answer(
+        self, exchange: Exchange, *, url: str | None = None, buffer: int | None = None
+    ) -> aiohttp.ClientResponse:
+        """Send the request through the session; return the answer when its headers are there.
+
+        Args:
+            exchange: A scope that has been entered, and is bounded by `within`.
+            url: Another place than the API's, such as a redirect's target; without credentials.
+            buffer: Bytes of the body that may wait to be read, None for aiohttp's 64 KiB.
+
+        Raises:
+            ConfigError: The token would travel to another place, or the path is none.
+        """
+        session = self._open()
+        request = exchange.request
+        if url is not None and exchange.secret is not None:
+            raise ConfigError("The token goes to the API only.")
+        if url is None:
+            _check_path(request.path)
+        exchange.trusted_since = self._trusted_since
+        body = request.body
+        response = await session.request(
+            request.route.method,
+            URL(self._settings.base_url + request.path if url is None else url, encoded=True),
+            data=body if body is None or len(body) < _LARGE else io.BytesIO(body),
+            headers=self._headers(exchange),
+            allow_redirects=False,
+            middlewares=(SendOnce(exchange),),
+            proxy=None if self._proxy is None else self._proxy.url,
+            proxy_headers=None if self._proxy is None else self._proxy.headers,
+            read_bufsize=buffer,
+        )
+        exchange.sent = Sent.YES
+        return response
+
+    def finish(self, exchange: Exchange) -> None:
+        """Record that an answer is complete: what comes on its connection is unsolicited."""
+        exchange.finish(self._home.check().time())
 
     async def aclose(self) -> None:
-        """Close the wire: what is under way ends with `ClientClosed`. May be called again.
+        """Close the wire. May be called again.
 
         Raises:
             WrongLoop: The wire belongs to another loop or process.
         """
-        await self._lifetime.end()
+        self._home.check()
+        self._is_closed = True
+        if self._lean is not None:
+            self._lean.close()
         if self._session is not None:
             await self._session.close()
 
-    async def run(self, work: Awaitable[T], attempt: Attempt, timeout: float) -> T | BaseException:
-        """Return the result of `work`, or the error to raise: ours, or a genuine cancellation.
-
-        It is returned, not raised, so that neither its traceback nor its context shows frames
-        that hold the token.
-        """
-        scope = CancelScope(timeout)
-        self._lifetime.enter(scope)
+    async def _answered(self, exchange: Exchange) -> Any:  # noqa: ANN401  # what `read` returns
+        """Send one request, and read its answer while its connection is still ours."""
+        session = self._session
+        if session is None or self._is_closed:
+            session = self._open()
+        lean, body = self._lean, exchange.request.body
+        answer: Answer
+        if lean is not None and (body is None or len(body) <= LARGEST_BODY):
+            _check_path(exchange.request.path)
+            exchange.trusted_since = self._trusted_since
+            answer = await lean.send(exchange)
+            exchange.sent = Sent.YES
+        else:
+            answer = await self.open_answer(exchange)
         try:
-            with scope:
-                return await work
-        except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  # aiohttp lets out anything
-            error: BaseException = caught
+            reply = await self._reply(answer, exchange)
+            result = exchange.read(reply)
+            if not reply.is_cut:
+                self.finish(exchange)
+        except AnswerError:
+            self._distrust(exchange)
+            raise
         finally:
-            self._lifetime.leave(scope)
-        return self._judge(error, attempt, timeout, is_late=scope.is_cut)
+            answer.close()
+        return result
 
-    def _judge(
-        self, error: BaseException, attempt: Attempt, timeout: float, *, is_late: bool
-    ) -> BaseException:
+    async def _reply(self, answer: Answer, exchange: Exchange) -> Reply:
+        """Return the answer with its body, whatever its status says, except a redirect."""
+        settings = self._settings
+        status = answer.status
+        headers = lower_headers(answer.headers)
+        exchange.headers_seen(status, headers)
+        if 200 <= status < 300:  # noqa: PLR2004  # HTTP's successes
+            body = read_at_once(answer, min(settings.max_wire_bytes, settings.max_body_bytes))
+            if body is None:
+                body = await read_body(
+                    answer,
+                    exchange,
+                    wire=settings.max_wire_bytes,
+                    decoded=settings.max_body_bytes,
+                )
+            return Reply(status=status, headers=headers, body=body)
+        if status == 407 and self._proxy is not None:  # noqa: PLR2004  # proxy authentication
+            raise ProxyError("The proxy wants a user name and password.")
+        if not 400 <= status < 600:  # noqa: PLR2004  # HTTP's refusals
+            raise refusal_to_follow(status, headers)
+        body, is_cut = await read_excerpt(answer, settings.max_error_bytes)
+        return Reply(status=status, headers=headers, body=body, is_cut=is_cut)
+
+    def _distrust(self, exchange: Exchange) -> None:
+        """Use no connection any more that is idle now, nor this exchange's."""
+        exchange.distrust()
+        self._trusted_since = self._home.check().time()
+        if self._lean is not None:
+            self._lean.close()
+
+    def _judge(self, error: BaseException, exchange: Exchange, timeout: float) -> BaseException:
         """Return the error to raise in place of `error`, bare of its history."""
-        if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                return error.with_traceback(None)
+        is_late = exchange.take_back(error, Cut.DEADLINE)
         if isinstance(error, BestDefenseError):
             return error.with_traceback(None)
-        if self._lifetime.is_over or (self._borrowed is not None and self._borrowed.closed):
-            return ClientClosed("The client was closed during this call.", sent=attempt.sent)
-        if is_late and isinstance(error, TimeoutError):
+        if isinstance(error, asyncio.CancelledError) and not is_late:
+            task = asyncio.current_task()
+            if exchange.cut_by is not None or task is None or task.cancelling():
+                return error.with_traceback(None)
+        if self._is_closed or (self._borrowed is not None and self._borrowed.closed):
+            return ClientClosed("The client was closed during this call.", sent=exchange.sent)
+        if is_late:
             return AttemptTimeout(
-                f"{self._origin} did not answer within {timeout:.3g} s.", sent=attempt.sent
+                f"{self._origin} did not answer within {timeout:.3g} s.", sent=exchange.sent
             )
         return explain(
             error,
-            sent=attempt.sent,
+            sent=exchange.sent,
             origin=self._origin,
             connect_timeout=self._settings.connect_timeout,
             is_proxied=self._proxy is not None,
         )
 
-    def _attempt(
-        self, request: Request, token: str | None, extra_headers: Iterable[tuple[str, str]]
-    ) -> Attempt:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        if request.body is not None:
+    def _headers(self, exchange: Exchange) -> dict[str, str]:
+        headers = dict(exchange.headers)
+        if exchange.secret is not None:
+            headers["Authorization"] = f"Bearer {exchange.secret.reveal()}"
+        if exchange.request.body is not None:
             headers["Content-Type"] = "application/json"
-        headers.update(extra_headers)
         if self._proxy is not None and self._origin.startswith("http:"):
             headers.update(self._proxy.headers)  # there is no CONNECT that could carry them
-        return Attempt(headers, may_repeat=request.route.may_repeat)
-
-    async def _answer(
-        self,
-        request: Request,
-        attempt: Attempt,
-        on_headers: Callable[[int, Mapping[str, str]], None],
-    ) -> Reply:
-        settings = self._settings
-        response = await self._request(request, attempt, None)
-        try:
-            status = response.status
-            headers = lower_headers(response.headers)
-            on_headers(status, headers)
-            if status == 407 and self._proxy is not None:  # noqa: PLR2004  # proxy authentication
-                raise ProxyError("The proxy wants a user name and password.")
-            if not 200 <= status < 600 or 300 <= status < 400:  # noqa: PLR2004  # HTTP's classes
-                raise refusal_to_follow(status, headers)
-            if status >= 400:  # noqa: PLR2004  # HTTP's errors
-                body, is_cut = await read_excerpt(response, settings.max_error_bytes)
-            else:
-                is_cut = False
-                body = await read_body(
-                    response,
-                    attempt,
-                    wire=settings.max_wire_bytes,
-                    decoded=settings.max_body_bytes,
-                )
-            if not is_cut:
-                attempt.finish()
-            return Reply(status=status, headers=headers, body=body, is_cut=is_cut)
-        finally:
-            response.close()
-
-    async def _request(
-        self, request: Request, attempt: Attempt, url: str | None, *, buffer: int | None = None
-    ) -> aiohttp.ClientResponse:
-        """Send the request and return the answer when its headers are there.
-
-        `buffer` is how many bytes of the body may wait to be read, None for aiohttp's 64 KiB.
-        """
-        session = self._open()
-        if url is None and not _PATH.fullmatch(request.path):
-            raise ConfigError("A path begins with a slash and holds no space or control character.")
-        body = request.body
-        response = await session.request(
-            request.method,
-            URL(self._settings.base_url + request.path if url is None else url, encoded=True),
-            data=body if body is None or len(body) < _LARGE else io.BytesIO(body),
-            headers=attempt.headers,
-            allow_redirects=False,
-            middlewares=(attempt,),
-            proxy=None if self._proxy is None else self._proxy.url,
-            proxy_headers=None if self._proxy is None else self._proxy.headers,
-            read_bufsize=buffer,
-        )
-        attempt.sent = Sent.YES
-        return response
+        return headers
 
     def _open(self) -> aiohttp.ClientSession:
-        loop = self._lifetime.check()
+        loop = self._home.check()
+        if self._is_closed:
+            raise ClientClosed("The client is closed.")
         if self._session is None:
             self._session = open_session(self._settings, self._borrowed, loop)
+            connector = self._session.connector
+            if self._may_be_lean and connector is not None:
+                self._lean = LeanWay(self._settings, connector, loop)
         return self._session
+
+
+def _check_path(path: str) -> None:
+    if not _PATH.fullmatch(path):
+        raise ConfigError(
+            "A path begins with a slash and holds no space, '#' or control character."
+        )
 
 
 def refusal_to_follow(status: int, headers: Mapping[str, str]) -> ProtocolError:
@@ -271,8 +298,8 @@ def refusal_to_follow(status: int, headers: Mapping[str, str]) -> ProtocolError:
             port = target.port
         except ValueError:
             return ProtocolError(f"The answer has status {status} and a Location that is no URL.")
-        is_usable = target.scheme in {"http", "https", ""} and (target.hostname or target.path)
-        if is_usable:
+        is_usable_place = target.scheme in {"http", "https", ""}
+        if is_usable_place and (target.hostname or target.path):
             place = "the same host" if target.hostname is None else target.hostname
             place += "" if port is None else f":{port}"
             return RedirectRefused(

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bestdefense_async.errors import (
     BestDefenseError,
@@ -47,7 +48,7 @@ def explain(
         error = error.original
     if sent is Sent.NO:
         return _before_sending(error, origin, connect_timeout, is_proxied=is_proxied)
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         # Its `status` is 400 for whatever could not be parsed, so it is not looked at.
         hint = ": does it expect https?" if origin.startswith("http:") else "."
         return ProtocolError(f"{origin} sent something that is not an HTTP answer{hint}")

@@ -84,6 +84,15 @@ def parse_proxy(text: str) -> Proxy:
     return Proxy(url=URL.build(scheme="http", host=host, port=port or 80), headers=headers)
 
 
+def default_headers(settings: WireSettings) -> dict[str, str]:
+    """Return the headers that every request has, except Host and the token's."""
+    return {
+        "User-Agent": settings.user_agent,
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip",
+    }
+
+
 def open_session(
     settings: WireSettings, borrowed: aiohttp.ClientSession | None, loop: asyncio.AbstractEventLoop
 ) -> aiohttp.ClientSession:
@@ -102,11 +111,7 @@ def open_session(
         connector=connector,
         connector_owner=borrowed is None,
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={
-            "User-Agent": settings.user_agent,
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-        },
+        headers=default_headers(settings),
         skip_auto_headers=("Content-Type",),
         # The deadline of an attempt is ours: aiohttp's `total` swallows a cancellation that comes
         # in the same tick, and takes zero and nan for "no limit".

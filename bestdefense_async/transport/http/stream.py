@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.core.request import Reply, lower_headers
 from bestdefense_async.errors import (
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from bestdefense_async.transport.http.connection import Attempt
+    from bestdefense_async.transport.http.connection import Exchange
+    from bestdefense_async.transport.http.exchange import Wire
 
-Run = Callable[[Awaitable[None], "Attempt", float], Awaitable["BaseException | None"]]
-"""`Wire.run`: awaits under a deadline and returns the error to raise, if any."""
 CHUNK: Final = 1 << 20
 """Bytes that are received ahead of whoever takes the chunks."""
 LEAST: Final = 1 << 16
 """Bytes that must come within the timeout: a server that drips keeps nobody for ever."""
 _LARGEST_REFUSAL: Final = 64 * 1024
+_AS_IT_IS: Final = {"Accept-Encoding": "identity", "Accept": "*/*"}
 
 
 class Stream:
@@ -37,21 +37,21 @@ class Stream:
 
     def __init__(
         self,
+        wire: Wire,
+        exchange: Exchange,
         response: aiohttp.ClientResponse,
-        attempt: Attempt,
-        run: Run,
         *,
         timeout: float,
         deadline: float | None,
     ) -> None:
         self.status: int = response.status
-        self.headers: Mapping[str, str] = lower_headers(response.headers)
-        """As `lower_headers` returns them."""
+        self.headers = lower_headers(response.headers)
+        """Names in lower case."""
         self.length: int | None = response.content_length
         """Bytes of the body as announced, or None."""
+        self._wire = wire
+        self._exchange = exchange
         self._response = response
-        self._attempt = attempt
-        self._run = run
         self._timeout = timeout
         self._deadline = deadline
         self._parts: list[bytes] = []
@@ -70,32 +70,39 @@ class Stream:
         coding = self.headers.get("content-encoding", "identity").lower()
         if coding not in {"identity", ""}:
             raise DecodeError(f"The file comes in {clean_text(coding, longest=60)!r}, unasked.")
-        if self.status < 300 and is_close_delimited(self._response):  # noqa: PLR2004  # successes
+        is_success = self.status < 300  # noqa: PLR2004  # HTTP's successes
+        if is_success and is_close_delimited(self._response.headers):
             raise ProtocolError("The answer does not say how long the file is.")
         while True:
-            allowed = self._allowed()
-            if allowed <= 0:
-                raise AttemptTimeout("The body is not complete within the time of the call.")
-            problem = await self._run(self._gather(), self._attempt, allowed)
-            if isinstance(problem, BestDefenseError):
-                self._pick_up_rest()
+            problem = await self._next()
             parts, self._parts = self._parts, []
-            if parts and not isinstance(problem, asyncio.CancelledError):
+            if parts:
                 yield parts[0] if len(parts) == 1 else b"".join(parts)
             if problem is not None:
                 raise problem
             if not parts:
                 break
-        check_end(self._response, self._attempt)
-        self._attempt.finish()
+        check_end(self._response, self._exchange)
+        self._wire.finish(self._exchange)
 
     async def refusal(self) -> Reply:
         """Return the answer with the beginning of its body, as far as it can be read."""
         body, is_cut = await read_excerpt(self._response, _LARGEST_REFUSAL)
         return Reply(status=self.status, headers=self.headers, body=body, is_cut=is_cut)
 
+    async def _next(self) -> BestDefenseError | None:
+        """Receive one chunk; return what cut it off, so that what came is handed out first."""
+        allowed = self._allowed()
+        if allowed <= 0:
+            return AttemptTimeout("The body is not complete within the time of the call.")
+        try:
+            await self._wire.within(self._exchange, allowed, self._gather())
+        except BestDefenseError as error:
+            self._pick_up_rest()
+            return error.with_traceback(None)
+        return None
+
     async def _gather(self) -> None:
-        """Receive one chunk."""
         size = 0
         while size < LEAST and (part := await self._response.content.readany()):
             self._parts.append(part)
@@ -117,3 +124,36 @@ class Stream:
         if self._deadline is None:
             return self._timeout
         return min(self._timeout, self._deadline - asyncio.get_running_loop().time())
+
+
+@asynccontextmanager
+async def open_stream(
+    wire: Wire,
+    exchange: Exchange,
+    *,
+    timeout: float,
+    deadline: float | None = None,
+    url: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> AsyncIterator[Stream]:
+    """Send one request and hand out the answer as it comes, undecoded, redirects too.
+
+    Args:
+        wire: Where to.
+        exchange: A scope that has been entered.
+        timeout: Seconds until the headers are there, and then for each chunk.
+        deadline: Loop time at which the body must be complete, None for no bound.
+        url: Another place than the API's, such as a redirect's target; without credentials.
+        headers: For example `Range`.
+
+    Raises:
+        ConfigError: The token would travel to another place.
+        TransportError, ClientClosed, WrongLoop: As for `Wire.exchange`.
+    """
+    exchange.headers = {**exchange.headers, **_AS_IT_IS, **(headers or {})}
+    answer: Any = wire.open_answer(exchange, url=url, buffer=CHUNK)
+    response = await wire.within(exchange, timeout, answer)
+    try:
+        yield Stream(wire, exchange, response, timeout=timeout, deadline=deadline)
+    finally:
+        response.close()

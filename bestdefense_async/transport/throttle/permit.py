@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
     from types import TracebackType
+
+    from bestdefense_async.transport.observe import WaitReason
 
 
 HELD_FOR: Final = 0.02
@@ -37,8 +39,20 @@ class SharedStore(Protocol):
 class Issuer(Protocol):
     """The queue that a permit comes from, as the permit sees it."""
 
-    def enter(self, permit: Permit) -> Coroutine[Any, Any, Permit]:
+    def try_enter(self, permit: Permit) -> bool:
+        """Let the permit begin now, if nobody waits and its turn is there."""
+        ...
+
+    def wait(self, permit: Permit) -> Coroutine[Any, Any, None]:
         """Return what to await until the permit's turn has come and is booked."""
+        ...
+
+    def opens_in(self) -> float | None:
+        """Return the seconds until the next call may leave, None while nobody can tell."""
+        ...
+
+    def reason(self) -> WaitReason:
+        """Return why a call that asks now has to wait."""
         ...
 
     def is_stale(self, sent: float) -> bool:
@@ -71,9 +85,10 @@ class _Stage(enum.Enum):
 class Permit:
     """The right to send one request now, held for as long as `async with` lasts.
 
-    Say what became of it with exactly one of `answered`, `refused` and `unsent`. Leaving the block
-    with none of them called means: it may have been sent. Then the permit stays spent, stamped a
-    little in the future.
+    `enter`, `wait` and `leave` are the same without the coroutine where nothing has to be waited
+    for. Say what became of it with exactly one of `answered`, `refused` and `unsent`. Leaving the
+    block with none of them called means: it may have been sent. Then the permit stays spent,
+    stamped a little in the future.
     """
 
     __slots__ = ("_queue", "_stage", "again", "deadline", "sent")
@@ -94,8 +109,10 @@ class Permit:
         self.again = again
         self.sent = -math.inf
 
-    def __aenter__(self) -> Coroutine[Any, Any, Permit]:
-        return self._queue.enter(self)
+    async def __aenter__(self) -> Self:
+        if not self.enter():
+            await self.wait()
+        return self
 
     async def __aexit__(
         self,
@@ -103,12 +120,38 @@ class Permit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.leave()
+
+    def enter(self) -> bool:
+        """Take the turn if it is there at once; else use `wait`. Either way `leave` in the end.
+
+        Raises:
+            WrongLoop: The limits are in use in another event loop.
+        """
+        return self._queue.try_enter(self)
+
+    def wait(self) -> Coroutine[Any, Any, None]:
+        """Return what to await until the turn has come.
+
+        Raises:
+            LimitWaitTooLong: It cannot come before the permit's deadline. Nothing was sent.
+        """
+        return self._queue.wait(self)
+
+    def leave(self) -> None:
+        """End the permit: if nobody said what became of it, it may have been sent."""
         if self._leaves():
             self._queue.lost()
 
-    async def itself(self) -> Permit:
-        """Return this permit without waiting. For the queue alone."""
-        return self
+    @property
+    def opens_in(self) -> float | None:
+        """Seconds until the next call of the class may leave, None while nobody can tell."""
+        return self._queue.opens_in()
+
+    @property
+    def reason(self) -> WaitReason:
+        """Why a call that asks now has to wait."""
+        return self._queue.reason()
 
     def begin(self, now: float) -> None:
         """Record that the turn has come. For the queue alone."""

@@ -17,12 +17,16 @@ And a task that wakes into a pause set in the meantime goes back to the front.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import frozen
+
 from bestdefense_async.core.limiting.state import LimitState
 from bestdefense_async.errors import LimitWaitTooLong, WrongLoop
+from bestdefense_async.transport.observe import WaitReason
 from bestdefense_async.transport.throttle.permit import HELD_FOR, SharedStore
 
 if TYPE_CHECKING:
@@ -31,14 +35,39 @@ if TYPE_CHECKING:
     from bestdefense_async.core.limiting.limit import Limit
     from bestdefense_async.transport.throttle.permit import Permit
 
-    Waiter = asyncio.Future[LimitWaitTooLong | None]
-
 SWEEP_FROM: Final = 64
 """Dead entries a queue may hold beyond half of it before they are swept out."""
 
 
 LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at calls of other processes that are in flight."""
+
+
+class Waiter(asyncio.Future["LimitWaitTooLong | None"]):
+    """What one waiting task sleeps on; None is its permit."""
+
+    __slots__ = ("deadline", "expiry", "since")
+
+    def __init__(self, *, since: float, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.since = since
+        """Loop time at which the wait began."""
+        self.deadline = deadline
+        """Loop time at which it is given up, inf for never."""
+        self.expiry: asyncio.TimerHandle | None = None
+
+
+@frozen
+class QueueStats:
+    """Who waits in one queue."""
+
+    waiting: int
+    """Calls that wait."""
+    oldest: float
+    """Seconds the first of them has waited."""
+    opens_in: float | None
+    """Seconds until the next may leave, None while that depends on calls in flight."""
+    reason: WaitReason
 
 
 class LimitQueue:
@@ -55,14 +84,15 @@ class LimitQueue:
 
     __slots__ = (
         "_alive",
-        "_expiries",
         "_first",
+        "_hasty",
         "_loop",
         "_name",
         "_queue",
         "_state",
         "_store",
         "_timer",
+        "_timer_at",
         "_uniform",
         "_waking",
         "_wall_clock",
@@ -88,28 +118,38 @@ class LimitQueue:
         self._first: deque[Waiter] = deque()  # calls that had their turn before
         self._alive = 0  # tasks waiting; the queues may hold more entries, dead ones
         self._waking = 0  # tasks granted that have not run since
-        self._expiries: dict[Waiter, asyncio.TimerHandle] = {}
+        self._hasty: set[Waiter] = set()  # those with a deadline
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
 
-    def enter(self, permit: Permit) -> Coroutine[Any, Any, Permit]:
-        """Return what to await until the permit's turn has come and is booked.
+    def try_enter(self, permit: Permit) -> bool:
+        """Let the permit begin now, if nobody waits and its turn is there.
 
         Raises:
-            LimitWaitTooLong: The turn cannot come before the permit's deadline.
             WrongLoop: The queue belongs to another event loop.
         """
         if asyncio.get_running_loop() is not self._loop:
             raise WrongLoop("These limits belong to another event loop; use one client per loop.")
+        if self._queue or self._first or self._waking:
+            return False
         now = self._loop.time()
-        is_free = not self._queue and not self._first and not self._waking
-        if is_free and self._opens(now) <= now:
+        if self._store is not None or not self._state.take_freely():
+            if self._opens(now) > now:
+                return False
             self._state.take(now)
             self._note()
-            permit.begin(now)
-            return permit.itself()
+        permit.begin(now)
+        return True
+
+    def wait(self, permit: Permit) -> Coroutine[Any, Any, None]:
+        """Return what to await until the permit's turn has come and is booked.
+
+        Raises:
+            LimitWaitTooLong: The turn cannot come before the permit's deadline.
+        """
         return self._wait(permit, self._queue_up(permit, again=permit.again))
 
-    async def _wait(self, permit: Permit, waiter: Waiter | None) -> Permit:
+    async def _wait(self, permit: Permit, waiter: Waiter | None) -> None:
         # As many of these frames exist as calls wait: few locals.
         while waiter is not None:
             try:
@@ -118,7 +158,6 @@ class LimitQueue:
                 self._abandon(waiter)
                 raise
             waiter = self._woken(permit, waiter)
-        return permit
 
     def _woken(self, permit: Permit, waiter: Waiter) -> Waiter | None:
         """Return None when the permit begins, or what to await when a pause came between."""
@@ -136,20 +175,28 @@ class LimitQueue:
         return None
 
     def _queue_up(self, permit: Permit, *, again: bool) -> Waiter:
-        waiter: Waiter = self._loop.create_future()
+        now = self._loop.time()
+        deadline = math.inf if permit.deadline is None else permit.deadline
+        waiter = Waiter(since=now, deadline=deadline, loop=self._loop)
         queue = self._first if again else self._queue
-        if permit.deadline is not None:
-            ahead = min(self._alive, len(queue)) if again else self._alive
-            self._check(permit.deadline, ahead=ahead)
-            self._expiries[waiter] = self._loop.call_at(permit.deadline, self._expire, waiter)
+        if deadline < math.inf:
+            self._check(deadline, ahead=min(self._alive, len(queue)) if again else self._alive)
+            waiter.expiry = self._call_at(deadline, self._expire, waiter)
+            self._hasty.add(waiter)
         queue.append(waiter)
         self._alive += 1
         if self._timer is None and self._waking:
             # Granted right here it would not even yield, and so pass those that are waking.
-            self._wake_at(self._loop.time())
+            self._wake_at(now)
         elif self._timer is None:
             self._advance()
         return waiter
+
+    def _call_at(
+        self, when: float, callback: Callable[..., object], *arguments: object
+    ) -> asyncio.TimerHandle:
+        """Set a timer in a context of its own: it works for everybody who waits."""
+        return self._loop.call_at(when, callback, *arguments, context=contextvars.Context())
 
     def _abandon(self, waiter: Waiter) -> None:
         """Leave nothing of a waiter whose task goes away."""
@@ -186,18 +233,20 @@ class LimitQueue:
 
     def _end_hopeless(self, now: float) -> None:
         """Tell those at once whose time other processes have taken."""
-        if self._store is not None and self._expiries and not self._store.look():
+        if self._store is not None and self._hasty and not self._store.look():
             self._end_before(self._state.opens_at_last(now, ahead=0), now)
 
     def _end_before(self, moment: float, now: float) -> None:
         """End the waits whose deadline is earlier than a moment before which none can leave."""
-        for waiter, expiry in self._expiries.items():
-            if expiry.when() < moment and not waiter.done():
-                waiter.set_result(self._too_long(moment - now, expiry.when() - now))
+        for waiter in self._hasty:
+            if waiter.deadline < moment and not waiter.done():
+                waiter.set_result(self._too_long(moment - now, waiter.deadline - now))
 
     def _stop_expiry(self, waiter: Waiter) -> None:
-        if self._expiries and (expiry := self._expiries.pop(waiter, None)) is not None:
-            expiry.cancel()
+        if waiter.expiry is not None:
+            waiter.expiry.cancel()
+            waiter.expiry = None
+            self._hasty.discard(waiter)
 
     def _too_long(self, wait: float, allowed: float) -> LimitWaitTooLong:
         return LimitWaitTooLong(limit_class=self._name, wait=wait, allowed=allowed)
@@ -227,12 +276,12 @@ class LimitQueue:
     def _wake_at(self, when: float) -> None:
         """Set the timer; one that fires too early only asks again."""
         if self._timer is not None:
-            if self._timer.when() <= when < math.inf:
+            if self._timer_at <= when < math.inf:
                 return
             self._timer.cancel()
             self._timer = None
         if when < math.inf:
-            self._timer = self._loop.call_at(when, self._on_timer)
+            self._timer, self._timer_at = self._call_at(when, self._on_timer), when
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -240,9 +289,10 @@ class LimitQueue:
 
     def answered(self, permit: Permit, headers: Mapping[str, str]) -> None:
         """Settle a call whose answer's headers were seen just now."""
-        self._state.answered(
-            self._loop.time(), sent=permit.sent, headers=headers, wall_clock=self._wall_clock()
-        )
+        if not self._state.answered_freely(headers):
+            self._state.answered(
+                self._loop.time(), sent=permit.sent, headers=headers, wall_clock=self._wall_clock()
+            )
         self._note()
         self._advance()
 
@@ -277,6 +327,37 @@ class LimitQueue:
     def is_stale(self, sent: float) -> bool:
         """Return whether a call admitted at `sent` should ask again: a pause came since."""
         return self._state.was_paused_since(sent) or self._state.is_paused(self._loop.time())
+
+    def opens_in(self) -> float | None:
+        """Return the seconds until the next call may leave, None while nobody can tell."""
+        now = self._loop.time()
+        opens = self._state.opens(now)
+        return max(0.0, opens - now) if opens < math.inf else None
+
+    def reason(self) -> WaitReason:
+        """Return why a call that asks now has to wait."""
+        now = self._loop.time()
+        if self._state.is_paused(now):
+            return WaitReason.PAUSE
+        return WaitReason.HISTORY if self._state.is_history_unknown(now) else WaitReason.LIMIT
+
+    def stats(self) -> QueueStats | None:
+        """Return who waits for what, None when nobody does."""
+        ahead = [self._oldest(queue) for queue in (self._first, self._queue)]
+        since = min((waiter.since for waiter in ahead if waiter is not None), default=None)
+        if since is None:
+            return None
+        now = self._loop.time()
+        return QueueStats(
+            waiting=self._alive,
+            oldest=now - since,
+            opens_in=self.opens_in(),
+            reason=self.reason(),
+        )
+
+    @staticmethod
+    def _oldest(queue: deque[Waiter]) -> Waiter | None:
+        return next((waiter for waiter in queue if not waiter.done()), None)
 
     @property
     def is_idle(self) -> bool:

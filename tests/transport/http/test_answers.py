@@ -30,7 +30,7 @@ from tests.support.byte_server import (
     head,
     reply,
 )
-from tests.support.wires import TOKEN, plain, refusal, send, wire_to
+from tests.support.wires import refusal, send, stream, wire_to
 
 GZIP = ["Content-Encoding: gzip"]
 JSON = b'{"success": true, "data": [1, 2, 3]}' * 50
@@ -296,13 +296,11 @@ async def test_a_stream_gives_a_file_as_it_comes() -> None:
     """Chunks, undecoded and asked for without coding; the caller's own headers travel."""
     data = os.urandom(3_000_000)
     async with ByteServer([[reply(data, status=206)]]) as server, wire_to(server.url) as wire:
-        request = plain("GET", "/api/file")
-        extra = [("Range", "bytes=5-")]
-        async with wire.stream(request, token=TOKEN, timeout=2.0, extra_headers=extra) as stream:
-            chunks = [chunk async for chunk in stream.chunks()]
+        async with stream(wire, headers={"Range": "bytes=5-"}) as file:
+            chunks = [chunk async for chunk in file.chunks()]
         await send(wire)
 
-    assert (stream.status, stream.length) == (206, len(data))
+    assert (file.status, file.length) == (206, len(data))
     assert b"".join(chunks) == data
     assert max(map(len, chunks)) <= 1 << 20
     assert server.requests[0].headers["accept-encoding"] == "identity"
@@ -324,10 +322,9 @@ async def test_a_stream_never_passes_off_half_a_file(
 ) -> None:
     """A file that stops early, or whose end cannot be told, ends in an error."""
     async with ByteServer([steps]) as server, wire_to(server.url) as wire:
-        request = plain("GET", "/api/file")
-        async with wire.stream(request, token=TOKEN, timeout=1.0) as stream:
-            with pytest.raises(kind):
-                [chunk async for chunk in stream.chunks()]
+        with pytest.raises(kind):
+            async with stream(wire, timeout=1.0) as file:
+                [chunk async for chunk in file.chunks()]
 
 
 async def test_a_stream_shows_a_redirect_and_follows_elsewhere_without_the_token() -> None:
@@ -337,13 +334,12 @@ async def test_a_stream_shows_a_redirect_and_follows_elsewhere_without_the_token
         ByteServer([[reply(status=302, headers=[f"Location: {other.url}/file"])]]) as server,
         wire_to(server.url) as wire,
     ):
-        request = plain("GET", "/api/file")
-        async with wire.stream(request, token=TOKEN, timeout=1.0) as first:
+        async with stream(wire) as first:
             place = first.headers["location"]
-        async with wire.stream(request, token=None, timeout=1.0, url=place) as second:
+        async with stream(wire, token=None, url=place) as second:
             chunks = [chunk async for chunk in second.chunks()]
         with pytest.raises(ConfigError):
-            async with wire.stream(request, token=TOKEN, timeout=1.0, url=place):
+            async with stream(wire, url=place):
                 pass
 
     assert chunks == [b"file"]
@@ -354,10 +350,9 @@ async def test_a_stream_shows_a_redirect_and_follows_elsewhere_without_the_token
 async def test_a_slow_reader_of_a_stream_is_not_late() -> None:
     """The deadline counts waiting for the server, not the time the caller takes."""
     async with ByteServer([[reply(bytes(5_000_000))]]) as server, wire_to(server.url) as wire:
-        request = plain("GET", "/api/file")
         size = 0
-        async with wire.stream(request, token=TOKEN, timeout=0.1) as stream:
-            async for chunk in stream.chunks():
+        async with stream(wire, timeout=0.1) as file:
+            async for chunk in file.chunks():
                 if size == 0:
                     await asyncio.sleep(0.2)
                 size += len(chunk)

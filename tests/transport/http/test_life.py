@@ -9,11 +9,10 @@ import aiohttp
 import pytest
 
 from bestdefense_async.errors import AttemptTimeout, BestDefenseError, ClientClosed, Sent, WrongLoop
-from bestdefense_async.transport.http.exchange import Wire
 from bestdefense_async.transport.http.session import WireSettings
 from bestdefense_async.transport.http.stream import LEAST
 from tests.support.byte_server import FIN, STALL, ByteServer, Pause, Step, reply
-from tests.support.wires import TOKEN, plain, refusal, send, wire_to
+from tests.support.wires import TOKEN, OpenWire, refusal, send, stream, wire_to
 
 
 async def test_the_callers_own_timeout_is_his_own() -> None:
@@ -91,26 +90,31 @@ async def test_closing_ends_what_is_under_way(steps: list[Step], sent: Sent) -> 
 
 
 async def test_closing_ends_a_stream() -> None:
-    """A stream that waits for its next chunk ends; one whose reader is busy ends at its next."""
+    """A stream that waits for its next chunk ends."""
     half = bytes(LEAST)
     script: list[list[Step]] = [[reply(half, length=2 * LEAST), STALL]]
-    async with (
-        ByteServer(script) as server,
-        wire_to(server.url) as wire,
-        wire.stream(plain("GET", "/f"), token=TOKEN, timeout=60.0) as stream,
-    ):
-        chunks = stream.chunks()
-        assert await anext(chunks) == half
-        waiting = asyncio.ensure_future(anext(chunks))
-        await asyncio.sleep(0)
+    came: list[bytes] = []
+    has_come = asyncio.Event()
+
+    async def read(wire: OpenWire) -> None:
+        async with stream(wire, timeout=60.0) as file:
+            async for chunk in file.chunks():
+                came.append(chunk)
+                has_come.set()
+
+    async with ByteServer(script) as server, wire_to(server.url) as wire:
+        reading = asyncio.ensure_future(read(wire))
+        await has_come.wait()
         await wire.aclose()
         with pytest.raises(ClientClosed):
-            await waiting
+            await reading
+
+    assert came == [half]
 
 
 async def test_a_wire_that_was_never_used_closes() -> None:
     """Nothing was opened, so there is nothing to close, on any loop."""
-    wire = Wire(WireSettings(base_url="http://127.0.0.1:9"))
+    wire = OpenWire(WireSettings(base_url="http://127.0.0.1:9"))
     await wire.aclose()
 
     assert type(await refusal(wire)) is ClientClosed
@@ -119,15 +123,16 @@ async def test_a_wire_that_was_never_used_closes() -> None:
 def test_a_second_event_loop_is_told_so() -> None:
     """Used again under another asyncio.run, the wire names the cause instead of hanging."""
 
-    async def first() -> Wire:
+    async def first() -> OpenWire:
         async with ByteServer() as server, aiohttp.ClientSession() as session:
-            wire = Wire(WireSettings(base_url=server.url), session=session)
+            wire = OpenWire(WireSettings(base_url=server.url), session=session)
             await send(wire)
-            assert wire._session is not None  # noqa: SLF001  # it must not outlive this loop
-            await wire._session.close()  # noqa: SLF001
+            opened = wire.wire._session  # noqa: SLF001  # it must not outlive this loop
+            assert opened is not None
+            await opened.close()
             return wire
 
-    async def second(wire: Wire) -> None:
+    async def second(wire: OpenWire) -> None:
         error = await refusal(wire)
         assert type(error) is WrongLoop
         assert error.sent is Sent.NO
@@ -192,12 +197,7 @@ async def test_no_traceback_shows_the_token(steps: list[Step]) -> None:
     async with ByteServer([steps]) as server, wire_to(server.url) as wire:
         shown = ""
         try:
-            await wire.exchange(
-                plain("GET", "/a"),
-                token=TOKEN,
-                timeout=0.05,
-                on_headers=lambda *_: None,
-            )
+            await send(wire, timeout=0.05)
         except BestDefenseError as error:
             here = error.__traceback__
             assert here is not None  # and is this test, which holds the token

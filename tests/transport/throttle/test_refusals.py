@@ -8,7 +8,7 @@ import pytest
 
 from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.errors import LimitWaitTooLong
-from bestdefense_async.transport.throttle.throttle import Throttle, Throttles
+from bestdefense_async.transport.throttle.throttle import Throttle
 from tests.transport.throttle.test_throttle import KNOWN, MINUTE, call, clock, settled, virtual
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def test_a_refusal_pauses_the_class(headers: dict[str, str], seconds: float) -> 
 @virtual
 async def test_the_pause_is_for_everybody_on_the_class_and_for_nobody_else() -> None:
     """Another class and another token go on."""
-    throttles = Throttles({}, uniform=slowest)
-    await refuse(throttles.of("a"), {"retry-after": "30"})
-    assert await call(throttles.of("a"), limit_class="y") == 0.0
-    assert await call(throttles.of("b")) == 0.0
-    assert await asyncio.gather(*(call(throttles.of("a")) for _ in range(3))) == [31.0] * 3
+    throttle, other = free_class(), free_class()
+    await refuse(throttle, {"retry-after": "30"})
+    assert await call(throttle, limit_class="y") == 0.0
+    assert await call(other) == 0.0
+    assert await asyncio.gather(*(call(throttle) for _ in range(3))) == [31.0] * 3
 
 
 @virtual

@@ -13,7 +13,8 @@ from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import LimitWaitTooLong
 from bestdefense_async.transport.disk import try_lock
-from bestdefense_async.transport.throttle.throttle import Throttle, Throttles
+from bestdefense_async.transport.throttle.shared_store import SavedState
+from bestdefense_async.transport.throttle.throttle import Throttle
 from tests.support.rate_clients import LIMIT_CLASS, Network, saturate
 from tests.support.rate_servers import POLICIES
 from tests.support.virtual_time import run_virtual
@@ -28,12 +29,12 @@ def new_process(directory: Path, *, lag: float = 0.0, limit: Limit = HOUR) -> Th
     `lag` is by how many seconds its wall clock differs.
     """
     loop = asyncio.get_running_loop()
-    return Throttles(
+    return Throttle(
         {LIMIT_CLASS: (limit,)},
-        state_dir=directory,
+        saved=SavedState.file(directory, Secret("bd_live_token").token_key),
         wall_clock=lambda: WALL + loop.time() + lag,
         uniform=lambda _, high: high,
-    ).of(Secret("bd_live_token").token_key)
+    )
 
 
 async def make(throttle: Throttle, calls: int) -> list[float]:
@@ -406,11 +407,11 @@ def test_a_wall_clock_that_jumps_changes_nothing_that_is_known(tmp_path: Path) -
     async def main() -> None:
         loop = asyncio.get_running_loop()
         jump = 0.0
-        throttle = Throttles(
+        throttle = Throttle(
             {LIMIT_CLASS: (HOUR,)},
-            state_dir=tmp_path,
+            saved=SavedState.file(tmp_path, Secret("bd_live_token").token_key),
             wall_clock=lambda: WALL + loop.time() + jump,
-        ).of(Secret("bd_live_token").token_key)
+        )
         await make(new_process(tmp_path), 10)
         await make(throttle, 9)
         jump = 7200.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.errors import LimitWaitTooLong, WrongLoop
-from bestdefense_async.transport.throttle.throttle import Throttle, Throttles
+from bestdefense_async.transport.throttle.throttle import Throttle
 from tests.support.virtual_time import run_virtual
 
 KNOWN = -1e9
@@ -483,53 +483,6 @@ async def test_it_keeps_time_under_looptime() -> None:
     for _ in range(3):
         await call(throttle)
     assert 60.0 < loop.time() - begun < 60.3
-
-
-@virtual
-async def test_tokens_have_limits_of_their_own() -> None:
-    """And the same token always the same ones."""
-    throttles = Throttles({"x": (Limit(1, per=60.0),)})
-    assert throttles.of("a") is throttles.of("a")
-    assert await call(throttles.of("a")) == 0.0
-    assert await call(throttles.of("b")) == 0.0
-    assert await call(throttles.of("a")) > 60.0
-
-
-@virtual
-async def test_idle_tokens_are_forgotten_and_busy_ones_are_not() -> None:
-    """A service with thousands of organizations holds the state of those at work."""
-    throttles = Throttles(MINUTE)
-    for number in range(50):
-        await call(throttles.of(f"early {number}"))
-    await asyncio.sleep(200.0)
-    for number in range(50):
-        await call(throttles.of(f"late {number}"))
-    assert len(throttles) < 70
-    await asyncio.sleep(200.0)
-    for number in range(1000):
-        await call(throttles.of(f"many {number}"))
-    assert len(throttles) == 1000
-
-
-@virtual
-async def test_a_forgotten_token_that_is_still_held_stays_the_same() -> None:
-    """Two sets of limits for one token would not add up."""
-    throttles = Throttles(MINUTE)
-    held = throttles.of("held")
-    for number in range(1000):
-        throttles.of(str(number))
-    assert len(throttles) < 1000
-    assert throttles.of("held") is held
-
-
-@virtual
-async def test_a_token_that_comes_late_has_a_known_history() -> None:
-    """This process knows that it made no call with it in the last two periods."""
-    throttles = Throttles(MINUTE)
-    throttles.of("early")
-    await asyncio.sleep(121.0)
-    admitted = await asyncio.gather(*(call(throttles.of("late"), took=0.3) for _ in range(60)))
-    assert set(admitted) == {121.0}
 
 
 @virtual
