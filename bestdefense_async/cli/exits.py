@@ -20,7 +20,7 @@ from bestdefense_async import errors
 
 
 class Exit(enum.IntEnum):
-    """What the command returns."""
+    """The exit codes by name."""
 
     OK = 0
     GATE_FAILED = 1
@@ -33,11 +33,11 @@ class Exit(enum.IntEnum):
 
 
 class MissingToken(errors.ConfigError):
-    """No layer of the settings has a token."""
+    """Neither option, environment nor file has a token."""
 
 
 class Unwritable(errors.BestDefenseError):
-    """Results could not be written where they were asked for."""
+    """Results cannot be written where they should be."""
 
 
 _CODES: tuple[tuple[type[errors.BestDefenseError], Exit], ...] = (

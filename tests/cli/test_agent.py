@@ -134,7 +134,7 @@ def test_a_platform_is_all_its_files(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ((), "Name files, or a --platform, or --all"),
         (("big.bin", "--all"), "Name files, or a --platform, or --all"),
@@ -150,7 +150,7 @@ def test_what_cannot_be_meant_is_said_before_a_download(
     sandbox: SandboxProcess,
     tmp_path: Path,
     arguments: tuple[str, ...],
-    words: str,
+    message: str,
 ) -> None:
     """Exit 2, and none of the hour's requests is spent."""
     (tmp_path / "file").touch()
@@ -158,13 +158,13 @@ def test_what_cannot_be_meant_is_said_before_a_download(
     ended = inside("agent", "download", *arguments, env=env_of(sandbox, tmp_path))
 
     assert ended.code == 2
-    assert words in ended.err
+    assert message in ended.err
     assert ended.out == ""
     assert sandbox.count("agents.download") == before
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "message"),
     [
         ({"status": 404}, "status 404"),
         ({"status": 200, "body": "<html>please log in</html>"}, "web page"),
@@ -177,7 +177,7 @@ def test_a_file_that_fails_does_not_keep_the_others(
     sandbox: SandboxProcess,
     tmp_path: Path,
     fault: dict[str, Any],
-    words: str,
+    message: str,
 ) -> None:
     """Exit 3; it is named with its reason, and nothing stands at its place."""
     sandbox.fault("agents.download", **{"nth": 1, **fault})
@@ -188,7 +188,7 @@ def test_a_file_that_fails_does_not_keep_the_others(
 
     assert ended.code == 3
     assert [row["filename"] for row in ended.events] == ["small.bin"]
-    assert words in ended.err
+    assert message in ended.err
     assert "bestdefense: big.bin: " in ended.err
     assert "1 file is missing, 1 stored" in ended.err
     assert not list(tmp_path.glob("big.bin*"))

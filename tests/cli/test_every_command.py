@@ -82,8 +82,8 @@ COMMANDS = dict(commands())
 def test_no_command_is_forgotten() -> None:
     """A new command is called here, or it is said why it has no JSON."""
     assert COMMANDS.keys() == CALLS.keys() | WITHOUT_JSON.keys()
-    has_form = {name for name, command in COMMANDS.items() if option(command, "format_")}
-    assert has_form == CALLS.keys()
+    with_format = {name for name, command in COMMANDS.items() if option(command, "format_")}
+    assert with_format == CALLS.keys()
 
 
 @pytest.fixture(scope="module")
@@ -113,23 +113,23 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         }
 
 
-@pytest.mark.parametrize("form", ["json", "jsonl"])
+@pytest.mark.parametrize("format_", ["json", "jsonl"])
 @pytest.mark.parametrize("name", CALLS)
 def test_stdout_is_json_and_nothing_else(
-    inside: Inside, things: dict[str, str], tmp_path: Path, name: str, form: str
+    inside: Inside, things: dict[str, str], tmp_path: Path, name: str, format_: str
 ) -> None:
     """Also with -vv, which tells every request, on stderr and without the token."""
-    arguments = [*name.split(), *CALLS[name].format(**things).split(), "--format", form]
+    arguments = [*name.split(), *CALLS[name].format(**things).split(), "--format", format_]
     is_told = option(COMMANDS[name], "verbose") is not None
     env = {key: value for key, value in things.items() if key.startswith("BD_")}
 
     ended = inside(*arguments, *(["-vv"] if is_told else []), env=env)
 
     assert ended.code in {0, 1, 3}, ended.err
-    documents = [ended.out] if form == "json" else ended.out.splitlines()
+    documents = [ended.out] if format_ == "json" else ended.out.splitlines()
     parsed = [json.loads(text) for text in documents]
     assert all(value["schema_version"] == 1 for value in parsed)
-    assert form == "jsonl" or parsed
+    assert format_ == "jsonl" or parsed
     assert things["BD_API_TOKEN"] not in ended.out + ended.err
     is_asking = is_told and not name.startswith("spec")  # the document is no operation of the API
     assert not is_asking or " ms " in ended.err

@@ -66,10 +66,10 @@ def test_the_table_says_what_is_new_and_what_is_fixed(report: Inside) -> None:
 
 def test_the_json_says_what_changed_and_its_schemas_hold(report: Inside) -> None:
     """Both documents are what `schemas/*.json` describe."""
-    words = ("report", "today.json", "--compare", "older.jsonl", "--format")
+    arguments = ("report", "today.json", "--compare", "older.jsonl", "--format")
 
-    document = json.loads(report(*words, "json").out)
-    events = report(*words, "jsonl").events
+    document = json.loads(report(*arguments, "json").out)
+    events = report(*arguments, "jsonl").events
 
     validator("run.json").validate(document)
     for event in events:
@@ -83,12 +83,12 @@ def test_the_json_says_what_changed_and_its_schemas_hold(report: Inside) -> None
 
 def test_the_html_and_markdown_say_what_changed(report: Inside) -> None:
     """Whoever reads them needs no other tool."""
-    words = ("report", "today.json", "--compare", "older.jsonl")
+    arguments = ("report", "today.json", "--compare", "older.jsonl")
     plain = report("report", "today.json", "--format", "html").out
 
-    assert "Fixed and new" in report(*words, "--format", "html").out
+    assert "Fixed and new" in report(*arguments, "--format", "html").out
     assert "Fixed and new" not in plain
-    assert "| Medium | 1 | 0 | 0 |" in report(*words, "--format", "md").out
+    assert "| Medium | 1 | 0 | 0 |" in report(*arguments, "--format", "md").out
 
 
 @pytest.mark.parametrize("form", FORMATS)

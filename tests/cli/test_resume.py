@@ -79,14 +79,14 @@ def test_a_run_killed_twenty_times_starts_nothing_twice_and_loses_nothing(
     sandbox.assert_no_duplicates()
     targets = {each["target"]: each for each in shown(command)}
     assert targets.keys() == hosts.keys()
-    words = Counter(each["outcome"] for each in targets.values())
-    assert words.keys() <= {"done", "unknown"}, ended.err
-    assert ended.code == (3 if words["unknown"] else 0), ended.err
+    outcomes = Counter(each["outcome"] for each in targets.values())
+    assert outcomes.keys() <= {"done", "unknown"}, ended.err
+    assert ended.code == (3 if outcomes["unknown"] else 0), ended.err
     scans = sandbox.scans_per_site()
     assert all(
         scans.get(hosts[name]) == 1 for name, each in targets.items() if each["outcome"] == "done"
     )
-    assert words["unknown"] <= 32 * KILLS
+    assert outcomes["unknown"] <= 32 * KILLS
 
     command("runs", "reconcile", "last", env=sandbox.env)
     still_unknown = {
@@ -181,8 +181,8 @@ def test_lost_creations_are_found_where_the_host_lists_reports(
     assert results == {"found": 3, "no report of that site and time is listed": 2}
 
     names = [name for name, site_id in hosts.items() if site_id in lost]
-    words = [word for name in names for word in ("--start-again", name)]
-    settled = command("runs", "reconcile", "last", *words, env=sandbox.env)
+    options = [each for name in names for each in ("--start-again", name)]
+    settled = command("runs", "reconcile", "last", *options, env=sandbox.env)
     assert settled.code == 0, settled.err
     assert resumed(command, sandbox).code == 0
     assert sandbox.scans_per_site() == dict.fromkeys(hosts.values(), 1)
@@ -247,7 +247,7 @@ def test_a_revoked_token_ends_the_run_and_a_new_one_goes_on_with_it(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("options", "said"),
     [
         (("--resume", "last", "a.example"), "leave out targets"),
         (("--resume", "last", "-l", "hosts.txt"), "leave out --list"),
@@ -262,7 +262,7 @@ def test_what_a_run_has_decided_cannot_be_decided_again(
     command: Command,
     served: SandboxProcess,
     names: list[str],
-    words: tuple[str, ...],
+    options: tuple[str, ...],
     said: str,
 ) -> None:
     """Contradictory options, a run that does not exist and a file that is none: exit 2."""
@@ -270,7 +270,7 @@ def test_what_a_run_has_decided_cannot_be_decided_again(
     assert command("scan", names[0], "-q", env=served.env).code == 0
     before = served.count("reports.create")
 
-    ended = command("scan", *words, env=served.env)
+    ended = command("scan", *options, env=served.env)
 
     assert ended.code == 2, ended.err
     assert said in ended.err

@@ -1,4 +1,4 @@
-"""`bestdefense completion`: the script that lets a shell complete our words."""
+"""`bestdefense completion`: the script that lets a shell complete commands and options."""
 
 from __future__ import annotations
 

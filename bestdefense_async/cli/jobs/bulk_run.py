@@ -1,4 +1,4 @@
-"""One bulk run: targets in, rows out, with everything a person or a program hears on the way."""
+"""One bulk run: from targets to rows, with progress and events on the way."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class RunOptions:
     scan_timeout: float | None = None
     run_timeout: float | None = None
     polling: PollPolicy = field(factory=PollPolicy)
-    """How often a scan is asked for."""
+    """When to ask how far a scan is."""
     samples: Sequence[tuple[float, bool]] = ()
     """Seconds that earlier scans of the kind took, and whether they were finished."""
     verbosity: int = 0
-    """-1 shows no progress, 1 tells each outcome."""
+    """-1 shows no progress, 1 writes each outcome to stderr."""
     is_kept: bool = False
     """Leave the last picture of the live view on the terminal."""
 
@@ -66,7 +66,7 @@ class RunInput:
 
     items: Sequence[Item]
     ended: Sequence[Outcome] = ()
-    """Outcomes that an earlier part of the run has brought."""
+    """Outcomes of an earlier part of the run."""
     journal: Journal | None = None
     """Where the run is recorded; None keeps no record."""
     name: str = "scan"
@@ -76,47 +76,47 @@ class RunInput:
 
 @define
 class BulkRun:
-    """Runs one workload once and keeps what came of it."""
+    """Runs one input once and keeps its rows."""
 
     client: BestDefense
     run_options: RunOptions
     results: Results
-    """Told what happens, as it happens."""
+    """Writes what happens, as it happens."""
     throttling: Throttling
     _tally: Tally = field(init=False)
     _rows: dict[int, Row] = field(factory=dict, init=False)
     _duplicates: set[int] = field(factory=set, init=False)
     _failure: Exception | None = field(default=None, init=False)
 
-    async def run(self, work: RunInput, interruption: Interruption) -> Run:
+    async def run(self, run_input: RunInput, interruption: Interruption) -> Run:
         """Scan all targets and return the run: each target has a row, also after a signal.
 
         Raises:
             Unwritable: The results cannot be written; everything was stopped.
             ReaderGone: The reader of stdout went away; everything was stopped.
         """
-        total = len(work.items) + len(work.ended)
+        total = len(run_input.items) + len(run_input.ended)
         self._tally = Tally(total, asyncio.get_running_loop().time())
         run = Run(
             rows=(),
-            name=work.name,
-            started_at=time.time() if work.started_at is None else work.started_at,
+            name=run_input.name,
+            started_at=time.time() if run_input.started_at is None else run_input.started_at,
             base_url=self.client.base_url,
             options=self.run_options.options,
         )
         self.results.begin(run)
-        self._take_over(work.ended)
-        title = f"Scanning {counted(len(work.items), 'site')} at {self.client.base_url}"
+        self._add_ended(run_input.ended)
+        title = f"Scanning {counted(len(run_input.items), 'site')} at {self.client.base_url}"
         quiet, keep = self.run_options.verbosity != 0, self.run_options.is_kept
         async with show_progress(self._tally, title=title, quiet=quiet, keep=keep):
-            group = self._group(work.journal)
-            # The outcomes of a stopped group are picked up after its block.
+            group = self._group(run_input.journal)
+            # The outcomes of a stopped group are collected after its block.
             with contextlib.suppress(_Stopped):
                 async with group:
-                    group.feed(work.items)
+                    group.feed(run_input.items)
                     await self._until_ended(group, interruption)
             if self._failure is None:
-                await self._pick_up(group)
+                await self._collect(group)
         if self._failure is not None:
             raise self._failure
         return evolve(
@@ -134,46 +134,46 @@ class BulkRun:
             max_active=run_options.max_active,
             scan_timeout=run_options.scan_timeout,
             run_timeout=run_options.run_timeout,
-            on_event=self._hear,
+            on_event=self._record,
             polling=run_options.polling,
             journal=journal,
         )
 
-    def _take_over(self, ended: Sequence[Outcome]) -> None:
-        """Count and write what is known already, so that the results are those of the whole run."""
+    def _add_ended(self, ended: Sequence[Outcome]) -> None:
+        """Count and write what ended earlier, so that the results are those of the whole run."""
         for outcome in ended:
             self._rows[outcome.index] = Row.of(outcome)
             risk = outcome.risk if isinstance(outcome, Done) else None
             self._tally.end(outcome.index, outcome.status, outcome.target, risk)
-            self.results.hear(ScanFinished(outcome=outcome))
+            self.results.record(ScanFinished(outcome=outcome))
 
     async def _until_ended(self, group: ScanGroup, interruption: Interruption) -> None:
-        """Pick up all outcomes; a signal drains the group first."""
+        """Collect all outcomes; a signal drains the group first."""
         interruption.is_handled = True
-        picking = asyncio.ensure_future(self._pick_up(group))
+        collecting = asyncio.ensure_future(self._collect(group))
         signal = asyncio.ensure_future(interruption.requested.wait())
         try:
-            await asyncio.wait({picking, signal}, return_when=asyncio.FIRST_COMPLETED)
-            if not picking.done():
+            await asyncio.wait({collecting, signal}, return_when=asyncio.FIRST_COMPLETED)
+            if not collecting.done():
                 streams.say(
                     "bestdefense: stopping: what was sent is still written down; "
                     "a second signal ends at once"
                 )
                 await group.drain(DRAIN_TIMEOUT)
-            await picking
+            await collecting
         finally:
             signal.cancel()
-            picking.cancel()
+            collecting.cancel()
 
-    async def _pick_up(self, group: ScanGroup) -> None:
+    async def _collect(self, group: ScanGroup) -> None:
         async for outcome in group:
             if outcome.index not in self._duplicates:
                 self._rows[outcome.index] = Row.of(outcome)
             if self._failure is not None:
                 raise _Stopped
 
-    def _hear(self, event: ScanEvent) -> None:
-        """Count an event and pass it on; nobody may raise into the group."""
+    def _record(self, event: ScanEvent) -> None:
+        """Count and write an event; what goes wrong is kept, because nothing may raise here."""
         self._tally.pauses = len(self.throttling.spans)
         if isinstance(event, ScanStarted):
             self._tally.begin(event.index)
@@ -183,7 +183,7 @@ class BulkRun:
         elif isinstance(event, ScanFinished) and event.outcome.index not in self._duplicates:
             self._end(event.outcome)
         try:
-            self.results.hear(event)
+            self.results.record(event)
         except Exception as error:  # noqa: BLE001  # raised again where the run ends
             self._failure = self._failure or error
 
@@ -192,5 +192,5 @@ class BulkRun:
         self._tally.end(outcome.index, outcome.status, outcome.target, risk)
         if self.run_options.verbosity > 0:
             counts = {} if risk is None else risk.as_dict()
-            said = counts_text(counts) if isinstance(outcome, Done) else str(outcome.error)
-            streams.say(f"{outcome.status:11}  {visible(outcome.target)}  {said}")
+            result = counts_text(counts) if isinstance(outcome, Done) else str(outcome.error)
+            streams.say(f"{outcome.status:11}  {visible(outcome.target)}  {result}")

@@ -1,4 +1,4 @@
-"""Downloads files one after the other, and shows on stderr how far it is."""
+"""Download files one after the other, and show on stderr how far it is."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from bestdefense_async.models import AgentFile
 
-_LOOK: Final = 0.1
-"""Seconds between two looks at what is to be shown."""
-_PATIENCE: Final = 1.0
+_REFRESH: Final = 0.1
+"""Seconds between two drawings."""
+_SILENCE: Final = 1.0
 """Seconds without a request after which we say that we wait for the limit."""
 _FOR_ALL: Final = (AuthError, PermissionDenied, ConfigError, LifecycleError)
 """What the next file would meet too."""
@@ -52,15 +52,15 @@ class DownloadProgress:
     done: int = 0
     size: int | None = None
     begun: float = 0.0
-    come: int = 0
-    """Bytes that came since then: less than `done` after an interrupted run."""
+    received: int = 0
+    """Bytes received since then: less than `done` after an interrupted run."""
     is_admitted: bool = False
-    """The limit has let a request for it through."""
+    """The limit has admitted a request for it."""
 
     def begin(self, file: AgentFile, now: float) -> None:
         """Record that a file is next."""
         self.name, self.size, self.begun = visible(file.filename, longest=80), file.size, now
-        self.done = self.come = 0
+        self.done = self.received = 0
         self.is_admitted = False
 
     def advance(self, done: int, size: int | None, now: float) -> None:
@@ -68,13 +68,13 @@ class DownloadProgress:
         if not self.is_admitted:
             self.begun = now
         else:
-            self.come += max(0, done - self.done)
+            self.received += max(0, done - self.done)
         self.is_admitted = True
         self.done, self.size = done, size
 
     def is_waiting(self, now: float) -> bool:
-        """Whether the limit keeps us."""
-        return bool(self.name) and not self.is_admitted and now - self.begun > _PATIENCE
+        """Return whether the limit makes us wait."""
+        return bool(self.name) and not self.is_admitted and now - self.begun > _SILENCE
 
     def describe(self, now: float) -> str:
         """Return the state on one line."""
@@ -85,14 +85,14 @@ class DownloadProgress:
         elif self.ended < self.files and self.name:
             whole = "" if self.size is None else f" of {size_text(self.size)}"
             parts.append(f"{self.name} {size_text(self.done)}{whole}")
-            if now > self.begun and self.come:
-                parts.append(f"{size_text(self.come / (now - self.begun))}/s")
+            if now > self.begun and self.received:
+                parts.append(f"{size_text(self.received / (now - self.begun))}/s")
         return "download: " + ", ".join(parts)
 
 
 @define
 class Downloads:
-    """Stores files in a directory and keeps book of them."""
+    """Stores files in a directory, and has a record of each."""
 
     _agents: Agents
     _directory: Path
@@ -112,7 +112,7 @@ class Downloads:
 
         Raises:
             ConfigError: The directory cannot be made, or the operation is not for this host.
-            AuthError, PermissionDenied: The token does not let us.
+            AuthError, PermissionDenied: The token may not do this.
         """
         _make(self._directory)
         loop = asyncio.get_running_loop()
@@ -141,7 +141,7 @@ class Downloads:
                     timeout=self._timeout,
                 )
         except asyncio.CancelledError:
-            _say_part(final)
+            _say_partial(final)
             raise
         except BestDefenseError as error:
             if isinstance(error, _FOR_ALL):
@@ -149,7 +149,7 @@ class Downloads:
             self._missing += 1
             name = visible(file.filename, longest=80)
             streams.say(f"bestdefense: {name}: {error}{self._hint(file, error)}")
-            _say_part(final)
+            _say_partial(final)
             return
         self.stored.append(
             {
@@ -163,7 +163,7 @@ class Downloads:
         )
 
     def _hint(self, file: AgentFile, error: BestDefenseError) -> str:
-        """Return how to go on when an option helps."""
+        """Return which option helps, if any."""
         if isinstance(error, RedirectRefused):
             return " --redirect-host HOST follows it, if you know that host."
         if file.sha256 is None and not self._allow_unverified:
@@ -173,8 +173,8 @@ class Downloads:
     async def _is_there(self, file: AgentFile) -> bool:
         if file.sha256 is None:
             return False
-        wanted = ExpectedFile(sha256=file.sha256.strip().lower(), size=file.size)
-        return await asyncio.to_thread(is_stored, self._directory / file.filename, wanted)
+        expected = ExpectedFile(sha256=file.sha256.strip().lower(), size=file.size)
+        return await asyncio.to_thread(is_stored, self._directory / file.filename, expected)
 
 
 def _make(directory: Path) -> None:
@@ -187,7 +187,7 @@ def _make(directory: Path) -> None:
         raise ConfigError(f"The directory {visible(directory)} cannot be made: {problem}.")
 
 
-def _say_part(final: Path) -> None:
+def _say_partial(final: Path) -> None:
     part = final.with_name(final.name + SUFFIX)
     if part.exists():
         size = size_text(part.stat().st_size)
@@ -226,22 +226,22 @@ async def _draw(progress: DownloadProgress) -> None:
                 count=f"{min(progress.ended + 1, progress.files)}/{progress.files}",
             )
             bar.refresh()
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_REFRESH)
 
 
 async def _beat(progress: DownloadProgress) -> None:
-    """Say a line each 30 s or 10 % of a file, at most one a second."""
+    """Write a line each 30 s or 10 % of a file, at most one a second."""
     loop = asyncio.get_running_loop()
     last, name, step, was_waiting = loop.time(), "", 0, False
     while True:
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_REFRESH)
         now = loop.time()
         if name != progress.name:
             name, step = progress.name, 0
         is_waiting = progress.is_waiting(now)
         reached = int(progress.done / progress.size / STEP) if progress.size else 0
-        is_news = reached > step or (is_waiting and not was_waiting)
-        if now - last >= (SHORTEST if is_news else INTERVAL):
+        is_due_early = reached > step or (is_waiting and not was_waiting)
+        if now - last >= (SHORTEST if is_due_early else INTERVAL):
             last, step, was_waiting = now, reached, is_waiting
             streams.say(progress.describe(now))
 

@@ -1,4 +1,4 @@
-"""What most commands are: one question to the API, waited for if need be, and its answer shown."""
+"""What most commands do: one call of the API, a wait if need be, and its answer written."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SANDBOX_SPEED: Final = 60.0
 
 
 def poll_policy(connection: Connection, samples: Sequence[tuple[float, bool]] = ()) -> PollPolicy:
-    """Return the usual policy, or one for the sandbox, where scans take seconds.
+    """Return how often to ask: as usual, or as the sandbox needs it, where scans take seconds.
 
     `samples` are the durations of earlier scans of the kind: with enough of them it is learned when
     to ask. The sandbox is too fast for that.
@@ -87,6 +87,7 @@ async def wait_for(
 
 def emit_findings(what: str, found: Alerts, min_severity: str, format_: str) -> None:
     """Write findings to stdout, the worst first, and their counts to stderr."""
+    from bestdefense_async.cli.terminal.progress import counts_text
     from bestdefense_async.models import Severity
 
     least = Severity(min_severity).rank
@@ -105,6 +106,4 @@ def emit_findings(what: str, found: Alerts, min_severity: str, format_: str) -> 
     ]
     columns = ("severity", "title", "url", "cwe", "id")
     emit("alerts", records, format_, columns=columns)
-    counts = {word: count for word, count in found.risk.as_dict().items() if count}
-    said = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing found"
-    streams.say(f"{what}: {said}")
+    streams.say(f"{what}: {counts_text(found.risk.as_dict())}")

@@ -135,15 +135,15 @@ class ResumedRun:
 
     @contextlib.asynccontextmanager
     async def opened(self, connection: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
-        """Take the run over, and hold it. Raises what `journal` raises."""
+        """Open the journal of the run, and hold it. Raises what `journal` raises."""
         async with await self.journal(connection, client) as journal:
-            # Again, for somebody may have gone on with it since; in a thread, for it may be long.
+            # Again: somebody may have gone on with it since. In a thread: it may be long.
             now = await asyncio.to_thread(read_journal, self.path)
             ended = [each for each in now.outcomes if isinstance(each, Done | Unknown)]
             yield await _run_input(journal, ended=ended)
 
     async def journal(self, connection: Connection, client: BestDefense) -> SqliteJournal:
-        """Take the journal over; whoever asks for it closes it.
+        """Open the journal; the caller closes it.
 
         Raises:
             JournalError: It is held, of another organization, or cannot be written.

@@ -88,7 +88,7 @@ def _request(
 
 
 def cost_of(count: int, credits_remaining: int | None) -> str:
-    """Say what triggering costs."""
+    """Return a sentence about what triggering costs."""
     left = "" if credits_remaining is None else f"; credits left: {credits_remaining}"
     return f"{counted(count, 'remediation')} would be triggered, a credit each{left}"
 
@@ -176,11 +176,11 @@ class RemediationTrigger:
         if self.missing:
             streams.say(f"triggering {counted(len(self.missing), 'remediation')}")
         interruption.is_handled = True
-        watch = asyncio.ensure_future(_stop_when_asked(run, interruption))
+        stopping = asyncio.ensure_future(_stop_when_asked(run, interruption))
         try:
             await run.run(self.missing, self._results.append)
         finally:
-            watch.cancel()
+            stopping.cancel()
         records = [record_of(each) for each in self._results]
         emit("remediations", records, self.format_, columns=_COLUMNS)
         _say_ends(self._results, run.credits_remaining)

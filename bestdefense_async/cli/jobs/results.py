@@ -1,7 +1,4 @@
-"""Where a run ends up: stdout, files, the verdict on stderr, and the exit code.
-
-`run_table`: a run as a table for people: one line per target, the worst first.
-"""
+"""What becomes of a run: table or data on stdout, files, verdict on stderr, and the exit code."""
 
 from __future__ import annotations
 
@@ -46,13 +43,13 @@ def run_table(run: Run, verdict: Verdict, *, min_severity: str, older: Run | Non
     """
     least = Severity(min_severity).rank
     shown = [severity for severity in SEVERITIES if severity.rank >= least]
-    has_other = any(not word.is_known for row in run.rows for word in row.counts())
+    has_other = any(not severity.is_known for row in run.rows for severity in row.counts())
     indexes = {id(row): index for index, row in enumerate(run.rows)}
     suppressed = {"waived": verdict.waived, "known": verdict.known}
     records = []
     for row in worst_first(run.rows):
         states = Counter(status.state for _, status in verdict.with_status(indexes[id(row)], row))
-        beside = {word: states[word] for word, number in suppressed.items() if number}
+        beside = {state: states[state] for state, count in suppressed.items() if count}
         record = _record(row, shown, has_other=has_other)
         records.append(record | beside | {"report_id": row.report_id})
     changes = "" if older is None else "\n" + _changes_table(run, older, least=least)
@@ -66,7 +63,7 @@ def _record(row: Row, shown: list[Severity], *, has_other: bool) -> dict[str, ob
         "outcome": row.outcome.replace("_", " "),
     }
     if has_other:
-        unknown = [count for word, count in (counts or {}).items() if not word.is_known]
+        unknown = [count for severity, count in (counts or {}).items() if not severity.is_known]
         record["other"] = None if counts is None else sum(unknown)
     for severity in shown:
         name = _HEADINGS.get(severity, str(severity))
@@ -78,12 +75,12 @@ def _changes_table(run: Run, older: Run, *, least: int) -> str:
     """Return how many findings changed by severity, and which, new ones first."""
     changes = compare_runs(run, older)
     counters = {"fixed": changes.fixed, "new": changes.new, "unchanged": changes.unchanged}
-    seen = {word for counter in counters.values() for word in counter}
-    words = sorted({*SEVERITIES, *seen}, key=lambda word: (-word.rank, word))
+    seen = {severity for counter in counters.values() for severity in counter}
+    severities = sorted({*SEVERITIES, *seen}, key=lambda each: (-each.rank, each))
     counts = [
-        {"severity": word} | {name: counter[word] for name, counter in counters.items()}
-        for word in words
-        if word.rank >= least
+        {"severity": each} | {name: counter[each] for name, counter in counters.items()}
+        for each in severities
+        if each.rank >= least
     ]
     found = {"new": changes.new_findings, "fixed": changes.fixed_findings}
     listed = [
@@ -122,14 +119,14 @@ class Results:
     """Writes a run as it happens and when it has ended. Use it as a context manager."""
 
     def __init__(self, report_options: ReportOptions, *, is_live: bool = True) -> None:
-        """Write nothing yet; `is_live` says that events will be heard before the run has ended."""
+        """Write nothing yet; with `is_live`, events are written before the run has ended."""
         self._options = report_options
         self._is_live = is_live
         self._logs: list[EventLog] = []
         self._files = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Make sure that everything asked for can be written, before anything is sent.
+        """Check that every output can be written, before anything is sent.
 
         Raises:
             ConfigError: A file cannot be written, or nobody knows its format.
@@ -141,7 +138,7 @@ class Results:
         for path in paths:
             if paths.count(path) > 1:
                 raise ConfigError(f"{str(path)!r} is given twice.")
-            _require_place(path)
+            _require_writable(path)
         if not self._is_live:
             return self
         if self._options.format_ == "jsonl":
@@ -166,8 +163,8 @@ class Results:
             with _named_errors():
                 log.run_started(run)
 
-    def hear(self, event: ScanEvent) -> None:
-        """Write an event.
+    def record(self, event: ScanEvent) -> None:
+        """Write an event to every log.
 
         Raises:
             Unwritable: It cannot be written.
@@ -207,13 +204,13 @@ class Results:
         _say_idle_waivers(verdict)
         for line in annotation_lines(run, verdict) if self._options.is_annotated else ():
             streams.say(line)
-        ways = [] if resume is None else _ways_on(run.rows, resume)
+        next_commands = [] if resume is None else _next_commands(run.rows, resume)
         if is_interrupted:
             streams.say(verdict.sentence)
-            for line in (_farewell(run), *ways):
+            for line in (_interrupted(run), *next_commands):
                 streams.say(line)
             return Exit.INTERRUPTED
-        for line in (*ways, verdict.sentence):
+        for line in (*next_commands, verdict.sentence):
             streams.say(line)
         code = Exit.OK if self._options.is_exit_zero else _code(run, verdict)
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
@@ -260,32 +257,33 @@ class Results:
         return []
 
 
-def _farewell(run: Run) -> str:
-    """Say what became of the targets of a run that a signal ended."""
-    ends = run.by_outcome()
+def _interrupted(run: Run) -> str:
+    """Return what became of the targets of a run that a signal ended."""
+    counts = run.by_outcome()
     running = sum(1 for row in run.rows if row.outcome == "failed" and row.report_id)
-    parts = [f"{ends['done']} done", f"{running} started and left running at the server"]
-    if ends["failed"] > running:
-        parts.append(f"{ends['failed'] - running} failed")
-    if ends["unknown"]:
-        parts.append(f"{ends['unknown']} perhaps started")
-    return f"bestdefense: interrupted: {', '.join(parts)}, {ends['not_started']} not started"
+    parts = [f"{counts['done']} done", f"{running} started and left running at the server"]
+    if counts["failed"] > running:
+        parts.append(f"{counts['failed'] - running} failed")
+    if counts["unknown"]:
+        parts.append(f"{counts['unknown']} perhaps started")
+    return f"bestdefense: interrupted: {', '.join(parts)}, {counts['not_started']} not started"
 
 
-def _ways_on(rows: Sequence[Row], name: str) -> list[str]:
-    """Say how to go on with what has no result, where there is anything to go on with."""
-    ways = []
-    kinds = [(row.outcome, None if row.error is None else row.error.kind) for row in rows]
+def _next_commands(rows: Sequence[Row], name: str) -> list[str]:
+    """Return what to type to go on with what has no result; nothing when all has ended."""
+    commands = []
+    ends = [(row.outcome, None if row.error is None else row.error.kind) for row in rows]
     if any(
-        word in {"failed", "not_started"} and kind not in _TARGET_ERRORS for word, kind in kinds
+        outcome in {"failed", "not_started"} and kind not in _TARGET_ERRORS
+        for outcome, kind in ends
     ):
-        ways.append(f"to go on: bestdefense scan --resume {name}")
-    if any(word == "unknown" for word, _ in kinds):
-        ways.append(f"to look for what was perhaps started: bestdefense runs reconcile {name}")
-    return ways
+        commands.append(f"to go on: bestdefense scan --resume {name}")
+    if any(outcome == "unknown" for outcome, _ in ends):
+        commands.append(f"to look for what was perhaps started: bestdefense runs reconcile {name}")
+    return commands
 
 
-def _require_place(path: Path) -> None:
+def _require_writable(path: Path) -> None:
     """Check that a file can be written there, and in which format.
 
     Raises:
@@ -341,8 +339,8 @@ def _say_missing(rows: Sequence[Row]) -> None:
         why = "it has no security result" if row.error is None else row.error.message
         is_named = row.report_id is None or row.report_id in why
         report = "" if is_named else f" (report {row.report_id})"
-        word = row.outcome.replace("_", " ")
-        streams.say(f"{word}: {visible(row.target)}{report}: {visible(why, longest=400)}")
+        outcome = row.outcome.replace("_", " ")
+        streams.say(f"{outcome}: {visible(row.target)}{report}: {visible(why, longest=400)}")
     if len(missing) > _SHOWN:
         streams.say(f"and {counted(len(missing) - _SHOWN, 'more target')} without a verdict")
 

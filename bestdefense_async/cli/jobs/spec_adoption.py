@@ -1,4 +1,4 @@
-"""What `spec adopt` proposes, asks, and writes down."""
+"""What `spec adopt` proposes, asks, and stores."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Adoption:
         ]
 
     def settle(self, *, is_agreed: bool) -> int:
-        """Ask where a person is there to be asked, write what was agreed to, return the exit code.
+        """Ask on a terminal, store what was agreed to, and return the exit code.
 
         Args:
             is_agreed: Every sure proposal is agreed to, and nothing is asked.
@@ -114,7 +114,7 @@ class Adoption:
         if not bindings:
             streams.say("spec: nothing new was written")
             return
-        path = bindings_file.store(self._base_url, bindings)
+        path = bindings_file.store_bindings(self._base_url, bindings)
         streams.say(f"spec: written to {path} for {self._base_url}: {', '.join(bindings)}")
 
 
@@ -203,10 +203,10 @@ def _ask(proposals: Sequence[Proposal]) -> dict[str, Candidate]:
             streams.say(f"  {number}. {each.operation.name}  ({each.fit.score:.2f})")
             for line in (*each.fit.reasons, *_names(each), *each.doubts, *each.notes):
                 streams.say(f"       {line}")
-        words = [str(number) for number in range(1, len(choices) + 1)]
+        numbers = [str(number) for number in range(1, len(choices) + 1)]
         answer = click.prompt(
-            f"{proposal.route.name}: take {' or '.join(words)}, no, all that are sure, or quit",
-            type=click.Choice([*words, "no", "all", "quit"]),
+            f"{proposal.route.name}: take {' or '.join(numbers)}, no, all that are sure, or quit",
+            type=click.Choice([*numbers, "no", "all", "quit"]),
             default="1" if proposal.sure else "no",
             show_choices=False,
             err=True,

@@ -1,8 +1,5 @@
 """Where a specification comes from: the host itself, another address, a file, or stdin.
 
-`Answer`: gets documents of one host: the token only where it is wanted, nothing from
-anywhere else.
-
 A host is asked without the token first. Only when it wants one (401, 403, or a redirect to a page
 for signing in), and only the host of the API itself, is it asked again with the token; no other
 place ever sees it. Redirects are followed within their own origin. Bodies are capped while they
@@ -284,14 +281,14 @@ def _weight(error: BestDefenseError | None) -> int:
 def _refusal(answer: Answer, origin: str) -> BestDefenseError:
     """Return the error for an answer that is no document."""
     status = answer.status
-    words = f"{origin} answers the question for its specification with status {status}."
+    message = f"{origin} answers the question for its specification with status {status}."
     if status == 401:  # noqa: PLR2004  # unauthorized
-        return AuthError(words, status=status, operation="specification")
+        return AuthError(message, status=status, operation="specification")
     if status == 403:  # noqa: PLR2004  # forbidden
-        return PermissionDenied(words, status=status, operation="specification")
+        return PermissionDenied(message, status=status, operation="specification")
     if status >= 500:  # noqa: PLR2004  # HTTP's server errors
-        return ServerError(words, status=status, operation="specification")
-    return ConfigError(words)
+        return ServerError(message, status=status, operation="specification")
+    return ConfigError(message)
 
 
 async def _from_answer(fetcher: Fetcher, answer: Answer) -> Loaded:

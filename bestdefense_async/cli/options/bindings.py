@@ -32,7 +32,7 @@ def load_bindings(base_url: str) -> dict[str, Binding]:
     return read_bindings(path, base_url) if is_there(path) else {}
 
 
-def store(base_url: str, bindings: Mapping[str, Binding]) -> Path:
+def store_bindings(base_url: str, bindings: Mapping[str, Binding]) -> Path:
     """Add bindings of a host to the file, or replace them there; comments stay. Return the file.
 
     The file appears whole or not at all, readable by its owner alone.

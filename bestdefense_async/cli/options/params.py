@@ -74,10 +74,10 @@ def types(text: str) -> tuple[str, ...]:
     Raises:
         ValueError: One is not known; the message fits after "must be".
     """
-    words = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",")))
-    if not set(words) <= set(vendor.TYPES):
+    chosen = tuple(dict.fromkeys(each.strip().lower() for each in text.split(",")))
+    if not set(chosen) <= set(vendor.TYPES):
         raise ValueError(f"one or more of {','.join(vendor.TYPES)}, separated by commas")
-    return words
+    return chosen
 
 
 class Parsed(_ParamType):

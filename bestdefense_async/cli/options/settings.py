@@ -36,10 +36,10 @@ def _text(value: object) -> str:
     return value
 
 
-def _word(*words: str) -> Callable[[object], str]:
+def _one_of(*known: str) -> Callable[[object], str]:
     def check(value: object) -> str:
-        if value not in words:
-            raise ValueError(f"one of {', '.join(words)}")
+        if value not in known:
+            raise ValueError(f"one of {', '.join(known)}")
         return str(value)
 
     return check
@@ -62,22 +62,22 @@ def _seconds(value: object) -> float:
 
 
 def _types(value: object) -> tuple[str, ...]:
-    words = value if isinstance(value, list) else [value]
-    return params.types(",".join(map(str, words)))
+    listed = value if isinstance(value, list) else [value]
+    return params.types(",".join(map(str, listed)))
 
 
 CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
     "base_url": _text,
     "token_file": _text,
     "types": _types,
-    "intensity": _word(*vendor.INTENSITIES),
-    "mode": _word(*vendor.MODES),
-    "fail_on": _word(*vendor.FAIL_ON),
+    "intensity": _one_of(*vendor.INTENSITIES),
+    "mode": _one_of(*vendor.MODES),
+    "fail_on": _one_of(*vendor.FAIL_ON),
     **{f"max_{word}": _limit for word in vendor.SEVERITIES},
     "allow_incomplete": _allowance,
     "baseline": _text,
     "waivers": _text,
-    "min_severity": _word(*vendor.SEVERITIES),
+    "min_severity": _one_of(*vendor.SEVERITIES),
     "max_active": _count,
     "confirm_over": _count,
     "timeout": _seconds,

@@ -74,7 +74,7 @@ class LiveView:
             Text(visible(self._title, longest=100), style="bold", no_wrap=True),
             self._bar(),
             self._states(),
-            self._pace(now),
+            self._speed(now),
         ]
         if tally.findings:
             parts += [Text(), self._findings()]
@@ -103,14 +103,14 @@ class LiveView:
             "not started": outcomes["not_started"],
         }
         line = Text(no_wrap=True)
-        for word, count in counts.items():
-            if count or word in {"scanning", "waiting", "done"}:
-                fine, plain, style = _GLYPHS[word]
-                line.append(f"{plain if self._is_ascii else fine} {count} {word}", style=style)
+        for state, count in counts.items():
+            if count or state in {"scanning", "waiting", "done"}:
+                fine, plain, style = _GLYPHS[state]
+                line.append(f"{plain if self._is_ascii else fine} {count} {state}", style=style)
                 line.append("   ")
         return line
 
-    def _pace(self, now: float) -> Text:
+    def _speed(self, now: float) -> Text:
         tally = self._tally
         parts = [duration(now - tally.started)]
         rate = tally.rate(now)
@@ -125,29 +125,32 @@ class LiveView:
 
     def _findings(self) -> Table:
         """Return the counts of all targets above those of the worst."""
-        words = _words(self._tally.findings)
+        severities = _severities(self._tally.findings)
         table = Table.grid(padding=(0, 2))
-        for _ in range(len(words) + 1):
+        for _ in range(len(severities) + 1):
             table.add_column(no_wrap=True)
-        table.add_row(Text("findings so far", style="bold"), *_cells(self._tally.findings, words))
-        room = self._console.width - _COUNT_WIDTH * len(words) - 2
+        table.add_row(
+            Text("findings so far", style="bold"), *_cells(self._tally.findings, severities)
+        )
+        room = self._console.width - _COUNT_WIDTH * len(severities) - 2
         longest = min(max(room, _NARROW_NAME), _WIDE_NAME)
         for target, counts in self._tally.worst:
             name = middle_cut(visible(target), longest=longest)
-            table.add_row(Text("  " + name), *_cells(counts, words))
+            table.add_row(Text("  " + name), *_cells(counts, severities))
         return table
 
 
-def _words(counts: Mapping[str, int]) -> list[str]:
+def _severities(counts: Mapping[str, int]) -> list[str]:
     """Return the severities that occur, the worst first; unknown ones rank above all."""
     unknown = sorted(word for word in counts if word not in SEVERITY_STYLES)
     return [word for word in (*unknown, *SEVERITY_STYLES) if counts.get(word)]
 
 
-def _cells(counts: Mapping[str, int], words: Sequence[str]) -> list[Text]:
+def _cells(counts: Mapping[str, int], severities: Sequence[str]) -> list[Text]:
     cells = []
-    for word in words:
-        shown = _SHORT.get(word, visible(word, longest=20))
-        style = SEVERITY_STYLES.get(word, _UNKNOWN_STYLE)
-        cells.append(Text(f"{counts[word]} {shown}", style=style) if counts.get(word) else Text())
+    for severity in severities:
+        name = _SHORT.get(severity, visible(severity, longest=20))
+        style = SEVERITY_STYLES.get(severity, _UNKNOWN_STYLE)
+        count = counts.get(severity)
+        cells.append(Text(f"{count} {name}", style=style) if count else Text())
     return cells

@@ -1,9 +1,7 @@
-"""Shows a running tally on stderr: live on a terminal, as heartbeat lines anywhere else.
+"""Progress on stderr: a live view on a terminal, heartbeat lines anywhere else.
 
-`Heartbeat`: progress as plain lines, for logs: one each 30 s or 10 %, whichever comes
-first.
-
-Never more than one in a second, and always a last one.
+A line is due each 30 s or 10 %, whichever comes first, never more than one in a second; the last
+one always comes.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ _WORDS: Final = {"failed": "failed", "unknown": "unknown", "not_started": "not s
 
 
 class Heartbeat:
-    """Decides when a line is due, and words it."""
+    """Decides when a line is due, and what it says."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
@@ -77,12 +75,12 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(parts) or "nothing found"
 
 
-_LOOK = 0.2
-"""Seconds between two looks at whether a heartbeat is due."""
+_CHECK = 0.2
+"""Seconds between two checks whether a heartbeat is due."""
 
 
 def is_live(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether stderr is a terminal that a person watches and that can redraw."""
+    """Return whether stderr is a terminal that a person watches and that can redraw."""
     if environ.get("CI") or environ.get("TERM", "") in {"dumb", ""}:
         return False
     with contextlib.suppress(OSError, ValueError):
@@ -109,14 +107,14 @@ async def show_progress(
         work = LiveView(Console(file=sys.stderr), tally, title=title).run(keep=keep)
     else:
         streams.say(title)
-        work = _beat(tally)
+        work = _write_heartbeats(tally)
     async with drawing(work):
         yield
 
 
 @contextlib.asynccontextmanager
 async def drawing(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let `work` draw until the body has ended. What goes wrong in it is not told."""
+    """Let `work` draw until the body has ended. Its own errors are dropped."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -127,12 +125,12 @@ async def drawing(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await task
 
 
-async def _beat(tally: Tally) -> None:
+async def _write_heartbeats(tally: Tally) -> None:
     heartbeat = Heartbeat(tally)
     loop = asyncio.get_running_loop()
     try:
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_CHECK)
             line = heartbeat.line(loop.time())
             if line is not None:
                 streams.say(line)

@@ -22,7 +22,7 @@ _SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Interruption:
-    """Whether somebody has asked us to stop."""
+    """Whether somebody wants us to stop."""
 
     def __init__(self, requested: asyncio.Event) -> None:
         self.count = 0

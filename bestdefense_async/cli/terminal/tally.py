@@ -1,8 +1,6 @@
-"""What a run looks like from outside, counted: what live view and heartbeat draw from.
+"""What live view and heartbeat show of a run: counts, the few worst targets, and pauses.
 
-Its size does not grow with the run: counts, and the few worst targets.
-
-`Throttling`: when rate limits held us back: what the live view counts and the report draws.
+The size of a tally does not grow with the run.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ class Tally:
     started: float
     """When the run began."""
     outcomes: Counter[str] = field(factory=Counter)
-    """Targets by the word of their outcome: done, failed, unknown, not_started."""
+    """Targets by the status of their outcome: done, failed, unknown, not_started."""
     findings: Counter[str] = field(factory=Counter)
     """Findings by severity."""
     pauses: int = 0
@@ -49,10 +47,10 @@ class Tally:
         """Count a scan that was started."""
         self._active.add(index)
 
-    def end(self, index: int, word: str, target: str, risk: RiskSummary | None) -> None:
+    def end(self, index: int, status: str, target: str, risk: RiskSummary | None) -> None:
         """Count a target that has an outcome."""
         self._active.discard(index)
-        self.outcomes[word] += 1
+        self.outcomes[status] += 1
         if risk is None:
             return
         counts = {name: count for name, count in risk.as_dict().items() if count}
@@ -96,14 +94,14 @@ class Tally:
 
 
 class Throttling:
-    """Gathers pauses as a hook of the client; pauses that overlap are one."""
+    """Records the pauses of rate limits, as a hook of the client; pauses that overlap are one."""
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float]] = []
         """Begin and end of each, in seconds since the epoch."""
 
     def __call__(self, event: RequestEvent) -> None:
-        """Take note of what happened to a call; runs on a thread of its own."""
+        """Record a pause; runs on a thread of its own."""
         if event.kind is not EventKind.PAUSE:
             return
         begin = time.time()

@@ -27,21 +27,21 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_was_written_is_read(path: Path) -> None:
     """For its host alone; a second time it is added or replaced."""
     assert bindings.load_bindings(HOST) == {}
-    assert bindings.store(HOST, {"reports.list": ONE}) == path
-    bindings.store("http://127.0.0.1:1", {"reports.list": OTHER_HOST})
-    bindings.store(HOST, {"schedules.create": OTHER})
+    assert bindings.store_bindings(HOST, {"reports.list": ONE}) == path
+    bindings.store_bindings("http://127.0.0.1:1", {"reports.list": OTHER_HOST})
+    bindings.store_bindings(HOST, {"schedules.create": OTHER})
     assert bindings.load_bindings(HOST) == {"reports.list": ONE, "schedules.create": OTHER}
     again = Binding(method="GET", template="/api/v3/reports", has_envelope=False)
-    bindings.store(HOST, {"reports.list": again})
+    bindings.store_bindings(HOST, {"reports.list": again})
     assert bindings.load_bindings(HOST) == {"reports.list": again, "schedules.create": OTHER}
     assert bindings.load_bindings("http://127.0.0.1:1") == {"reports.list": OTHER_HOST}
 
 
 def test_the_file_is_its_owners_alone_and_nothing_is_left_beside_it(path: Path) -> None:
     """It says where things stand on a host that others need not know."""
-    bindings.store(HOST, {"reports.list": ONE})
+    bindings.store_bindings(HOST, {"reports.list": ONE})
     path.chmod(0o644)
-    bindings.store(HOST, {"schedules.create": OTHER})
+    bindings.store_bindings(HOST, {"schedules.create": OTHER})
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert [each.name for each in path.parent.iterdir()] == ["bindings.toml"]
@@ -51,7 +51,7 @@ def test_comments_stay(path: Path) -> None:
     """What a person wrote is not the program's to throw away."""
     path.parent.mkdir(parents=True)
     path.write_text(f'# mine\n["{HOST}"."reports.list"]\nmethod = "GET" # sure\ntemplate = "/x"\n')
-    bindings.store(HOST, {"schedules.create": OTHER})
+    bindings.store_bindings(HOST, {"schedules.create": OTHER})
     text = path.read_text()
     assert text.startswith("# mine\n")
     assert "# sure" in text
@@ -63,7 +63,7 @@ def test_a_broken_file_is_left_as_it_is(path: Path) -> None:
     for text in ("a = ", '["https://other.example"."reports.lost"]\nmethod = "GET"\n'):
         path.write_text(text)
         with pytest.raises(ConfigError, match=r"bindings\.toml, line 1"):
-            bindings.store(HOST, {"reports.list": ONE})
+            bindings.store_bindings(HOST, {"reports.list": ONE})
         assert path.read_text() == text
 
 
@@ -73,7 +73,7 @@ def test_a_link_is_followed(path: Path, tmp_path: Path) -> None:
     kept.write_text("# kept\n")
     path.parent.mkdir(parents=True)
     path.symlink_to(kept)
-    bindings.store(HOST, {"reports.list": ONE})
+    bindings.store_bindings(HOST, {"reports.list": ONE})
     assert path.is_symlink()
     assert kept.read_text().startswith("# kept\n")
     assert bindings.load_bindings(HOST) == {"reports.list": ONE}
@@ -81,13 +81,13 @@ def test_a_link_is_followed(path: Path, tmp_path: Path) -> None:
 
 def test_a_disk_that_does_not_take_it_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what stood there still stands, with nothing beside it."""
-    bindings.store(HOST, {"reports.list": ONE})
+    bindings.store_bindings(HOST, {"reports.list": ONE})
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Unwritable, match="No space left on device"):
-        bindings.store(HOST, {"schedules.create": OTHER})
+        bindings.store_bindings(HOST, {"schedules.create": OTHER})
     assert bindings.load_bindings(HOST) == {"reports.list": ONE}
     assert [each.name for each in path.parent.iterdir()] == ["bindings.toml"]

@@ -51,13 +51,15 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(
     assert process.returncode == 141
 
 
-@pytest.mark.parametrize("form", ["table", "json", "jsonl"])
-def test_a_closed_stdout_is_no_success(command: Command, served: SandboxProcess, form: str) -> None:
+@pytest.mark.parametrize("format_", ["table", "json", "jsonl"])
+def test_a_closed_stdout_is_no_success(
+    command: Command, served: SandboxProcess, format_: str
+) -> None:
     """Nothing is even started when its results could not be written."""
     name = "fleet.northgate-clinic.example"
     before = served.count("reports.create")
     with command.start(
-        *("scan", name, "--format", form),
+        *("scan", name, "--format", format_),
         env=served.env,
         preexec_fn=lambda: os.close(1),
     ) as process:
@@ -68,14 +70,14 @@ def test_a_closed_stdout_is_no_success(command: Command, served: SandboxProcess,
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("form", ["table", "json", "jsonl"])
-def test_a_full_disk_is_no_success(command: Command, served: SandboxProcess, form: str) -> None:
+@pytest.mark.parametrize("format_", ["table", "json", "jsonl"])
+def test_a_full_disk_is_no_success(command: Command, served: SandboxProcess, format_: str) -> None:
     """What could not be written is said in one sentence."""
     name = "fleet.northgate-clinic.example"
     with (
         FULL.open("w") as full,
         command.start(
-            *("scan", name, "-q", "--format", form), env=served.env, stdout=full
+            *("scan", name, "-q", "--format", format_), env=served.env, stdout=full
         ) as process,
     ):
         _, err = process.communicate(timeout=LONGEST)
