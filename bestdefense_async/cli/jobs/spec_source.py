@@ -62,7 +62,7 @@ _WANTS_TOKEN: Final = frozenset({401, 403})
 
 
 @frozen(kw_only=True)
-class Answer:
+class FetchedDocument:
     """What stands at an address."""
 
     status: int
@@ -85,7 +85,7 @@ class Fetcher:
     _secret: Secret | None = None
     """The token, once it was wanted."""
 
-    async def get(self, url: str) -> Answer:
+    async def get(self, url: str) -> FetchedDocument:
         """Return what stands at an address of this origin.
 
         Raises:
@@ -106,7 +106,7 @@ class Fetcher:
             raise ConfigError("This token is the sandbox's: it is not sent to any other host.")
         return secret
 
-    async def _follow(self, url: str) -> Answer:
+    async def _follow(self, url: str) -> FetchedDocument:
         for _ in range(_MOST_REDIRECTS + 1):
             answer, target = await self._once(url)
             if target is None:
@@ -119,10 +119,10 @@ class Fetcher:
                     "not followed: give the address with --from."
                 )
             if "login" in urlsplit(url).path and self._secret is None:
-                return Answer(status=401, url=url)
+                return FetchedDocument(status=401, url=url)
         raise SpecificationError(f"{self.origin} redirects without end.")
 
-    async def _once(self, url: str) -> tuple[Answer, str | None]:
+    async def _once(self, url: str) -> tuple[FetchedDocument, str | None]:
         """Return one answer, and where it points to when it is a redirect."""
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -131,13 +131,13 @@ class Fetcher:
         with exchange:
             return await self._read(url, exchange)
 
-    async def _read(self, url: str, exchange: Exchange) -> tuple[Answer, str | None]:
+    async def _read(self, url: str, exchange: Exchange) -> tuple[FetchedDocument, str | None]:
         async with open_stream(
             self.wire, exchange, timeout=_PATIENCE, headers={"Accept": _ACCEPT}
         ) as stream:
             target = stream.headers.get("location") if stream.status in _MOVED else None
             if target is not None or stream.status != OK:
-                return Answer(status=stream.status, url=url), target
+                return FetchedDocument(status=stream.status, url=url), target
             body = bytearray()
             async for chunk in stream.chunks():
                 body += chunk
@@ -148,7 +148,7 @@ class Fetcher:
                     )
         # A page may show what it was sent.
         safe = bytes(body) if self._secret is None else self._secret.redact_bytes(bytes(body))
-        return Answer(status=OK, url=url, body=safe), None
+        return FetchedDocument(status=OK, url=url, body=safe), None
 
 
 @asynccontextmanager
@@ -278,7 +278,7 @@ def _weight(error: BestDefenseError | None) -> int:
     return next((at for at, kind in enumerate(order, 1) if type(error) is kind), 0)
 
 
-def _refusal(answer: Answer, origin: str) -> BestDefenseError:
+def _refusal(answer: FetchedDocument, origin: str) -> BestDefenseError:
     """Return the error for an answer that is no document."""
     status = answer.status
     message = f"{origin} answers the question for its specification with status {status}."
@@ -291,7 +291,7 @@ def _refusal(answer: Answer, origin: str) -> BestDefenseError:
     return ConfigError(message)
 
 
-async def _from_answer(fetcher: Fetcher, answer: Answer) -> Loaded:
+async def _from_answer(fetcher: Fetcher, answer: FetchedDocument) -> Loaded:
     """Return the document that an answer is, embeds or links to."""
     if not is_page(answer.body):
         return Loaded(_decoded(answer.body, answer.url), answer.url)
