@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bestdefense_async.transport.http.connection import Exchange
-    from bestdefense_async.transport.http.lean import Answer
+    from bestdefense_async.transport.http.lean import HttpAnswer
 
 FREE_BYTES: Final = 16 << 20
 """Decoded bytes up to which any ratio is accepted."""
@@ -96,7 +96,7 @@ class Gunzip:
             return None
 
 
-def read_at_once(answer: Answer, most: int) -> bytes | None:
+def read_at_once(answer: HttpAnswer, most: int) -> bytes | None:
     """Return a body that is there already, whole and in no coding; None when it takes more."""
     content, headers = answer.content, answer.headers
     if not content.is_eof() or "Content-Encoding" in headers or content.exception() is not None:
@@ -106,7 +106,7 @@ def read_at_once(answer: Answer, most: int) -> bytes | None:
     return content.read_nowait()
 
 
-async def read_body(answer: Answer, exchange: Exchange, *, wire: int, decoded: int) -> bytes:
+async def read_body(answer: HttpAnswer, exchange: Exchange, *, wire: int, decoded: int) -> bytes:
     """Return the whole body of a success, decoded.
 
     Args:
@@ -137,7 +137,7 @@ async def read_body(answer: Answer, exchange: Exchange, *, wire: int, decoded: i
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def read_excerpt(answer: Answer, cap: int) -> tuple[bytes, bool]:
+async def read_excerpt(answer: HttpAnswer, cap: int) -> tuple[bytes, bool]:
     """Return the beginning of the body of a refusal, and whether it is not the whole.
 
     Nothing here raises on account of the server: the status says enough. A body that is broken,
@@ -197,7 +197,7 @@ def is_close_delimited(headers: Mapping[str, str]) -> bool:
     return "Content-Length" not in headers and "Transfer-Encoding" not in headers
 
 
-def check_end(answer: Answer, exchange: Exchange) -> None:
+def check_end(answer: HttpAnswer, exchange: Exchange) -> None:
     """Check a body that ends with its connection: a reset is no end.
 
     Raises:

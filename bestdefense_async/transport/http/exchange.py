@@ -40,13 +40,14 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from bestdefense_async.transport.http.lean import Answer
+    from bestdefense_async.transport.http.lean import HttpAnswer
 
 T = TypeVar("T")
 
 _PATH: Final = re.compile(r"/[!\"$-~]*")
 _LARGE: Final = MIB
 """Bytes of a request body from which on aiohttp wants a file instead."""
+_SUCCESSES: Final = range(200, 300)
 _HAS_LEAN_WAY: Final = is_usable()
 
 
@@ -80,6 +81,7 @@ class Wire:
         self._lean: LeanWay | None = None
         self._home = Home() if home is None else home
         self._is_closed = False
+        self._most_at_once = min(settings.max_wire_bytes, settings.max_body_bytes)
         self._trusted_since = float("-inf")
         parts = urlsplit(settings.base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
@@ -188,7 +190,7 @@ class Wire:
         if session is None or self._is_closed:
             session = self._open()
         lean, body = self._lean, exchange.request.body
-        answer: Answer
+        answer: HttpAnswer
         if lean is not None and (body is None or len(body) <= LARGEST_BODY):
             _check_path(exchange.request.path)
             exchange.trusted_since = self._trusted_since
@@ -197,7 +199,13 @@ class Wire:
         else:
             answer = await self.open_answer(exchange)
         try:
-            reply = await self._reply(answer, exchange)
+            status, headers = answer.status, lower_headers(answer.headers)
+            exchange.headers_seen(status, headers)
+            body = read_at_once(answer, self._most_at_once) if status in _SUCCESSES else None
+            if body is None:
+                reply = await self._reply(answer, exchange, headers)
+            else:
+                reply = Reply(status, headers, body)
             result = exchange.read(reply)
             if not reply.is_cut:
                 self.finish(exchange)
@@ -208,28 +216,22 @@ class Wire:
             answer.close()
         return result
 
-    async def _reply(self, answer: Answer, exchange: Exchange) -> Reply:
+    async def _reply(
+        self, answer: HttpAnswer, exchange: Exchange, headers: Mapping[str, str]
+    ) -> Reply:
         """Return the answer with its body, whatever its status says, except a redirect."""
-        settings = self._settings
-        status = answer.status
-        headers = lower_headers(answer.headers)
-        exchange.headers_seen(status, headers)
-        if 200 <= status < 300:  # noqa: PLR2004  # HTTP's successes
-            body = read_at_once(answer, min(settings.max_wire_bytes, settings.max_body_bytes))
-            if body is None:
-                body = await read_body(
-                    answer,
-                    exchange,
-                    wire=settings.max_wire_bytes,
-                    decoded=settings.max_body_bytes,
-                )
-            return Reply(status=status, headers=headers, body=body)
+        settings, status = self._settings, answer.status
+        if status in _SUCCESSES:
+            body = await read_body(
+                answer, exchange, wire=settings.max_wire_bytes, decoded=settings.max_body_bytes
+            )
+            return Reply(status, headers, body)
         if status == 407 and self._proxy is not None:  # noqa: PLR2004  # proxy authentication
             raise ProxyError("The proxy wants a user name and password.")
         if not 400 <= status < 600:  # noqa: PLR2004  # HTTP's refusals
             raise refusal_to_follow(status, headers)
         body, is_cut = await read_excerpt(answer, settings.max_error_bytes)
-        return Reply(status=status, headers=headers, body=body, is_cut=is_cut)
+        return Reply(status, headers, body, is_cut)
 
     def _distrust(self, exchange: Exchange) -> None:
         """Use no connection any more that is idle now, nor this exchange's."""

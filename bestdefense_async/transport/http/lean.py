@@ -59,7 +59,7 @@ _PARAMS: Final[dict[str, Any]] = {
 }
 
 
-class Answer(Protocol):
+class HttpAnswer(Protocol):
     """An answer whose headers are there; close it in any case. aiohttp's own is one, too."""
 
     @property

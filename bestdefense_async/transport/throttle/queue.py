@@ -43,7 +43,7 @@ LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at calls of other processes that are in flight."""
 
 
-class Waiter(asyncio.Future["LimitWaitTooLong | None"]):
+class LimitWaiter(asyncio.Future["LimitWaitTooLong | None"]):
     """What one waiting task sleeps on; None is its permit."""
 
     __slots__ = ("deadline", "expiry", "since")
@@ -114,11 +114,11 @@ class LimitQueue:
         self._uniform = uniform
         self._wall_clock = wall_clock
         self._store: SharedStore | None = None
-        self._queue: deque[Waiter] = deque()
-        self._first: deque[Waiter] = deque()  # calls that had their turn before
+        self._queue: deque[LimitWaiter] = deque()
+        self._first: deque[LimitWaiter] = deque()  # calls that had their turn before
         self._alive = 0  # tasks waiting; the queues may hold more entries, dead ones
         self._waking = 0  # tasks granted that have not run since
-        self._hasty: set[Waiter] = set()  # those with a deadline
+        self._hasty: set[LimitWaiter] = set()  # those with a deadline
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
@@ -149,7 +149,7 @@ class LimitQueue:
         """
         return self._wait(permit, self._queue_up(permit, again=permit.again))
 
-    async def _wait(self, permit: Permit, waiter: Waiter | None) -> None:
+    async def _wait(self, permit: Permit, waiter: LimitWaiter | None) -> None:
         # As many of these frames exist as calls wait: few locals.
         while waiter is not None:
             try:
@@ -159,7 +159,7 @@ class LimitQueue:
                 raise
             waiter = self._woken(permit, waiter)
 
-    def _woken(self, permit: Permit, waiter: Waiter) -> Waiter | None:
+    def _woken(self, permit: Permit, waiter: LimitWaiter) -> LimitWaiter | None:
         """Return None when the permit begins, or what to await when a pause came between."""
         self._stop_expiry(waiter)
         refusal = waiter.result()
@@ -174,10 +174,10 @@ class LimitQueue:
         permit.begin(now)
         return None
 
-    def _queue_up(self, permit: Permit, *, again: bool) -> Waiter:
+    def _queue_up(self, permit: Permit, *, again: bool) -> LimitWaiter:
         now = self._loop.time()
         deadline = math.inf if permit.deadline is None else permit.deadline
-        waiter = Waiter(since=now, deadline=deadline, loop=self._loop)
+        waiter = LimitWaiter(since=now, deadline=deadline, loop=self._loop)
         queue = self._first if again else self._queue
         if deadline < math.inf:
             self._check(deadline, ahead=min(self._alive, len(queue)) if again else self._alive)
@@ -198,7 +198,7 @@ class LimitQueue:
         """Set a timer in a context of its own: it works for everybody who waits."""
         return self._loop.call_at(when, callback, *arguments, context=contextvars.Context())
 
-    def _abandon(self, waiter: Waiter) -> None:
+    def _abandon(self, waiter: LimitWaiter) -> None:
         """Leave nothing of a waiter whose task goes away."""
         self._stop_expiry(waiter)
         if not waiter.done():
@@ -225,7 +225,7 @@ class LimitQueue:
         if opens > deadline:
             raise self._too_long(opens - now, deadline - now)
 
-    def _expire(self, waiter: Waiter) -> None:
+    def _expire(self, waiter: LimitWaiter) -> None:
         if not waiter.done():
             now = self._loop.time()
             wait = max(0.0, self._state.opens_at_last(now, ahead=0) - now)
@@ -242,7 +242,7 @@ class LimitQueue:
             if waiter.deadline < moment and not waiter.done():
                 waiter.set_result(self._too_long(moment - now, waiter.deadline - now))
 
-    def _stop_expiry(self, waiter: Waiter) -> None:
+    def _stop_expiry(self, waiter: LimitWaiter) -> None:
         if waiter.expiry is not None:
             waiter.expiry.cancel()
             waiter.expiry = None
@@ -356,7 +356,7 @@ class LimitQueue:
         )
 
     @staticmethod
-    def _oldest(queue: deque[Waiter]) -> Waiter | None:
+    def _oldest(queue: deque[LimitWaiter]) -> LimitWaiter | None:
         return next((waiter for waiter in queue if not waiter.done()), None)
 
     @property
