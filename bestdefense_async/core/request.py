@@ -40,7 +40,10 @@ class Claim(Protocol):
         ...
 
     async def give_back(self) -> None:
-        """Undo `take`: the work was certainly not begun."""
+        """Undo `take`: the work was certainly not begun.
+
+        Called too when `take` was cancelled, so that nobody knows whether it was carried out.
+        """
         ...
 
 

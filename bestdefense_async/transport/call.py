@@ -67,6 +67,11 @@ class Call(Exchange):
         """Return what to await for one attempt and what it brings."""
         return host.wire.exchange(self, timeout)
 
+    def keep_deadline(self) -> None:
+        """Let the deadline cut the call, whatever it waits for before and after an attempt."""
+        if self.deadline is not None:
+            self.lifetime.home.wheel.arm_at(self, self.deadline)
+
     def begin_attempt(self) -> None:
         """Count the attempt that leaves now, and forget the answer to the one before."""
         self.attempt += 1

@@ -121,6 +121,7 @@ class Sender:
             kind: str | None = "Cancelled"
             try:
                 while True:
+                    call.keep_deadline()
                     try:
                         result = await self._attempt(call)
                     except BestDefenseError as caught:
@@ -131,8 +132,11 @@ class Sender:
                         host.budget.earn()
                         return result
                     kind = error.kind
+                    call.keep_deadline()
                     await self._before_again(call, error)
             finally:
+                if call.sent is Sent.NO:
+                    await self._give_back(call)
                 if observed is not None:
                     observed.ended(call.attempt, kind)
 
@@ -140,8 +144,6 @@ class Sender:
         """Send once, as soon as nothing holds it up, and return what the answer brings."""
         host, tenant = self._host, self._tenant
         call.sent = Sent.NO
-        if call.deadline is not None:
-            tenant.lifetime.home.wheel.arm_at(call, call.deadline)
         secret = call.secret = tenant.credentials.known or await tenant.credentials.current()
         self._check_destination(call, secret)
         permit = call.permit = self._permit_at_once(call, secret) or await self._turn(call, secret)
@@ -195,11 +197,12 @@ class Sender:
                 raise
             try:
                 if claim is not None and not permit.is_stale:
+                    call.has_claim = True  # also when it is cancelled while it is taken
                     await claim.take()
-                    call.has_claim = True
                 if not permit.is_stale:
                     return permit
-            except BaseException:
+            except BaseException as error:
+                call.has_claim = isinstance(error, asyncio.CancelledError)
                 permit.unsent()
                 slots.release(tenant.slots)
                 raise

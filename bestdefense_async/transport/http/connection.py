@@ -120,6 +120,8 @@ class Exchange(CancelScope):
     """The connection it goes over, None before one is found."""
     headers: Mapping[str, str] = _NO_HEADERS
     """What is sent beside the headers that all requests have."""
+    fault: Exception | None = None
+    """What `read` raised that is no error of ours: a fault of the program."""
     trusted_since: float = float("-inf")
     """A connection that has been idle since before this loop time is not used."""
     _unfit: int = 0

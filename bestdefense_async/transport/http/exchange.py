@@ -128,7 +128,7 @@ class Wire:
         finally:
             wheel.disarm(exchange)
         # Outside of the block, so that ours has no context: aiohttp's frames hold the headers.
-        ours = self._judge(error, exchange, timeout)
+        ours = error if error is exchange.fault else self._judge(error, exchange, timeout)
         del error
         raise ours
 
@@ -206,7 +206,7 @@ class Wire:
                 reply = await self._reply(answer, exchange, headers)
             else:
                 reply = Reply(status, headers, body)
-            result = exchange.read(reply)
+            result = self._read(exchange, reply)
             if not reply.is_cut:
                 self.finish(exchange)
         except AnswerError:
@@ -215,6 +215,17 @@ class Wire:
         finally:
             answer.close()
         return result
+
+    def _read(self, exchange: Exchange, reply: Reply) -> Any:  # noqa: ANN401  # what `read` returns
+        """Return what the exchange makes of a reply; a fault of the program stays one."""
+        try:
+            return exchange.read(reply)
+        except BestDefenseError:
+            raise
+        except Exception as error:
+            exchange.fault = error
+            exchange.distrust()
+            raise
 
     async def _reply(
         self, answer: HttpAnswer, exchange: Exchange, headers: Mapping[str, str]
