@@ -160,7 +160,7 @@ async def test_a_claim_that_is_being_taken_when_the_call_ends_is_given_back(end:
             sending.cancel()
         elif end == "closed":
             await bd.aclose()
-        (error,) = await asyncio.gather(sending, return_exceptions=True)
+        error: Any = (await asyncio.gather(sending, return_exceptions=True))[0]
 
         assert claim.events == ["take after 0", "give back"]
         assert isinstance(error, asyncio.CancelledError) or error.sent is Sent.NO
@@ -179,7 +179,7 @@ async def test_a_claim_is_kept_when_the_fate_is_unknown() -> None:
             while sandbox.count("reports.create") < 2:  # noqa: ASYNC110  # has no event
                 await asyncio.sleep(0.005)
         await bd.aclose()
-        (error,) = await asyncio.gather(sending, return_exceptions=True)
+        error: Any = (await asyncio.gather(sending, return_exceptions=True))[0]
 
         assert lost.events == ["take after 0"]
         assert closed.events == ["take after 1"]
