@@ -42,9 +42,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Serve as the command line says; 0 after a signal, 2 when it cannot start."""
-    words = vars(_parser().parse_args())
+    options = vars(_parser().parse_args())
     try:
-        return serve(**words)
+        return serve(**options)
     except (ValueError, OSError) as error:
         print(f"sandbox: {error}", file=sys.stderr)  # noqa: T201 -- this is a program
         return 2

@@ -1,4 +1,4 @@
-"""What a sandbox can be told, checked before anything is opened."""
+"""The settings of a sandbox, checked before anything is opened."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_SITES = 200_000
 MAX_PORT = 65_535
 
 
-class Words(TypedDict, total=False):
+class Options(TypedDict, total=False):
     """The keyword arguments of `Sandbox`: those of `Settings`."""
 
     seed: int
@@ -154,14 +154,14 @@ class Settings:
         self._check_limits()
 
     def _check_address(self) -> None:
-        local = _is_loopback(self.host)
-        if not local and not self.allow_remote:
+        is_local = _is_loopback(self.host)
+        if not is_local and not self.allow_remote:
             message = (
                 f"{self.host} can be reached from other machines, and the sandbox is no server "
                 "for them: choose a loopback address, or allow it explicitly with allow_remote"
             )
             raise ValueError(message)
-        if self.control and not local:
+        if self.control and not is_local:
             message = "the control routes are served on a loopback address only"
             raise ValueError(message)
 
@@ -173,12 +173,12 @@ class Settings:
                 raise ValueError(message)
 
     @property
-    def day(self) -> Scenario:
-        """The scenario."""
+    def behaviour(self) -> Scenario:
+        """What the scenario changes."""
         return SCENARIOS[self.scenario]
 
     @property
     def rules(self) -> dict[str, tuple[int, float]]:
         """The limits in force: documented, then the scenario's, then those asked for."""
-        merged = {**DOCUMENTED, **self.day.limits, **self.limits}
+        merged = {**DOCUMENTED, **self.behaviour.limits, **self.limits}
         return {name: rule for name, rule in merged.items() if rule is not None}

@@ -1,12 +1,13 @@
-"""A sandbox in a process of its own, and what a test can ask it and make it do.
+"""A sandbox in a process of its own, with control of it, and the program of that process.
 
-Everything is synchronous and standard library: usable from any test, also of a command line.
+Control is synchronous and standard library: usable from any test, also of a command line.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _START = 20.0
-"""Longest time for the process to tell its address, seconds."""
+"""Longest time for the process to write its address, seconds."""
 
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 """Longest time for one control call, and for the process to end, seconds."""
 
 
@@ -46,12 +47,12 @@ class SandboxProcess:
         """Start the process and wait until it serves.
 
         Raises:
-            RuntimeError: it ended, or said nothing in 20 s; the message holds what it wrote.
+            RuntimeError: It ended, or said nothing in 20 s; the message holds what it wrote.
         """
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and program
-            [sys.executable, "-m", "bestdefense_async.testing.served", json.dumps(self._settings)],
+            [sys.executable, "-m", "bestdefense_async.testing.process", json.dumps(self._settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -63,10 +64,10 @@ class SandboxProcess:
             complaint = self._end()
             message = f"the sandbox process did not start: {complaint.strip()}"
             raise RuntimeError(message)
-        said = json.loads(line)
-        self.url = said["url"]
-        self.token = said["token"]
-        self._control_token = said["control_token"]
+        address = json.loads(line)
+        self.url = address["url"]
+        self.token = address["token"]
+        self._control_token = address["control_token"]
         return self
 
     def __exit__(
@@ -96,7 +97,7 @@ class SandboxProcess:
             return ""
         process.terminate()
         try:
-            _, complaint = process.communicate(timeout=_PATIENCE)
+            _, complaint = process.communicate(timeout=_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             _, complaint = process.communicate()
@@ -119,7 +120,7 @@ class SandboxProcess:
         """End the process at once, as a crash would."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(_PATIENCE)
+            self._process.wait(_TIMEOUT)
 
     def _control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
         request = urllib.request.Request(  # noqa: S310 -- our own loopback address
@@ -132,7 +133,7 @@ class SandboxProcess:
             },
         )
         try:
-            with self._opener.open(request, timeout=_PATIENCE) as answer:
+            with self._opener.open(request, timeout=_TIMEOUT) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             with error:
@@ -165,7 +166,7 @@ class SandboxProcess:
         """Let something go wrong, as `Sandbox.fault` does.
 
         Raises:
-            ValueError: there is no such operation, or the plan is impossible.
+            ValueError: There is no such operation, or the plan is impossible.
         """
         self._control("POST", "faults", {"operation": operation, **plan})
 
@@ -182,13 +183,13 @@ class SandboxProcess:
         revoked: bool = False,
     ) -> str:
         """Make a token and return it, as `Sandbox.add_token` does."""
-        words = {
+        body = {
             "organization": organization,
             "permissions": None if permissions is None else sorted(permissions),
             "expired": expired,
             "revoked": revoked,
         }
-        token: str = self._control("POST", "tokens", words)["token"]
+        token: str = self._control("POST", "tokens", body)["token"]
         return token
 
     def revoke(self, token: str) -> None:
@@ -204,9 +205,32 @@ class SandboxProcess:
         backwards: bool = False,
     ) -> None:
         """Decide how scans of one site run from now on, as `Sandbox.script` does."""
-        words = {
+        body = {
             "duration": "never" if duration == float("inf") else duration,
             "visibleAfter": visible_after,
             "backwards": backwards,
         }
-        self._control("POST", f"sites/{site_id}", words)
+        self._control("POST", f"sites/{site_id}", body)
+
+
+def _end_with_parent() -> None:
+    """End the process when the parent closes our input, which its own end does too."""
+    # os.read, because a thread inside sys.stdin would break the interpreter's end.
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _main() -> int | str:
+    """Serve as the first argument says, a JSON object, and return the exit code or the error."""
+    from bestdefense_async.sandbox import serve
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        return serve(**json.loads(sys.argv[1]))
+    except (OSError, TypeError, ValueError) as problem:
+        return str(problem)
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -370,7 +370,7 @@ async def test_a_full_sandbox_says_so(api: Api, monkeypatch: pytest.MonkeyPatch)
     """Memory is bounded: beyond its capacity a creation fails in the envelope."""
     await api.create()
     monkeypatch.setattr("bestdefense_async.sandbox.world.scans.CAPACITY", 1)
-    monkeypatch.setattr("bestdefense_async.sandbox.world.records._SHELF", 0)
+    monkeypatch.setattr("bestdefense_async.sandbox.world.records.MOST_RECORDS", 0)
     site = api.sandbox.site_ids[1]
 
     scan = await api.post(f"/api/report/create/for-target/{site}", SECURITY)

@@ -234,6 +234,6 @@ def test_the_keyword_arguments_are_those_of_the_settings() -> None:
     """What a type checker accepts is what the sandbox accepts."""
     import attrs
 
-    from bestdefense_async.sandbox.settings import Words
+    from bestdefense_async.sandbox.settings import Options
 
-    assert set(Words.__annotations__) == {field.name for field in attrs.fields(Settings)}
+    assert set(Options.__annotations__) == {field.name for field in attrs.fields(Settings)}

@@ -11,7 +11,6 @@ from bestdefense_async.sandbox.handlers import (
     network,
     remediation,
     reports,
-    scanning,
     schedules,
 )
 from bestdefense_async.sandbox.replies import Reply, Stream
@@ -20,7 +19,6 @@ from bestdefense_async.sandbox.world.world import Call, World
 Handler = Callable[[World, Call], Reply | Stream | Awaitable[Reply | Stream]]
 
 HANDLERS: Mapping[str, Handler] = {
-    **scanning.HANDLERS,
     **reports.HANDLERS,
     **schedules.HANDLERS,
     **remediation.HANDLERS,

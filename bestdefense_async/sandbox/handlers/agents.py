@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bestdefense_async.sandbox.replies import Reply, Stream, failure, success
 from bestdefense_async.sandbox.world.agents import VERSION, AgentFile
-from bestdefense_async.sandbox.world.world import Call, World, absent
+from bestdefense_async.sandbox.world.world import Call, World, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -51,7 +51,7 @@ async def download(world: World, call: Call) -> Reply | Stream:
         return _content(file, call.headers, etag=f'"{(await _checksum(world, file.name))[:32]}"')
     name = call.key.removesuffix(".sha256")
     if name == call.key or name not in world.agents.files:
-        absent("File")
+        not_found("File")
     line = f"{await _checksum(world, name)}  {name}\n"
     return Reply(200, line.encode(), {"Content-Type": "text/plain; charset=UTF-8"})
 

@@ -50,10 +50,10 @@ def read_ledger(world: World, _: Call) -> Reply:
 
 def set_fault(world: World, call: Call) -> Reply:
     """Set a fault: `operation` and the fields of `FaultPlan`."""
-    words: dict[str, Any] = reading.read_json(call.body)
-    operation = reading.text(words, "operation")
-    del words["operation"]
-    world.plan_fault(operation, words)
+    body: dict[str, Any] = reading.read_json(call.body)
+    operation = reading.text(body, "operation")
+    del body["operation"]
+    world.plan_fault(operation, body)
     return success({"active": len(world.faults.active)})
 
 
@@ -65,12 +65,12 @@ def clear_faults(world: World, _: Call) -> Reply:
 
 def add_token(world: World, call: Call) -> Reply:
     """Make a token: `organization`, `permissions`, `expired`, `revoked`."""
-    words = reading.read_json(call.body)
+    body = reading.read_json(call.body)
     token = world.issue(
-        organization=reading.text(words, "organization") if "organization" in words else "main",
-        permissions=words.get("permissions"),
-        expired=reading.flag(words, "expired"),
-        revoked=reading.flag(words, "revoked"),
+        organization=reading.text(body, "organization") if "organization" in body else "main",
+        permissions=body.get("permissions"),
+        expired=reading.flag(body, "expired"),
+        revoked=reading.flag(body, "revoked"),
     )
     return success({"token": token})
 
@@ -83,12 +83,12 @@ def revoke_token(world: World, call: Call) -> Reply:
 
 def script_site(world: World, call: Call) -> Reply:
     """Decide how the site's scans run: `duration` ("never" for no end), `visibleAfter` etc."""
-    words = reading.read_json(call.body)
-    duration = words.get("duration")
+    body = reading.read_json(call.body)
+    duration = body.get("duration")
     world.fleet.find(call.key).script(
         duration=math.inf if duration == "never" else duration,
-        visible_after=words.get("visibleAfter"),
-        backwards=reading.flag(words, "backwards"),
+        visible_after=body.get("visibleAfter"),
+        backwards=reading.flag(body, "backwards"),
     )
     return success({})
 

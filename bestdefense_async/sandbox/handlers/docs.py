@@ -176,7 +176,7 @@ def document_bytes() -> bytes:
     return encoded(document())
 
 
-def show_document(_: World, __: Call) -> Reply:
+def get_document(_: World, __: Call) -> Reply:
     """Answer the OpenAPI document."""
     return Reply(200, document_bytes(), {**JSON_TYPE, "Cache-Control": "no-store"})
 
@@ -212,12 +212,12 @@ def _page() -> Reply:
     return Reply(200, html.encode(), headers)
 
 
-def show_page(_: World, __: Call) -> Reply:
+def get_page(_: World, __: Call) -> Reply:
     """Answer the page on which the operations can be read and tried."""
     return _page()
 
 
 HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
-    "docs.document": show_document,
-    "docs.page": show_page,
+    "docs.document": get_document,
+    "docs.page": get_page,
 }

@@ -11,7 +11,7 @@ from bestdefense_async.sandbox.world.chance import identifier
 from bestdefense_async.sandbox.world.findings import network_findings_of
 from bestdefense_async.sandbox.world.records import NetworkScan
 from bestdefense_async.sandbox.world.scans import MEDIANS
-from bestdefense_async.sandbox.world.world import Call, World, absent, refuse
+from bestdefense_async.sandbox.world.world import Call, World, not_found, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ def start(world: World, call: Call) -> Reply:
         started=world.clock.now(),
         duration=MEDIANS[reading.intensity(body)] * (1 + len(targets) / 50),
     )
-    world.network_scans.put(scan)
+    world.network_scans.add(scan)
     described = {"id": scan.id, "targets": list(scan.targets), "jumpBox": scan.jump_box}
     return success({"scan": described}, "Network scan started.")
 
@@ -43,7 +43,7 @@ def start(world: World, call: Call) -> Reply:
 def _own(world: World, call: Call) -> NetworkScan:
     scan = world.network_scans.find(call.key, call.token.organization)
     if scan is None:
-        absent("Network scan")
+        not_found("Network scan")
     return scan
 
 

@@ -33,7 +33,7 @@ def read_json(body: bytes) -> dict[str, Any]:
     """Return the JSON object in `body`.
 
     Raises:
-        Invalid: it is not JSON in UTF-8, nests too deep, or is not an object.
+        Invalid: It is not JSON in UTF-8, nests too deep, or is not an object.
     """
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
@@ -131,7 +131,7 @@ def scan_options(body: Mapping[str, Any]) -> ScanOptions:
     """Return the scan options in the body of a creation.
 
     Raises:
-        Invalid: no scan type is enabled, or a documented option has another shape.
+        Invalid: No scan type is enabled, or a documented option has another shape.
     """
     options = mapping(body, "options", "options")
     types = tuple(_enabled_types(options))

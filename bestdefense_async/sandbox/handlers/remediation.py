@@ -14,12 +14,13 @@ from bestdefense_async.sandbox.replies import Reply, success
 from bestdefense_async.sandbox.world.chance import bell, identifier
 from bestdefense_async.sandbox.world.findings import findings_of
 from bestdefense_async.sandbox.world.records import Remediation
-from bestdefense_async.sandbox.world.world import Call, World, absent, own_scan, refuse
+from bestdefense_async.sandbox.world.world import Call, World, not_found, own_scan, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bestdefense_async.sandbox.world.clock import Clock
+
 _REVIEW = 600.0
 """Median scan seconds of a review."""
 
@@ -40,7 +41,7 @@ def _described(item: Remediation, clock: Clock) -> dict[str, Any]:
 
 
 def trigger(world: World, call: Call) -> Reply:
-    """Start the repair of one finding (`findingId`) or of a weakness type (`weakness`)."""
+    """Start the remediation of one finding (`findingId`) or of a weakness type (`weakness`)."""
     body = reading.read_json(call.body)
     scan = own_scan(world, call, world.scans.by_id.get(reading.text(body, "reportId")))
     single = body.get("findingId") is not None
@@ -56,14 +57,14 @@ def trigger(world: World, call: Call) -> Reply:
         None,
     )
     if found is None:
-        absent("Finding")
+        not_found("Finding")
     organization = call.token.organization
     left = world.credits_of(organization)
     if left == 0:
         refuse(403, "Your organization has no AI remediation credits left.")
     now = world.clock.now()
     made = world.remediations.made
-    item = world.remediations.put(
+    item = world.remediations.add(
         Remediation(
             id=identifier("remediation", world.seed, made),
             organization=organization,
@@ -90,16 +91,16 @@ def list_remediations(world: World, call: Call) -> Reply:
     )
 
 
-def show_remediation(world: World, call: Call) -> Reply:
+def get_remediation(world: World, call: Call) -> Reply:
     """Answer one remediation."""
     item = world.remediations.find(call.key, call.token.organization)
     if item is None:
-        absent("Remediation")
+        not_found("Remediation")
     return success({"remediation": _described(item, world.clock)})
 
 
 HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
     "remediation.trigger": trigger,
     "remediation.list": list_remediations,
-    "remediation.get": show_remediation,
+    "remediation.get": get_remediation,
 }

@@ -1,14 +1,29 @@
-"""Reports as a list and one by one: described, paths and fields chosen by us."""
+"""Sites, reports, alerts and registrations.
+
+Source: "CI/CD automation" and the vendor's GitHub action (documented), to the letter, but for
+`list_reports` and `get_report`: they are described, and their paths and fields are ours. What is
+answered beyond the documented fields is marked where it is made.
+"""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from bestdefense_async.sandbox.replies import Reply, success
-from bestdefense_async.sandbox.world.world import Call, World, own_scan, refuse
+from bestdefense_async.sandbox.handlers import reading
+from bestdefense_async.sandbox.replies import NOT_FOUND, Reply, encoded, page, success
+from bestdefense_async.sandbox.world.world import (
+    Call,
+    World,
+    not_found,
+    own_scan,
+    own_site,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +32,104 @@ if TYPE_CHECKING:
     from bestdefense_async.sandbox.world.scans import Scan
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
+
+
+def list_sites(world: World, call: Call) -> Reply:
+    """Answer the sites of the token's organization."""
+    return world.fleet.listing(call.token.organization)
+
+
+def create_report(world: World, call: Call) -> Reply:
+    """Start a scan: the one answer whose fields stand at top level."""
+    site = own_site(world, call, call.key)
+    wanted = reading.scan_options(reading.read_json(call.body))
+    if not site.permitted:
+        refuse(403, "Your organization is not permitted to create reports for this site.")
+    if not site.verified:
+        refuse(422, "Ownership of the site has not been verified.")
+    if wanted.intensity != "quick" and world.plan == "starter":
+        refuse(403, "Your plan does not include this scan intensity.")
+    delay = world.visible_after if site.visible_after is None else site.visible_after
+    scan = world.scans.create(site, wanted, now=world.clock.now(), visible=world.clock.after(delay))
+    number = int(scan.id) if world.scenario.drift else scan.id
+    return Reply(
+        200,
+        encoded({"success": True, "message": "Report created.", "status": 200, "id": number}),
+    )
+
+
+@lru_cache(maxsize=512)
+def _progress(percentage: int, message: str, *, over: bool, shown: bool, drift: bool) -> Reply:
+    data: dict[str, object] = {"isCompleted": over}
+    if drift:
+        data |= {"progressPercent": percentage, "phase": "QUANTUM_REVIEW", "workers": [None, 3]}
+    elif shown:
+        data["percentage"] = percentage
+    return success(data, message)
+
+
+def report_progress(world: World, call: Call) -> Reply:
+    """Answer whether it is over; `percentage` is inferred and can be switched off."""
+    scan = own_scan(world, call, world.scans.by_id.get(call.key))
+    now = world.clock.now()
+    scenario = world.scenario
+    return _progress(
+        scan.percentage(now),
+        scenario.message,
+        over=scan.is_over(now),
+        shown=world.percentage,
+        drift=scenario.drift,
+    )
+
+
+def report_overview(world: World, call: Call) -> Reply:
+    """Answer the security report's id, null while there is none."""
+    scan = own_scan(world, call, world.scans.by_id.get(call.key))
+    security_id = scan.security(world.clock.now())
+    security: dict[str, object] | None = None if security_id is None else {"id": security_id}
+    data: dict[str, object] = {"security": security}
+    if world.scenario.drift:
+        data |= {"generation": 3, "seo": {"score": None}, "renderHints": {"layout": "tri-fold"}}
+        if security is not None:
+            security["state"] = "SUPERSEDED"
+    return success(data, world.scenario.message)
+
+
+def vortex_alerts(world: World, call: Call) -> Reply:
+    """Answer what the scan has found."""
+    scan = own_scan(world, call, world.scans.by_security_id(call.key))
+    now = world.clock.now()
+    if scan.security(now) is None:
+        not_found("Security report")
+    return world.alerts.answer(scan.site.hostname, scan.percentage(now))
+
+
+def register_scan(world: World, call: Call) -> Reply:
+    """Tie a scan to a pull request."""
+    body = reading.read_json(call.body)
+    for key in ("installationId", "repositoryFullName", "commitSha", "targetUrl", "failCheckOn"):
+        reading.text(body, key)
+    if body["repositoryFullName"].count("/") != 1:
+        refuse(400, "repositoryFullName must be owner/name.")
+    reading.texts(body, "scanTypes")
+    for key, optional in (("pullRequestNumber", False), ("checkRunId", True)):
+        value = body.get(key)
+        if not (optional and value is None) and type(value) is not int:
+            refuse(400, f"{key} must be a whole number.")
+    reading.secret(body, "callbackSecret", "callbackSecret")
+    own_scan(world, call, world.scans.by_id.get(reading.text(body, "reportId")))
+    return Reply(200, encoded({"success": True, "message": "Scan registered."}))
+
+
+def report_page(world: World, call: Call) -> Reply:
+    """Answer the page for people."""
+    scan = world.scans.by_id.get(call.key)
+    now = world.clock.now()
+    if scan is None or now < scan.visible:
+        return NOT_FOUND
+    host = escape(scan.site.hostname)
+    started = world.clock.calendar(scan.started)
+    return page(200, f"Report of {host}", f"Started {started}, {scan.percentage(now)} % done.")
 
 
 def _described(scan: Scan, clock: Clock) -> dict[str, Any]:
@@ -31,10 +144,10 @@ def _described(scan: Scan, clock: Clock) -> dict[str, Any]:
     }
 
 
-def _limit(words: Mapping[str, list[str]]) -> int | None:
-    if "limit" not in words:
+def _limit(query: Mapping[str, list[str]]) -> int | None:
+    if "limit" not in query:
         return None
-    text = words["limit"][-1]
+    text = query["limit"][-1]
     if _NUMBER.fullmatch(text) is None:
         refuse(400, "limit must be a number from 1 to 999999.")
     return int(text)
@@ -47,7 +160,7 @@ def list_reports(world: World, call: Call) -> Reply:
     (inferred: no paging is documented)
     """
     try:
-        words = parse_qs(call.query, keep_blank_values=True, max_num_fields=20)
+        query = parse_qs(call.query, keep_blank_values=True, max_num_fields=20)
     except ValueError:
         refuse(400, "The query is malformed.")
     organization = call.token.organization
@@ -57,15 +170,15 @@ def list_reports(world: World, call: Call) -> Reply:
         for scan in world.scans.newest_first()
         if scan.site.organization == organization and now >= scan.visible
     )
-    if "after" in words:
-        last = own_scan(world, call, world.scans.by_id.get(words["after"][-1]))
+    if "after" in query:
+        last = own_scan(world, call, world.scans.by_id.get(query["after"][-1]))
         scans = (scan for scan in scans if scan.security_id < last.security_id)
     return success(
-        {"reports": [_described(scan, world.clock) for scan in islice(scans, _limit(words))]}
+        {"reports": [_described(scan, world.clock) for scan in islice(scans, _limit(query))]}
     )
 
 
-def show_report(world: World, call: Call) -> Reply:
+def get_report(world: World, call: Call) -> Reply:
     """Answer one report."""
     scan = own_scan(world, call, world.scans.by_id.get(call.key))
     report = _described(scan, world.clock) | {"options": scan.options.body}
@@ -73,6 +186,13 @@ def show_report(world: World, call: Call) -> Reply:
 
 
 HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
+    "sites.list": list_sites,
+    "reports.create": create_report,
+    "reports.progress": report_progress,
+    "reports.overview": report_overview,
+    "vortex.alerts": vortex_alerts,
+    "registrations.create": register_scan,
+    "reports.page": report_page,
     "reports.list": list_reports,
-    "reports.get": show_report,
+    "reports.get": get_report,
 }

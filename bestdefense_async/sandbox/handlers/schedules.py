@@ -8,7 +8,7 @@ from bestdefense_async.sandbox.handlers import reading
 from bestdefense_async.sandbox.replies import Reply, success
 from bestdefense_async.sandbox.world.chance import identifier
 from bestdefense_async.sandbox.world.records import CADENCES, Schedule
-from bestdefense_async.sandbox.world.world import Call, World, absent, own_site, refuse
+from bestdefense_async.sandbox.world.world import Call, World, not_found, own_site, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ def _described(schedule: Schedule, clock: Clock) -> dict[str, Any]:
 
 
 def create_schedule(world: World, call: Call) -> Reply:
-    """Keep a schedule; it only says when it would run, and starts no scans."""
+    """Add a schedule; it only says when it would run, and starts no scans."""
     body = reading.read_json(call.body)
     site = own_site(world, call, reading.text(body, "siteId"))
     if world.plan == "starter":
@@ -49,7 +49,7 @@ def create_schedule(world: World, call: Call) -> Reply:
         test_users=reading.texts(body, "testUsers") if body.get("testUsers") else (),
         created=now,
     )
-    world.schedules.put(schedule)
+    world.schedules.add(schedule)
     return success({"schedule": _described(schedule, world.clock)}, "Schedule created.")
 
 
@@ -60,10 +60,10 @@ def list_schedules(world: World, call: Call) -> Reply:
 
 
 def delete_schedule(world: World, call: Call) -> Reply:
-    """Forget a schedule."""
+    """Delete a schedule."""
     schedule = world.schedules.find(call.key, call.token.organization)
     if schedule is None:
-        absent("Schedule")
+        not_found("Schedule")
     world.schedules.remove(schedule)
     return success({}, "Schedule deleted.")
 

@@ -1,9 +1,7 @@
-"""The server's connections: our own deadline for slow senders, our own words for broken ones.
+"""The server's connections: a deadline for slow senders, answers that quote nothing, capped bodies.
 
 aiohttp sets no limit to the time a request head may take, and describes a malformed request by
-quoting it, which could quote a token. Both end here.
-
-`Unreadable`: reading a request's body: capped, within a deadline, and as it came.
+quoting it, which could quote a token. Neither happens here.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ MAX_HEAD_LINE = 8190
 """Longest request line or header line, bytes."""
 
 
-class _Watch:
+class _HeadDeadline:
     """Closes connections whose request head stays incomplete for too long.
 
     It has a timer only while there is such a connection: a loop with virtual time, or an idle
@@ -50,13 +48,13 @@ class _Watch:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, connection: web.RequestHandler) -> None:
-        """Watch the connection from now on, unless it is watched already."""
+        """Count the time of a connection from now on, unless it is counted already."""
         self._since.setdefault(connection, self._loop.time())
         if self._timer is None:
-            self._timer = self._loop.call_later(self._deadline, self._look)
+            self._timer = self._loop.call_later(self._deadline, self._close_overdue)
 
     def stop(self, connection: web.RequestHandler) -> None:
-        """Watch the connection no more."""
+        """Count the time of a connection no more."""
         self._since.pop(connection, None)
 
     def end(self) -> None:
@@ -64,7 +62,7 @@ class _Watch:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look(self) -> None:
+    def _close_overdue(self) -> None:
         self._timer = None
         due = self._loop.time() - self._deadline
         for connection in [each for each, since in self._since.items() if since <= due]:
@@ -73,13 +71,13 @@ class _Watch:
         if self._since:
             # In the order they came, so the first is the next to be overdue.
             earliest = next(iter(self._since.values()))
-            self._timer = self._loop.call_at(earliest + self._deadline, self._look)
+            self._timer = self._loop.call_at(earliest + self._deadline, self._close_overdue)
 
 
 class Connection(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("busy", "content", "gone", "watch")
+    __slots__ = ("busy", "content", "gone", "head_deadline")
 
     def __init__(self, listener: Listener, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -95,18 +93,18 @@ class Connection(web.RequestHandler):
         )
         self.busy: bool = False
         self.content: StreamReader | None = None
-        self.watch: _Watch = listener.watch
+        self.head_deadline: _HeadDeadline = listener.head_deadline
         self.gone: asyncio.Future[None] | None = None
 
     def data_received(self, data: bytes) -> None:
         """Record since when a request head has been incomplete."""
         if not self.busy:
-            self.watch.start(self)
+            self.head_deadline.start(self)
         super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Wake a handler that waits for this moment."""
-        self.watch.stop(self)
+        self.head_deadline.stop(self)
         if self.gone is not None and not self.gone.done():
             self.gone.set_result(None)
         super().connection_lost(exc)
@@ -118,7 +116,7 @@ class Connection(web.RequestHandler):
         """A request head is complete and its handler runs."""
         self.busy = True
         self.content = request.content
-        self.watch.stop(self)
+        self.head_deadline.stop(self)
 
     def end(self) -> None:
         """The handler is done; what comes now is another request."""
@@ -151,7 +149,7 @@ class Listener(web.Server):
     def __init__(self, handler: Any, *, read_deadline: float) -> None:  # noqa: ANN401 -- aiohttp keeps the type to itself
         super().__init__(handler)
         self._running = asyncio.get_running_loop()
-        self.watch: _Watch = _Watch(self._running, read_deadline)
+        self.head_deadline: _HeadDeadline = _HeadDeadline(self._running, read_deadline)
         self._server: asyncio.Server | None = None
 
     def __call__(self) -> web.RequestHandler:
@@ -162,7 +160,7 @@ class Listener(web.Server):
         """Listen on the address and return the port, which 0 leaves to the system.
 
         Raises:
-            OSError: the address cannot be bound.
+            OSError: The address cannot be bound.
         """
         try:
             self._server = await self._running.create_server(self, host, port, backlog=_BACKLOG)
@@ -176,7 +174,7 @@ class Listener(web.Server):
         """Stop listening and close every connection, within twice `grace` seconds."""
         if self._server is None:
             return
-        self.watch.end()
+        self.head_deadline.end()
         # A connection that asyncio is about to accept when its server closes is lost with a noise:
         # stop accepting first, and let those under way arrive.
         for listening in self._server.sockets:
@@ -225,7 +223,7 @@ async def read_body(request: web.BaseRequest, *, deadline: float) -> bytes:
     can unpack to anything.
 
     Raises:
-        Unreadable: too large, compressed, of another type, too slow, broken, or never finished.
+        Unreadable: Too large, compressed, of another type, too slow, broken, or never finished.
     """
     headers = request.headers
     if headers.get("Content-Encoding", "identity").strip().lower() != "identity":

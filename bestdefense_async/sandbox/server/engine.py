@@ -1,10 +1,8 @@
-"""From a request on the wire to an answer on the wire, with whatever goes wrong on the way.
+"""From a request on the wire to an answer on the wire, with the faults that were set.
 
 The order is fixed: ledger, body, fault before the effect, origin, token, limit, permission,
 handler, fault after the effect. Once its body has been read a call runs to its end, also when the
-client goes away meanwhile.
-
-`in_place_of`: answers on their way out: whole, cut off, or with a byte changed.
+client goes away meanwhile. An answer leaves whole, cut off, or with one bit changed.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from bestdefense_async.sandbox.replies import (
 )
 from bestdefense_async.sandbox.server.connection import Connection, Unreadable, read_body, reset
 from bestdefense_async.sandbox.world.routes import Operation, Routes
-from bestdefense_async.sandbox.world.scans import Full
+from bestdefense_async.sandbox.world.scans import CapacityReached
 from bestdefense_async.sandbox.world.tokens import Token
 from bestdefense_async.sandbox.world.world import Arrival, Call, Refused, World
 
@@ -45,7 +43,7 @@ _GARBAGE = b'\x00\xff{"success": tru\xc3\x28 <html>'
 _FIRST_REDIRECTION = 300
 
 
-def in_place_of(plan: FaultPlan) -> Reply:
+def faulty_reply(plan: FaultPlan) -> Reply:
     """Return the answer that a fault puts in place of the right one."""
     body = plan.body.encode() if isinstance(plan.body, str) else plan.body
     if plan.kind == "garbage":
@@ -137,7 +135,7 @@ class _Incoming:
     body: bytes = b""
 
 
-def _no_such(methods: Mapping[str, Operation]) -> Reply:
+def _no_route(methods: Mapping[str, Operation]) -> Reply:
     """Return the answer to an unknown path, or to an unknown method on a known one."""
     if not methods:
         return NOT_FOUND
@@ -176,9 +174,9 @@ class Engine:
             if operation is not None and operation.grade == "sandbox":
                 await self._read(incoming)
                 return await send(request, await self._perform(incoming))
-            arrival, names = self._arrive(incoming)
+            arrival, names = self._record_arrival(incoming)
             await self._read(incoming)
-            plan = self.world.faults.strike(arrival.operation, names)
+            plan = self.world.faults.hit(arrival.operation, names)
             if plan is not None:
                 return await self._fail(plan, arrival, incoming, connection)
             reply = await self._perform(incoming)
@@ -210,12 +208,12 @@ class Engine:
         if plan.kind in _BREAKING:
             return await self._break(plan, incoming.request, connection)
         if plan.kind not in _EFFECTIVE:
-            reply = in_place_of(plan)
+            reply = faulty_reply(plan)
         arrival.status = reply.status
         return await send(incoming.request, reply, plan)
 
-    def _arrive(self, incoming: _Incoming) -> tuple[Arrival, tuple[str, ...]]:
-        """Write the call down; return the entry and the names of the site it is about."""
+    def _record_arrival(self, incoming: _Incoming) -> tuple[Arrival, tuple[str, ...]]:
+        """Record the call; return the entry and the names of the site it is about."""
         operation = incoming.operation
         site = scan = None
         match None if operation is None else operation.parameter:
@@ -232,9 +230,9 @@ class Engine:
             None if site is None else site.id,
             None if scan is None else scan.id,
             self.world.clock.loop_time(),
-            None if incoming.token is None else incoming.token.fingerprint,
+            None if incoming.token is None else incoming.token.key,
         )
-        self.world.ledger.note(arrival)
+        self.world.ledger.record(arrival)
         return arrival, () if site is None else site.names
 
     async def _perform(self, incoming: _Incoming) -> Reply | Stream:
@@ -244,7 +242,7 @@ class Engine:
             return failure(403, "The sandbox does not talk to other web pages.", close=True)
         operation, token = incoming.operation, incoming.token
         if operation is None:
-            return _no_such(incoming.methods)
+            return _no_route(incoming.methods)
         if not operation.needs_token:
             return await self._handle(incoming, operation, token or _NOBODY)
         if token is None:
@@ -256,7 +254,7 @@ class Engine:
     async def _admit(
         self, incoming: _Incoming, operation: Operation, token: Token
     ) -> Reply | Stream:
-        """Answer a call of somebody known, if limit and permission let it in."""
+        """Answer a call with a good token, if limit and permission admit it."""
         limits = self.world.limits
         limited = operation.name in limits.rules
         now = self.world.clock.loop_time()
@@ -267,9 +265,9 @@ class Engine:
             message = f"Your organization lacks the permission '{operation.permission}'."
             return failure(403, message)
         reply = await self._handle(incoming, operation, token)
-        if limited and limits.headers:
-            told = limits.told(token, operation.name, now)
-            reply = evolve(reply, headers={**reply.headers, **told})
+        if limited and limits.sends_headers:
+            rates = limits.rate_headers(token, operation.name, now)
+            reply = evolve(reply, headers={**reply.headers, **rates})
         return reply
 
     async def _handle(
@@ -286,10 +284,10 @@ class Engine:
             message, status = refused.message, refused.status
         except Invalid as invalid:
             message, status = str(invalid), 400
-        except Full:
+        except CapacityReached:
             message, status = "The sandbox is full.", 503
         except Exception as error:  # noqa: BLE001 -- a bug of ours is a 500, as it would be there
-            # The error's own text may quote the request, so only its type is written down.
+            # The error's own text may quote the request, so only its type is logged.
             _LOG.error("%s failed with %s", operation.name, type(error).__name__)
             message, status = "The sandbox failed.", 500
         if self.world.scenario.message != "OK":

@@ -1,10 +1,9 @@
-"""The sandbox itself: opened on a loopback port, asked by any client, closed without a trace.
+"""The sandbox itself: opened on a loopback port, used by any client, closed without a trace.
 
-async with Sandbox(sites=5) as sandbox:
-    ...  # sandbox.url, sandbox.token
+    async with Sandbox(sites=5) as sandbox:
+        ...  # sandbox.url, sandbox.token
 
-`serve`: the sandbox as a process of its own: one line of JSON, then service until it is
-told to stop.
+`serve` is the same as a process: it writes one line of JSON and serves until a signal.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Self, TextIO, Unpack
 from bestdefense_async.sandbox.handlers import HANDLERS
 from bestdefense_async.sandbox.server.connection import Listener
 from bestdefense_async.sandbox.server.engine import Engine
-from bestdefense_async.sandbox.settings import Settings, Words
+from bestdefense_async.sandbox.settings import Options, Settings
 from bestdefense_async.sandbox.world.agents import AgentFiles
 from bestdefense_async.sandbox.world.clock import Clock
 from bestdefense_async.sandbox.world.faults import Fault, Faults
@@ -51,8 +50,8 @@ class Sandbox:
     arguments are those of `Settings`.
     """
 
-    def __init__(self, **words: Unpack[Words]) -> None:
-        self._settings = Settings(**words)
+    def __init__(self, **options: Unpack[Options]) -> None:
+        self._settings = Settings(**options)
         self._world: World | None = None
         self._engine: Engine | None = None
         self._listener: Listener | None = None
@@ -63,13 +62,13 @@ class Sandbox:
         """Opens the control routes; None without them."""
 
     async def __aenter__(self) -> Self:
-        """Bind the port and start to serve.
+        """Bind the port and serve.
 
         Raises:
-            OSError: the address cannot be bound.
+            OSError: The address cannot be bound.
         """
         settings = self._settings
-        world = self._build()
+        world = self._make_world()
         engine = Engine(
             world,
             Routes(OPERATIONS + DOCS + (CONTROL if settings.control else ())),
@@ -97,9 +96,9 @@ class Sandbox:
             self._engine.close()
             await self._listener.close(grace=_STOP)
 
-    def _build(self) -> World:
+    def _make_world(self) -> World:
         settings = self._settings
-        scenario = settings.day
+        scenario = settings.behaviour
         seed = settings.seed
         fleet = Fleet(seed, drift=scenario.drift)
         fleet.add(MAIN, settings.sites)
@@ -165,13 +164,13 @@ class Sandbox:
         """Make a token and return it.
 
         Args:
-            organization: whose data it sees; a new name makes an organization with three sites.
-            permissions: some of `PERMISSIONS`; None for all.
-            expired: refuse it as expired.
-            revoked: refuse it as revoked.
+            organization: Whose data it sees; a new name makes an organization with three sites.
+            permissions: Some of `PERMISSIONS`; None for all.
+            expired: Refuse it as expired.
+            revoked: Refuse it as revoked.
 
         Raises:
-            ValueError: a permission does not exist.
+            ValueError: A permission does not exist.
         """
         return self._open.issue(
             organization=organization, permissions=permissions, expired=expired, revoked=revoked
@@ -181,7 +180,7 @@ class Sandbox:
         """Refuse the token from now on.
 
         Raises:
-            LookupError: this sandbox did not make it.
+            LookupError: This sandbox did not make it.
         """
         self._open.tokens.revoke(token)
 
@@ -189,13 +188,13 @@ class Sandbox:
         """Let something go wrong; return it, with its hits and a way to end it.
 
         Args:
-            operation: an operation's name, or "*" for every one.
-            **plan: the fields of `FaultPlan`: kind, status, body, headers, delay, nth, times,
+            operation: An operation's name, or "*" for every one.
+            **plan: The fields of `FaultPlan`: kind, status, body, headers, delay, nth, times,
                 probability, site, after_effect, cut. A fault with a delay alone only delays.
 
         Raises:
-            LookupError: there is no such site.
-            ValueError: there is no such operation, or the plan is impossible.
+            LookupError: There is no such site.
+            ValueError: There is no such operation, or the plan is impossible.
         """
         return self._open.plan_fault(operation, plan)
 
@@ -210,14 +209,14 @@ class Sandbox:
         """Decide how scans of one site (id or host name) run from now on.
 
         Args:
-            site: a site's id or host name.
-            duration: scan seconds; inf never ends; None takes the seeded time.
-            visible_after: seconds of the loop after creation in which its reports answer 404; None
+            site: A site's id or host name.
+            duration: Scan seconds; inf never ends; None takes the seeded time.
+            visible_after: Seconds of the loop after creation in which its reports answer 404; None
                 takes the sandbox's own.
-            backwards: let progress, and once completion, take a step back.
+            backwards: Let progress, and once completion, take a step back.
 
         Raises:
-            LookupError: there is no such site.
+            LookupError: There is no such site.
         """
         found = self._open.fleet.find(site)
         found.script(duration=duration, visible_after=visible_after, backwards=backwards)
@@ -247,7 +246,7 @@ class Sandbox:
             raise AssertionError(message)
 
 
-async def _serve(out: TextIO, words: Words) -> None:
+async def _serve(out: TextIO, options: Options) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -257,8 +256,8 @@ async def _serve(out: TextIO, words: Words) -> None:
             # Windows loops have no signal handlers; there KeyboardInterrupt ends asyncio.run.
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     # A process lives in real time, and whoever uses it compares its times with their own.
-    words.setdefault("epoch", time.time())
-    async with Sandbox(**words) as sandbox:
+    options.setdefault("epoch", time.time())
+    async with Sandbox(**options) as sandbox:
         line = {"url": sandbox.url, "token": sandbox.token}
         if sandbox.control_token is not None:
             line["control_token"] = sandbox.control_token
@@ -267,19 +266,19 @@ async def _serve(out: TextIO, words: Words) -> None:
         await stop.wait()
 
 
-def serve(*, out: TextIO | None = None, **words: Unpack[Words]) -> int:
+def serve(*, out: TextIO | None = None, **options: Unpack[Options]) -> int:
     """Serve until SIGINT or SIGTERM and return 0.
 
     The first and only line written is `{"url": ..., "token": ...}`, with `control_token` when the
     control routes are on.
 
     Args:
-        out: where the line goes; None for stdout.
-        **words: those of `Sandbox`.
+        out: Where the line goes; None for stdout.
+        **options: Those of `Sandbox`.
 
     Raises:
-        ValueError: a setting is impossible; nothing was opened.
-        OSError: the address cannot be bound.
+        ValueError: A setting is impossible; nothing was opened.
+        OSError: The address cannot be bound.
     """
-    asyncio.run(_serve(sys.stdout if out is None else out, words))
+    asyncio.run(_serve(sys.stdout if out is None else out, options))
     return 0

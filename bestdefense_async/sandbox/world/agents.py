@@ -1,7 +1,7 @@
 """The agent's files: bytes that are made while they are sent, the same ones every time.
 
 A file of any size costs one block of memory. Its blocks differ in a counter, so that a piece that
-lands at the wrong place changes the checksum.
+is stored at the wrong place changes the checksum.
 
 Source: the names are the published ones; sizes, version and content are ours.
 """

@@ -11,7 +11,7 @@
 | `truncated` | the right headers, a part of the body, then the end of the connection |
 | `corrupt` | the right answer with one bit changed |
 
-A fault strikes before the effect, so that nothing has happened, or after it: then the scan exists
+A fault comes before the effect, so that nothing has happened, or after it: then the scan exists
 and its answer is lost. A late, truncated or corrupt answer is the right one otherwise, so its
 effect has happened either way. `delay` goes with every kind.
 """
@@ -75,7 +75,7 @@ class FaultPlan:
     """Seconds of the loop to wait first."""
 
     nth: int | None = field(default=None, validator=_ordinal)
-    """The first call to strike, 1-based, counted from when the fault was set."""
+    """The first call that fails, 1-based, counted from when the fault was set."""
 
     times: int | None = field(default=None, validator=_ordinal)
     """How many calls in a row; 1 when only `nth` is given."""
@@ -90,26 +90,26 @@ class FaultPlan:
     """Let the call do its work first."""
 
     cut: float = field(default=0.5, validator=_share)
-    """The share of the body before the place that is truncated or corrupt."""
+    """The share of the body before it is truncated or corrupt."""
 
     @classmethod
-    def of(cls, operation: str, words: Mapping[str, Any], *, known: Container[str]) -> FaultPlan:
+    def of(cls, operation: str, plan: Mapping[str, Any], *, known: Container[str]) -> FaultPlan:
         """Return the plan that keyword arguments describe.
 
         Raises:
-            ValueError: there is no such operation or field, or the plan is impossible.
+            ValueError: There is no such operation or field, or the plan is impossible.
         """
         if operation != EVERYWHERE and operation not in known:
             message = f"there is no operation {operation!r}"
             raise ValueError(message)
         fields = {attribute.name for attribute in attrs.fields(cls)} - {"operation"}
-        unknown = words.keys() - fields
+        unknown = plan.keys() - fields
         if unknown:
             message = f"a fault has no {', '.join(sorted(unknown))}"
             raise ValueError(message)
-        if words.get("delay") and not words.keys() & {"kind", "status"}:
-            words = {**words, "kind": "delay"}
-        return cls(operation=operation, **words)
+        if plan.get("delay") and not plan.keys() & {"kind", "status"}:
+            plan = {**plan, "kind": "delay"}
+        return cls(operation=operation, **plan)
 
     def __attrs_post_init__(self) -> None:
         if self.kind == "status" and self.status not in _STATUSES:
@@ -124,22 +124,22 @@ class Fault:
     _chance: Random = field(repr=False)
     _owner: list[Fault] = field(repr=False)
     calls: int = 0
-    """Calls it has looked at."""
+    """Calls that it could have hit."""
 
     hits: int = 0
-    """Calls it has struck."""
+    """Calls that it has hit."""
 
     def remove(self) -> None:
-        """Let nothing more go wrong by this fault; harmless when it is removed already."""
+        """End this fault; harmless when it is ended already."""
         if self in self._owner:
             self._owner.remove(self)
 
-    def strikes(self, operation: str, site: tuple[str, ...]) -> bool:
-        """Look at one call and return whether it is struck.
+    def hit(self, operation: str, site: tuple[str, ...]) -> bool:
+        """Count one call and return whether this fault hits it.
 
         Args:
-            operation: the operation called.
-            site: id and host name of the site it is about; empty when it is about none.
+            operation: The operation called.
+            site: Id and host name of the site it is about; empty when it is about none.
         """
         plan = self.plan
         if plan.operation not in (operation, EVERYWHERE):
@@ -170,10 +170,10 @@ class Faults:
         self.active.append(fault)
         return fault
 
-    def strike(self, operation: str, site: tuple[str, ...]) -> FaultPlan | None:
-        """Return what goes wrong with this call; the first fault that strikes wins."""
-        struck: FaultPlan | None = None
+    def hit(self, operation: str, site: tuple[str, ...]) -> FaultPlan | None:
+        """Return what goes wrong with this call; the first fault that hits it wins."""
+        found: FaultPlan | None = None
         for fault in self.active:
-            if fault.strikes(operation, site) and struck is None:
-                struck = fault.plan
-        return struck
+            if fault.hit(operation, site) and found is None:
+                found = fault.plan
+        return found

@@ -49,7 +49,7 @@ class Site:
         """Decide how its scans run from now on.
 
         Raises:
-            ValueError: a time is negative or not a number.
+            ValueError: A time is negative or not a number.
         """
         for seconds in (duration, visible_after):
             if seconds is not None and not seconds >= 0:
@@ -112,7 +112,7 @@ class Fleet:
         """Return the site with this id or host name.
 
         Raises:
-            LookupError: there is none.
+            LookupError: There is none.
         """
         found = self.by_id.get(site)
         if found is not None:

@@ -45,11 +45,11 @@ class Counter(Protocol):
     """One token's use of one operation."""
 
     def admit(self, now: float) -> float:
-        """Count a call and return 0, or return the seconds until one would be let in."""
+        """Count a call and return 0, or return the seconds until one would be admitted."""
         ...
 
     def remaining(self, now: float) -> int:
-        """Return how many calls would be let in now."""
+        """Return how many calls would be admitted now."""
         ...
 
 
@@ -203,7 +203,7 @@ class Limits:
 
     policy: Policy
     retry_after: RetryAfter
-    headers: bool
+    sends_headers: bool
     """Tell limit and remaining calls on every answer of a limited operation."""
 
     _counters: dict[tuple[Token, str], Counter] = field(factory=dict, repr=False)
@@ -220,12 +220,12 @@ class Limits:
         wait = self._counter(token, operation).admit(now)
         if wait <= 0:
             return None
-        headers = {**_hint(self.retry_after, wait), **self.told(token, operation, now)}
+        headers = {**_hint(self.retry_after, wait), **self.rate_headers(token, operation, now)}
         return failure(429, "Too many requests. Please slow down.", headers=headers)
 
-    def told(self, token: Token, operation: str, now: float) -> dict[str, str]:
-        """Return the informative headers of a limited operation's answer."""
-        if not self.headers:
+    def rate_headers(self, token: Token, operation: str, now: float) -> dict[str, str]:
+        """Return the headers that tell limit and remaining calls; none unless they are wanted."""
+        if not self.sends_headers:
             return {}
         return {
             "X-RateLimit-Limit": str(self.rules[operation][0]),

@@ -1,4 +1,4 @@
-"""Things an organization keeps: schedules, remediations, network scans; and the shelves for them.
+"""What an organization keeps besides scans: schedules, remediations and network scans.
 
 Their fields are inferred from the vendor's prose; no wire form is published.
 """
@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 
 from bestdefense_async.sandbox.world.chance import fraction
 from bestdefense_async.sandbox.world.fleet import Site
-from bestdefense_async.sandbox.world.scans import Full
+from bestdefense_async.sandbox.world.scans import CapacityReached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CADENCES = {"daily": 86_400.0, "weekly": 604_800.0, "monthly": 2_592_000.0}
 """Scan seconds between two runs of a schedule. (names and meaning inferred)"""
 
-_SHELF = 50_000
+MOST_RECORDS = 50_000
 
 
 class Owned(Protocol):
@@ -40,22 +40,22 @@ Item = TypeVar("Item", bound=Owned)
 
 
 @define
-class Shelf(Generic[Item]):
-    """Items by id, in the order they came, at most 50,000."""
+class Records(Generic[Item]):
+    """Records of one kind by id, in the order they came, at most 50,000."""
 
     made: int = 0
-    """Items ever put here, to number the next one."""
+    """How many were ever added, to number the next one."""
 
     _items: dict[str, Item] = field(factory=dict, repr=False)
 
-    def put(self, item: Item) -> Item:
-        """Keep the item and return it.
+    def add(self, item: Item) -> Item:
+        """Add the item and return it.
 
         Raises:
-            Full: there is no room.
+            CapacityReached: There is no room.
         """
-        if len(self._items) >= _SHELF:
-            raise Full
+        if len(self._items) >= MOST_RECORDS:
+            raise CapacityReached
         self.made += 1
         self._items[item.id] = item
         return item
@@ -70,7 +70,7 @@ class Shelf(Generic[Item]):
         return (item for item in self._items.values() if item.organization == organization)
 
     def remove(self, item: Item) -> None:
-        """Forget the item."""
+        """Remove the item."""
         del self._items[item.id]
 
 
@@ -104,7 +104,7 @@ _STAGES = ((0.7, "Approved"), (0.9, "Blocked"), (1.0, "Rejected"))
 
 @frozen
 class Remediation:
-    """A repair under review: of one finding, or of all findings of a weakness type."""
+    """A remediation under review: of one finding, or of all findings of a weakness type."""
 
     id: str
     organization: str

@@ -38,7 +38,7 @@ CAPACITY = 250_000
 
 @frozen
 class ScanOptions:
-    """What was asked for, as far as the sandbox cares."""
+    """What to scan for, as far as the sandbox cares."""
 
     types: tuple[str, ...]
     intensity: str = "quick"
@@ -90,7 +90,7 @@ class Scan:
         return self.security_id
 
 
-class Full(Exception):
+class CapacityReached(Exception):
     """The sandbox keeps as many as it can."""
 
 
@@ -124,11 +124,11 @@ class Scans:
         """Start a scan.
 
         Raises:
-            Full: there are `CAPACITY` scans already.
+            CapacityReached: There are `CAPACITY` scans already.
         """
         index = len(self._in_order)
         if index >= CAPACITY:
-            raise Full
+            raise CapacityReached
         scan = Scan(
             id=str(7_000_001 + index) if self.numeric_ids else identifier("scan", self.seed, index),
             security_id=self._first_security_id + index,

@@ -47,7 +47,7 @@ class Scenario:
         return HOSTILE_MESSAGE if self.findings == "hostile" else "OK"
 
     def arrange(self, sites: list[Site]) -> None:
-        """Make the sites special that are, spread over the fleet; a single site stays usual."""
+        """Mark the special sites, spread over the fleet; a single site stays usual."""
         last = len(sites) - 1
         if last < 1:
             return

@@ -42,7 +42,7 @@ class Token:
 
     organization: str
     permissions: frozenset[str]
-    fingerprint: str
+    key: str
     """Eight hex digits of its SHA-256, for the ledger."""
 
     expired: bool = False
@@ -56,7 +56,7 @@ class Token:
         return "The API token has expired." if self.expired else None
 
 
-def fingerprint(text: str) -> str:
+def token_key(text: str) -> str:
     """Return a short hash that tells tokens apart and opens nothing."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -80,7 +80,7 @@ class Tokens:
         self._made += 1
         text = PREFIX + digest("token", self.seed, self._made, size=20).hex()
         self._by_header[f"Bearer {text}"] = Token(
-            organization, permissions, fingerprint(text), expired=expired
+            organization, permissions, token_key(text), expired=expired
         )
         return text
 
@@ -95,7 +95,7 @@ class Tokens:
         """Refuse the token from now on.
 
         Raises:
-            LookupError: this sandbox did not make it.
+            LookupError: This sandbox did not make it.
         """
         token = self._by_header.get(f"Bearer {text}")
         if token is None:

@@ -2,11 +2,6 @@
 
 Handlers are plain functions from world and call to reply. They never wait, so every change of
 state is whole, also when the client has gone away meanwhile.
-
-`Arrival`: the ledger: what arrived, in order, and how it was answered.
-
-Counts are exact for ever; details are kept for the last arrivals only, so that a long run stays
-small.
 """
 
 from __future__ import annotations
@@ -23,7 +18,7 @@ from bestdefense_async.sandbox.world.faults import Fault, FaultPlan, Faults
 from bestdefense_async.sandbox.world.findings import AlertAnswers
 from bestdefense_async.sandbox.world.fleet import Fleet, Site
 from bestdefense_async.sandbox.world.limits import Limits
-from bestdefense_async.sandbox.world.records import NetworkScan, Remediation, Schedule, Shelf
+from bestdefense_async.sandbox.world.records import NetworkScan, Records, Remediation, Schedule
 from bestdefense_async.sandbox.world.routes import NAMES
 from bestdefense_async.sandbox.world.scans import Scan, Scans
 from bestdefense_async.sandbox.world.scenarios import Scenario
@@ -51,7 +46,11 @@ class Arrival:
 
 @define
 class Ledger:
-    """Everything that arrived at one sandbox."""
+    """What arrived at one sandbox, in order, and how it was answered.
+
+    Counts are exact for ever; details are kept for the last arrivals only, so that a long run
+    stays small.
+    """
 
     kept: int = 100_000
     """How many arrivals keep their details."""
@@ -62,8 +61,8 @@ class Ledger:
     def __attrs_post_init__(self) -> None:
         self._arrivals = deque(maxlen=self.kept)
 
-    def note(self, arrival: Arrival) -> None:
-        """Write down that a request has arrived."""
+    def record(self, arrival: Arrival) -> None:
+        """Record that a request has arrived."""
         self._counts[arrival.operation] += 1
         self._arrivals.append(arrival)
 
@@ -112,9 +111,9 @@ class World:
     """AI remediation credits an organization begins with."""
 
     credits: dict[str, int] = field(factory=dict)
-    schedules: Shelf[Schedule] = field(factory=Shelf[Schedule])
-    remediations: Shelf[Remediation] = field(factory=Shelf[Remediation])
-    network_scans: Shelf[NetworkScan] = field(factory=Shelf[NetworkScan])
+    schedules: Records[Schedule] = field(factory=Records[Schedule])
+    remediations: Records[Remediation] = field(factory=Records[Remediation])
+    network_scans: Records[NetworkScan] = field(factory=Records[NetworkScan])
     control_token: str | None = field(default=None, repr=False)
     url: str = ""
     """Scheme, host and port it is reached at."""
@@ -126,18 +125,18 @@ class World:
         """Return how many AI remediation credits the organization has left."""
         return self.credits.get(organization, self.starting_credits)
 
-    def plan_fault(self, operation: str, words: Mapping[str, Any]) -> Fault:
+    def plan_fault(self, operation: str, plan: Mapping[str, Any]) -> Fault:
         """Set a fault from the keyword arguments of `FaultPlan`.
 
         Raises:
-            LookupError: there is no such site.
-            ValueError: there is no such operation, or the plan is impossible.
+            LookupError: There is no such site.
+            ValueError: There is no such operation, or the plan is impossible.
         """
-        plan = FaultPlan.of(operation, words, known=NAMES)
-        if plan.site is not None:
-            # A fault about nothing would silently never strike.
-            self.fleet.find(plan.site)
-        return self.faults.add(plan)
+        checked = FaultPlan.of(operation, plan, known=NAMES)
+        if checked.site is not None:
+            # A fault of an unknown site would never happen, and nobody would see why.
+            self.fleet.find(checked.site)
+        return self.faults.add(checked)
 
     def issue(
         self,
@@ -150,7 +149,7 @@ class World:
         """Make a token, and for a new organization its sites.
 
         Raises:
-            ValueError: a permission does not exist.
+            ValueError: A permission does not exist.
         """
         granted = PERMISSIONS if permissions is None else frozenset(permissions)
         if granted - PERMISSIONS:
@@ -193,7 +192,7 @@ def refuse(status: int, message: str) -> NoReturn:
     raise Refused(status, message)
 
 
-def absent(what: str) -> NoReturn:
+def not_found(what: str) -> NoReturn:
     """End the handler with the 404 that means absent or foreign, as documented."""
     refuse(404, f"{what} not found.")
 
@@ -202,7 +201,7 @@ def own_site(world: World, call: Call, site_id: str) -> Site:
     """Return the site if it exists and belongs to who asks."""
     site = world.fleet.by_id.get(site_id)
     if site is None or site.organization != call.token.organization:
-        absent("Site")
+        not_found("Site")
     return site
 
 
@@ -213,5 +212,5 @@ def own_scan(world: World, call: Call, scan: Scan | None) -> Scan:
         or scan.site.organization != call.token.organization
         or world.clock.now() < scan.visible
     ):
-        absent("Report")
+        not_found("Report")
     return scan
