@@ -22,6 +22,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 OLDEST = (3, 11)
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -89,11 +90,15 @@ sys.argv[0] = "pip"
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 
+# Lines of pip and uv that tell more than the last one does, the best first.
+TELLING = ("Could not fetch URL", "ERROR: ")
+
+# How that line says that no index gave what is needed.
 UNREACHABLE = re.compile(
-    "ConnectionError|NewConnection|Connection refused|ConnectTimeout|ReadTimeout|timed out"
-    "|ProxyError|SSLError|Name or service not known|name resolution|dns error|Network is"
-    "|error sending request|client error|Could not find a version|--no-index|offline",
-    re.IGNORECASE,
+    "Could not fetch URL|No matching distribution|Could not find a version|certificate"
+    "|no version of|was not found in the package|An index .* returned|Failed to fetch"
+    "|error sending request|[Cc]onnection|timed out|ProxyError|name resolution|dns error"
+    "|Network is|--no-index|offline"
 )
 
 
@@ -113,6 +118,34 @@ def say(sentence):
     """Tell the person at the terminal what is going on."""
     print("run.py: " + sentence, file=sys.stderr)
     sys.stderr.flush()
+
+
+class Progress:
+    """What an installer said last: a line that moves on a terminal, a line now and then off one."""
+
+    def __init__(self, stream, pause=10.0):
+        self.stream = stream
+        self.pause = pause
+        self.last = time.time()
+        self.moves = stream.isatty() and os.environ.get("TERM") != "dumb"
+
+    def show(self, line):
+        """Show a line, if it is time for one."""
+        if self.moves:
+            width = shutil.get_terminal_size().columns
+            self._write("\r\033[K" + ("run.py: " + line)[: width - 1])
+        elif time.time() - self.last >= self.pause:
+            self.last = time.time()
+            self._write("run.py: still installing: " + line + "\n")
+
+    def clear(self):
+        """Leave no half line behind."""
+        if self.moves:
+            self._write("\r\033[K")
+
+    def _write(self, text):
+        self.stream.write(text)
+        self.stream.flush()
 
 
 # Stage one: find an interpreter ------------------------------------------------------------------
@@ -307,8 +340,30 @@ def fill(name, tool, prepare, command, keep):
     write_stamp({})  # ours from here on, and holding nothing until the end is reached
     if prepare:
         attempt(prepare)
-    attempt(command + ["--require-hashes", "-r", requirements(name)])
+    packages = command + ["--require-hashes", "-r", requirements(name)]
+    try:
+        attempt(packages)
+    except Failed as error:
+        if "ERROR: No matching distribution" not in str(error):
+            raise
+        attempt(packages + ["-vv"])  # only then does pip tell what the index has answered
     attempt(command + ["--no-deps", "--no-build-isolation", "-e", "."])
+    find_checkout_in_any_locale()
+
+
+def find_checkout_in_any_locale():
+    """Lead `.venv` to the checkout in ASCII: Python reads such a file in the locale's encoding.
+
+    With LC_ALL=C it would not start when the path of the checkout holds an umlaut. A relative path
+    is the other way to say it, and none of ours holds any.
+    """
+    try:
+        ROOT.encode("ascii")
+    except UnicodeError:
+        pattern = os.path.join(glob.escape(VENV), "[Ll]ib", "**", "_bestdefense_async.pth")
+        for path in glob.glob(pattern, recursive=True):
+            with open(path, "w") as file:
+                file.write(os.path.relpath(ROOT, os.path.dirname(path)) + "\n")
 
 
 def clear():
@@ -323,8 +378,8 @@ def installers(python):
     """Yield what can fill the environment of `python`: its name, how to prepare it, its command."""
     uv = shutil.which("uv")
     if uv and answers([uv, "--version"]):
-        yield "uv", None, [uv, "pip", "install", "--quiet", "--python", python]
-    options = ["install", "--quiet", "--no-input", "--retries=2", "--timeout=20"]
+        yield "uv", None, [uv, "pip", "install", "--python", python]
+    options = ["install", "--progress-bar=off", "--no-input", "--retries=2", "--timeout=20"]
     home = answers([base_python(), "-c", "import os, pip; print(os.path.dirname(pip.__file__))"])
     if home:
         yield "pip", None, [python, "-c", BORROWED_PIP, home] + options
@@ -334,7 +389,9 @@ def installers(python):
 
 def clean_environment():
     """Return the environment without what would lead an installation or a start elsewhere."""
+    # Without bytecode, each start would compile everything that it imports.
     astray = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "VIRTUAL_ENV")
+    astray += ("PYTHONDONTWRITEBYTECODE",)
     environ = {key: value for key, value in os.environ.items() if key not in astray}
     return dict(environ, PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
 
@@ -351,10 +408,10 @@ def answers(command):
 
 
 def attempt(command):
-    """Run one step of an installation quietly; raise Failed with its output when it fails."""
-    done = subprocess.run(
+    """Run one step of an installation; raise Failed with its output when it fails."""
+    progress = Progress(sys.stderr)
+    process = subprocess.Popen(
         command,
-        check=False,
         cwd=ROOT,
         env=clean_environment(),
         stdin=subprocess.DEVNULL,
@@ -363,19 +420,39 @@ def attempt(command):
         text=True,
         errors="replace",
     )
-    if done.returncode != 0:
-        raise Failed(done.stdout)
+    lines = []
+    try:
+        with process:
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                progress.show(lines[-1].strip())
+    finally:
+        progress.clear()
+    if process.returncode != 0:
+        raise Failed("\n".join(lines))
+
+
+def reason(output):
+    """Return the line of an installer's output that says best why it failed."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for words in TELLING:
+        for line in reversed(lines):
+            if words in line:
+                return line[line.index(words) :]
+    return lines[-1] if lines else "nothing"
 
 
 def why(failures):
     """Return the Stop that says why no installer managed."""
     if not failures:
         return Stop(
-            "neither uv nor pip was found for %s; install one (on Debian: apt install python3-pip)"
-            " and run the same command again." % base_python()
+            "%s has neither pip nor ensurepip, and there is no uv; install one of them"
+            " (on Debian: apt install python3-venv) and run the same command again." % base_python()
         )
     names = " and ".join(tool for tool, _ in failures)
-    if all(UNREACHABLE.search(output) for _, output in failures):
+    for tool, output in failures:
+        say("%s: %s" % (tool, reason(output)))
+    if all(UNREACHABLE.search(reason(output)) for _, output in failures):
         return Stop(
             "%s reached no package index that has the requirements, so nothing was installed;"
             " check the network and the index settings and run the same command again." % names

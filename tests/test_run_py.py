@@ -2,15 +2,23 @@
 
 import ast
 import importlib.util
+import io
 import os
+import pty
 import re
 import shutil
+import ssl
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import trustme
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("run.py", "pyproject.toml", "uv.lock", "requirements", "README.md", "LICENSE")
@@ -38,10 +46,9 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def run_py(checkout: Path) -> ModuleType:
-    """run.py of a checkout of its own, imported and not started."""
-    spec = importlib.util.spec_from_file_location("run_py", checkout / "run.py")
+def load(path: Path) -> ModuleType:
+    """Import a run.py without starting it."""
+    spec = importlib.util.spec_from_file_location("run_py", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -49,11 +56,17 @@ def run_py(checkout: Path) -> ModuleType:
     return module
 
 
+@pytest.fixture
+def run_py(checkout: Path) -> ModuleType:
+    """run.py of a checkout of its own, imported and not started."""
+    return load(checkout / "run.py")
+
+
 def run(
     checkout: Path, *arguments: str, python: str = sys.executable, **environ: str
 ) -> subprocess.CompletedProcess[str]:
     """Start run.py as a person would, with a bare environment and what a test adds to it."""
-    bare = {"PATH": os.defpath, "HOME": str(checkout), "PYTHONWARNINGS": "ignore"}
+    bare = {"PATH": "/nowhere", "HOME": str(checkout), "PYTHONWARNINGS": "ignore"}
     return subprocess.run(
         [python, str(checkout / "run.py"), *arguments],
         env=bare | environ,
@@ -150,16 +163,174 @@ def test_help_names_every_command(checkout: Path, run_py: ModuleType) -> None:
     assert {*run_py.STEPS, "lock"} == set(re.findall(r"^  (\w+) ", done.stdout, re.MULTILINE))
 
 
+class Index(BaseHTTPRequestHandler):
+    """A package index that has nothing and answers everything with one status."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        """Answer with a page without links."""
+        self.send_response(self.status)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html></html>")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's own
+        """Say nothing."""
+
+
+@contextmanager
+def index(status: int, *, is_trusted: bool) -> Iterator[str]:
+    """Serve such an index and yield its address; an untrusted one has a certificate of nobody."""
+    handler = type("Handler", (Index,), {"status": status})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if not is_trusted:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            trustme.CA().issue_cert("localhost").configure_cert(context)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http{'' if is_trusted else 's'}://localhost:{server.server_port}/simple"
+        server.shutdown()
+        thread.join()
+
+
 def test_no_index_is_one_clear_sentence(checkout: Path) -> None:
     """Without an index run.py says so, leaves no half-made .venv and ends with code 69."""
     done = run(checkout, "demo", **NO_INDEX)
 
     assert done.returncode == 69
     assert re.search(
-        r"^run\.py: .*(reached no package index|was found).*\.$", done.stderr, re.MULTILINE
+        r"^run\.py: .*(reached no package index|there is no uv).*\.$", done.stderr, re.MULTILINE
     )
     assert "Traceback" not in done.stderr
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "is_trusted", "said"),
+    [
+        pytest.param(403, True, "Could not fetch URL .*: 403 .*Forbidden", id="it refuses"),
+        pytest.param(200, False, "Could not fetch URL .*certificate", id="nobody knows it"),
+        pytest.param(200, True, "ERROR: No matching distribution found for", id="it is empty"),
+    ],
+)
+def test_the_installer_says_what_is_wrong_with_the_index(
+    checkout: Path, status: int, said: str, *, is_trusted: bool
+) -> None:
+    """In its own words, one line before ours."""
+    with index(status, is_trusted=is_trusted) as url:
+        done = run(checkout, "demo", **{**NO_INDEX, "PIP_INDEX_URL": url})
+
+    if "there is no uv" in done.stderr:
+        pytest.skip("this Python has no pip")
+    *_, theirs, ours = done.stderr.splitlines()
+    assert re.match(f"run.py: pip: {said}", theirs)
+    assert "reached no package index" in ours
+    assert "Traceback" not in done.stderr
+
+
+UV = {
+    "hint: An index (http://x/simple) returned a 403 Forbidden error. Check the URL.": (
+        "error: No solution found when resolving dependencies\n  cause: Because a was not found\n\n"
+        "hint: An index (http://x/simple) returned a 403 Forbidden error. Check the URL.\n"
+    ),
+    "cause: invalid peer certificate: UnknownIssuer": (
+        "error: Failed to fetch: https://x/simple/a/\n  cause: client error (Connect)\n"
+        "  cause: invalid peer certificate: UnknownIssuer\n"
+    ),
+    "cause: Because there is no version of a==1 and you require a==1, it cannot be.": (
+        "error: No solution found when resolving dependencies\n"
+        "  cause: Because there is no version of a==1 and you require a==1, it cannot be.\n"
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "output"), UV.items())
+def test_uv_says_it_in_its_last_line(run_py: ModuleType, line: str, output: str) -> None:
+    """As it does, and each is told as an index that did not give what was asked for."""
+    assert run_py.reason(output) == line
+    assert "reached no package index" in str(run_py.why([("uv", output)]))
+
+
+def test_another_failure_is_told_with_the_end_of_the_output(
+    run_py: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk is no fault of the network."""
+    output = "Connection pool is full\nERROR: [Errno 28] No space left on device\nRemoved it\n"
+
+    stop = run_py.why([("pip", output)])
+
+    assert "could not install the requirements" in str(stop)
+    assert capsys.readouterr().err.startswith("run.py: pip: ERROR: [Errno 28] No space left")
+
+
+def test_without_an_installer_it_says_which_to_install(
+    run_py: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Debian leaves pip and ensurepip out of its Python, and brings both back in one package."""
+    monkeypatch.setattr(run_py, "base_python", lambda: str(script(tmp_path / "bare", "exit 1")))
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(run_py.Stop, match=r"neither pip nor ensurepip.*apt install python3-venv"):
+        run_py.install("cli", None)
+
+
+def test_off_a_terminal_an_installation_says_a_line_now_and_then(run_py: ModuleType) -> None:
+    """A pipeline shows that something goes on, and no control characters."""
+    stream = io.StringIO()
+    often, seldom = run_py.Progress(stream, pause=0.0), run_py.Progress(stream)
+
+    often.show("Collecting a")
+    seldom.show("Collecting b")
+    often.clear()
+
+    assert stream.getvalue() == "run.py: still installing: Collecting a\n"
+
+
+def test_on_a_terminal_an_installation_shows_a_line_that_moves(
+    run_py: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the installer says replaces what it said before, and goes in the end."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", "30")
+        run_py.attempt(
+            [sys.executable, "-c", "print('Collecting a'); print('Collecting ' + 99*'b')"]
+        )
+        shown = screen.read(10_000).decode()
+
+    first, second, end = ["run.py: Collecting a", "run.py: Collecting bbbbbbbbbb", ""]
+    assert shown.split("\r\x1b[K") == ["", first, second, end]
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
+def test_the_environment_works_in_any_locale_where_the_path_has_an_umlaut(
+    checkout: Path, locale: str
+) -> None:
+    """Python reads the path of an editable installation in the encoding of the locale."""
+    here = checkout / "M\u00fcller"
+    here.mkdir()
+    shutil.copy(checkout / "run.py", here)
+    (here / "bestdefense_async.py").write_text("print('found')")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", here / ".venv"], check=True)
+    (site,) = here.glob(".venv/lib/*/site-packages")
+    (site / "_bestdefense_async.pth").write_text(str(here), encoding="utf-8")
+
+    load(here / "run.py").find_checkout_in_any_locale()
+    done = subprocess.run(
+        [here / ".venv/bin/python", "-c", "import bestdefense_async"],
+        env={"LC_ALL": locale},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.stdout, done.stderr) == ("found\n", "")
 
 
 def test_a_broken_environment_is_not_trusted(checkout: Path) -> None:

@@ -103,8 +103,9 @@ async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) 
 def _say_next() -> None:
     streams.say_block(
         f"\nWhat failed above was planted. The report is {FOLDER / 'report.html'}: open it in a "
-        f"browser.\nNext, with a token from the app under API access:\n"
-        f"  BD_API_TOKEN=... {_program()} sites list"
+        f"browser.\nWith a token from the app under API access in BD_API_TOKEN, the same program "
+        f"scans your sites.\nNext, the run as a table:\n"
+        f"  {_program()} report {FOLDER / 'run.jsonl'}"
     )
 
 

@@ -30,6 +30,15 @@ COMMANDS = (
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def reported(
+    served: SandboxProcess, names: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Have a report to list, whichever test comes first."""
+    ended = Command(tmp_path_factory.mktemp("reported"))("scan", names[0], "-q", env=served.env)
+    assert ended.code == 0, ended.err
+
+
 @pytest.fixture
 def ready(command: Command) -> Command:
     """Return the command in a directory with a run."""
