@@ -138,6 +138,7 @@ async def test_a_borrowed_session_is_neither_closed_nor_changed() -> None:
             assert response.status == 401
 
 
+@pytest.mark.slow(timeout=300)
 async def test_calls_cancelled_at_random_leave_the_client_as_new() -> None:
     """10,000 calls, most of them cancelled after some turns of the loop."""
     async with (

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.support.command import Command
 
 
+@pytest.mark.slow(timeout=300)
 @pytest.mark.bd_sandbox(speed=6000.0, sites=2000)
 def test_two_thousand_sites_give_all_formats_at_once(
     command: Command, bd_sandbox_process: SandboxProcess

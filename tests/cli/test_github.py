@@ -96,6 +96,7 @@ def test_a_summary_that_cannot_be_written_is_no_success(saved: Inside) -> None:
     assert "The summary of the step could not be written: No such file" in ended.err
 
 
+@pytest.mark.slow(timeout=300)
 def test_a_demo_leaves_the_page_of_the_job_alone(inside: Inside) -> None:
     """What fails there was planted."""
     ended = inside("demo", "--sites", "9", env=ACTIONS)

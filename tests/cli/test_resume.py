@@ -47,6 +47,7 @@ def resumed(command: Command, sandbox: SandboxProcess, *more: str) -> Ended:
     return command("scan", "--resume", "last", "--format", "json", *more, env=sandbox.env)
 
 
+@pytest.mark.slow(timeout=600)
 @pytest.mark.bd_sandbox(speed=1200.0, sites=2000)
 def test_a_run_killed_twenty_times_starts_nothing_twice_and_loses_nothing(
     command: Command, bd_sandbox_process: SandboxProcess, hosts: dict[str, str]

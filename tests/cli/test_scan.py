@@ -28,6 +28,7 @@ def hosts(command: Command, bd_sandbox_process: SandboxProcess) -> list[str]:
     return names
 
 
+@pytest.mark.slow(timeout=300)
 @pytest.mark.bd_sandbox(speed=6000.0, sites=1000)
 def test_a_thousand_sites_are_each_scanned_exactly_once(
     command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
@@ -293,6 +294,7 @@ def test_a_token_file_that_others_can_read_is_told_once(
     assert ended.err.count("chmod 600") == 1
 
 
+@pytest.mark.slow(timeout=300)
 def test_the_demo_leaves_a_report(command: Command) -> None:
     """Its planted failures are no failure of the demo."""
     ended = command("demo", "--sites", "60")

@@ -49,6 +49,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = [_places(document) for document in WHOLE]
 
 
+@pytest.mark.slow(timeout=300)
 @given(data=st.data())
 @settings(max_examples=25)
 def test_a_damaged_specification_is_read_or_refused(data: st.DataObject) -> None:

@@ -94,6 +94,7 @@ def test_waiting_returns_the_completed_progress_soon_after_the_end() -> None:
     run(main)
 
 
+@pytest.mark.slow(timeout=300)
 def test_ten_thousand_scans_started_together_do_not_poll_together() -> None:
     """The busiest second has at most 1.6 times the mean, and the polls stay bounded."""
 
@@ -801,6 +802,7 @@ class Wait:
         self.is_over.set()
 
 
+@pytest.mark.slow(timeout=300)
 @settings(max_examples=150)
 @given(
     plans=st.lists(WAITS, min_size=1, max_size=12),

@@ -214,6 +214,7 @@ async def test_a_digest_is_normalised_or_refused(
         assert sandbox.count("agents.download") == is_usable
 
 
+@pytest.mark.slow(timeout=300)
 def test_a_large_download_that_is_cut_three_times_takes_little_memory(tmp_path: Path) -> None:
     """64 MiB come in four requests, whole and checked, through less than 16 MiB."""
     size = 64 << 20

@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -244,5 +245,5 @@ class ResumedRuns(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-TestResumedRuns = ResumedRuns.TestCase
+TestResumedRuns = pytest.mark.slow(timeout=300)(ResumedRuns.TestCase)
 TestResumedRuns.settings = settings(max_examples=25, stateful_step_count=6, deadline=None)

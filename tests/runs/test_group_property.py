@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -205,6 +206,7 @@ class Forgetful(FakeScans):
         return Report(id=f"r-{site}")
 
 
+@pytest.mark.slow(timeout=300)
 def test_a_hundred_thousand_targets_take_bounded_tasks_and_memory() -> None:
     """A stream of any length is worked off with the tasks and the objects of a short one."""
     count = 100_000

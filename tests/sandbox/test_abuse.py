@@ -384,6 +384,7 @@ async def test_a_full_sandbox_says_so(api: Api, monkeypatch: pytest.MonkeyPatch)
     assert site not in api.sandbox.scans_per_site()
 
 
+@pytest.mark.slow(timeout=300)
 @pytest.mark.bd_sandbox(sites=2)
 async def test_a_hundred_thousand_scans_stay_small_and_pages_stand_still(
     bd_sandbox: Sandbox,

@@ -258,5 +258,5 @@ class ClaimRule(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-TestClaimRule = ClaimRule.TestCase
+TestClaimRule = pytest.mark.slow(timeout=300)(ClaimRule.TestCase)
 TestClaimRule.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

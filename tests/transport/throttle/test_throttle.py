@@ -394,6 +394,7 @@ def test_random_cancellations_leak_nothing(seed: int, calls: int) -> None:
     run_virtual(main(), start=1000.0)
 
 
+@pytest.mark.slow(timeout=300)
 @pytest.mark.parametrize("order", ["last come", "random"])
 def test_a_hundred_thousand_waiters_can_all_be_cancelled(order: str) -> None:
     """In any order, and afterwards the throttle is as new; quadratic would take many minutes."""
@@ -434,6 +435,7 @@ async def test_cancelled_waiters_do_not_pile_up_behind_one_that_waits() -> None:
     assert await patient > 3600.0
 
 
+@pytest.mark.slow(timeout=300)
 def test_a_hundred_thousand_waiters_are_served_in_order() -> None:
     """Each wake-up is O(1), so so many take seconds, not hours."""
 
