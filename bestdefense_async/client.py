@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from attrs import frozen
+from attrs import field, frozen
 
 from bestdefense_async.config import TOKEN_VARIABLES, base_url_from, find_token
 from bestdefense_async.core.check import check_seconds, check_text
@@ -17,6 +17,7 @@ from bestdefense_async.errors import ConfigError
 from bestdefense_async.polling.scheduler import PollScheduler, open_lane
 from bestdefense_async.polling.subscription import PollStats
 from bestdefense_async.resources.agents import Agents
+from bestdefense_async.resources.identity import CreatedIds
 from bestdefense_async.resources.network import Network
 from bestdefense_async.resources.registrations import Registrations
 from bestdefense_async.resources.remediation import Remediations
@@ -95,6 +96,7 @@ class _Shared:
     """The workers that send polls, for all tenants in turns."""
     poll_rate: float | None
     """Most polls per second and tenant, None for as many as are due."""
+    created_ids: CreatedIds = field(factory=CreatedIds)
 
 
 class View:
@@ -104,15 +106,16 @@ class View:
         self._shared = shared
         self._tenant = tenant
         self._sender = Sender(shared.host, tenant)
+        ids = shared.created_ids
         self.sites: Sites = Sites(self._sender)
         self.vortex: Vortex = Vortex(self._sender)
-        self.reports: Reports = Reports(self._sender, self.vortex, lambda: self.polls)
-        self.schedules: Schedules = Schedules(self._sender)
-        self.remediation: Remediations = Remediations(self._sender)
+        self.reports: Reports = Reports(self._sender, self.vortex, lambda: self.polls, ids)
+        self.schedules: Schedules = Schedules(self._sender, ids)
+        self.remediation: Remediations = Remediations(self._sender, ids)
         self.network: Network = Network(
-            self._sender, lambda: self._polls_of("network", self.network.progress)
+            self._sender, lambda: self._polls_of("network", self.network.progress), ids
         )
-        self.registrations: Registrations = Registrations(self._sender)
+        self.registrations: Registrations = Registrations(self._sender, ids)
         self.agents: Agents = Agents(self._sender)
 
     @property

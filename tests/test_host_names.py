@@ -58,10 +58,11 @@ class _SitesOfAnOrganization:
     def __init__(self, hostname: str) -> None:
         self.hostname = hostname
 
-    async def send(self, request: Request, *, timeout: float | None = None) -> Any:
-        return {"sites": [{"id": "the id", "hostname": self.hostname}]}
+    async def send(self, request: Request[Any], *, timeout: float | None = None) -> Any:
+        assert request.read is not None
+        return request.read({"sites": [{"id": "the id", "hostname": self.hostname}]})
 
-    async def download(self, request: Request, final: Path, **_: Any) -> None:
+    async def download(self, request: Request[Any], final: Path, **_: Any) -> None:
         raise NotImplementedError
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from attrs import Attribute, evolve, field, frozen
 
@@ -25,7 +25,9 @@ from bestdefense_async.core.route import ROUTES, Body, Grade, Route
 from bestdefense_async.errors import ConfigError, clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
 
 _NAME: Final = r"[^.\[\]{}\s]+"
 _FIELD: Final = re.compile(rf"|(?:\[\]|{_NAME}(?:\[\])?)(?:\.{_NAME}(?:\[\])?)*")
@@ -96,7 +98,7 @@ class Bound:
     _outward: tuple[_Move, ...]
     _inward: tuple[_Move, ...]
 
-    def request_there(self, request: Request) -> Request:
+    def request_there(self, request: Request[T]) -> Request[T]:
         """Return a request of our operation in the form the host wants.
 
         Raises:
@@ -117,11 +119,17 @@ class Bound:
             # What has other names is translated first, as JSON.
             items=None if self._inward else request.items,
             claim=request.claim,
+            read=self._reading(request.read) if self._inward else request.read,
         )
 
     def answer_here(self, payload: Any) -> Any:  # noqa: ANN401  # any JSON value
         """Return a payload of the host under our names; what is missing stays missing."""
         return _moved(payload, self._inward)
+
+    def _reading(self, read: Callable[[Any], T] | None) -> Callable[[Any], T]:
+        """Return what reads a payload of the host as `read` does ours."""
+        here = self.answer_here
+        return here if read is None else lambda payload: read(here(payload))
 
 
 def bind(name: str, binding: Binding) -> Bound:

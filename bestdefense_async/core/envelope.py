@@ -73,7 +73,7 @@ _MAY_BE_QUOTA: Final = {ApiError, InvalidRequest, PermissionDenied, Conflict, Ra
 """What an answer about spent credits may come as; how the API says it is unknown."""
 
 
-def read_envelope(reply: Reply, request: Request, secret: Secret) -> Any:  # noqa: ANN401  # JSON
+def read_envelope(reply: Reply, request: Request[object], secret: Secret) -> Any:  # noqa: ANN401  # JSON
     """Return the payload of a success: `data`, or all members where the route has no envelope.
 
     A 204, and `data: null` of a successful envelope, give None; the codec refuses it where the
@@ -93,7 +93,9 @@ def read_envelope(reply: Reply, request: Request, secret: Secret) -> Any:  # noq
     return open_envelope(_members(reply, request, secret), status, request, secret)
 
 
-def open_envelope(members: dict[str, Any], status: int, request: Request, secret: Secret) -> Any:  # noqa: ANN401  # JSON
+def open_envelope(
+    members: dict[str, Any], status: int, request: Request[object], secret: Secret
+) -> Any:  # noqa: ANN401  # JSON
     """Return the payload of an envelope that came with a status of success.
 
     Raises:
@@ -113,7 +115,7 @@ def open_envelope(members: dict[str, Any], status: int, request: Request, secret
     return members.get("data")
 
 
-def _members(reply: Reply, request: Request, secret: Secret) -> dict[str, Any]:
+def _members(reply: Reply, request: Request[object], secret: Secret) -> dict[str, Any]:
     """Return the members of a success.
 
     Raises:
@@ -134,7 +136,7 @@ def _members(reply: Reply, request: Request, secret: Secret) -> dict[str, Any]:
     return secret.redact_json(members) if secret.is_in(reply.body) else members
 
 
-def _refusal(reply: Reply, request: Request, secret: Secret) -> ApiError | ProtocolError:
+def _refusal(reply: Reply, request: Request[object], secret: Secret) -> ApiError | ProtocolError:
     if not 400 <= reply.status < 600:  # noqa: PLR2004  # HTTP's errors
         return ProtocolError(f"{request.route.name} was answered with status {reply.status}.")
     try:
@@ -148,7 +150,9 @@ def _refusal(reply: Reply, request: Request, secret: Secret) -> ApiError | Proto
     return _api_error(reply.status, request, members, secret)
 
 
-def _api_error(status: int, request: Request, members: dict[str, Any], secret: Secret) -> ApiError:
+def _api_error(
+    status: int, request: Request[object], members: dict[str, Any], secret: Secret
+) -> ApiError:
     """Return the error of an answer that says no; `members` are those of its body."""
     reasons = _reasons(members, secret)
     code = _code(members, secret)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import define
@@ -20,6 +20,9 @@ from bestdefense_async.core.json import encode_json
 from bestdefense_async.core.limiting.hints import RETRY_AFTER_NAMES
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route, find_route
 from bestdefense_async.errors import ConfigError, clean_text
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -48,8 +51,8 @@ class Claim(Protocol):
 
 
 @define(weakref_slot=False)
-class Request:
-    """One call of an operation, ready to be sent."""
+class Request(Generic[T_co]):
+    """One call of an operation, ready to be sent; T_co is what it brings."""
 
     route: Route
     path: str
@@ -69,9 +72,9 @@ class Request:
     made into models while it is read; without this it stays JSON."""
     claim: Claim | None = None
     """What must be held before the request may leave; None for nothing."""
-    read: Callable[[Any], Any] | None = None
-    """What the payload becomes, its identity checked. It runs while nobody else uses the
-    connection, which is closed when this raises: its answers may be another's."""
+    read: Callable[[Any], T_co] | None = None
+    """What the payload becomes, its identity checked; None leaves it as it is. It runs while nobody
+    else uses the connection, which is closed when this raises: its answers may be another's."""
 
     @property
     def method(self) -> str:
@@ -101,8 +104,8 @@ def build_request(
     subject: str | None = None,
     items: Mapping[str, type] | None = None,
     claim: Claim | None = None,
-    read: Callable[[Any], Any] | None = None,
-) -> Request:
+    read: Callable[[Any], T] | None = None,
+) -> Request[T]:
     """Return the request of `route` with its path filled in.
 
     Args:
@@ -113,7 +116,7 @@ def build_request(
         subject: What the call is about, for error messages; None is the first part.
         items: Lists of the payload, and the models of their members.
         claim: What must be held before the request may leave.
-        read: What the payload becomes.
+        read: What the payload becomes; None leaves it as it is.
 
     Raises:
         ConfigError: A part cannot stand in a path, or the body or the query cannot be sent.
@@ -141,7 +144,7 @@ def raw_request(
     json: Any = None,  # noqa: ANN401  # any JSON value
     *,
     routes: Mapping[str, Route] = ROUTES,
-) -> Request:
+) -> Request[Any]:
     """Return a request for any path: by the row of `routes` that fits, else by caution.
 
     Outside the table only GET may be repeated, and the answer is taken for an envelope.

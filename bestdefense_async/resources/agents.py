@@ -18,6 +18,7 @@ from bestdefense_async.resources.arguments import instance, optional_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bestdefense_async.core.request import Request
     from bestdefense_async.resources.protocol import Transport
 
 _OURS: Final = re.compile(r".*\.part(\.json)?", re.IGNORECASE)
@@ -51,11 +52,8 @@ class Agents:
         Source: api-facts, "agent manifest" and "Rate limits". (the limit documented; the manifest
             described, its members inferred)
         """
-        request = build_request(ROUTES["agents.manifest"])
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        manifest = structure(payload, AgentManifest)
-        _check(manifest)
-        return manifest
+        request = build_request(ROUTES["agents.manifest"], read=_manifest)
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def download(
         self,
@@ -103,7 +101,9 @@ class Agents:
         if isinstance(directory, str):
             directory = Path(check_text("directory", directory))
         folder = instance("directory", directory, Path)
-        request = build_request(ROUTES["agents.download"], {"filename": wanted.filename})
+        request: Request[None] = build_request(
+            ROUTES["agents.download"], {"filename": wanted.filename}
+        )
         _check_name(wanted.filename)
         is_required = not check_flag("allow_unverified", allow_unverified)
         digest = checked_digest(wanted.sha256, is_required=is_required)
@@ -136,12 +136,13 @@ def _check_name(name: str) -> None:
         raise ConfigError("The name of an agent file must not be that of a device.")
 
 
-def _check(manifest: AgentManifest) -> None:
-    """Check what the types of a manifest do not say; a digest is checked when it is needed.
+def _manifest(payload: object) -> AgentManifest:
+    """Return a manifest, and what its types do not say checked; a digest when it is needed.
 
     Raises:
         EnvelopeError: This is no manifest to download from. Names a path, never a value.
     """
+    manifest = structure(payload, AgentManifest)
     seen: set[str] = set()
     for index, file in enumerate(manifest.files):
         where = f"data.files[{index}]"
@@ -157,3 +158,4 @@ def _check(manifest: AgentManifest) -> None:
         if problem is not None:
             raise EnvelopeError(f"The manifest cannot be used: {problem}.")
         seen.add(file.filename.lower())
+    return manifest

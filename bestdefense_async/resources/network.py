@@ -18,11 +18,12 @@ from bestdefense_async.resources.arguments import (
     optional_seconds,
     texts,
 )
-from bestdefense_async.resources.protocol import send_creation
+from bestdefense_async.resources.identity import check_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Polls, Transport
 
 
@@ -34,11 +35,13 @@ class Network:
     Args:
         transport: Sends what is asked for.
         polls: Returns what waits for network scans; asked for when somebody waits.
+        ids: What creations have made lately.
     """
 
-    def __init__(self, transport: Transport, polls: Callable[[], Polls]) -> None:
+    def __init__(self, transport: Transport, polls: Callable[[], Polls], ids: CreatedIds) -> None:
         self._transport = transport
         self._polls = polls
+        self._ids = ids
 
     async def start(
         self,
@@ -75,13 +78,10 @@ class Network:
         if intensity is not None:
             body["scanIntensity"] = check_text("intensity", intensity)
         more = f" and {len(wanted) - 1} more" if len(wanted) > 1 else ""
-        request = build_request(ROUTES["network.start"], json=body, subject=f"{wanted[0]}{more}")
-        return await send_creation(
-            self._transport,
-            request,
-            lambda payload: structure_member(payload, "scan", NetworkScan),
-            timeout=optional_seconds("timeout", timeout),
+        request = build_request(
+            ROUTES["network.start"], json=body, subject=f"{wanted[0]}{more}", read=self._started
         )
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def progress(self, scan: NetworkScan | str, *, timeout: float | None = None) -> Progress:
         """Return how far a network scan is.
@@ -98,9 +98,15 @@ class Network:
 
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
-        request = build_request(ROUTES["network.progress"], {"scan_id": id_of(NETWORK_SCAN, scan)})
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        return structure(payload, Progress)
+        scan_id = id_of(NETWORK_SCAN, scan)
+
+        def read(payload: object) -> Progress:
+            progress = structure(payload, Progress)
+            check_progress(progress, scan_id)
+            return progress
+
+        request = build_request(ROUTES["network.progress"], {"scan_id": scan_id}, read=read)
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def wait(
         self,
@@ -150,6 +156,14 @@ class Network:
 
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
-        request = build_request(ROUTES["network.findings"], {"scan_id": id_of(NETWORK_SCAN, scan)})
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        return structure(payload, Alerts)
+        request = build_request(
+            ROUTES["network.findings"],
+            {"scan_id": id_of(NETWORK_SCAN, scan)},
+            read=lambda payload: structure(payload, Alerts),
+        )
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+
+    def _started(self, payload: object) -> NetworkScan:
+        scan = structure_member(payload, "scan", NetworkScan)
+        self._ids.add("network.start", scan.id)
+        return scan

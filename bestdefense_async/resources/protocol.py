@@ -1,11 +1,8 @@
-"""What a resource needs of the world, and what all of them do with it."""
+"""What a resource needs of the world."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-
-from bestdefense_async.errors import EnvelopeError, IntegrityError, OutcomeUnknown
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,16 +14,19 @@ if TYPE_CHECKING:
     from bestdefense_async.models import Progress
 
 
-class Transport(Protocol):
-    """Sends one request and returns its payload, or stores it."""
+T = TypeVar("T")
 
-    async def send(self, request: Request, *, timeout: float | None = None) -> Any:  # noqa: ANN401
-        """Return the payload: JSON values of a shape the caller checks."""
+
+class Transport(Protocol):
+    """Sends one request and returns what it brings, or stores it."""
+
+    async def send(self, request: Request[T], *, timeout: float | None = None) -> T:
+        """Return what the request reads from its payload, JSON values of any shape."""
         ...
 
     async def download(
         self,
-        request: Request,
+        request: Request[None],
         final: Path,
         *,
         wanted: ExpectedFile,
@@ -51,37 +51,3 @@ class Polls(Protocol):
     ) -> Progress:
         """Return the progress of a report once it is complete."""
         ...
-
-
-Made = TypeVar("Made")
-
-
-async def send_creation(
-    transport: Transport, request: Request, read: Callable[[Any], Made], *, timeout: float | None
-) -> Made:
-    """Send a creation and return what `read` makes of its answer.
-
-    Raises:
-        OutcomeUnknown: The answer is lost, or it cannot be read: the server has done the work and
-            nobody knows its id.
-        BestDefenseError: Anything else; then nothing was created.
-    """
-    sent_at = time.time()
-    payload = await transport.send(request, timeout=timeout)
-    try:
-        return read(payload)
-    except EnvelopeError as error:
-        unreadable = error
-    raise OutcomeUnknown(
-        str(unreadable), operation=request.route.name, subject=request.subject, sent_at=sent_at
-    ) from unreadable
-
-
-def check_identity(what: str, asked: str, answered: str) -> None:
-    """Refuse an answer about another thing: a cache or a connection has mixed them up.
-
-    Raises:
-        IntegrityError: The ids differ.
-    """
-    if answered.lower() != asked.lower():
-        raise IntegrityError(f"The question for {what} {asked} was answered with another one.")

@@ -10,14 +10,16 @@ from bestdefense_async.models import Registration
 from bestdefense_async.resources.arguments import instance, optional_seconds
 
 if TYPE_CHECKING:
+    from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Transport
 
 
 class Registrations:
     """Tie scans to pull requests."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, ids: CreatedIds) -> None:
         self._transport = transport
+        self._ids = ids
 
     async def create(self, registration: Registration, *, timeout: float | None = None) -> None:
         """Register a scan, so that its results appear on the pull request.
@@ -51,6 +53,14 @@ class Registrations:
             "callbackSecret": wanted.callback_secret,
         }
         request = build_request(
-            ROUTES["registrations.create"], json=body, subject=f"report {wanted.report_id}"
+            ROUTES["registrations.create"],
+            json=body,
+            subject=f"report {wanted.report_id}",
+            read=self._registered,
         )
         await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+
+    def _registered(self, payload: object) -> None:
+        """Refuse the answer of a creation, which says as much as this one: success."""
+        if isinstance(payload, dict):
+            self._ids.refuse("reports.create", payload.get("id"))

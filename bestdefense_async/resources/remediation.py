@@ -17,18 +17,20 @@ from bestdefense_async.resources.arguments import (
     id_of,
     optional_seconds,
 )
-from bestdefense_async.resources.protocol import check_identity, send_creation
+from bestdefense_async.resources.identity import check_identity
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Finding, Report, ReportSummary
+    from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Transport
 
 
 class Remediations:
     """Have findings repaired, and see what became of it."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, ids: CreatedIds) -> None:
         self._transport = transport
+        self._ids = ids
 
     async def trigger(
         self,
@@ -74,13 +76,9 @@ class Remediations:
             ROUTES["remediation.trigger"],
             json={"reportId": report_id, **body},
             subject=f"{what} of report {report_id}",
+            read=self._triggered,
         )
-        return await send_creation(
-            self._transport,
-            request,
-            lambda payload: structure(payload, Triggered),
-            timeout=optional_seconds("timeout", timeout),
-        )
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def list(self, *, timeout: float | None = None) -> RemediationList:
         """Return all remediations of the organization and the credits left, in one request.
@@ -94,9 +92,10 @@ class Remediations:
 
         Source: api-facts, "Remediation". (described)
         """
-        request = build_request(ROUTES["remediation.list"])
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        return structure(payload, RemediationList)
+        request = build_request(
+            ROUTES["remediation.list"], read=lambda payload: structure(payload, RemediationList)
+        )
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def get(
         self, remediation: Remediation | str, *, timeout: float | None = None
@@ -117,8 +116,18 @@ class Remediations:
         Source: api-facts, "Remediation". (described)
         """
         remediation_id = id_of(REMEDIATION, remediation)
-        request = build_request(ROUTES["remediation.get"], {"remediation_id": remediation_id})
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        found = structure_member(payload, "remediation", Remediation)
-        check_identity("remediation", remediation_id, found.id)
-        return found
+
+        def read(payload: object) -> Remediation:
+            found = structure_member(payload, "remediation", Remediation)
+            check_identity("remediation", remediation_id, found.id)
+            return found
+
+        request = build_request(
+            ROUTES["remediation.get"], {"remediation_id": remediation_id}, read=read
+        )
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+
+    def _triggered(self, payload: object) -> Triggered:
+        triggered = structure(payload, Triggered)
+        self._ids.add("remediation.trigger", triggered.remediation.id)
+        return triggered

@@ -14,7 +14,7 @@ from bestdefense_async.core.codec import structure, structure_member
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.errors import ConfigError, EnvelopeError, IntegrityError
+from bestdefense_async.errors import ConfigError, EnvelopeError
 from bestdefense_async.models import (
     Alerts,
     Overview,
@@ -31,12 +31,13 @@ from bestdefense_async.resources.arguments import (
     optional_seconds,
     security_id_of,
 )
-from bestdefense_async.resources.protocol import check_identity, send_creation
+from bestdefense_async.resources.identity import check_identity, check_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bestdefense_async.models import Site
+    from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Polls, Transport
 
 
@@ -51,12 +52,16 @@ class Reports:
         vortex: Reads what a security scan found.
         polls: Returns what waits for reports. It is asked for when somebody waits, for it may
             need a running loop.
+        ids: What creations have made lately.
     """
 
-    def __init__(self, transport: Transport, vortex: Vortex, polls: Callable[[], Polls]) -> None:
+    def __init__(
+        self, transport: Transport, vortex: Vortex, polls: Callable[[], Polls], ids: CreatedIds
+    ) -> None:
         self._transport = transport
         self._vortex = vortex
         self._polls = polls
+        self._ids = ids
 
     async def create(
         self,
@@ -84,14 +89,12 @@ class Reports:
         """
         chosen = ScanOptions() if options is None else instance("options", options, ScanOptions)
         request = build_request(
-            ROUTES["reports.create"], {"site_id": id_of(SITE, site)}, _creation_body(chosen)
+            ROUTES["reports.create"],
+            {"site_id": id_of(SITE, site)},
+            _creation_body(chosen),
+            read=self._created,
         )
-        return await send_creation(
-            self._transport,
-            request,
-            lambda payload: structure(_without(payload, "success"), Report, root="answer"),
-            timeout=optional_seconds("timeout", timeout),
-        )
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def list(
         self,
@@ -119,9 +122,8 @@ class Reports:
             query["limit"] = check_whole("limit", limit)
         if after is not None:
             query["after"] = check_id("after", id_of(REPORT, after))
-        request = build_request(ROUTES["reports.list"], query=query)
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        return structure_member(payload, "reports", tuple[ReportSummary, ...])
+        request = build_request(ROUTES["reports.list"], query=query, read=_summaries)
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def get(
         self, report: Report | ReportSummary | str, *, timeout: float | None = None
@@ -142,11 +144,14 @@ class Reports:
         Source: api-facts, "list and read scans". (described)
         """
         report_id = id_of(REPORT, report)
-        request = build_request(ROUTES["reports.get"], {"report_id": report_id})
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        found = structure_member(payload, "report", ReportSummary)
-        check_identity("report", report_id, found.id)
-        return found
+
+        def read(payload: object) -> ReportSummary:
+            found = structure_member(payload, "report", ReportSummary)
+            check_identity("report", report_id, found.id)
+            return found
+
+        request = build_request(ROUTES["reports.get"], {"report_id": report_id}, read=read)
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def progress(
         self, report: Report | ReportSummary | str, *, timeout: float | None = None
@@ -166,11 +171,14 @@ class Reports:
         Source: api-facts, "progress". (documented)
         """
         report_id = id_of(REPORT, report)
-        request = build_request(ROUTES["reports.progress"], {"report_id": report_id})
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        progress = structure(payload, Progress)
-        _check_identity(progress, report_id)
-        return progress
+
+        def read(payload: object) -> Progress:
+            progress = structure(payload, Progress)
+            check_progress(progress, report_id)
+            return progress
+
+        request = build_request(ROUTES["reports.progress"], {"report_id": report_id}, read=read)
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def overview(
         self, report: Report | ReportSummary | str, *, timeout: float | None = None
@@ -188,9 +196,12 @@ class Reports:
 
         Source: api-facts, "overview". (documented)
         """
-        request = build_request(ROUTES["reports.overview"], {"report_id": id_of(REPORT, report)})
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        return structure(payload, Overview)
+        request = build_request(
+            ROUTES["reports.overview"],
+            {"report_id": id_of(REPORT, report)},
+            read=lambda payload: structure(payload, Overview),
+        )
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def wait(
         self,
@@ -266,6 +277,11 @@ class Reports:
             timeout = max(timeout - (loop.time() - started), 1e-3)
         return await self._vortex.alerts(overview, timeout=timeout)
 
+    def _created(self, payload: object) -> Report:
+        report = structure(_without(payload, "success"), Report, root="answer")
+        self._ids.add("reports.create", report.id)
+        return report
+
 
 def _age(report: ReportSummary) -> float | None:
     """Return the seconds since a report was created, None when it does not say; clocks differ."""
@@ -298,11 +314,8 @@ def _without(payload: object, name: str) -> object:
     return {key: member for key, member in payload.items() if key != name}
 
 
-def _check_identity(progress: Progress, report_id: str) -> None:
-    """Refuse another report's progress, where the answer names the report it is about."""
-    answered = progress.extra.get("id")
-    if isinstance(answered, str) and len(answered) == len(report_id) and answered != report_id:
-        raise IntegrityError(f"The progress of report {report_id} was answered with another's.")
+def _summaries(payload: object) -> tuple[ReportSummary, ...]:
+    return structure_member(payload, "reports", tuple[ReportSummary, ...])
 
 
 class Vortex:
@@ -332,6 +345,9 @@ class Vortex:
         security_id = security_id_of(security)
         if security_id is None:
             raise EnvelopeError("The report has no security part (yet), so there is no verdict.")
-        request = build_request(ROUTES["vortex.alerts"], {"security_id": str(security_id)})
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        return structure(payload, Alerts)
+        request = build_request(
+            ROUTES["vortex.alerts"],
+            {"security_id": str(security_id)},
+            read=lambda payload: structure(payload, Alerts),
+        )
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))

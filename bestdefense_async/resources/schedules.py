@@ -18,20 +18,22 @@ from bestdefense_async.resources.arguments import (
     optional_seconds,
     texts,
 )
-from bestdefense_async.resources.protocol import send_creation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bestdefense_async.core.request import Request
     from bestdefense_async.models import Site
+    from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Transport
 
 
 class Schedules:
     """Create, list and delete scheduled reports."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, ids: CreatedIds) -> None:
         self._transport = transport
+        self._ids = ids
 
     async def list(self, *, timeout: float | None = None) -> tuple[Schedule, ...]:
         """Return all schedules of the organization, in the API's order, in one request.
@@ -46,9 +48,8 @@ class Schedules:
 
         Source: api-facts, "schedule a report". (described)
         """
-        request = build_request(ROUTES["schedules.list"])
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        return structure_member(payload, "schedules", tuple[Schedule, ...])
+        request = build_request(ROUTES["schedules.list"], read=_schedules)
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def create(
         self,
@@ -93,13 +94,15 @@ class Schedules:
             body["scanIntensity"] = chosen.intensity
         if users := texts("test_users", test_users, like="['jane']"):
             body["testUsers"] = users
-        request = build_request(ROUTES["schedules.create"], json=body, subject=site_id)
-        return await send_creation(
-            self._transport,
-            request,
-            lambda payload: structure_member(payload, "schedule", Schedule),
-            timeout=optional_seconds("timeout", timeout),
+        request = build_request(
+            ROUTES["schedules.create"], json=body, subject=site_id, read=self._created
         )
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+
+    def _created(self, payload: object) -> Schedule:
+        made = structure_member(payload, "schedule", Schedule)
+        self._ids.add("schedules.create", made.id)
+        return made
 
     async def delete(self, schedule: Schedule | str, *, timeout: float | None = None) -> None:
         """Delete a schedule; reports it has made stay.
@@ -116,7 +119,11 @@ class Schedules:
 
         Source: api-facts, "schedule a report". (that it can be deleted is inferred)
         """
-        request = build_request(
+        request: Request[object] = build_request(
             ROUTES["schedules.delete"], {"schedule_id": id_of(SCHEDULE, schedule)}
         )
         await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+
+
+def _schedules(payload: object) -> tuple[Schedule, ...]:
+    return structure_member(payload, "schedules", tuple[Schedule, ...])

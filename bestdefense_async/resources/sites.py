@@ -36,9 +36,8 @@ class Sites:
 
         Source: api-facts, "list sites". (documented; no pagination is documented)
         """
-        request = build_request(ROUTES["sites.list"])
-        payload = await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
-        return structure_member(payload, "sites", tuple[Site, ...])
+        request = build_request(ROUTES["sites.list"], read=_sites)
+        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def find(self, hostname: str, *, timeout: float | None = None) -> Site:
         """Return the site with this host name, compared as hosts are: `Faß.de` is `xn--fa-hia.de`.
@@ -61,3 +60,7 @@ class Sites:
         if found:
             raise UnknownSite(f"{len(found)} sites are named {shown}: use the id.", target=hostname)
         raise UnknownSite(f"The organization has no site named {shown}.", target=hostname)
+
+
+def _sites(payload: object) -> tuple[Site, ...]:
+    return structure_member(payload, "sites", tuple[Site, ...])

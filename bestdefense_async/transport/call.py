@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from bestdefense_async.core.envelope import read_envelope
 from bestdefense_async.core.limiting.hints import parse_retry_after
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from bestdefense_async.transport.tenants import Tenant
     from bestdefense_async.transport.throttle.permit import Permit
 
+T_co = TypeVar("T_co", covariant=True)
+
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _NOT_FOUND = 404
 _TOO_MANY = 429
 
 
-class Call(Exchange):
-    """One call: several attempts, one after the other."""
+class Call(Exchange, Generic[T_co]):
+    """One call: several attempts, one after the other; T_co is what it brings."""
 
     # Defaults of the class: what nearly no call needs is not written into each.
     deadline: float | None = None
@@ -60,10 +62,10 @@ class Call(Exchange):
     permit: Permit | None = None
     observed: CallObservation | None = None
 
-    def __init__(self, tenant: Tenant, request: Request) -> None:
+    def __init__(self, tenant: Tenant, request: Request[T_co]) -> None:
         super().__init__(request, None, tenant.lifetime)
 
-    def work(self, host: Host, timeout: float) -> Coroutine[Any, Any, Any]:
+    def work(self, host: Host, timeout: float) -> Coroutine[Any, Any, T_co]:
         """Return what to await for one attempt and what it brings."""
         return host.wire.exchange(self, timeout)
 

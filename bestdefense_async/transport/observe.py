@@ -153,7 +153,7 @@ class Observers:
         self._host = host
         self._port = port
 
-    def observe(self, request: Request, tenant: str) -> CallObservation | None:
+    def observe(self, request: Request[object], tenant: str) -> CallObservation | None:
         """Return what tells everybody of one call, None when there is nobody to tell."""
         has_log = _log.isEnabledFor(logging.DEBUG)
         if not self._all and not has_log:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bestdefense_async.core.retry import Stop, decide
 from bestdefense_async.core.route import Grade
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
-    from bestdefense_async.core.binding import Bound
     from bestdefense_async.core.expected_file import ExpectedFile
     from bestdefense_async.core.request import Request
     from bestdefense_async.core.secret import Secret
@@ -41,6 +40,9 @@ if TYPE_CHECKING:
     from bestdefense_async.transport.throttle.permit import Permit
 
 
+T = TypeVar("T")
+
+
 class Sender:
     """Send the requests of one tenant."""
 
@@ -48,7 +50,7 @@ class Sender:
         self._host = host
         self._tenant = tenant
 
-    def send(self, request: Request, *, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+    def send(self, request: Request[T], *, timeout: float | None = None) -> Coroutine[Any, Any, T]:
         """Return what to await for the answer, after as many attempts as are safe and sensible.
 
         Args:
@@ -60,14 +62,11 @@ class Sender:
             BestDefenseError: See `errors`; `OutcomeUnknown` when the request may not arrive twice
                 and it is not known whether it was carried out.
         """
-        bound = self._bound(request)
-        if bound is not None:
-            return self._send_bound(bound, request, timeout)
-        return self._run(Call(self._tenant, request), timeout)
+        return self._run(Call(self._tenant, self._as_bound(request)), timeout)
 
     async def download(
         self,
-        request: Request,
+        request: Request[None],
         final: Path,
         *,
         wanted: ExpectedFile,
@@ -92,26 +91,22 @@ class Sender:
             DownloadError: The disk does not take it, or somebody else downloads it.
             BestDefenseError: As for `send`.
         """
-        bound = self._bound(request)
-        there = request if bound is None else bound.request_there(request)
+        there = self._as_bound(request)
         async with downloading(
             final, wanted, keep_part=keep_part, on_progress=on_progress
         ) as download:
             if not await download.is_there():
                 await self._run(DownloadCall(self._tenant, there, download), timeout)
 
-    def _bound(self, request: Request) -> Bound | None:
-        """Return the binding to apply; a raw request stands in the host's words already."""
-        bound = self._host.bound
-        if not bound or request.route.grade is Grade.BOUND:
-            return None
-        return bound.get(request.route.name)
+    def _as_bound(self, request: Request[T]) -> Request[T]:
+        """Return a request as the host wants it; a raw one stands in the host's words already."""
+        bindings = self._host.bound
+        if not bindings or request.route.grade is Grade.BOUND:
+            return request
+        bound = bindings.get(request.route.name)
+        return request if bound is None else bound.request_there(request)
 
-    async def _send_bound(self, bound: Bound, request: Request, timeout: float | None) -> Any:  # noqa: ANN401
-        there = bound.request_there(request)
-        return bound.answer_here(await self._run(Call(self._tenant, there), timeout))
-
-    async def _run(self, call: Call, timeout: float | None) -> Any:  # noqa: ANN401
+    async def _run(self, call: Call[T], timeout: float | None) -> T:
         """Run one call to its end: bounded by its tenant's life and by its own deadline."""
         host, tenant = self._host, self._tenant
         with call:
@@ -140,7 +135,7 @@ class Sender:
                 if observed is not None:
                     observed.ended(call.attempt, kind)
 
-    async def _attempt(self, call: Call) -> Any:  # noqa: ANN401  # what the resource makes of it
+    async def _attempt(self, call: Call[T]) -> T:
         """Send once, as soon as nothing holds it up, and return what the answer brings."""
         host, tenant = self._host, self._tenant
         call.sent = Sent.NO
@@ -165,7 +160,7 @@ class Sender:
                 call.observed.attempt_ended(call.attempt, call.status, kind, call.pause)
         return result
 
-    def _permit_at_once(self, call: Call, secret: Secret) -> Permit | None:
+    def _permit_at_once(self, call: Call[object], secret: Secret) -> Permit | None:
         """Return a permit, with a slot in hand, when nothing has to be waited for."""
         if call.request.claim is not None or call.is_again:
             return None
@@ -178,7 +173,7 @@ class Sender:
             return None
         return permit
 
-    async def _turn(self, call: Call, secret: Secret) -> Permit:
+    async def _turn(self, call: Call[object], secret: Secret) -> Permit:
         """Wait for limit, slot and pace, then take the claim; return the permit, all in hand."""
         slots, tenant, name = self._host.slots, self._tenant, call.request.route.name
         claim = call.request.claim
@@ -212,7 +207,7 @@ class Sender:
             call.is_again = True
             await self._give_back(call)
 
-    def _check_destination(self, call: Call, secret: Secret) -> None:
+    def _check_destination(self, call: Call[object], secret: Secret) -> None:
         route, host = call.request.route, self._host
         if secret.is_sandbox:
             if not host.base_url.is_loopback:
@@ -220,14 +215,14 @@ class Sender:
         elif route.grade is Grade.DESCRIBED and not host.allow_provisional:
             raise ProvisionalRoute(route.name)
 
-    def _allowed(self, call: Call) -> float:
+    def _allowed(self, call: Call[object]) -> float:
         """Return the seconds this attempt may take."""
         if call.deadline is None:
             return self._host.timeout
         left = call.deadline - asyncio.get_running_loop().time()
         return max(0.001, min(self._host.timeout, left))
 
-    async def _before_again(self, call: Call, error: BestDefenseError) -> None:
+    async def _before_again(self, call: Call[object], error: BestDefenseError) -> None:
         """Return when the call may be tried again; raise what the caller sees when it may not."""
         if error.sent is Sent.NO or isinstance(error, RateLimited):
             await self._give_back(call)
@@ -252,7 +247,7 @@ class Sender:
             pause = asyncio.sleep(verdict.after)
             await call.waiting(WaitReason.BACKOFF, verdict.after, pause)
 
-    def _may_wait(self, call: Call, error: BestDefenseError, after: float) -> bool:
+    def _may_wait(self, call: Call[object], error: BestDefenseError, after: float) -> bool:
         """Return whether a wait ends before the deadline, and the budgets pay for the retry."""
         now = asyncio.get_running_loop().time()
         if call.deadline is not None and now + after >= call.deadline:
@@ -261,7 +256,7 @@ class Sender:
         is_answered = error.sent is Sent.YES
         return self._tenant.budget.spend(error) and (is_answered or self._host.budget.spend(error))
 
-    async def _give_back(self, call: Call) -> None:
+    async def _give_back(self, call: Call[object]) -> None:
         """Give the request's claim back: the work was certainly not begun."""
         if call.has_claim and call.request.claim is not None:
             call.has_claim = False

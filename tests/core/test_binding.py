@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bestdefense_async.core.binding import Binding, bind
-from bestdefense_async.core.request import build_request
+from bestdefense_async.core.request import Request, build_request
 from bestdefense_async.core.route import ROUTES, Body, Grade
 from bestdefense_async.errors import ConfigError
 
@@ -24,7 +24,9 @@ def test_a_request_goes_out_in_the_words_of_the_host() -> None:
             request={"cadence": "plan.interval", "testUsers[]": "plan.logins[]"},
         ),
     )
-    request = bound.request_there(build_request(ROUTES["schedules.create"], json=SCHEDULE))
+    request: Request[Any] = bound.request_there(
+        build_request(ROUTES["schedules.create"], json=SCHEDULE)
+    )
     assert (request.route.method, request.path) == ("PUT", "/api/v2/s-1/plans")
     assert request.json == {
         "types": ["security"],
@@ -37,7 +39,9 @@ def test_a_request_goes_out_in_the_words_of_the_host() -> None:
 
 def test_a_part_of_the_path_may_move_into_query_or_body() -> None:
     """Where a host wants it there."""
-    delete = build_request(ROUTES["schedules.delete"], {"schedule_id": "x 1".replace(" ", "-")})
+    delete: Request[Any] = build_request(
+        ROUTES["schedules.delete"], {"schedule_id": "x 1".replace(" ", "-")}
+    )
     names = {"schedule_id": "id"}
     by_query = bind("schedules.delete", Binding(method="DELETE", template="/a", request=names))
     by_body = bind("schedules.delete", Binding(method="POST", template="/a/b", request=names))
@@ -48,7 +52,9 @@ def test_a_part_of_the_path_may_move_into_query_or_body() -> None:
 
 def test_names_in_a_query_are_renamed() -> None:
     """A page has another word for its size, and keeps the number."""
-    asked = build_request(ROUTES["reports.list"], query={"limit": 20, "after": "r 1&x=2"})
+    asked: Request[Any] = build_request(
+        ROUTES["reports.list"], query={"limit": 20, "after": "r 1&x=2"}
+    )
     bound = bind(
         "reports.list", Binding(method="GET", template="/r/", request={"limit": "itemsPerPage"})
     )
@@ -132,7 +138,7 @@ def test_a_request_can_lose_its_outer_object() -> None:
         "note": 1,
         "options": {"security": {"enabled": True, "options": {"scanIntensity": "quick"}}},
     }
-    request = build_request(ROUTES["reports.create"], {"site_id": "s"}, body)
+    request: Request[Any] = build_request(ROUTES["reports.create"], {"site_id": "s"}, body)
     assert bound.request_there(request).json == {
         "note": 1,
         "security": {"enabled": True},

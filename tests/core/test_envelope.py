@@ -13,14 +13,14 @@ from bestdefense_async.core.route import ROUTES
 from bestdefense_async.core.secret import Secret
 
 TOKEN = "tok-123456789"
-LIST = build_request(ROUTES["sites.list"])
-CREATE = build_request(ROUTES["reports.create"], {"site_id": "s1"})
+LIST: Request[Any] = build_request(ROUTES["sites.list"])
+CREATE: Request[Any] = build_request(ROUTES["reports.create"], {"site_id": "s1"})
 
 
 def read(
     status: int,
     body: Any,
-    request: Request = LIST,
+    request: Request[Any] = LIST,
     *,
     token: str = TOKEN,
     content_type: str = "application/json",
@@ -129,7 +129,7 @@ def test_an_error_of_any_shape_can_be_printed(error: Any) -> None:
     ids=["text", "a code", "a list", "a message", "a number", "true"],
 )
 @pytest.mark.parametrize("request_", [LIST, CREATE], ids=["with data", "without data"])
-def test_success_with_an_error_is_a_failure(error: Any, request_: Request) -> None:
+def test_success_with_an_error_is_a_failure(error: Any, request_: Request[Any]) -> None:
     """Half of an envelope is not enough to let a gate pass."""
     answer = {"success": True, "message": "Done.", "data": {}, "id": "r1", "error": error}
     with pytest.raises(errors.ApiError) as caught:

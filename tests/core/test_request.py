@@ -15,7 +15,7 @@ PROGRESS = ROUTES["reports.progress"]
 
 def test_a_path_is_filled_in() -> None:
     """The id stands where the template says."""
-    request = build_request(PROGRESS, {"report_id": "a-B_9.~"})
+    request: Request[Any] = build_request(PROGRESS, {"report_id": "a-B_9.~"})
     assert request.path == "/api/report/a-B_9.~/progress"
     assert request.subject == "a-B_9.~"
     assert (request.method, request.body) == ("GET", None)
@@ -24,7 +24,7 @@ def test_a_path_is_filled_in() -> None:
 
 def test_a_body_is_ready_for_the_wire() -> None:
     """It is encoded once, however often the request is sent."""
-    request = build_request(ROUTES["schedules.create"], json={"a": ["é", 1.5, None]})
+    request: Request[Any] = build_request(ROUTES["schedules.create"], json={"a": ["é", 1.5, None]})
     assert request.body == b'{"a":["\\u00e9",1.5,null]}'
 
 
@@ -61,9 +61,9 @@ class Taken:
 def test_a_binding_keeps_the_claim_and_gives_up_models_where_names_differ() -> None:
     """What must be held before sending is the same on every host; what comes back is not."""
     claim = Taken()
-    ours = build_request(ROUTES["sites.list"], items={"sites": str}, claim=claim)
+    ours: Request[Any] = build_request(ROUTES["sites.list"], items={"sites": str}, claim=claim)
 
-    def there(**answer: str) -> Request:
+    def there(**answer: str) -> Request[Any]:
         return bind(
             "sites.list", Binding(method="GET", template="/v2", answer=answer)
         ).request_there(ours)

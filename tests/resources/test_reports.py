@@ -19,6 +19,7 @@ from bestdefense_async import (
 )
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import AttemptTimeout
+from bestdefense_async.resources.identity import CreatedIds
 from bestdefense_async.resources.reports import Reports
 from bestdefense_async.sandbox import Sandbox
 
@@ -173,9 +174,9 @@ async def test_options_are_sent_as_documented() -> None:
     class Recorder:
         async def send(self, request, *, timeout=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
             seen.append(request.json)
-            return {"success": True, "id": 7}
+            return request.read({"success": True, "id": len(seen)})
 
-    reports = Reports(Recorder(), None, None)  # type: ignore[arg-type]
+    reports = Reports(Recorder(), None, None, CreatedIds())  # type: ignore[arg-type]
     await reports.create("s1")
     await reports.create(
         "s1", ScanOptions(types=("security", "seo"), intensity="quick", callback_secret="ab" * 32)

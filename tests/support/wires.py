@@ -61,7 +61,9 @@ async def wire_to(
         await wire.aclose()
 
 
-def plain(method: str = "GET", path: str = "/api/sites", body: bytes | None = None) -> Request:
+def plain(
+    method: str = "GET", path: str = "/api/sites", body: bytes | None = None
+) -> Request[Reply]:
     """Return a request for any path, however odd; a POST is one that may not be repeated."""
     route = Route(
         name="other", method=method, template="", grade=Grade.CALLER, may_repeat=method != "POST"

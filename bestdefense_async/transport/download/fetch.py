@@ -23,10 +23,10 @@ MOST_REDIRECTS: Final = 3
 """How often one download may be pointed elsewhere."""
 
 
-class DownloadCall(Call):
+class DownloadCall(Call[None]):
     """A call whose answer is a file."""
 
-    def __init__(self, tenant: Tenant, request: Request, download: Download) -> None:
+    def __init__(self, tenant: Tenant, request: Request[None], download: Download) -> None:
         super().__init__(tenant, request)
         self._download = download
 

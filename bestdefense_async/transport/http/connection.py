@@ -126,7 +126,7 @@ class Exchange(CancelScope):
     """A connection that has been idle since before this loop time is not used."""
     _unfit: int = 0
 
-    def __init__(self, request: Request, secret: Secret | None, lifetime: Lifetime) -> None:
+    def __init__(self, request: Request[object], secret: Secret | None, lifetime: Lifetime) -> None:
         super().__init__(lifetime)
         self.request = request
         self.secret = secret

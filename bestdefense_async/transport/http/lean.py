@@ -262,7 +262,7 @@ def _lines(headers: Mapping[str, str]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("ascii")
 
 
-def _body(request: Request) -> bytes:
+def _body(request: Request[object]) -> bytes:
     if request.body is None:
         return b"\r\n" if request.route.method == "GET" else b"Content-Length: 0\r\n\r\n"
     return b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
