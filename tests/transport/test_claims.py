@@ -48,13 +48,13 @@ async def pair(**settings: Any) -> AsyncIterator[tuple[Sandbox, BestDefense]]:
             yield sandbox, bd
 
 
-def creation(sandbox: Sandbox, claim: Claimed) -> Request:
+def creation(sandbox: Sandbox, claim: Claimed) -> Request[Any]:
     """Return a creation that needs a claim."""
     route = ROUTES["reports.create"]
     return build_request(route, {"site_id": sandbox.site_ids[0]}, BODY, claim=claim)
 
 
-async def send(bd: BestDefense, request: Request, **arguments: Any) -> Any:
+async def send(bd: BestDefense, request: Request[Any], **arguments: Any) -> Any:
     """Send a request of ours as a resource does."""
     return await bd._sender.send(request, **arguments)  # noqa: SLF001  # no resource takes claims
 
