@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bestdefense_async import Done, Finding, ScanOptions, Severity, SqliteJournal
+from bestdefense_async import Finding, Outcome, ScanOptions, Severity, SqliteJournal
 from bestdefense_async.runs import Target, read_journal
 
 FINDINGS = tuple(
@@ -32,7 +32,8 @@ async def _scan(journal: SqliteJournal, index: int) -> None:
     await journal.claimed(index, site_id=site_id, at=time.time())
     await journal.created(index, report_id=report_id)
     await journal.finished(
-        Done(
+        Outcome(
+            status="done",
             index=index,
             target=f"host-{index}.example",
             site_id=site_id,

@@ -31,7 +31,7 @@ from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.html.page import html
-from bestdefense_async.report.run import Run
+from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.summary import (
     BANDS,
     TONES,
@@ -48,16 +48,16 @@ COLUMNS = 100
 MOST_NAMED = 4_000
 
 
-def ours(run: Run, older: Run) -> str:
+def ours(run: RunResult, older: RunResult) -> str:
     """Return our page."""
-    return html(run, judge(run.rows, GatePolicy()), older=older)
+    return html(run, judge(run.outcomes, GatePolicy()), older=older)
 
 
-def plotly(run: Run, older: Run) -> str:
+def plotly(run: RunResult, older: RunResult) -> str:
     """Return a page of the same pictures by plotly, its library inside."""
     import plotly.graph_objects as go  # noqa: PLC0415 - only where it is installed
 
-    ranked = worst_first(run.rows)
+    ranked = sorted(run.outcomes, key=worst_first)
     worst = [(row.target, by_band(row.counts())) for row in ranked[:20]]
     kinds = [(f"{kind.name} · {kind.cwe}", kind.counts) for kind in weaknesses(run)[:15]]
     figures = [
@@ -108,7 +108,7 @@ def _bars(go: Any, bars: list[tuple[str, dict[str, int]]]) -> Any:  # noqa: ANN4
     )
 
 
-def _changes(go: Any, run: Run, older: Run) -> Any:  # noqa: ANN401
+def _changes(go: Any, run: RunResult, older: RunResult) -> Any:  # noqa: ANN401
     changes = compare_runs(run, older)
     new, fixed = by_band(dict(changes.new)), by_band(dict(changes.fixed))
     sides = {"new": list(new.values()), "fixed": [-count for count in fixed.values()]}
@@ -118,17 +118,17 @@ def _changes(go: Any, run: Run, older: Run) -> Any:  # noqa: ANN401
     )
 
 
-def _timeline(go: Any, run: Run) -> Any:  # noqa: ANN401
+def _timeline(go: Any, run: RunResult) -> Any:  # noqa: ANN401
     moments, levels = zip(*in_flight(run), strict=True)
     figure = go.Figure(go.Scatter(x=moments, y=levels, line_shape="hv", fill="tozeroy"))
     for begin, end in run.throttled:
         figure.add_vrect(x0=begin, x1=end, fillcolor=TONES["medium"].light, opacity=0.3)
-    ended = [row.finished_at for row in run.rows if not row.has_verdict and row.started_at]
+    ended = [row.finished_at for row in run.outcomes if not row.has_verdict and row.started_at]
     figure.add_scatter(x=ended, y=[0] * len(ended), mode="markers", marker_symbol="x")
     return figure
 
 
-PAGES: dict[str, Callable[[Run, Run], str]] = {"ours": ours, "plotly": plotly}
+PAGES: dict[str, Callable[[RunResult, RunResult], str]] = {"ours": ours, "plotly": plotly}
 
 
 def _memory(name: str) -> float:

@@ -38,6 +38,8 @@ _HOMES = {
     "models": (
         "Alerts",
         "Finding",
+        "Outcome",
+        "OutcomeStatus",
         "Overview",
         "Progress",
         "Registration",
@@ -52,14 +54,9 @@ _HOMES = {
     ),
     "openapi.bindings": ("read_bindings",),
     "runs": (
-        "Done",
-        "Failed",
-        "NotStarted",
-        "Outcome",
         "RunStore",
         "ScanGroup",
         "SqliteJournal",
-        "Unknown",
         "read_journal",
     ),
     "transport.hooks": ("RequestEvent",),

@@ -31,6 +31,8 @@ from bestdefense_async.errors import UnknownSite as UnknownSite
 from bestdefense_async.errors import WrongLoop as WrongLoop
 from bestdefense_async.models import Alerts as Alerts
 from bestdefense_async.models import Finding as Finding
+from bestdefense_async.models import Outcome as Outcome
+from bestdefense_async.models import OutcomeStatus as OutcomeStatus
 from bestdefense_async.models import Overview as Overview
 from bestdefense_async.models import Progress as Progress
 from bestdefense_async.models import Registration as Registration
@@ -43,14 +45,9 @@ from bestdefense_async.models import Schedule as Schedule
 from bestdefense_async.models import Severity as Severity
 from bestdefense_async.models import Site as Site
 from bestdefense_async.openapi.bindings import read_bindings as read_bindings
-from bestdefense_async.runs import Done as Done
-from bestdefense_async.runs import Failed as Failed
-from bestdefense_async.runs import NotStarted as NotStarted
-from bestdefense_async.runs import Outcome as Outcome
 from bestdefense_async.runs import RunStore as RunStore
 from bestdefense_async.runs import ScanGroup as ScanGroup
 from bestdefense_async.runs import SqliteJournal as SqliteJournal
-from bestdefense_async.runs import Unknown as Unknown
 from bestdefense_async.runs import read_journal as read_journal
 from bestdefense_async.transport.hooks import RequestEvent as RequestEvent
 from bestdefense_async.transport.observe import Observer as Observer

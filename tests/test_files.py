@@ -34,7 +34,7 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "UTF-16, big end first": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
 }
 RUN = run_of(done("a.example", high=1))
-VERDICT = judge(RUN.rows, GatePolicy())
+VERDICT = judge(RUN.outcomes, GatePolicy())
 Reader = Callable[[Any], Awaitable[object]]
 
 
@@ -50,7 +50,7 @@ async def waivers(path: str | Path) -> object:
 
 async def run(path: str | Path) -> object:
     """Return the rows of a saved run."""
-    return read_run(path).rows
+    return read_run(path).outcomes
 
 
 async def bindings(path: Path) -> object:

@@ -3,6 +3,17 @@
 from bestdefense_async.models.agent import AgentFile, AgentManifest
 from bestdefense_async.models.finding import SEVERITIES, Alerts, Finding, RiskSummary, Severity
 from bestdefense_async.models.options import Registration, ScanOptions
+from bestdefense_async.models.outcome import (
+    Outcome,
+    OutcomeStatus,
+    ScanEvent,
+    ScanFinished,
+    ScanStarted,
+    TargetAccepted,
+    TargetRejected,
+    error_as_dict,
+    status_of,
+)
 from bestdefense_async.models.remediation import Remediation, RemediationList, Stage, Triggered
 from bestdefense_async.models.report import (
     NetworkScan,
@@ -21,6 +32,8 @@ __all__ = [
     "Alerts",
     "Finding",
     "NetworkScan",
+    "Outcome",
+    "OutcomeStatus",
     "Overview",
     "Progress",
     "Registration",
@@ -29,10 +42,17 @@ __all__ = [
     "Report",
     "ReportSummary",
     "RiskSummary",
+    "ScanEvent",
+    "ScanFinished",
     "ScanOptions",
+    "ScanStarted",
     "Schedule",
     "Severity",
     "Site",
     "Stage",
+    "TargetAccepted",
+    "TargetRejected",
     "Triggered",
+    "error_as_dict",
+    "status_of",
 ]

@@ -115,6 +115,16 @@ class Finding:
     extra: Mapping[str, Any] = field(factory=dict)
     """Members of the answer that this class does not name."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is known of it as plain values; what is not known is left out."""
+        texts = {name: text for name in FINDING_TEXTS if (text := getattr(self, name)) is not None}
+        extra = {"extra": dict(self.extra)} if self.extra else {}
+        return {"severity": str(self.severity), **texts, **extra}
+
+
+FINDING_TEXTS: Final = ("id", "title", "url", "evidence", "guidance", "cwe", "weakness")
+"""The members of a finding that are text or None."""
+
 
 @frozen(kw_only=True)
 class Alerts:

@@ -1,4 +1,4 @@
-"""Read a run that was saved: as a journal, as an event log or as a JSON document.
+"""Read a run that was saved as an event log or as a JSON document.
 
 A saved run may stop anywhere: it was resumed, killed, goes on, or the disk was full. What has no
 outcome then gets one that has no verdict, and so does, as one target, the rest that the run had
@@ -10,56 +10,39 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
 
 from bestdefense_async.core.text import encoding_of
-from bestdefense_async.errors import JournalMismatch
+from bestdefense_async.errors import JournalMismatch, RunStopped
 from bestdefense_async.files import STDIN, read_bytes
-from bestdefense_async.report.formats.json import SCHEMA_VERSION, problem_from, row_from
-from bestdefense_async.report.run import Problem, Row, Run, finite
-from bestdefense_async.runs.store.file import is_database
-from bestdefense_async.runs.store.reads import read_journal
+from bestdefense_async.models import Outcome, OutcomeStatus, status_of
+from bestdefense_async.report.formats.json import SCHEMA_VERSION
+from bestdefense_async.report.record import (
+    error_from,
+    finite,
+    outcome_from,
+    run_from,
+    text_or_none,
+)
 
-
-def run_from_journal(path: Path) -> Run:
-    """Return the run as its journal knows it now. Nothing is sent and nothing is changed.
-
-    A target without an outcome has one that says so, and no verdict.
-
-    Raises:
-        JournalMismatch: It is no journal, or one of a newer version.
-        JournalError: It is not there, damaged, or cannot be read.
-    """
-    snapshot = read_journal(path)
-    return Run(
-        name=path.stem,
-        rows=tuple(map(Row.of, snapshot.outcomes)),
-        started_at=snapshot.run.created_at,
-        finished_at=snapshot.ended_at,
-        base_url=snapshot.run.base_url,
-        options=snapshot.run.options,
-    )
-
+if TYPE_CHECKING:
+    from bestdefense_async.report.result import RunResult
 
 _LARGEST_FILE: Final = 1 << 30
 """Bytes of a document or a log: some millions of findings."""
-_CUT_OFF: Final = Problem("Interrupted", "The run ended before this target had an outcome.")
 
 
-def read_run(path: Path | str) -> Run:
-    """Return the run saved at `path`: a journal, a document in `.json`, or else an event log.
+def read_run(path: Path | str) -> RunResult:
+    """Return the run saved at `path`: a document in `.json`, or else an event log.
 
     `-` is stdin, which may be a document or a log.
 
     Raises:
         JournalMismatch: The file is not such a run, of another version, or damaged.
-        JournalError: A journal cannot be read.
         ConfigError: The file cannot be read.
     """
-    if path != STDIN and is_database(Path(path)):
-        return run_from_journal(Path(path))
     content = read_bytes(path, what="The run", largest=_LARGEST_FILE)
     text = content.decode(encoding_of(content), errors="replace")  # the end may be cut off
     name = "stdin" if path == STDIN else Path(path).name
@@ -108,46 +91,29 @@ def _records(text: str, *, where: str) -> Iterator[dict[str, Any]]:
             yield _parsed(line, where=f"{where}, line {number}")
 
 
-def _from_document(value: Mapping[str, Any]) -> Run:
-    rows = value.get("rows")
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise JournalMismatch("The document holds no rows.")
-    found = tuple(row_from(row) for row in rows)
-    return _run(value, (*found, *_rest(found, value)), value)
+def _from_document(value: Mapping[str, Any]) -> RunResult:
+    records = value.get("outcomes")
+    if not isinstance(records, list) or not all(isinstance(each, Mapping) for each in records):
+        raise JournalMismatch("The document holds no outcomes.")
+    found = tuple(map(outcome_from, records))
+    return run_from(value, (*found, *_rest(found, value)), value)
 
 
-def _rest(rows: tuple[Row, ...], end: Mapping[str, Any]) -> tuple[Row, ...]:
-    """Return a row for the targets that are not there, none when all are."""
+def _rest(outcomes: tuple[Outcome, ...], end: Mapping[str, Any]) -> tuple[Outcome, ...]:
+    """Return an outcome for the targets that are not there, none when all are."""
     total = end.get("targets")
-    if isinstance(total, int) and total <= len(rows):
+    if isinstance(total, int) and total <= len(outcomes):
         return ()
-    many = "The rest" if not isinstance(total, int) else f"{total - len(rows)} more"
-    problem = Problem("Interrupted", "The saved run ends before all its targets are told.")
-    return (Row(target=f"({many} of the targets)", outcome="not_started", error=problem),)
-
-
-def _run(start: Mapping[str, Any], rows: tuple[Row, ...], end: Mapping[str, Any]) -> Run:
-    options = start.get("options")
-    return Run(
-        name=str(start.get("name") or "scan"),
-        rows=rows,
-        started_at=finite(start.get("started_at")),
-        finished_at=finite(end.get("finished_at")),
-        base_url=str(start.get("base_url") or ""),
-        options=options if isinstance(options, Mapping) else None,
-        throttled=_spans(end.get("throttled")),
+    many = "The rest" if not isinstance(total, int) else f"{total - len(outcomes)} more"
+    index = max((outcome.index for outcome in outcomes), default=-1) + 1
+    return (
+        Outcome(
+            index=index,
+            target=f"({many} of the targets)",
+            status=OutcomeStatus.NOT_STARTED,
+            error=RunStopped("The saved run ends before all its targets are told."),
+        ),
     )
-
-
-def _spans(value: object) -> tuple[tuple[float, float], ...]:
-    spans = []
-    for pair in value if isinstance(value, list) else ():
-        match pair:
-            case [int() | float() as begin, int() | float() as end]:
-                spans.append((float(begin), float(end)))
-            case _:
-                raise JournalMismatch("A throttled span is not two numbers.")
-    return tuple(spans)
 
 
 @define
@@ -156,7 +122,9 @@ class _Reader:
 
     _start: Mapping[str, Any] = field(factory=dict)
     _end: Mapping[str, Any] = field(factory=dict)
-    _rows: dict[object, Row] = field(factory=dict)
+    _outcomes: dict[object, Outcome] = field(factory=dict)
+    _decided: set[object] = field(factory=set)
+    """Those that ended or were rejected: what else is told of them changes nothing."""
     _duplicates: set[object] = field(factory=set)
 
     def take(self, record: Mapping[str, Any]) -> None:
@@ -172,31 +140,38 @@ class _Reader:
     def _take_target(self, event: str, record: Mapping[str, Any]) -> None:
         key = record.get("index", record.get("target"))
         if event == "scan.finished":
-            self._rows[key] = row_from(record)
+            self._outcomes[key] = outcome_from(record)
+            self._decided.add(key)
             return
         if event == "target.rejected" and record.get("reason") == "duplicate":
             self._duplicates.add(key)
-        known = self._rows.get(key)
-        if known is not None and known.error is not _CUT_OFF:
-            return
-        is_started = event == "scan.started"
-        self._rows[key] = Row(
-            target=str(record.get("target", "")),
-            outcome="unknown" if is_started else "not_started",
-            site_id=_text(record.get("site_id")),
-            report_id=_text(record.get("report_id")),
-            error=problem_from(record.get("error")) or _CUT_OFF,
-            started_at=finite(record.get("started_at")),
-        )
+        if key not in self._decided:
+            self._outcomes[key] = _unfinished(record)
+        if event == "target.rejected":
+            self._decided.add(key)
 
-    def run(self, *, name: str) -> Run:
+    def run(self, *, name: str) -> RunResult:
         """Return the run. A target that was named twice is one target."""
         if not self._start:
             raise JournalMismatch(f"{name} is not a saved run: it does not begin as one.")
-        rows = tuple(row for key, row in self._rows.items() if key not in self._duplicates)
-        run = _run(self._start, (*rows, *_rest(rows, self._end)), self._end)
+        found = tuple(
+            outcome for key, outcome in self._outcomes.items() if key not in self._duplicates
+        )
+        run = run_from(self._start, (*found, *_rest(found, self._end)), self._end)
         return evolve(run, name=run.name or name)
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _unfinished(record: Mapping[str, Any]) -> Outcome:
+    """Return the outcome of a target whose end is not told."""
+    index, report_id = record.get("index"), text_or_none(record.get("report_id"))
+    cut_off = RunStopped("The run ended before this target had an outcome.")
+    error = error_from(record.get("error")) or cut_off
+    return Outcome(
+        index=index if type(index) is int else 0,
+        target=str(record.get("target", "")),
+        status=status_of(error, report_id=report_id),
+        site_id=text_or_none(record.get("site_id")),
+        report_id=report_id,
+        error=error,
+        started_at=finite(record.get("started_at")),
+    )

@@ -18,7 +18,8 @@ from bestdefense_async.models import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bestdefense_async.report.run import Row, Run
+    from bestdefense_async.models import Outcome
+    from bestdefense_async.report.result import RunResult
 
 
 @frozen(kw_only=True)
@@ -69,11 +70,11 @@ def severity_band(severity: Severity) -> str:
     return str(severity) if severity.is_known else "other"
 
 
-def band(row: Row) -> str:
+def band(outcome: Outcome) -> str:
     """Return the band of a site. One without a verdict is not clean, whatever it counts."""
-    if not row.has_verdict:
+    if not outcome.has_verdict:
         return "not_scanned"
-    return next((severity_band(severity) for severity in row.counts()), "clean")
+    return next((severity_band(severity) for severity in outcome.counts()), "clean")
 
 
 def by_band(counts: dict[Severity, int]) -> dict[str, int]:
@@ -88,19 +89,16 @@ def _badness(counts: dict[str, int]) -> tuple[int, ...]:
     return tuple(-counts.get(name, 0) for name in BANDS)
 
 
-def worst_first(rows: Iterable[Row]) -> list[Row]:
-    """Return sites with the worst first, those without a verdict last."""
-    return sorted(
-        rows,
-        key=lambda row: (not row.has_verdict, _badness(by_band(row.counts())), row.target),
-    )
+def worst_first(outcome: Outcome) -> tuple[bool, tuple[int, ...], str]:
+    """Return what sorts sites with the worst first, those without a verdict last."""
+    return not outcome.has_verdict, _badness(by_band(outcome.counts())), outcome.target
 
 
-def banded(rows: Iterable[Row]) -> dict[str, list[Row]]:
+def banded(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
     """Return the sites of every band; in each they keep their order."""
-    sites: dict[str, list[Row]] = {name: [] for name in BANDS}
-    for row in rows:
-        sites[band(row)].append(row)
+    sites: dict[str, list[Outcome]] = {name: [] for name in BANDS}
+    for outcome in outcomes:
+        sites[band(outcome)].append(outcome)
     return sites
 
 
@@ -127,11 +125,11 @@ class _Gathered:
     sites: set[int] = field(factory=set)
 
 
-def weaknesses(run: Run) -> list[WeaknessCount]:
+def weaknesses(run: RunResult) -> list[WeaknessCount]:
     """Return the kinds of weakness that were found and listed, the worst first."""
     gathered: dict[str, _Gathered] = {}
-    for index, row in enumerate(run.rows):
-        for finding in row.findings:
+    for index, outcome in enumerate(run.outcomes):
+        for finding in outcome.findings:
             key = finding.cwe or finding.weakness or finding.title or "not named"
             kind = gathered.setdefault(
                 key, _Gathered(finding.weakness or (finding.title or "") * bool(finding.cwe))
@@ -147,19 +145,19 @@ def weaknesses(run: Run) -> list[WeaknessCount]:
     return sorted(counted, key=lambda item: (_badness(item.counts), item.cwe))
 
 
-def in_flight(run: Run) -> list[tuple[float, int]]:
+def in_flight(run: RunResult) -> list[tuple[float, int]]:
     """Return the moments at which the number of scans under way changed, and to what.
 
     A scan that started and was seen no more is under way until the end of the run.
     """
     steps: Counter[float] = Counter()
-    for row in run.rows:
-        if row.started_at is None:
+    for outcome in run.outcomes:
+        if outcome.started_at is None:
             continue
-        end = row.finished_at if row.finished_at is not None else run.finished_at
-        steps[row.started_at] += 1
+        end = outcome.finished_at if outcome.finished_at is not None else run.finished_at
+        steps[outcome.started_at] += 1
         if end is not None:
-            steps[max(end, row.started_at)] -= 1
+            steps[max(end, outcome.started_at)] -= 1
     level = 0
     changes = []
     for moment in sorted(steps):

@@ -12,13 +12,13 @@ from bestdefense_async.files import replace_file
 
 if TYPE_CHECKING:
     from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.run import Run
+    from bestdefense_async.report.result import RunResult
 
 
 class Renderer(Protocol):
     """Renders a run in one format; with an older run it also says what changed since."""
 
-    def __call__(self, run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+    def __call__(self, run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
         """Return the whole text."""
 
 
@@ -49,7 +49,9 @@ def renderer(path: Path | str) -> Renderer:
     return render
 
 
-def write_run(path: Path | str, run: Run, verdict: Verdict, *, older: Run | None = None) -> None:
+def write_run(
+    path: Path | str, run: RunResult, verdict: Verdict, *, older: RunResult | None = None
+) -> None:
     """Write the run to `path` in the format of its suffix, whole or not at all.
 
     Args:

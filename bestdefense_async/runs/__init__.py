@@ -2,18 +2,6 @@
 
 from bestdefense_async.runs.group import ScanGroup
 from bestdefense_async.runs.inputs import ExistingScan, Handle, IndexedInput
-from bestdefense_async.runs.outcome import (
-    Done,
-    Failed,
-    NotStarted,
-    Outcome,
-    ScanEvent,
-    ScanFinished,
-    ScanStarted,
-    TargetAccepted,
-    TargetRejected,
-    Unknown,
-)
 from bestdefense_async.runs.store.directory import RunInfo, RunStore
 from bestdefense_async.runs.store.protocol import Journal, NullJournal
 from bestdefense_async.runs.store.reads import Snapshot, UnknownScan, read_journal
@@ -21,27 +9,17 @@ from bestdefense_async.runs.store.sqlite import SqliteJournal
 from bestdefense_async.runs.targets import Target, decode_lines, read_targets
 
 __all__ = [
-    "Done",
     "ExistingScan",
-    "Failed",
     "Handle",
     "IndexedInput",
     "Journal",
-    "NotStarted",
     "NullJournal",
-    "Outcome",
     "RunInfo",
     "RunStore",
-    "ScanEvent",
-    "ScanFinished",
     "ScanGroup",
-    "ScanStarted",
     "Snapshot",
     "SqliteJournal",
     "Target",
-    "TargetAccepted",
-    "TargetRejected",
-    "Unknown",
     "UnknownScan",
     "decode_lines",
     "read_journal",

@@ -21,7 +21,6 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import ScanOptions
 from bestdefense_async.runs.inputs import END, End, InputReader
-from bestdefense_async.runs.outcome import Done
 from bestdefense_async.runs.pipeline import Pipeline
 from bestdefense_async.runs.store.protocol import NullJournal
 
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.models import Outcome, ScanEvent
     from bestdefense_async.runs.inputs import Handle, Item, Items, Scan
-    from bestdefense_async.runs.outcome import Outcome, ScanEvent
     from bestdefense_async.runs.store.protocol import Journal
     from bestdefense_async.runs.workflow import ScanClient
 
@@ -112,10 +111,10 @@ class ScanGroup:
                 ...
 
     One target never disturbs another, and a creation is never sent twice. A target that names the
-    same site as an earlier one is not scanned again: its outcome is `NotStarted`.
+    same site as an earlier one is not scanned again: its outcome is `not_started`.
 
     - After an `AuthError`, a `QuotaExceeded` or a `JournalError` nothing more is started, and the
-      rest of the input becomes `NotStarted` with that error. Scans that exist are followed on,
+      rest of the input becomes `not_started` with that error. Scans that exist are followed on,
       unless the token is dead.
     - Leaving the block waits for what was fed and started. Outcomes not picked up by then
       are kept, and iterating after the block yields them.
@@ -248,8 +247,8 @@ class ScanGroup:
     async def drain(self, timeout: float | None = None) -> None:
         """Start nothing more, let what was sent be answered and recorded, then stop.
 
-        Scans that run are not waited for. Their outcome is `Failed` with a `RunStopped` and their
-        id, what was not sent is `NotStarted`, and a journal can be resumed. Iterating goes on to
+        Scans that run are not waited for. Their outcome is `running` with a `RunStopped` and their
+        id, what was not sent is `not_started`, and a journal can be resumed. Iterating goes on to
         the last outcome. For a service that must end, and for signals.
 
         Args:
@@ -335,7 +334,7 @@ class ScanGroup:
         """Pass an outcome on to the iteration."""
         if scan.handle is None:
             self._outcome_queue.put(outcome)
-        if self._fail_fast and not isinstance(outcome, Done) and not is_duplicate:
+        if self._fail_fast and outcome.error is not None and not is_duplicate:
             self._fail(outcome.error)
         self._check_idle()
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import define, frozen
 
 from bestdefense_async.errors import BestDefenseError, ConfigError, OutcomeUnknown, TargetError
-from bestdefense_async.models import Site
+from bestdefense_async.models import Outcome, OutcomeStatus, RiskSummary, Site, status_of
 from bestdefense_async.polling.subscription import Subscription
-from bestdefense_async.runs.outcome import Failed, NotStarted, Unknown
 from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
-    from bestdefense_async.runs.outcome import Outcome
+    from bestdefense_async.models import Finding
 
 
 @frozen(kw_only=True)
@@ -62,33 +61,46 @@ class Scan:
     subscription: Subscription | None = None
     """The wait for it, once it exists."""
 
-    def common(self, *, now: float) -> dict[str, Any]:
-        """Return the fields that all outcomes share; `now` is seconds since the epoch."""
-        return {
-            "index": self.index,
-            "target": self.text,
-            "site_id": self.site_id,
-            "report_id": self.report_id,
-            "started_at": self.started_at,
-            "finished_at": now,
-        }
+    def outcome(
+        self,
+        error: BestDefenseError | None,
+        *,
+        now: float,
+        risk: RiskSummary | None = None,
+        findings: tuple[Finding, ...] = (),
+    ) -> Outcome:
+        """Return the outcome with this error, None for a result; `now` is since the epoch."""
+        is_unsent = error is not None and self.report_id is None and self.started_at is None
+        status = status_of(error, report_id=self.report_id)
+        return Outcome(
+            index=self.index,
+            target=self.text,
+            status=OutcomeStatus.NOT_STARTED if is_unsent else status,
+            site_id=self.site_id,
+            report_id=self.report_id,
+            risk=risk,
+            findings=findings,
+            error=error,
+            started_at=self.started_at,
+            finished_at=now,
+        )
 
     def cut_off(self, reason: BestDefenseError, *, now: float) -> Outcome:
         """Return the outcome when nothing more is done for this input, by how far it came.
 
         A claim counts as sent: from then on a scan may exist, and only its id proves it.
         """
-        if self.report_id is not None:
-            return Failed(**self.common(now=now), error=reason)
-        if self.started_at is None:
-            return NotStarted(**self.common(now=now), error=reason)
-        lost = OutcomeUnknown(
-            str(reason),
+        is_lost = self.report_id is None and self.started_at is not None
+        return self.outcome(self.lost(str(reason)) if is_lost else reason, now=now)
+
+    def lost(self, reason: str) -> OutcomeUnknown:
+        """Return the error of a creation that was sent and not answered."""
+        return OutcomeUnknown(
+            reason,
             operation="reports.create",
             subject=self.site_id or "",
-            sent_at=self.started_at,
+            sent_at=self.started_at or 0.0,
         )
-        return Unknown(**self.common(now=now), error=lost)
 
 
 class Handle:

@@ -24,19 +24,19 @@ from bestdefense_async.errors import (
     TargetError,
     UnknownSite,
 )
-from bestdefense_async.models import Progress, ScanOptions, Site
+from bestdefense_async.models import (
+    Progress,
+    ScanFinished,
+    ScanOptions,
+    ScanStarted,
+    Site,
+    TargetAccepted,
+    TargetRejected,
+)
 from bestdefense_async.polling.queues import WorkerPool
 from bestdefense_async.polling.subscription import DEFAULT_POLICY, WaitOptions
 from bestdefense_async.runs.admission import PrioritySemaphore
 from bestdefense_async.runs.inputs import ExistingScan, Handle, IndexedInput, Scan
-from bestdefense_async.runs.outcome import (
-    Done,
-    NotStarted,
-    ScanFinished,
-    ScanStarted,
-    TargetAccepted,
-    TargetRejected,
-)
 from bestdefense_async.runs.site_index import SiteIndex
 from bestdefense_async.runs.targets import Target
 from bestdefense_async.runs.workflow import ScanWorkflow
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.models import Outcome, ScanEvent
     from bestdefense_async.polling.subscription import PollResult
     from bestdefense_async.runs.inputs import Item
-    from bestdefense_async.runs.outcome import Outcome, ScanEvent
     from bestdefense_async.runs.store.protocol import Journal
     from bestdefense_async.runs.workflow import ScanClient
 
@@ -176,11 +176,11 @@ class Pipeline:
         is_duplicate = reason == "duplicate"
         await self._workflow.rejected(scan, error, is_duplicate=is_duplicate)
         self._emit(TargetRejected(index=scan.index, target=scan.text, reason=reason, error=error))
-        outcome = NotStarted(**scan.common(now=time.time()), error=error)
+        outcome = scan.outcome(error, now=time.time())
         self._finish(scan, outcome, is_duplicate=is_duplicate)
 
     def _not_started(self, scan: Scan, error: BestDefenseError) -> None:
-        self._finish(scan, NotStarted(**scan.common(now=time.time()), error=error))
+        self._finish(scan, scan.outcome(error, now=time.time()))
 
     async def _create(self, scan: Scan) -> None:
         if self.refusal is not None:
@@ -230,9 +230,7 @@ class Pipeline:
                 del self._seen[key]
             scan.handle.settle(outcome)
         self._emit(ScanFinished(outcome=outcome))
-        if not isinstance(outcome, Done) and isinstance(
-            outcome.error, AuthError | QuotaExceeded | JournalError
-        ):
+        if isinstance(outcome.error, AuthError | QuotaExceeded | JournalError):
             self.refuse(outcome.error)
         self._ended(scan, outcome, is_duplicate)
 

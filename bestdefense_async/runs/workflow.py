@@ -20,7 +20,7 @@ from bestdefense_async.errors import (
     ServerError,
     TransportError,
 )
-from bestdefense_async.runs.outcome import Done, Failed, NotStarted, Unknown, is_about_target
+from bestdefense_async.models import Outcome, OutcomeStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from bestdefense_async.models import Alerts, Overview, Report, ScanOptions, Site
     from bestdefense_async.polling.scheduler import PollScheduler
     from bestdefense_async.runs.inputs import Scan
-    from bestdefense_async.runs.outcome import Outcome
     from bestdefense_async.runs.store.protocol import Journal
 
 log: logging.Logger = logging.getLogger("bestdefense_async.runs")
@@ -121,54 +120,51 @@ class ScanWorkflow:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - one surprise must not end the other scans
-            unexpected = _unexpected(error)
-            lost = OutcomeUnknown(
-                str(unexpected), operation="reports.create", subject=site_id, sent_at=at
-            )
-            return await self._refused(scan, lost)
+            return await self._refused(scan, scan.lost(str(_unexpected(error))))
         scan.report_id = report.id
         await self._write(self._journal.created(scan.index, report_id=report.id))
         return None
 
-    def _unsent(self, scan: Scan, error: BestDefenseError) -> NotStarted:
+    def _unsent(self, scan: Scan, error: BestDefenseError) -> Outcome:
         scan.started_at = None
-        return NotStarted(**scan.common(now=time.time()), error=error)
+        return scan.outcome(error, now=time.time())
 
     async def _refused(self, scan: Scan, error: BestDefenseError) -> Outcome:
-        if isinstance(error, OutcomeUnknown) or is_fate_unknown(error):
+        if is_fate_unknown(error) and not isinstance(error, OutcomeUnknown):
+            error = scan.lost(str(error))
+        if isinstance(error, OutcomeUnknown):
             await self._write(self._journal.unknown(scan.index, error=error))
-            return Unknown(**scan.common(now=time.time()), error=error)
+            return scan.outcome(error, now=time.time())
         await self._write(self._journal.refused(scan.index, error=error))
-        if is_about_target(error):
-            return Failed(**scan.common(now=time.time()), error=error)
-        return self._unsent(scan, error)
+        outcome = scan.outcome(error, now=time.time())
+        is_refused = outcome.status is OutcomeStatus.FAILED
+        return outcome if is_refused else self._unsent(scan, error)
 
-    async def finish(self, scan: Scan, report_id: str) -> Done | Failed:
+    async def finish(self, scan: Scan, report_id: str) -> Outcome:
         """Return the outcome of a scan that is no longer followed, written to the journal."""
-        outcome: Done | Failed
         try:
             if scan.error is None:
                 outcome = await self._result(scan, report_id)
             else:
-                outcome = Failed(**scan.common(now=time.time()), error=scan.error)
+                outcome = scan.outcome(scan.error, now=time.time())
         except BestDefenseError as error:
             error = error.with_traceback(None)
             if isinstance(error, AuthError):
                 error.report_id = report_id
-            outcome = Failed(**scan.common(now=time.time()), error=error)
+            outcome = scan.outcome(error, now=time.time())
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - one surprise must not end the other scans
-            outcome = Failed(**scan.common(now=time.time()), error=_unexpected(error))
+            outcome = scan.outcome(_unexpected(error), now=time.time())
         await self._write(self._journal.finished(outcome))
         return outcome
 
-    async def _result(self, scan: Scan, report_id: str) -> Done:
+    async def _result(self, scan: Scan, report_id: str) -> Outcome:
         if "security" not in self._options.types:
-            return Done(**scan.common(now=time.time()), risk=None)
+            return scan.outcome(None, now=time.time())
         alerts = await self._alerts(report_id)
-        return Done(
-            **scan.common(now=time.time()), risk=alerts.risk, findings=tuple(alerts.findings)
+        return scan.outcome(
+            None, now=time.time(), risk=alerts.risk, findings=tuple(alerts.findings)
         )
 
     async def _alerts(self, report_id: str) -> Alerts:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TODAY = run_of(done("a.example", critical=1, high=2), done("b.example", low=3))
 OLDER = run_of(done("a.example", critical=1, high=1), done("b.example"), name="last week")
-NAMES = [fingerprint(TODAY.rows[0], one) for one in TODAY.rows[0].findings]
+NAMES = [fingerprint(TODAY.outcomes[0], one) for one in TODAY.outcomes[0].findings]
 
 
 @pytest.fixture
@@ -97,13 +97,13 @@ def test_waivers_are_applied_and_each_that_does_nothing_is_named(gate: Inside) -
     assert document["gate"]["waived"] == 3
     states = [each["state"] for each in document["gate"]["waivers"]]
     assert states == ["used", "used", "used", "stale", "expired"]
-    assert [each["state"] for each in document["rows"][0]["findings"]] == ["waived"] * 3
-    assert document["rows"][0]["findings"][0]["waived_because"] == "accepted"
+    assert [each["state"] for each in document["outcomes"][0]["findings"]] == ["waived"] * 3
+    assert document["outcomes"][0]["findings"][0]["waived_because"] == "accepted"
 
 
 def test_a_site_that_was_not_scanned_is_waived_by_nothing(gate: Inside) -> None:
     """Baseline and waivers are about findings."""
-    gate.save("gap.json", run_of(TODAY.rows[0], failed("c.example")))
+    gate.save("gap.json", run_of(TODAY.outcomes[0], failed("c.example")))
     (gate.directory / "w.toml").write_text("".join(map(waiver, NAMES)))
 
     excuses = ("--waivers", "w.toml", "--baseline", "today.json")
@@ -189,7 +189,7 @@ def test_reports_are_judged_by_their_sites(inside: Inside, served: SandboxProces
     names = [site["hostname"] for site in sites[:9]]
     scan = ("scan", *names, "--fail-on", "none", "-q", "--format", "json")
     older = inside(*scan, "-o", "older.json", env=served.env)
-    rows = json.loads(inside(*scan, env=served.env).out)["rows"]
+    rows = json.loads(inside(*scan, env=served.env).out)["outcomes"]
     worst = max(rows, key=lambda row: len(row["findings"]))
     (inside.directory / "w.toml").write_text(
         f'[[waiver]]\nweakness = "{worst["findings"][0]["cwe"]}"\ntarget = "{worst["target"]}"\n'
@@ -230,7 +230,7 @@ async def test_a_host_that_does_not_tell_the_site_of_a_report_refuses_a_baseline
     command: Command, bd_sandbox: Sandbox, bd_client: BestDefense
 ) -> None:
     """Nothing could be known from it; without one the reports are judged as ever."""
-    write_run(command.directory / "older.json", OLDER, judge(OLDER.rows, GatePolicy()))
+    write_run(command.directory / "older.json", OLDER, judge(OLDER.outcomes, GatePolicy()))
     reports = [await bd_client.reports.create(site) for site in await bd_client.sites.list()]
     for each in reports:
         while not (await bd_client.reports.progress(each.id)).is_completed:  # noqa: ASYNC110 - the server decides

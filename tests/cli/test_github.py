@@ -25,7 +25,7 @@ ACTIONS = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "summary.md"}
 @pytest.fixture
 def saved(inside: Inside) -> Inside:
     """Return the command in a directory with a run."""
-    write_run(inside.directory / "run.json", RUN, judge(RUN.rows, GatePolicy()))
+    write_run(inside.directory / "run.json", RUN, judge(RUN.outcomes, GatePolicy()))
     return inside
 
 
@@ -110,7 +110,7 @@ def test_a_summary_is_whole_or_the_verdict_or_an_error(tmp_path: Path) -> None:
     """GitHub drops a file that is too large with everything in it."""
     path = tmp_path / "summary.md"
     run = fleet(300)
-    verdict = judge(run.rows, GatePolicy())
+    verdict = judge(run.outcomes, GatePolicy())
     path.write_bytes(b"x" * (LARGEST - 1_000))
 
     append_summary(path, run, verdict)

@@ -121,7 +121,7 @@ def test_a_run_of_this_user_is_found_by_its_name(
     state = {"BD_STATE_DIR": "state"}
 
     told = [
-        json.loads(inside("report", name, "--format", "json", env=state).out)["rows"]
+        json.loads(inside("report", name, "--format", "json", env=state).out)["outcomes"]
         for name in ("last", journal.stem, journal.stem[:-2], str(journal))
     ]
 

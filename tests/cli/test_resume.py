@@ -80,23 +80,23 @@ def test_a_run_killed_twenty_times_starts_nothing_twice_and_loses_nothing(
     sandbox.assert_no_duplicates()
     targets = {each["target"]: each for each in shown(command)}
     assert targets.keys() == hosts.keys()
-    outcomes = Counter(each["outcome"] for each in targets.values())
-    assert outcomes.keys() <= {"done", "unknown"}, ended.err
-    assert ended.code == (3 if outcomes["unknown"] else 0), ended.err
+    statuses = Counter(each["status"] for each in targets.values())
+    assert statuses.keys() <= {"done", "unknown"}, ended.err
+    assert ended.code == (3 if statuses["unknown"] else 0), ended.err
     scans = sandbox.scans_per_site()
     assert all(
-        scans.get(hosts[name]) == 1 for name, each in targets.items() if each["outcome"] == "done"
+        scans.get(hosts[name]) == 1 for name, each in targets.items() if each["status"] == "done"
     )
-    assert outcomes["unknown"] <= 32 * KILLS
+    assert statuses["unknown"] <= 32 * KILLS
 
     command("runs", "reconcile", "last", env=sandbox.env)
     still_unknown = {
-        name for name, each in _by_target(shown(command)).items() if each["outcome"] == "unknown"
+        name for name, each in _by_target(shown(command)).items() if each["status"] == "unknown"
     }
-    lost = {name for name, each in targets.items() if each["outcome"] == "unknown"}
+    lost = {name for name, each in targets.items() if each["status"] == "unknown"}
     assert still_unknown == {name for name in lost if hosts[name] not in scans}
     resumed(command, sandbox)
-    assert Counter(each["outcome"] for each in shown(command)) == {
+    assert Counter(each["status"] for each in shown(command)) == {
         "done": 2000 - len(still_unknown),
         **({"unknown": len(still_unknown)} if still_unknown else {}),
     }
@@ -156,7 +156,7 @@ def test_a_second_signal_ends_a_scan_at_once_and_the_record_stays_consistent(
     ended = resumed(command, sandbox)
 
     assert ended.code == 3
-    assert json.loads(ended.out)["outcomes"]["unknown"] == 20
+    assert json.loads(ended.out)["counts"]["unknown"] == 20
     assert sandbox.count("reports.create") == 20
 
 
@@ -213,8 +213,8 @@ def test_a_run_that_is_complete_is_judged_again_without_a_scan(
     assert (one.code, again.code) == (0, 0)
     summary = one.events[-1]
     document = json.loads(again.out)
-    assert {name: document[name] for name in ("targets", "outcomes", "risk")} == {
-        name: summary[name] for name in ("targets", "outcomes", "risk")
+    assert {name: document[name] for name in ("targets", "counts", "risk")} == {
+        name: summary[name] for name in ("targets", "counts", "risk")
     }
     log = (command.directory / "log.jsonl").read_text().splitlines()
     finished = [each for each in map(json.loads, log) if each["event"] == "scan.finished"]
@@ -301,7 +301,7 @@ def test_two_processes_cannot_go_on_with_one_run(
         wait_for(lambda: sandbox.count("reports.create") == 5)
         second = resumed(command, sandbox)
         assert [run["state"] for run in listed(command)] == ["running"]
-        assert {each["outcome"] for each in shown(command)} == {"failed"}
+        assert {each["status"] for each in shown(command)} == {"running"}
         kept = command("runs", "prune", "--keep", "0", "--incomplete")
         assert len(listed(command)) == 1
         assert process.poll() is None

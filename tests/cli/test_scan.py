@@ -42,7 +42,7 @@ def test_a_thousand_sites_are_each_scanned_exactly_once(
     assert ended.code == 0, ended.err
     finished = [line for line in ended.events if line["event"] == "scan.finished"]
     assert sorted(line["target"] for line in finished) == sorted(hosts)
-    assert {line["outcome"] for line in finished} == {"done"}
+    assert {line["status"] for line in finished} == {"done"}
     assert ended.events[0]["event"] == "run.started"
     assert ended.events[-1]["event"] == "run.summary"
     assert ended.events[-1]["targets"] == 1000
@@ -91,10 +91,10 @@ def test_an_interrupted_scan_says_what_became_of_every_target(
         line for line in map(json.loads, out.splitlines()) if line["event"] == "scan.finished"
     ]
     assert sorted(line["target"] for line in finished) == sorted(hosts)
-    outcomes = [line["outcome"] for line in finished]
+    outcomes = [line["status"] for line in finished]
     assert outcomes.count("not_started") == 20
-    assert outcomes.count("failed") == 10
-    assert all(line["report_id"] for line in finished if line["outcome"] == "failed")
+    assert outcomes.count("running") == 10
+    assert all(line["report_id"] for line in finished if line["status"] == "running")
     assert "interrupted: 0 done, 10 started and left running at the server, 20 not started" in err
     assert "Traceback" not in err
     assert bd_sandbox_process.count("reports.create") == 10
@@ -125,9 +125,10 @@ def test_a_run_that_takes_too_long_is_cut_off(
         env=bd_sandbox_process.env,
     )
     assert ended.code == 3
-    assert json.loads(ended.out)["outcomes"] == {
+    assert json.loads(ended.out)["counts"] == {
         "done": 0,
-        "failed": 10,
+        "running": 10,
+        "failed": 0,
         "unknown": 0,
         "not_started": 20,
     }
@@ -148,7 +149,7 @@ def test_a_gate_that_fails_is_1_and_says_what_is_missing_too(
     assert "1 of 40 sites has no verdict" in last
     document = json.loads(ended.out)
     assert document["gate"]["status"] == "failed"
-    assert document["outcomes"]["failed"] == 1
+    assert document["counts"]["failed"] == 1
 
 
 def test_the_default_threshold_is_high_in_ci_and_none_elsewhere(
@@ -189,7 +190,7 @@ def test_repeated_targets_are_scanned_once(
     )
     assert ended.code == 0, ended.err
     assert "1 repeated target is scanned once" in ended.err
-    assert len(json.loads(ended.out)["rows"]) == 1
+    assert len(json.loads(ended.out)["outcomes"]) == 1
     assert served.count("reports.create") == before + 1
 
 

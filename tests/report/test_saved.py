@@ -10,28 +10,30 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bestdefense_async.errors import ConfigError, JournalMismatch, ServerError, UnknownSite
-from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
+from bestdefense_async.models import (
+    Finding,
+    Outcome,
+    RiskSummary,
+    ScanEvent,
+    ScanFinished,
+    ScanOptions,
+    ScanStarted,
+    Severity,
+    TargetAccepted,
+    TargetRejected,
+)
 from bestdefense_async.report.formats.json import document
 from bestdefense_async.report.formats.jsonl import EventLog, saved_events
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
-from bestdefense_async.report.run import Row, Run
 from bestdefense_async.report.saved import read_run
-from bestdefense_async.runs.outcome import (
-    Done,
-    Failed,
-    NotStarted,
-    ScanEvent,
-    ScanFinished,
-    ScanStarted,
-    TargetAccepted,
-    TargetRejected,
-)
 from tests.support.published import validator
 from tests.support.runs import START, done, failed, fleet, hostile, run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bestdefense_async.report.result import RunResult
 
 
 from typing import TYPE_CHECKING
@@ -40,6 +42,7 @@ from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import JournalError
 from bestdefense_async.runs import ScanGroup, SqliteJournal, Target
+from bestdefense_async.runs.run import load
 from bestdefense_async.sandbox import Sandbox
 from tests.support import journals
 from tests.support.journals import URL, claim, create
@@ -53,10 +56,13 @@ EVENTS: tuple[ScanEvent, ...] = (
     TargetRejected(index=1, target="b.example", reason="unknown_site", error=UNKNOWN),
     ScanStarted(index=0, target="a.example", site_id="s-0", report_id="r-0", started_at=START),
     ScanFinished(
-        outcome=NotStarted(index=1, target="b.example", error=UNKNOWN, finished_at=START + 1)
+        outcome=Outcome(
+            status="not_started", index=1, target="b.example", error=UNKNOWN, finished_at=START + 1
+        )
     ),
     ScanFinished(
-        outcome=Done(
+        outcome=Outcome(
+            status="done",
             index=0,
             target="a.example",
             site_id="s-0",
@@ -69,7 +75,8 @@ EVENTS: tuple[ScanEvent, ...] = (
     ),
     TargetAccepted(index=2, target="c.example", site_id="s-2"),
     ScanFinished(
-        outcome=Failed(
+        outcome=Outcome(
+            status="failed",
             index=2,
             target="c.example",
             site_id="s-2",
@@ -90,13 +97,13 @@ def logged(events: tuple[ScanEvent, ...] = EVENTS) -> str:
     refused = [event for event in events if isinstance(event, TargetRejected)]
     twice = {event.index for event in refused if event.reason == "duplicate"}
     finished = [event.outcome for event in events if isinstance(event, ScanFinished)]
-    rows = [Row.of(outcome) for outcome in finished if outcome.index not in twice]
+    rows = [outcome for outcome in finished if outcome.index not in twice]
     run = run_of(*rows, throttled=((START, START + 1),))
-    log.run_summary(run, judge(run.rows, GatePolicy()))
+    log.run_summary(run, judge(run.outcomes, GatePolicy()))
     return stream.getvalue()
 
 
-def read_back(tmp_path: Path, text: str, name: str = "run.jsonl") -> Run:
+def read_back(tmp_path: Path, text: str, name: str = "run.jsonl") -> RunResult:
     """Return the run that `text` describes."""
     path = tmp_path / name
     path.write_text(text)
@@ -132,7 +139,13 @@ def test_the_summary_carries_counts_verdict_and_exit_code() -> None:
     summary = json.loads(logged().splitlines()[-1])
 
     assert summary["targets"] == 3
-    assert summary["outcomes"] == {"done": 1, "failed": 1, "unknown": 0, "not_started": 1}
+    assert summary["counts"] == {
+        "done": 1,
+        "running": 0,
+        "failed": 1,
+        "unknown": 0,
+        "not_started": 1,
+    }
     assert (summary["gate"], summary["exit_code"]) == ("failed", 1)
 
 
@@ -151,12 +164,12 @@ def test_a_logged_run_can_be_read_again(tmp_path: Path) -> None:
     """Targets stand in the order of the input, with findings, errors and times."""
     run = read_back(tmp_path, logged())
 
-    assert [row.target for row in run.rows] == ["a.example", "b.example", "c.example"]
-    first, second, third = run.rows
+    assert [row.target for row in run.outcomes] == ["a.example", "b.example", "c.example"]
+    first, second, third = run.outcomes
     assert first.risk == RiskSummary(high=1, other={"odd": 2})
     assert first.findings[0].title == "T\x1b[2J"
     assert second.error is not None
-    assert (second.outcome, second.error.kind) == ("not_started", "UnknownSite")
+    assert (second.status, second.error.kind) == ("not_started", "UnknownSite")
     assert third.started_at is None
     assert run.options["intensity"] == "quick"
     assert run.throttled == ((START, START + 1),)
@@ -171,12 +184,12 @@ def test_a_log_that_was_cut_off_never_passes(tmp_path: Path) -> None:
     lines = logged().splitlines(keepends=True)
     run = read_back(tmp_path, "".join(lines[:4]) + lines[4][:40])
 
-    assert [(row.outcome, row.report_id) for row in run.rows] == [
-        ("unknown", "r-0"),
+    assert [(row.status, row.report_id) for row in run.outcomes] == [
+        ("running", "r-0"),
         ("not_started", None),
         ("not_started", None),
     ]
-    assert judge(run.rows, GatePolicy(fail_on=None)).status == "incomplete"
+    assert judge(run.outcomes, GatePolicy(fail_on=None)).status == "incomplete"
 
 
 def test_a_log_that_was_cut_off_between_two_targets_never_passes(tmp_path: Path) -> None:
@@ -185,24 +198,27 @@ def test_a_log_that_was_cut_off_between_two_targets_never_passes(tmp_path: Path)
     whole = read_back(tmp_path, clean)
     cut = read_back(tmp_path, "".join(clean.splitlines(keepends=True)[:-1]))
 
-    assert judge(whole.rows, GatePolicy()).status == "passed"
-    assert judge(cut.rows, GatePolicy()).status == "incomplete"
+    assert judge(whole.outcomes, GatePolicy()).status == "passed"
+    assert judge(cut.outcomes, GatePolicy()).status == "incomplete"
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
 def test_a_target_that_was_taken_out_is_missed(form: str, tmp_path: Path) -> None:
     """The number of targets stands in the run; fewer of them are no whole run."""
     run = run_of(done("a.example"), done("b.example"))
-    verdict = judge(run.rows, GatePolicy())
+    verdict = judge(run.outcomes, GatePolicy())
     if form == "json":
         value = json.loads(document(run, verdict))
-        del value["rows"][0]
+        del value["outcomes"][0]
         text = json.dumps(value)
     else:
         lines = saved_events(run, verdict).splitlines(keepends=True)
         text = "".join([lines[0], *lines[2:]])
 
-    assert judge(read_back(tmp_path, text, f"run.{form}").rows, GatePolicy()).status == "incomplete"
+    assert (
+        judge(read_back(tmp_path, text, f"run.{form}").outcomes, GatePolicy()).status
+        == "incomplete"
+    )
 
 
 def test_a_duplicate_is_no_target_of_its_own(tmp_path: Path) -> None:
@@ -211,11 +227,13 @@ def test_a_duplicate_is_no_target_of_its_own(tmp_path: Path) -> None:
     events = (
         *EVENTS[:1],
         TargetRejected(index=7, target="A.example", reason="duplicate", error=twice),
-        ScanFinished(outcome=NotStarted(index=7, target="A.example", error=twice)),
+        ScanFinished(
+            outcome=Outcome(status="not_started", index=7, target="A.example", error=twice)
+        ),
         EVENTS[4],
     )
 
-    assert [row.target for row in read_back(tmp_path, logged(events)).rows] == ["a.example"]
+    assert [row.target for row in read_back(tmp_path, logged(events)).outcomes] == ["a.example"]
 
 
 @pytest.mark.parametrize(
@@ -228,9 +246,11 @@ def test_a_duplicate_is_no_target_of_its_own(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["json", "jsonl"])
-def test_a_written_run_is_valid_and_reads_back_equal(run: Run, form: str, tmp_path: Path) -> None:
+def test_a_written_run_is_valid_and_reads_back_equal(
+    run: RunResult, form: str, tmp_path: Path
+) -> None:
     """Both formats keep all of a run, also text that attacks a viewer."""
-    verdict = judge(run.rows, GatePolicy())
+    verdict = judge(run.outcomes, GatePolicy())
     if form == "json":
         text = document(run, verdict)
         validator("run.json").validate(json.loads(text))
@@ -244,7 +264,7 @@ def test_a_written_run_is_valid_and_reads_back_equal(run: Run, form: str, tmp_pa
 
     assert text.isascii()
     assert again.started_at == run.started_at
-    assert [row.counts() for row in again.rows] == [row.counts() for row in run.rows]
+    assert [row.counts() for row in again.outcomes] == [row.counts() for row in run.outcomes]
     assert document(again, verdict) == document(run, verdict)
 
 
@@ -259,7 +279,7 @@ SECRET = "ab" * 32
 def test_the_callback_secret_is_not_kept(options: object) -> None:
     """The secret signs callbacks; a log travels further than it may."""
     run = run_of(options=options)
-    verdict = judge(run.rows, GatePolicy())
+    verdict = judge(run.outcomes, GatePolicy())
 
     assert SECRET not in document(run, verdict) + saved_events(run, verdict) + repr(run)
 
@@ -283,18 +303,18 @@ START_LINE = _line(event="run.started", name="x")
         pytest.param(START_LINE + "{\n" + START_LINE, id="damage in the middle"),
         pytest.param(START_LINE + _line(event="scan.finished"), id="no outcome"),
         pytest.param(
-            START_LINE + _line(event="scan.finished", outcome="done", risk={"high": -1}),
+            START_LINE + _line(event="scan.finished", status="done", risk={"high": -1}),
             id="a negative count",
         ),
         pytest.param(
-            START_LINE + _line(event="scan.finished", outcome="done", risk=[]), id="no counts"
+            START_LINE + _line(event="scan.finished", status="done", risk=[]), id="no counts"
         ),
         pytest.param(
-            START_LINE + _line(event="scan.finished", outcome="done", risk={"high": float("nan")}),
+            START_LINE + _line(event="scan.finished", status="done", risk={"high": float("nan")}),
             id="NaN",
         ),
         pytest.param(
-            START_LINE + _line(event="scan.finished", outcome="done", risk={}, findings=[{}]),
+            START_LINE + _line(event="scan.finished", status="done", risk={}, findings=[{}]),
             id="a finding without severity",
         ),
     ],
@@ -326,14 +346,14 @@ async def test_a_journal_gives_the_rows_of_its_run(tmp_path: Path) -> None:
         ):
             group.feed(await journal.remaining())
             outcomes = [outcome async for outcome in group]
-    run = read_run(path)
+    run = load(path)
 
-    expected = [Row.of(each) for each in sorted(outcomes, key=lambda one: one.index)]
-    assert [row for row in run.rows if row.outcome == "done"] == expected[:20]
-    assert [(row.target, row.outcome) for row in run.rows[20:]] == [
+    expected = sorted(outcomes, key=lambda one: one.index)
+    assert [row for row in run.outcomes if row.status == "done"] == expected[:20]
+    assert [(row.target, row.status) for row in run.outcomes[20:]] == [
         ("stranger.example", "not_started")
     ]
-    assert any(row.findings for row in run.rows)
+    assert any(row.findings for row in run.outcomes)
     assert run.name == path.stem
     assert run.base_url == sandbox.url
     assert run.options["intensity"] == "quick"
@@ -348,12 +368,12 @@ async def test_a_run_that_was_cut_off_never_passes(tmp_path: Path) -> None:
         await claim(journal, 0)
         await journal.created(0, report_id="r0")
         await journal.finished(journals.done(0))
-        run = read_run(path)
+        run = load(path)
 
-    assert run.by_outcome() == {"done": 1, "failed": 0, "unknown": 0, "not_started": 1}
+    assert run.by_status() == {"done": 1, "running": 0, "failed": 0, "unknown": 0, "not_started": 1}
     assert run.finished_at is None
     assert run.base_url == URL
-    assert judge(run.rows, GatePolicy(fail_on=None)).status == "incomplete"
+    assert judge(run.outcomes, GatePolicy(fail_on=None)).status == "incomplete"
 
 
 async def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -364,7 +384,7 @@ async def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
     connection.close()
 
     with pytest.raises(JournalMismatch, match="not a journal"):
-        read_run(other)
+        load(other)
     with pytest.raises(ConfigError, match="No such file"):
-        read_run(tmp_path / "absent")
+        load(tmp_path / "absent")
     assert issubclass(JournalMismatch, JournalError)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN = run_of(done("a.example", high=1))
-VERDICT = judge(RUN.rows, GatePolicy())
+VERDICT = judge(RUN.outcomes, GatePolicy())
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

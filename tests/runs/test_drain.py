@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.errors import LifecycleError, RunStopped
-from bestdefense_async.runs import NullJournal, Outcome, ScanGroup
+from bestdefense_async.runs import NullJournal, ScanGroup
 from bestdefense_async.runs.inputs import IndexedInput
 from tests.support.fake_scans import FakeScans, hosts, kinds, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from bestdefense_async.models import Outcome
 
 
 async def test_a_group_that_is_not_open_cannot_be_drained() -> None:
@@ -41,10 +43,10 @@ def test_draining_lets_creations_in_flight_land_and_starts_nothing_more() -> Non
             outcomes = [outcome async for outcome in group]
 
         assert len(client.created) == client.calls("create") == 32
-        assert kinds(outcomes) == {"failed": 32, "not_started": 68}
+        assert kinds(outcomes) == {"running": 32, "not_started": 68}
         for outcome in outcomes:
             assert isinstance(getattr(outcome, "error", None), RunStopped)
-            assert (outcome.report_id is not None) == (outcome.status == "failed")
+            assert (outcome.report_id is not None) == (outcome.status == "running")
 
     run(main)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from bestdefense_async.report.run import Run
+    from bestdefense_async.report.result import RunResult
 
 OURS = ("BD_", "BESTDEFENSE_", "CI", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "TERM")
 
@@ -55,6 +55,6 @@ class Inside:
         out, err = self._capture.readouterr()
         return Ended(code, out, err)
 
-    def save(self, name: str, run: Run) -> None:
+    def save(self, name: str, run: RunResult) -> None:
         """Write a run where the command works."""
-        write_run(self.directory / name, run, judge(run.rows, GatePolicy()))
+        write_run(self.directory / name, run, judge(run.outcomes, GatePolicy()))

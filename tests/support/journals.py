@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
-from bestdefense_async.runs import Done, ExistingScan, IndexedInput, SqliteJournal
+from bestdefense_async.models import Finding, Outcome, RiskSummary, ScanOptions, Severity
+from bestdefense_async.runs import ExistingScan, IndexedInput, SqliteJournal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,10 +42,11 @@ async def claim(journal: SqliteJournal, index: int) -> bool:
     return await journal.claimed(index, site_id=f"s{index}", at=100.0 + index)
 
 
-def done(index: int) -> Done:
+def done(index: int) -> Outcome:
     """Return an outcome with a finding."""
     finding = Finding(severity=Severity("high"), title="T", extra={"a": [1]})
-    return Done(
+    return Outcome(
+        status="done",
         index=index,
         target=f"h{index}.example",
         site_id=f"s{index}",

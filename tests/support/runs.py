@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 from random import Random
+from typing import TYPE_CHECKING
 
-from bestdefense_async.models import SEVERITIES, Finding, RiskSummary, Severity
-from bestdefense_async.report.run import Problem, Row, Run
+from attrs import evolve
+
+from bestdefense_async.models import SEVERITIES, Finding, Outcome, RiskSummary, Severity
+from bestdefense_async.report.record import error_from
+from bestdefense_async.report.result import RunResult
+
+if TYPE_CHECKING:
+    from bestdefense_async.errors import BestDefenseError
 
 START = 1_790_000_000.0
 """2026-09-21 14:13:20 UTC."""
@@ -50,11 +57,11 @@ PAYLOADS = (
 """Texts that attack whoever shows them."""
 
 
-def done(target: str, **counts: int) -> Row:
+def done(target: str, **counts: int) -> Outcome:
     """Return a target with a verdict and, of each severity, as many findings as `counts` says."""
-    return Row(
+    return Outcome(
         target=target,
-        outcome="done",
+        status="done",
         site_id=f"site-{target}",
         report_id=f"report-{target}",
         risk=RiskSummary(**counts),  # type: ignore[arg-type]
@@ -84,38 +91,45 @@ def finding(target: str, severity: str, number: int) -> Finding:
     )
 
 
-def failed(target: str, kind: str = "ServerError", message: str = "503 from the API") -> Row:
+def error(kind: str, message: str) -> BestDefenseError:
+    """Return an error of any kind, as a saved run gives it back."""
+    found = error_from({"kind": kind, "message": message})
+    assert found is not None
+    return found
+
+
+def failed(target: str, kind: str = "ServerError", message: str = "503 from the API") -> Outcome:
     """Return a target that was started and has no verdict."""
-    return Row(
+    return Outcome(
         target=target,
-        outcome="failed",
+        status="failed",
         site_id=f"site-{target}",
-        error=Problem(kind, message),
+        error=error(kind, message),
         started_at=START + 5.0,
         finished_at=START + 9.0,
     )
 
 
-def not_started(target: str, kind: str = "PermissionDenied") -> Row:
+def not_started(target: str, kind: str = "PermissionDenied") -> Outcome:
     """Return a target no scan was started for."""
-    return Row(target=target, outcome="not_started", error=Problem(kind, "no scan was started"))
+    return Outcome(target=target, status="not_started", error=error(kind, "no scan was started"))
 
 
-def run_of(*rows: Row, **changes: object) -> Run:
-    """Return a run of these rows that took two minutes."""
+def run_of(*outcomes: Outcome, **changes: object) -> RunResult:
+    """Return a run of these outcomes, numbered, that took two minutes."""
     fields: dict[str, object] = {
-        "rows": rows,
+        "outcomes": tuple(evolve(each, index=index) for index, each in enumerate(outcomes)),
         "name": "nightly",
         "started_at": START,
         "finished_at": START + 120.0,
         "base_url": "https://scanner.example",
         **changes,
     }
-    return Run(**fields)  # type: ignore[arg-type]
+    return RunResult(**fields)  # type: ignore[arg-type]
 
 
 @cache
-def fleet(sites: int, *, seed: int = 7, in_flight: int = 40) -> Run:
+def fleet(sites: int, *, seed: int = 7, in_flight: int = 40) -> RunResult:
     """Return a run over a made-up fleet: most sites in fair order, some burning, some missing."""
     chance = Random(seed)
     services = ("www", "api", "shop", "login", "portal", "blog", "docs", "vpn", "crm", "billing")
@@ -135,7 +149,7 @@ def fleet(sites: int, *, seed: int = 7, in_flight: int = 40) -> Run:
     return run_of(*rows, finished_at=end, throttled=throttled)
 
 
-def _fleet_row(chance: Random, target: str, begun: float, ended: float) -> Row:
+def _fleet_row(chance: Random, target: str, begun: float, ended: float) -> Outcome:
     fate = chance.random()
     if fate < 0.01:
         return not_started(target)
@@ -159,27 +173,17 @@ def _fleet_row(chance: Random, target: str, begun: float, ended: float) -> Row:
             for word, limit in zip(SEVERITIES, most, strict=True)
         }
         row = done(target, **counts)
-    return Row(
-        target=row.target,
-        outcome=row.outcome,
-        site_id=row.site_id,
-        report_id=row.report_id,
-        risk=row.risk,
-        findings=row.findings,
-        error=row.error,
-        started_at=begun,
-        finished_at=ended,
-    )
+    return evolve(row, started_at=begun, finished_at=ended)
 
 
-def hostile() -> Run:
+def hostile() -> RunResult:
     """Return a run in which every text a server or a site controls is an attack."""
     rows = []
     for index, payload in enumerate(PAYLOADS):
         rows.append(
-            Row(
+            Outcome(
                 target=payload,
-                outcome="done",
+                status="done",
                 site_id=payload,
                 report_id=payload,
                 risk=RiskSummary(high=1, other={payload: 1}),
@@ -200,5 +204,5 @@ def hostile() -> Run:
                 finished_at=START + index + 3,
             )
         )
-        rows.append(Row(target=f"{payload}.", outcome="failed", error=Problem(payload, payload)))
+        rows.append(Outcome(target=f"{payload}.", status="failed", error=error(payload, payload)))
     return run_of(*rows, name=PAYLOADS[0], base_url=PAYLOADS[3])

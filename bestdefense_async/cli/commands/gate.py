@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
-    from bestdefense_async.models import ReportSummary
-    from bestdefense_async.report.run import Row
+    from bestdefense_async.models import Outcome, ReportSummary
 
 _AT_ONCE: Final = 20
 """Reports that are read at the same time."""
@@ -86,7 +85,9 @@ def _judge_reports(
     from bestdefense_async.cli.jobs.results import Results
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.report.run import Run
+        from attrs import evolve
+
+        from bestdefense_async.report.result import RunResult
 
         started = time.time()
         is_site_needed = report_options.baseline is not None
@@ -95,11 +96,13 @@ def _judge_reports(
                 slots = asyncio.Semaphore(_AT_ONCE)
                 async with asyncio.TaskGroup() as group:
                     tasks = [
-                        group.create_task(_row(bd, one, slots, is_site_needed=is_site_needed))
+                        group.create_task(_outcome(bd, one, slots, is_site_needed=is_site_needed))
                         for one in report_ids
                     ]
-                run = Run(
-                    rows=tuple(task.result() for task in tasks),
+                run = RunResult(
+                    outcomes=tuple(
+                        evolve(task.result(), index=index) for index, task in enumerate(tasks)
+                    ),
                     name="gate",
                     started_at=started,
                     finished_at=time.time(),
@@ -110,16 +113,16 @@ def _judge_reports(
     return run_async(work)
 
 
-async def _row(
+async def _outcome(
     bd: BestDefense, report_id: str, slots: asyncio.Semaphore, *, is_site_needed: bool
-) -> Row:
-    """Return the row of one report; whatever keeps it from being judged stands in it.
+) -> Outcome:
+    """Return the outcome of one report; whatever keeps it from being judged stands in it.
 
     Raises:
         ConfigError: That cannot be the id of a report, or nobody can tell its site.
     """
-    from bestdefense_async.errors import BestDefenseError, ScanFailed
-    from bestdefense_async.report.run import Problem, Row, problem_of
+    from bestdefense_async.errors import BestDefenseError, RunStopped, ScanFailed
+    from bestdefense_async.models import Outcome, OutcomeStatus, status_of
 
     async with slots:
         try:
@@ -127,19 +130,21 @@ async def _row(
             if progress.has_failed:
                 raise ScanFailed(report_id, status=progress.status or "", message=progress.message)
             if not progress.is_completed:
-                problem = Problem("NotFinished", "The scan is not complete: wait for it first.")
-                return Row(target=report_id, outcome="failed", report_id=report_id, error=problem)
+                raise RunStopped("The scan is not complete: wait for it first.")
             alerts = await bd.reports.findings(report_id)
             report = await _summary(bd, report_id, is_site_needed=is_site_needed)
         except ConfigError:
             raise
         except BestDefenseError as error:
-            return Row(
-                target=report_id, outcome="failed", report_id=report_id, error=problem_of(error)
+            return Outcome(
+                target=report_id,
+                status=status_of(error, report_id=report_id),
+                report_id=report_id,
+                error=error.with_traceback(None),
             )
-    return Row(
+    return Outcome(
         target=report_id if report is None else report.hostname or report_id,
-        outcome="done",
+        status=OutcomeStatus.DONE,
         site_id=None if report is None else report.site_id,
         report_id=report_id,
         risk=alerts.risk,

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bestdefense_async.cli.terminal.signals import Interruption
-    from bestdefense_async.runs import Outcome, RunInfo, SqliteJournal
+    from bestdefense_async.models import Outcome
+    from bestdefense_async.runs import RunInfo, SqliteJournal
 
 
 @click.group("runs")
@@ -154,14 +155,14 @@ async def _forget(journal: SqliteJournal, targets: Sequence[str]) -> None:
 def _info_record(info: RunInfo) -> dict[str, Any]:
     from bestdefense_async.report.text import moment
 
-    counts = {word: info.counts.get(word, 0) for word in ("done", "failed", "unknown")}
+    words = ("done", "running", "failed", "unknown", "not_started")
+    counts = {word: info.counts.get(word, 0) for word in words}
     return {
         "run": info.name,
         "started": None if info.created_at is None else moment(info.created_at),
         "host": info.base_url,
         "kind": info.kind,
         **counts,
-        "not_started": info.counts.get("not_started", 0),
         "state": next(_states(info)),
     }
 
@@ -176,11 +177,10 @@ def _states(info: RunInfo) -> Iterator[str]:
 
 
 def _outcome_record(outcome: Outcome) -> dict[str, Any]:
-    error = getattr(outcome, "error", None)
     return {
         "target": outcome.target,
-        "outcome": outcome.status,
+        "status": str(outcome.status),
         "site_id": outcome.site_id,
         "report_id": outcome.report_id,
-        "error": None if error is None else str(error),
+        "error": None if outcome.error is None else str(outcome.error),
     }

@@ -1,4 +1,4 @@
-"""One bulk run: from targets to rows, with progress and events on the way."""
+"""One bulk run: targets in, outcomes out, and all that is told on the way."""
 
 from __future__ import annotations
 
@@ -16,23 +16,15 @@ from bestdefense_async.cli.terminal.progress import counts_text, show_progress
 from bestdefense_async.cli.terminal.tally import Tally, Throttling
 from bestdefense_async.client import BestDefense
 from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.models import ScanOptions
-from bestdefense_async.report.run import Row, Run
+from bestdefense_async.models import Outcome, ScanFinished, ScanOptions, ScanStarted, TargetRejected
+from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.text import counted, visible
-from bestdefense_async.runs import (
-    Done,
-    Journal,
-    Outcome,
-    ScanFinished,
-    ScanGroup,
-    ScanStarted,
-    TargetRejected,
-)
+from bestdefense_async.runs import Journal, ScanGroup
 from bestdefense_async.runs.inputs import Item
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.terminal.signals import Interruption
-    from bestdefense_async.runs import ScanEvent
+    from bestdefense_async.models import ScanEvent
 
 DRAIN_TIMEOUT: Final = 60.0
 """Seconds for what was sent to be answered after a signal."""
@@ -84,12 +76,12 @@ class BulkRun:
     """Writes what happens, as it happens."""
     throttling: Throttling
     _tally: Tally = field(init=False)
-    _rows: dict[int, Row] = field(factory=dict, init=False)
+    _outcomes: dict[int, Outcome] = field(factory=dict, init=False)
     _duplicates: set[int] = field(factory=set, init=False)
     _failure: Exception | None = field(default=None, init=False)
 
-    async def run(self, run_input: RunInput, interruption: Interruption) -> Run:
-        """Scan all targets and return the run: each target has a row, also after a signal.
+    async def run(self, run_input: RunInput, interruption: Interruption) -> RunResult:
+        """Scan all targets and return the run: each target has an outcome, also after a signal.
 
         Raises:
             Unwritable: The results cannot be written; everything was stopped.
@@ -97,8 +89,8 @@ class BulkRun:
         """
         total = len(run_input.items) + len(run_input.ended)
         self._tally = Tally(total, asyncio.get_running_loop().time())
-        run = Run(
-            rows=(),
+        run = RunResult(
+            outcomes=(),
             name=run_input.name,
             started_at=time.time() if run_input.started_at is None else run_input.started_at,
             base_url=self.client.base_url,
@@ -121,7 +113,7 @@ class BulkRun:
             raise self._failure
         return evolve(
             run,
-            rows=tuple(self._rows[index] for index in sorted(self._rows)),
+            outcomes=tuple(self._outcomes[index] for index in sorted(self._outcomes)),
             finished_at=time.time(),
             throttled=tuple(self.throttling.spans),
         )
@@ -142,9 +134,8 @@ class BulkRun:
     def _add_ended(self, ended: Sequence[Outcome]) -> None:
         """Count and write what ended earlier, so that the results are those of the whole run."""
         for outcome in ended:
-            self._rows[outcome.index] = Row.of(outcome)
-            risk = outcome.risk if isinstance(outcome, Done) else None
-            self._tally.end(outcome.index, outcome.status, outcome.target, risk)
+            self._outcomes[outcome.index] = outcome
+            self._tally.end(outcome)
             self.results.record(ScanFinished(outcome=outcome))
 
     async def _until_ended(self, group: ScanGroup, interruption: Interruption) -> None:
@@ -168,7 +159,7 @@ class BulkRun:
     async def _collect(self, group: ScanGroup) -> None:
         async for outcome in group:
             if outcome.index not in self._duplicates:
-                self._rows[outcome.index] = Row.of(outcome)
+                self._outcomes[outcome.index] = outcome
             if self._failure is not None:
                 raise _Stopped
 
@@ -188,9 +179,8 @@ class BulkRun:
             self._failure = self._failure or error
 
     def _end(self, outcome: Outcome) -> None:
-        risk = outcome.risk if isinstance(outcome, Done) else None
-        self._tally.end(outcome.index, outcome.status, outcome.target, risk)
+        self._tally.end(outcome)
         if self.run_options.verbosity > 0:
-            counts = {} if risk is None else risk.as_dict()
-            result = counts_text(counts) if isinstance(outcome, Done) else str(outcome.error)
+            counts = {} if outcome.risk is None else outcome.risk.as_dict()
+            result = counts_text(counts) if outcome.error is None else str(outcome.error)
             streams.say(f"{outcome.status:11}  {visible(outcome.target)}  {result}")

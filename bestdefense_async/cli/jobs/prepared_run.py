@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -23,17 +23,9 @@ from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMATS, emit
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, TargetError, UnknownSite
-from bestdefense_async.models import ScanOptions
+from bestdefense_async.models import OutcomeStatus, ScanOptions
 from bestdefense_async.report.text import counted, duration
-from bestdefense_async.runs import (
-    Done,
-    RunStore,
-    Snapshot,
-    SqliteJournal,
-    Target,
-    Unknown,
-    read_journal,
-)
+from bestdefense_async.runs import RunStore, Snapshot, SqliteJournal, Target, read_journal
 from bestdefense_async.runs.plan import make_plan
 from bestdefense_async.runs.site_index import SiteIndex
 
@@ -44,9 +36,12 @@ if TYPE_CHECKING:
     from bestdefense_async.cli.options.connection import Connection
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
-    from bestdefense_async.models import Site
-    from bestdefense_async.runs import Outcome
+    from bestdefense_async.models import Outcome, Site
     from bestdefense_async.runs.plan import Plan
+
+
+_SETTLED: Final = {OutcomeStatus.DONE, OutcomeStatus.UNKNOWN}
+"""What cannot be gone on with."""
 
 
 def run_store() -> RunStore:
@@ -121,7 +116,7 @@ class ResumedRun:
     @property
     def left(self) -> list[Outcome]:
         """What has no result and can be gone on with; what is unknown cannot."""
-        return [each for each in self.snapshot.outcomes if not isinstance(each, Done | Unknown)]
+        return [each for each in self.snapshot.outcomes if each.status not in _SETTLED]
 
     @property
     def creations(self) -> int:
@@ -139,7 +134,7 @@ class ResumedRun:
         async with await self.journal(connection, client) as journal:
             # Again: somebody may have gone on with it since. In a thread: it may be long.
             now = await asyncio.to_thread(read_journal, self.path)
-            ended = [each for each in now.outcomes if isinstance(each, Done | Unknown)]
+            ended = [each for each in now.outcomes if each.status in _SETTLED]
             yield await _run_input(journal, ended=ended)
 
     async def journal(self, connection: Connection, client: BestDefense) -> SqliteJournal:

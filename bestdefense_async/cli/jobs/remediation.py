@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Finding
-    from bestdefense_async.report.run import Run
+    from bestdefense_async.report.result import RunResult
 
 
 @frozen(kw_only=True)
@@ -41,7 +41,7 @@ class RemediationPlan:
     """Findings that cannot be triggered: only counted, or without an id."""
 
 
-def plan_for(run: Run, *, min_severity: str, per: str) -> RemediationPlan:
+def plan_for(run: RunResult, *, min_severity: str, per: str) -> RemediationPlan:
     """Return what to remediate of a run: findings at or above a severity, unknown ones too.
 
     Args:
@@ -53,7 +53,7 @@ def plan_for(run: Run, *, min_severity: str, per: str) -> RemediationPlan:
     gathered: dict[tuple[str, str], list[Finding]] = {}
     targets: dict[str, str] = {}
     unnamed = 0
-    for row in run.rows:
+    for row in run.outcomes:
         wanted = [finding for finding in row.findings if finding.severity.rank >= least]
         counts = row.counts().items()
         unnamed += sum(count for severity, count in counts if severity.rank >= least) - len(wanted)

@@ -15,14 +15,14 @@ from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waivers, read_waivers
-from bestdefense_async.report.run import Run
+from bestdefense_async.report.result import RunResult
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.report.gate.verdict import Verdict
 
 
-def load_run(name: str) -> Run:
+def load_run(name: str) -> RunResult:
     """Return a run: of a file (`.json`, `.jsonl`, a journal) or stdin, else of this user's runs.
 
     Args:
@@ -32,7 +32,7 @@ def load_run(name: str) -> Run:
         ConfigError: There is none, or it cannot be read.
     """
     from bestdefense_async.cli.options.settings import state_directory
-    from bestdefense_async.report.saved import read_run
+    from bestdefense_async.runs.run import load
     from bestdefense_async.runs.store.directory import RunStore
 
     path: Path | str
@@ -40,7 +40,7 @@ def load_run(name: str) -> Run:
     try:
         if name != STDIN and not Path(name).is_file():
             path = RunStore(state_directory() / "runs").find(name)
-        return read_run(path)
+        return load(path)
     except (JournalError, ConfigError) as error:
         problem = str(error)
     except (OSError, ValueError) as error:
@@ -62,10 +62,10 @@ class ReportOptions:
     """Least severity to show; no matter for the gate."""
     is_exit_zero: bool
     """Return 0 also when the gate fails or the run is incomplete."""
-    baseline: Run | None = field(default=None, repr=False)
+    baseline: RunResult | None = field(default=None, repr=False)
     """An earlier run whose findings fail nothing."""
     waivers: Waivers | None = None
-    older: Run | None = field(default=None, repr=False)
+    older: RunResult | None = field(default=None, repr=False)
     """An earlier run to compare with: outputs say what is new and what is fixed."""
     step_summary: str | None = None
     """The file of GitHub Actions that takes Markdown for the page of the job."""
@@ -109,10 +109,10 @@ class ReportOptions:
             is_annotated=os.environ.get("GITHUB_ACTIONS") == "true",
         )
 
-    def judge(self, run: Run) -> Verdict:
+    def judge(self, run: RunResult) -> Verdict:
         """Return what the gate says about a run."""
-        baseline = None if self.baseline is None else self.baseline.rows
-        return judge(run.rows, self.policy, baseline=baseline, waivers=self.waivers)
+        baseline = None if self.baseline is None else self.baseline.outcomes
+        return judge(run.outcomes, self.policy, baseline=baseline, waivers=self.waivers)
 
 
 def _policy(gate: GateOptions, *, usual: str) -> GatePolicy:

@@ -27,15 +27,17 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bestdefense_async.cli.jobs.report_options import ReportOptions
+    from bestdefense_async.models import Outcome, ScanEvent
     from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.run import Row, Run
-    from bestdefense_async.runs import ScanEvent
+    from bestdefense_async.report.result import RunResult
 
 
 _HEADINGS = {Severity.INFORMATIONAL: "info"}
 
 
-def run_table(run: Run, verdict: Verdict, *, min_severity: str, older: Run | None = None) -> str:
+def run_table(
+    run: RunResult, verdict: Verdict, *, min_severity: str, older: RunResult | None = None
+) -> str:
     """Return the table; severities below `min_severity` have no column, unknown ones share one.
 
     A target without a verdict has no numbers: nothing found and nothing known look different.
@@ -43,24 +45,26 @@ def run_table(run: Run, verdict: Verdict, *, min_severity: str, older: Run | Non
     """
     least = Severity(min_severity).rank
     shown = [severity for severity in SEVERITIES if severity.rank >= least]
-    has_other = any(not severity.is_known for row in run.rows for severity in row.counts())
-    indexes = {id(row): index for index, row in enumerate(run.rows)}
+    has_other = any(
+        not severity.is_known for outcome in run.outcomes for severity in outcome.counts()
+    )
     suppressed = {"waived": verdict.waived, "known": verdict.known}
     records = []
-    for row in worst_first(run.rows):
-        states = Counter(status.state for _, status in verdict.with_status(indexes[id(row)], row))
+    for judged in sorted(verdict.outcomes, key=lambda each: worst_first(each.outcome)):
+        outcome = judged.outcome
+        states = Counter(status.state for _, status in judged.findings)
         beside = {state: states[state] for state, count in suppressed.items() if count}
-        record = _record(row, shown, has_other=has_other)
-        records.append(record | beside | {"report_id": row.report_id})
+        record = _record(outcome, shown, has_other=has_other)
+        records.append(record | beside | {"report_id": outcome.report_id})
     changes = "" if older is None else "\n" + _changes_table(run, older, least=least)
     return table(records) + changes
 
 
-def _record(row: Row, shown: list[Severity], *, has_other: bool) -> dict[str, object]:
-    counts = row.counts() if row.has_verdict else None
+def _record(outcome: Outcome, shown: list[Severity], *, has_other: bool) -> dict[str, object]:
+    counts = outcome.counts() if outcome.has_verdict else None
     record: dict[str, object] = {
-        "target": row.target,
-        "outcome": row.outcome.replace("_", " "),
+        "target": outcome.target,
+        "status": outcome.status.replace("_", " "),
     }
     if has_other:
         unknown = [count for severity, count in (counts or {}).items() if not severity.is_known]
@@ -71,7 +75,7 @@ def _record(row: Row, shown: list[Severity], *, has_other: bool) -> dict[str, ob
     return record
 
 
-def _changes_table(run: Run, older: Run, *, least: int) -> str:
+def _changes_table(run: RunResult, older: RunResult, *, least: int) -> str:
     """Return how many findings changed by severity, and which, new ones first."""
     changes = compare_runs(run, older)
     counters = {"fixed": changes.fixed, "new": changes.new, "unchanged": changes.unchanged}
@@ -87,11 +91,11 @@ def _changes_table(run: Run, older: Run, *, least: int) -> str:
         {
             "change": name,
             "severity": finding.severity,
-            "target": row.target,
+            "target": outcome.target,
             "title": finding.title or finding.weakness,
         }
         for name, pairs in found.items()
-        for row, finding in sorted(pairs, key=lambda pair: -pair[1].severity.rank)
+        for outcome, finding in sorted(pairs, key=lambda pair: -pair[1].severity.rank)
         if finding.severity.rank >= least
     ]
     return "\n".join(table(records) for records in (counts, listed) if records)
@@ -157,7 +161,7 @@ class Results:
         with contextlib.suppress(OSError):
             self._files.close()
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: RunResult) -> None:
         """Write the head of what is written as it happens."""
         for log in self._logs:
             with _named_errors():
@@ -176,7 +180,7 @@ class Results:
 
     def conclude(
         self,
-        run: Run,
+        run: RunResult,
         *,
         is_interrupted: bool = False,
         resume: str | None = None,
@@ -200,11 +204,11 @@ class Results:
         ]
         for problem in unwritten:
             streams.say(f"bestdefense: {problem}")
-        _say_missing(run.rows)
+        _say_missing(run.outcomes)
         _say_idle_waivers(verdict)
-        for line in annotation_lines(run, verdict) if self._options.is_annotated else ():
+        for line in annotation_lines(verdict) if self._options.is_annotated else ():
             streams.say(line)
-        next_commands = [] if resume is None else _next_commands(run.rows, resume)
+        next_commands = [] if resume is None else _next_commands(run.outcomes, resume)
         if is_interrupted:
             streams.say(verdict.sentence)
             for line in (_interrupted(run), *next_commands):
@@ -215,7 +219,7 @@ class Results:
         code = Exit.OK if self._options.is_exit_zero else _code(run, verdict)
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
 
-    def _write_stdout(self, run: Run, verdict: Verdict) -> list[str]:
+    def _write_stdout(self, run: RunResult, verdict: Verdict) -> list[str]:
         """Write the run to stdout; return what went wrong, to be told before the verdict."""
         try:
             if self._options.format_ == "table":
@@ -230,7 +234,7 @@ class Results:
             return [str(error)]
         return []
 
-    def _write_files(self, run: Run, verdict: Verdict) -> list[str]:
+    def _write_files(self, run: RunResult, verdict: Verdict) -> list[str]:
         problems = []
         for log in self._logs[self._options.format_ == "jsonl" :]:
             try:
@@ -246,7 +250,7 @@ class Results:
                 problems.append(f"{name!r} could not be written: {error.strerror}.")
         return problems
 
-    def _write_step_summary(self, run: Run, verdict: Verdict) -> list[str]:
+    def _write_step_summary(self, run: RunResult, verdict: Verdict) -> list[str]:
         if self._options.step_summary is None:
             return []
         try:
@@ -257,28 +261,33 @@ class Results:
         return []
 
 
-def _interrupted(run: Run) -> str:
+def _interrupted(run: RunResult) -> str:
     """Return what became of the targets of a run that a signal ended."""
-    counts = run.by_outcome()
-    running = sum(1 for row in run.rows if row.outcome == "failed" and row.report_id)
-    parts = [f"{counts['done']} done", f"{running} started and left running at the server"]
-    if counts["failed"] > running:
-        parts.append(f"{counts['failed'] - running} failed")
+    counts = run.by_status()
+    parts = [
+        f"{counts['done']} done",
+        f"{counts['running']} started and left running at the server",
+    ]
+    if counts["failed"]:
+        parts.append(f"{counts['failed']} failed")
     if counts["unknown"]:
         parts.append(f"{counts['unknown']} perhaps started")
     return f"bestdefense: interrupted: {', '.join(parts)}, {counts['not_started']} not started"
 
 
-def _next_commands(rows: Sequence[Row], name: str) -> list[str]:
+def _next_commands(outcomes: Sequence[Outcome], name: str) -> list[str]:
     """Return what to type to go on with what has no result; nothing when all has ended."""
     commands = []
-    ends = [(row.outcome, None if row.error is None else row.error.kind) for row in rows]
+    ends = [
+        (outcome.status, None if outcome.error is None else outcome.error.kind)
+        for outcome in outcomes
+    ]
     if any(
-        outcome in {"failed", "not_started"} and kind not in _TARGET_ERRORS
-        for outcome, kind in ends
+        status in {"running", "failed", "not_started"} and kind not in _TARGET_ERRORS
+        for status, kind in ends
     ):
         commands.append(f"to go on: bestdefense scan --resume {name}")
-    if any(outcome == "unknown" for outcome, _ in ends):
+    if any(status == "unknown" for status, _ in ends):
         commands.append(f"to look for what was perhaps started: bestdefense runs reconcile {name}")
     return commands
 
@@ -332,15 +341,15 @@ def _named_errors() -> Iterator[None]:
         raise Unwritable(f"The results could not be written: {problem}.")
 
 
-def _say_missing(rows: Sequence[Row]) -> None:
+def _say_missing(outcomes: Sequence[Outcome]) -> None:
     """Name the first targets without a verdict, and why they have none."""
-    missing = [row for row in rows if not row.has_verdict]
-    for row in missing[:_SHOWN]:
-        why = "it has no security result" if row.error is None else row.error.message
-        is_named = row.report_id is None or row.report_id in why
-        report = "" if is_named else f" (report {row.report_id})"
-        outcome = row.outcome.replace("_", " ")
-        streams.say(f"{outcome}: {visible(row.target)}{report}: {visible(why, longest=400)}")
+    missing = [outcome for outcome in outcomes if not outcome.has_verdict]
+    for outcome in missing[:_SHOWN]:
+        why = "it has no security result" if outcome.error is None else str(outcome.error)
+        is_named = outcome.report_id is None or outcome.report_id in why
+        report = "" if is_named else f" (report {outcome.report_id})"
+        status = outcome.status.replace("_", " ")
+        streams.say(f"{status}: {visible(outcome.target)}{report}: {visible(why, longest=400)}")
     if len(missing) > _SHOWN:
         streams.say(f"and {counted(len(missing) - _SHOWN, 'more target')} without a verdict")
 
@@ -354,9 +363,11 @@ def _say_idle_waivers(verdict: Verdict) -> None:
         streams.say(f"and {counted(len(idle) - _SHOWN, 'more waiver')} that did nothing")
 
 
-def _code(run: Run, verdict: Verdict) -> Exit:
+def _code(run: RunResult, verdict: Verdict) -> Exit:
     """Return the exit code; bad input everywhere is a matter of usage, not of an unlucky run."""
     code = Exit(exit_code(verdict))
-    kinds = {row.error.kind for row in run.rows if row.error is not None}
-    is_all_wrong = bool(run.rows) and verdict.missing == verdict.total and kinds <= _TARGET_ERRORS
+    kinds = {outcome.error.kind for outcome in run.outcomes if outcome.error is not None}
+    is_all_wrong = (
+        bool(run.outcomes) and verdict.missing == verdict.total and kinds <= _TARGET_ERRORS
+    )
     return Exit.USAGE if code is Exit.INCOMPLETE and kinds and is_all_wrong else code

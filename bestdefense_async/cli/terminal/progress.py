@@ -28,7 +28,12 @@ STEP: Final = 0.1
 SHORTEST: Final = 1.0
 """Least seconds between two lines: a short run is no flood."""
 
-_WORDS: Final = {"failed": "failed", "unknown": "unknown", "not_started": "not started"}
+_WORDS: Final = {
+    "running": "left running",
+    "failed": "failed",
+    "unknown": "unknown",
+    "not_started": "not started",
+}
 
 
 class Heartbeat:

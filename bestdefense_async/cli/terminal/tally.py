@@ -15,7 +15,7 @@ from attrs import define, field
 from bestdefense_async.transport.hooks import EventKind
 
 if TYPE_CHECKING:
-    from bestdefense_async.models import RiskSummary
+    from bestdefense_async.models import Outcome
     from bestdefense_async.transport.hooks import RequestEvent
 
 
@@ -35,7 +35,7 @@ class Tally:
     started: float
     """When the run began."""
     outcomes: Counter[str] = field(factory=Counter)
-    """Targets by the status of their outcome: done, failed, unknown, not_started."""
+    """Targets by the status of their outcome: done, running, failed, unknown, not_started."""
     findings: Counter[str] = field(factory=Counter)
     """Findings by severity."""
     pauses: int = 0
@@ -47,10 +47,11 @@ class Tally:
         """Count a scan that was started."""
         self._active.add(index)
 
-    def end(self, index: int, status: str, target: str, risk: RiskSummary | None) -> None:
+    def end(self, outcome: Outcome) -> None:
         """Count a target that has an outcome."""
-        self._active.discard(index)
-        self.outcomes[status] += 1
+        self._active.discard(outcome.index)
+        self.outcomes[outcome.status] += 1
+        risk = outcome.risk
         if risk is None:
             return
         counts = {name: count for name, count in risk.as_dict().items() if count}
@@ -58,7 +59,7 @@ class Tally:
         if counts:
             # Unknown severities rank above critical, as in the gate.
             known = (risk.critical, risk.high, risk.medium, risk.low, risk.informational)
-            entry = ((sum(risk.other.values()), *known), -index, target, counts)
+            entry = ((sum(risk.other.values()), *known), -outcome.index, outcome.target, counts)
             keep = heapq.heappush if len(self._worst) < SHOWN_WORST else heapq.heappushpop
             keep(self._worst, entry)
 

@@ -22,7 +22,7 @@ from bestdefense_async.report.text import counted, visible
 if TYPE_CHECKING:
     from bestdefense_async.models import Finding
     from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.run import Run
+    from bestdefense_async.report.result import RunResult
 
 
 MOST_ANNOTATIONS: Final = 10
@@ -34,22 +34,21 @@ _TITLES: Final = {
 }
 
 
-def annotation_lines(run: Run, verdict: Verdict) -> list[str]:
+def annotation_lines(verdict: Verdict) -> list[str]:
     """Return the lines to write, ten at most; none when the gate passed."""
     if verdict.status not in _TITLES:
         return []
     first = _command(
         "error", _TITLES[verdict.status], "; ".join((*verdict.reasons, *verdict.notes))
     )
-    indexes = {id(row): index for index, row in enumerate(run.rows)}
     lines = []
-    for row in worst_first(run.rows):
-        failing = verdict.failing(indexes[id(row)], row)
+    for judged in sorted(verdict.outcomes, key=lambda each: worst_first(each.outcome)):
+        outcome, failing = judged.outcome, verdict.failing(judged)
         if failing:
-            lines.append(_command("error", row.target, _findings(failing)))
-        elif not row.has_verdict:
-            why = "it has no security result" if row.error is None else row.error.message
-            lines.append(_command("warning", f"{row.target} has no verdict", why))
+            lines.append(_command("error", outcome.target, _findings(failing)))
+        elif not outcome.has_verdict:
+            why = outcome.error or "it has no security result"
+            lines.append(_command("warning", f"{outcome.target} has no verdict", why))
     return [first, *lines][:MOST_ANNOTATIONS]
 
 
@@ -62,7 +61,7 @@ def _findings(failing: list[Finding]) -> str:
     return f"{worst.severity}: {title}{location}{rest}"
 
 
-def _command(kind: str, title: str, message: str) -> str:
+def _command(kind: str, title: str, message: object) -> str:
     """Return a workflow command. Only its delimiters need escapes once the text is printable."""
     shown = visible(title, longest=120).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
     data = visible(message, longest=_LONGEST).replace("%", "%25")
@@ -74,7 +73,7 @@ LARGEST: Final = 900_000
 
 
 def append_summary(
-    path: Path | str, run: Run, verdict: Verdict, *, older: Run | None = None
+    path: Path | str, run: RunResult, verdict: Verdict, *, older: RunResult | None = None
 ) -> None:
     """Append the run to the file, its verdict alone where the whole does not fit.
 

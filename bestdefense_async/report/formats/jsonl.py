@@ -7,47 +7,50 @@ cut off leaves a readable log: `read_run` takes it up to the last whole line.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from attrs import define, field
 
-from bestdefense_async.report.formats.json import (
-    SCHEMA_VERSION,
-    changes_record,
-    dumps,
-    problem_record,
-    row_record,
-    verdict_record,
-)
-from bestdefense_async.report.gate.identity import compare_runs
-from bestdefense_async.report.gate.verdict import Verdict, exit_code
-from bestdefense_async.report.run import Row, Run, finite, problem_of, target_text
-from bestdefense_async.runs.outcome import (
+from bestdefense_async.models import (
     ScanEvent,
     ScanFinished,
     ScanStarted,
     TargetAccepted,
     TargetRejected,
+    error_as_dict,
 )
+from bestdefense_async.report.formats.json import (
+    SCHEMA_VERSION,
+    changes_record,
+    dumps,
+    outcome_record,
+    verdict_record,
+)
+from bestdefense_async.report.gate.identity import compare_runs
+from bestdefense_async.report.gate.verdict import Verdict, exit_code
+from bestdefense_async.report.record import end_record, finite, head_record
+
+if TYPE_CHECKING:
+    from bestdefense_async.report.result import RunResult
 
 
 def _accepted(event: TargetAccepted) -> dict[str, Any]:
-    return {"target": target_text(event.target), "site_id": event.site_id, "report_id": None}
+    return {"target": event.target, "site_id": event.site_id, "report_id": None}
 
 
 def _rejected(event: TargetRejected) -> dict[str, Any]:
     return {
-        "target": target_text(event.target),
+        "target": event.target,
         "site_id": None,
         "report_id": None,
         "reason": event.reason,
-        "error": problem_record(problem_of(event.error)),
+        "error": error_as_dict(event.error),
     }
 
 
 def _started(event: ScanStarted) -> dict[str, Any]:
     return {
-        "target": target_text(event.target),
+        "target": event.target,
         "site_id": event.site_id,
         "report_id": event.report_id,
         "started_at": finite(event.started_at),
@@ -55,7 +58,7 @@ def _started(event: ScanStarted) -> dict[str, Any]:
 
 
 def _finished(event: ScanFinished) -> dict[str, Any]:
-    return row_record(Row.of(event.outcome))
+    return outcome_record(event.outcome)
 
 
 _RECORDS: Final[Mapping[type, tuple[str, Callable[[Any], dict[str, Any]]]]] = {
@@ -74,17 +77,9 @@ class EventLog:
     _now: Callable[[], float] = field(kw_only=True)
     """Seconds since the epoch: every line says when it was written."""
 
-    def run_started(self, run: Run) -> None:
+    def run_started(self, run: RunResult) -> None:
         """Write the first line. The run may be empty yet: only what is known before counts."""
-        self._write(
-            "run.started",
-            {
-                "name": run.name,
-                "base_url": run.base_url,
-                "options": dict(run.options),
-                "started_at": finite(run.started_at),
-            },
-        )
+        self._write("run.started", head_record(run))
 
     def write(self, event: ScanEvent) -> None:
         """Write an event of a scan group.
@@ -96,7 +91,9 @@ class EventLog:
         index = event.outcome.index if isinstance(event, ScanFinished) else event.index
         self._write(name, {"index": index, **record(event)})
 
-    def run_summary(self, run: Run, verdict: Verdict, *, older: Run | None = None) -> None:
+    def run_summary(
+        self, run: RunResult, verdict: Verdict, *, older: RunResult | None = None
+    ) -> None:
         """Write the last line."""
         self._write("run.summary", summary_record(run, verdict, older=older))
 
@@ -106,44 +103,31 @@ class EventLog:
         self._stream.flush()
 
 
-def summary_record(run: Run, verdict: Verdict, *, older: Run | None = None) -> dict[str, Any]:
+def summary_record(
+    run: RunResult, verdict: Verdict, *, older: RunResult | None = None
+) -> dict[str, Any]:
     """Return the counts and the verdict of a run as plain values, and what changed."""
     changes = {} if older is None else {"changes": changes_record(compare_runs(run, older))}
     return {
-        "targets": len(run.rows),
-        "outcomes": run.by_outcome(),
+        "targets": len(run.outcomes),
+        "counts": run.by_status(),
         "risk": {str(severity): count for severity, count in run.counts().items()},
         "gate": verdict.status,
         "sentence": verdict.sentence,
         "exit_code": exit_code(verdict),
         **verdict_record(verdict),
         **changes,
-        "finished_at": finite(run.finished_at),
-        "throttled": [[begin, end] for begin, end in run.throttled],
+        **end_record(run),
     }
 
 
-def saved_events(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+def saved_events(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
     """Return the event log of a finished run, as it could have been written meanwhile."""
-    lines: list[dict[str, Any]] = [
-        {
-            "event": "run.started",
-            "at": finite(run.started_at),
-            "name": run.name,
-            "base_url": run.base_url,
-            "options": dict(run.options),
-            "started_at": finite(run.started_at),
-        }
-    ]
-    lines += [
-        {
-            "event": "scan.finished",
-            "at": finite(row.finished_at),
-            "index": index,
-            **row_record(row),
-        }
-        for index, row in enumerate(run.rows)
-    ]
+    begin = {"event": "run.started", "at": finite(run.started_at)}
+    lines = [begin | head_record(run)]
+    for outcome in run.outcomes:
+        event = {"event": "scan.finished", "at": outcome.finished_at}
+        lines.append(event | outcome_record(outcome))
     summary = {"event": "run.summary", "at": finite(run.finished_at)}
     lines.append(summary | summary_record(run, verdict, older=older))
     return "".join(dumps({"schema_version": SCHEMA_VERSION} | line) + "\n" for line in lines)

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bestdefense_async.models import Finding
-    from bestdefense_async.report.gate.verdict import FindingStatus, Verdict
-    from bestdefense_async.report.run import Row, Run
+    from bestdefense_async.report.gate.verdict import FindingStatus, JudgedOutcome, Verdict
+    from bestdefense_async.report.result import RunResult
 
 _MOST_LISTED: Final = 20
 """Findings, or reasons, named in one result."""
 
 
-def junit(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+def junit(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
     """Return the run as one JUnit test suite in XML that ends with a line break.
 
     With an older run the suite has the numbers of new and fixed findings as properties.
@@ -44,9 +44,7 @@ def junit(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
         changes = compare_runs(run, older)
         suite.add_property("new", str(changes.new.total()))
         suite.add_property("fixed", str(changes.fixed.total()))
-    suite.add_testcases(
-        [case for index, row in enumerate(run.rows) for case in _cases(index, row, verdict)]
-    )
+    suite.add_testcases([case for judged in verdict.outcomes for case in _cases(judged, verdict)])
     suite.time = round(run.seconds or 0.0, 3)
     idle = [waiver_line(use) for use in verdict.uses if use.state != "used"]
     lines = [visible(line, longest=600) for line in (verdict.sentence, *idle)]
@@ -56,22 +54,22 @@ def junit(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
     return xml.decode() + "\n"
 
 
-def _cases(index: int, row: Row, verdict: Verdict) -> Iterator[TestCase]:
-    target = _token(row.target)
+def _cases(judged: JudgedOutcome, verdict: Verdict) -> Iterator[TestCase]:
+    outcome = judged.outcome
+    target = _token(outcome.target)
     seconds = 0.0
-    if row.started_at is not None and row.finished_at is not None:
-        seconds = round(max(row.finished_at - row.started_at, 0.0), 3)
-    if not row.has_verdict:
+    if outcome.started_at is not None and outcome.finished_at is not None:
+        seconds = round(max(outcome.finished_at - outcome.started_at, 0.0), 3)
+    if not outcome.has_verdict:
         case = TestCase("scan", target, seconds)
-        kind, message = ("NoRisk", "The scan has no risk summary.")
-        if row.error is not None:
-            kind, message = row.error.kind, row.error.message
-        text = visible(f"{row.outcome}: {message}", longest=600)
+        kind = "NoRisk" if outcome.error is None else outcome.error.kind
+        message = outcome.error or "The scan has no risk summary."
+        text = visible(f"{outcome.status}: {message}", longest=600)
         case.result = [Error(text, _token(kind))]
         yield case
         return
     kinds: dict[str, list[tuple[Finding, FindingStatus]]] = {}
-    for finding, status in verdict.with_status(index, row):
+    for finding, status in judged.findings:
         kinds.setdefault(_kind(finding), []).append((finding, status))
     if not kinds:
         yield TestCase("no findings", target, seconds)

@@ -16,9 +16,9 @@ from bestdefense_async.report.text import counted, duration, moment, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bestdefense_async.models import Finding
+    from bestdefense_async.models import Finding, Outcome
     from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.run import Row, Run
+    from bestdefense_async.report.result import RunResult
 
 _WORST: Final = 20
 _MOST_GAPS: Final = 100
@@ -27,7 +27,7 @@ _MOST_IDLE: Final = 20
 _SIGNS: Final = {"passed": "✅", "failed": "❌", "incomplete": "⚠️"}
 
 
-def markdown(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+def markdown(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
     """Return the summary of a run as Markdown that ends with a line break.
 
     With an older run it also says what changed since.
@@ -37,11 +37,11 @@ def markdown(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
         _about(run),
         _sites(run),
         "" if older is None else _changes(run, older),
-        _failing(run, verdict),
+        _failing(verdict),
         _worst(run),
         _weaknesses(run),
-        _gaps([row for row in run.rows if not row.has_verdict]),
-        _waived(run, verdict),
+        _gaps([outcome for outcome in run.outcomes if not outcome.has_verdict]),
+        _waived(verdict),
         _idle_waivers(verdict),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -67,8 +67,8 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], *, texts: int = 
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, rules, *rows])
 
 
-def _about(run: Run) -> str:
-    facts = [counted(len(run.rows), "site")]
+def _about(run: RunResult) -> str:
+    facts = [counted(len(run.outcomes), "site")]
     if run.started_at is not None:
         facts.append(f"started {moment(run.started_at)}")
     if run.seconds is not None:
@@ -76,8 +76,8 @@ def _about(run: Run) -> str:
     return f"{_code(run.name)}: {', '.join(facts)}."
 
 
-def _sites(run: Run) -> str:
-    bands = banded(run.rows)
+def _sites(run: RunResult) -> str:
+    bands = banded(run.outcomes)
     findings = by_band(run.counts())
     rows = [
         [
@@ -91,7 +91,7 @@ def _sites(run: Run) -> str:
     return _table(["Worst severity", "Sites", "Findings of it"], rows)
 
 
-def _changes(run: Run, older: Run) -> str:
+def _changes(run: RunResult, older: RunResult) -> str:
     changes = compare_runs(run, older)
     counts = [by_band(counter) for counter in (changes.fixed, changes.new, changes.unchanged)]
     rows = [
@@ -105,43 +105,50 @@ def _changes(run: Run, older: Run) -> str:
     return f"{head}\n\n" + _table(["Severity", "Fixed", "New", "Unchanged"], rows)
 
 
-def _failing(run: Run, verdict: Verdict) -> str:
+def _failing(verdict: Verdict) -> str:
     """Return what broke a rule, with the name that a waiver would need."""
     found = [
-        (row, finding, "" if at >= len(row.findings) else _code(fingerprint(row, finding)))
-        for index, row in enumerate(run.rows)
-        for at, (finding, status) in enumerate(verdict.with_status(index, row))
+        (judged.outcome, finding, _name(judged.outcome, at))
+        for judged in verdict.outcomes
+        for at, (finding, status) in enumerate(judged.findings)
         if status.state == "open" and verdict.breaks(finding.severity)
     ]
     found.sort(key=lambda each: _order(*each[:2]))
-    rows = [[*_finding_cells(row, finding), name] for row, finding, name in found]
+    rows = [[*_finding_cells(outcome, finding), name] for outcome, finding, name in found]
     heads = ["Site", "Finding", "Severity", "Fingerprint"]
     return _capped("What failed", heads, rows, noun="more finding")
 
 
-def _waived(run: Run, verdict: Verdict) -> str:
+def _waived(verdict: Verdict) -> str:
     found = [
-        (row, finding, status.waiver)
-        for index, row in enumerate(run.rows)
-        for finding, status in verdict.with_status(index, row)
+        (judged.outcome, finding, status.waiver)
+        for judged in verdict.outcomes
+        for finding, status in judged.findings
         if status.waiver is not None
     ]
     found.sort(key=lambda each: _order(*each[:2]))
     rows = [
-        [*_finding_cells(row, finding), str(waiver.expires), _code(waiver.reason, longest=200)]
-        for row, finding, waiver in found
+        [*_finding_cells(outcome, finding), str(waiver.expires), _code(waiver.reason, longest=200)]
+        for outcome, finding, waiver in found
     ]
     heads = ["Site", "Finding", "Severity", "Until", "Reason"]
     return _capped("Waived", heads, rows, noun="more finding")
 
 
-def _order(row: Row, finding: Finding) -> tuple[int, str, str]:
-    return (-finding.severity.rank, row.target, finding.title or "")
+def _name(outcome: Outcome, at: int) -> str:
+    """Return what a waiver would need; nothing for what is counted and not listed."""
+    if at >= len(outcome.findings):
+        return ""
+    return _code(fingerprint(outcome, outcome.findings[at]))
 
 
-def _finding_cells(row: Row, finding: Finding) -> list[str]:
+def _order(outcome: Outcome, finding: Finding) -> tuple[int, str, str]:
+    return (-finding.severity.rank, outcome.target, finding.title or "")
+
+
+def _finding_cells(outcome: Outcome, finding: Finding) -> list[str]:
     name = finding.title or finding.weakness or "not named"
-    return [_code(row.target), _code(name), _code(finding.severity, longest=40)]
+    return [_code(outcome.target), _code(name), _code(finding.severity, longest=40)]
 
 
 def _capped(
@@ -171,24 +178,25 @@ def _idle_waivers(verdict: Verdict) -> str:
     return "### Waivers that did nothing\n\n" + "\n".join(shown)
 
 
-def _worst(run: Run) -> str:
-    ranked = [row for row in worst_first(run.rows) if row.has_verdict and row.counts()][:_WORST]
+def _worst(run: RunResult) -> str:
+    ranked = sorted(run.outcomes, key=worst_first)
+    ranked = [outcome for outcome in ranked if outcome.has_verdict and outcome.counts()][:_WORST]
     if not ranked:
         return ""
     names = _columns(ranked)
     rows = [
-        [_code(row.target), *(str(by_band(row.counts()).get(name, 0)) for name in names)]
-        for row in ranked
+        [_code(outcome.target), *(str(by_band(outcome.counts()).get(name, 0)) for name in names)]
+        for outcome in ranked
     ]
     return "### Worst sites\n\n" + _table(["Site", *(TONES[name].label for name in names)], rows)
 
 
-def _columns(rows: list[Row]) -> list[str]:
-    used = {name for row in rows for name in by_band(row.counts())}
+def _columns(outcomes: list[Outcome]) -> list[str]:
+    used = {name for outcome in outcomes for name in by_band(outcome.counts())}
     return [name for name in BANDS if name in used]
 
 
-def _weaknesses(run: Run) -> str:
+def _weaknesses(run: RunResult) -> str:
     rows = [
         [
             _code(f"{kind.cwe} {kind.name}".strip()),
@@ -202,16 +210,16 @@ def _weaknesses(run: Run) -> str:
     return _capped("Weaknesses", heads, rows, noun="more kind", texts=2)
 
 
-def _gaps(missing: list[Row]) -> str:
+def _gaps(missing: list[Outcome]) -> str:
     rows = [
         [
-            _code(row.target),
-            row.outcome.replace("_", " "),
+            _code(outcome.target),
+            outcome.status.replace("_", " "),
             "no risk summary"
-            if row.error is None
-            else _code(f"{row.error.kind}: {row.error.message}", longest=200),
+            if outcome.error is None
+            else _code(f"{outcome.error.kind}: {outcome.error}", longest=200),
         ]
-        for row in missing
+        for outcome in missing
     ]
     heads = ["Site", "Outcome", "Reason"]
     return _capped("Not scanned", heads, rows, noun="more site", most=_MOST_GAPS)

@@ -16,18 +16,17 @@ from urllib.parse import quote
 from attrs import frozen
 
 from bestdefense_async._version import __version__
-from bestdefense_async.models import Finding
+from bestdefense_async.models import Finding, Outcome
 from bestdefense_async.report.formats.json import dumps
 from bestdefense_async.report.gate.identity import KnownFindings, fingerprint
 from bestdefense_async.report.gate.verdict import waiver_line
 from bestdefense_async.report.gate.waivers import Waiver
-from bestdefense_async.report.run import Row
 from bestdefense_async.report.text import counted, visible, without_scheme
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Severity
     from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.run import Run
+    from bestdefense_async.report.result import RunResult
 
 MOST_RESULTS: Final = 5_000
 _MOST_NOTIFICATIONS: Final = 500
@@ -44,12 +43,12 @@ category only, so it is the same in every run."""
 _CWE: Final = re.compile(r"CWE-([0-9]{1,6})", re.IGNORECASE | re.ASCII)
 
 
-def sarif(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+def sarif(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
     """Return the findings of a run as a SARIF log that ends with a line break.
 
     With an older run each result says whether it is new.
     """
-    found = _results_of(run, verdict, None if older is None else KnownFindings.of(older.rows))
+    found = _results_of(verdict, None if older is None else KnownFindings.of(older.outcomes))
     found.sort(key=_order)
     kept = found[:MOST_RESULTS]
     rules: dict[str, dict[str, Any]] = {}
@@ -87,20 +86,20 @@ def sarif(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
 class _Found:
     """A finding, and what else is said about it."""
 
-    row: Row
+    outcome: Outcome
     finding: Finding
     waiver: Waiver | None
     baseline_state: str | None
     """new or unchanged; None when nothing is compared."""
 
 
-def _results_of(run: Run, verdict: Verdict, known: KnownFindings | None) -> list[_Found]:
+def _results_of(verdict: Verdict, known: KnownFindings | None) -> list[_Found]:
     found = []
-    for index, row in enumerate(run.rows):
-        before = {} if known is None else known.match(row)
-        for at, (finding, status) in enumerate(verdict.with_status(index, row)):
+    for judged in verdict.outcomes:
+        before = {} if known is None else known.match(judged.outcome)
+        for at, (finding, status) in enumerate(judged.findings):
             state = None if known is None else "unchanged" if at in before else "new"
-            found.append(_Found(row, finding, status.waiver, state))
+            found.append(_Found(judged.outcome, finding, status.waiver, state))
     return found
 
 
@@ -109,7 +108,7 @@ def _order(found: _Found) -> tuple[Any, ...]:
     texts = (finding.cwe, finding.weakness, finding.title, finding.url)
     is_waived = found.waiver is not None
     rank = -finding.severity.rank
-    return (is_waived, rank, found.row.target, *(text or "" for text in texts))
+    return (is_waived, rank, found.outcome.target, *(text or "" for text in texts))
 
 
 def _text(text: object, longest: int = _LONGEST_MESSAGE) -> str:
@@ -119,17 +118,17 @@ def _text(text: object, longest: int = _LONGEST_MESSAGE) -> str:
 
 
 def _result(found: _Found, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    row, finding = found.row, found.finding
+    outcome, finding = found.outcome, found.finding
     name = visible(finding.cwe or finding.weakness or finding.title or "not named", longest=120)
     rules.setdefault(name, _rule(name, finding))
-    location = finding.url or row.target
+    location = finding.url or outcome.target
     message = f"{finding.title or finding.weakness or name} ({finding.severity}) at {location}"
     properties = {
         "severity": visible(finding.severity, longest=60),
-        "target": visible(row.target),
+        "target": visible(outcome.target),
         "url": visible(location),
         "evidence": visible(finding.evidence or "", longest=_LONGEST_MESSAGE),
-        "report_id": visible(row.report_id or ""),
+        "report_id": visible(outcome.report_id or ""),
     }
     return {
         "ruleId": name,
@@ -138,12 +137,12 @@ def _result(found: _Found, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": _artifact(location, row)},
+                    "artifactLocation": {"uri": _artifact(location, outcome)},
                     "region": {"startLine": 1},
                 }
             }
         ],
-        "partialFingerprints": {"primaryLocationLineHash": f"{fingerprint(row, finding)}:1"},
+        "partialFingerprints": {"primaryLocationLineHash": f"{fingerprint(outcome, finding)}:1"},
         "properties": {key: value for key, value in properties.items() if value},
         **({} if found.waiver is None else {"suppressions": [_suppression(found.waiver)]}),
         **({} if found.baseline_state is None else {"baselineState": found.baseline_state}),
@@ -176,16 +175,16 @@ def _score(severity: Severity) -> str:
     return _SCORES.get(severity, _WORST_SCORE)
 
 
-def _artifact(location: str, row: Row) -> str:
+def _artifact(location: str, outcome: Outcome) -> str:
     """Return `host/path` as a relative URI: no scheme, no query, nothing that climbs."""
     bare = without_scheme(visible(location)).partition("?")[0].partition("#")[0]
     parts = [quote(part, safe="") for part in bare.split("/") if part not in {"", ".", ".."}]
-    return "/".join(parts) or quote(row.site_id or "unknown", safe="", errors="replace")
+    return "/".join(parts) or quote(outcome.site_id or "unknown", safe="", errors="replace")
 
 
-def _invocation(run: Run, verdict: Verdict, *, left_out: list[_Found]) -> dict[str, Any]:
+def _invocation(run: RunResult, verdict: Verdict, *, left_out: list[_Found]) -> dict[str, Any]:
     """Return how the run went: a site without a verdict is a failed part of it."""
-    missing = [row for row in run.rows if not row.has_verdict]
+    missing = [outcome for outcome in run.outcomes if not outcome.has_verdict]
     notes = [{"level": "note", "message": {"text": _text(verdict.sentence)}}]
     for use in verdict.uses:
         if use.state != "used":
@@ -197,8 +196,10 @@ def _invocation(run: Run, verdict: Verdict, *, left_out: list[_Found]) -> dict[s
         text = f"{many} of lower severity{waived} left out: the limit is"
         message = {"text": f"{text} {MOST_RESULTS:,} results."}
         notes.append({"level": "warning", "message": message})
-    for row in missing[:_MOST_NOTIFICATIONS]:
-        why = "no risk summary" if row.error is None else f"{row.error.kind}: {row.error.message}"
-        message = {"text": _text(f"{row.target} has no verdict: {row.outcome}, {why}")}
+    for outcome in missing[:_MOST_NOTIFICATIONS]:
+        why = (
+            "no risk summary" if outcome.error is None else f"{outcome.error.kind}: {outcome.error}"
+        )
+        message = {"text": _text(f"{outcome.target} has no verdict: {outcome.status}, {why}")}
         notes.append({"level": "error", "message": message})
     return {"executionSuccessful": not missing, "toolExecutionNotifications": notes}

@@ -13,32 +13,33 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
 
-from bestdefense_async.models import Finding, Severity
-from bestdefense_async.report.run import Row, Run
+from bestdefense_async.models import Finding, Outcome, Severity
 from bestdefense_async.report.text import without_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-Found: TypeAlias = tuple[Row, Finding]
+    from bestdefense_async.report.result import RunResult
+
+Found: TypeAlias = tuple[Outcome, Finding]
 """A finding, and the target it belongs to."""
 
 
-def fingerprint(row: Row, finding: Finding) -> str:
+def fingerprint(outcome: Outcome, finding: Finding) -> str:
     """Return 32 hexadecimal characters that name this finding, the same in every run.
 
     They are made from the site, the weakness and the location. Ids, evidence and severity are left
     out: they may change although the weakness stays.
     """
     weakness = finding.cwe or finding.weakness or ""
-    parts = (site_of(row), weakness, finding.title or "", location_of(finding))
+    parts = (site_of(outcome), weakness, finding.title or "", location_of(finding))
     raw = "\0".join(parts).encode("utf-8", errors="backslashreplace")
     return hashlib.sha256(raw).hexdigest()[:32]
 
 
-def site_of(row: Row) -> str:
-    """Return what identifies the site of a row: its id, else the target."""
-    return row.site_id or row.target
+def site_of(outcome: Outcome) -> str:
+    """Return what identifies the site of a target: its id, else the target."""
+    return outcome.site_id or outcome.target
 
 
 def location_of(finding: Finding) -> str:
@@ -56,28 +57,28 @@ class KnownFindings:
     """Sites that have a verdict in the earlier run; all others are unknown to it."""
 
     @classmethod
-    def of(cls, rows: Iterable[Row]) -> KnownFindings:
-        """Return the findings of these rows; a row without a verdict has none that count.
+    def of(cls, outcomes: Iterable[Outcome]) -> KnownFindings:
+        """Return the findings of these outcomes; one without a verdict has none that count.
 
-        Of a site that occurs twice, the last row counts.
+        Of a site that occurs twice, the last one counts.
         """
-        judged = {site_of(row): row for row in rows if row.has_verdict}
+        judged = {site_of(outcome): outcome for outcome in outcomes if outcome.has_verdict}
         listed: dict[str, list[Found]] = {}
-        for row in judged.values():
-            for finding in row.findings:
-                listed.setdefault(fingerprint(row, finding), []).append((row, finding))
+        for outcome in judged.values():
+            for finding in outcome.findings:
+                listed.setdefault(fingerprint(outcome, finding), []).append((outcome, finding))
         for found in listed.values():
             found.sort(key=lambda pair: _worst_first(pair[1]))
         return cls(listed, frozenset(judged))
 
-    def match(self, row: Row) -> dict[int, Found]:
-        """Return, by its index in the row, each known finding and the earlier one that it is."""
-        names = [fingerprint(row, finding) for finding in row.findings]
+    def match(self, outcome: Outcome) -> dict[int, Found]:
+        """Return, by its position in the outcome, each known finding and the earlier one."""
+        names = [fingerprint(outcome, finding) for finding in outcome.findings]
         unused = {name: list(self._listed.get(name, ())) for name in names}
         known: dict[int, Found] = {}
-        for at in sorted(range(len(names)), key=lambda at: _worst_first(row.findings[at])):
+        for at in sorted(range(len(names)), key=lambda at: _worst_first(outcome.findings[at])):
             before = unused[names[at]]
-            if before and _covers(before[0][1].severity, row.findings[at].severity):
+            if before and _covers(before[0][1].severity, outcome.findings[at].severity):
                 known[at] = before.pop(0)
         return known
 
@@ -102,7 +103,7 @@ class Changes:
     new_findings: tuple[Found, ...]
     """In the order of the run."""
     fixed_findings: tuple[Found, ...]
-    """With the rows of the older run."""
+    """With the outcomes of the older run."""
     unchanged_findings: tuple[Found, ...]
 
     @property
@@ -121,22 +122,22 @@ class Changes:
         return _by_severity(self.unchanged_findings)
 
 
-def compare_runs(run: Run, older: Run) -> Changes:
+def compare_runs(run: RunResult, older: RunResult) -> Changes:
     """Return what is new, fixed and unchanged since the older run.
 
     Only listed findings can be told apart. A finding counts as fixed only when its site has a
     verdict in the newer run: what was not looked at is not mended.
     """
-    before = KnownFindings.of(older.rows)
-    judged = {site_of(row) for row in run.rows if row.has_verdict}
+    before = KnownFindings.of(older.outcomes)
+    judged = {site_of(outcome) for outcome in run.outcomes if outcome.has_verdict}
     new: list[Found] = []
     unchanged: list[Found] = []
     used: set[int] = set()
-    for row in run.rows:
-        known = before.match(row)
+    for outcome in run.outcomes:
+        known = before.match(outcome)
         used.update(id(found) for found in known.values())
-        for at, finding in enumerate(row.findings):
-            (unchanged if at in known else new).append((row, finding))
+        for at, finding in enumerate(outcome.findings):
+            (unchanged if at in known else new).append((outcome, finding))
     return Changes(
         new_findings=tuple(new),
         fixed_findings=tuple(

@@ -12,21 +12,19 @@ verdict, and no finding that is only counted, which cannot be told apart from ot
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
-from bestdefense_async.models import Finding, Severity
+from bestdefense_async.models import Finding, Outcome, Severity
 from bestdefense_async.report.gate.identity import KnownFindings, site_of
 from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bestdefense_async.report.gate.policy import GatePolicy
-    from bestdefense_async.report.run import Row
 
 
 @frozen(kw_only=True)
@@ -55,58 +53,65 @@ class WaiverUse:
 
 
 @frozen(kw_only=True)
-class FindingStatuses:
-    """What becomes of every finding of a run."""
+class JudgedOutcome:
+    """One target, and what becomes of each of its findings."""
 
-    by_index: Mapping[tuple[int, int], FindingStatus] = field(factory=dict)
-    """By the index of the row and of the finding in it; what is absent is open."""
-    uses: tuple[WaiverUse, ...] = ()
-    """One per waiver, in the order of the file."""
-    unknown_sites: int = 0
-    """Sites with a verdict that the baseline has none of."""
+    outcome: Outcome
+    findings: tuple[tuple[Finding, FindingStatus], ...]
+    """What `Outcome.reported` gives, each with its status."""
 
-    @classmethod
-    def of(
-        cls, rows: Sequence[Row], *, baseline: Iterable[Row] | None, waivers: Waivers | None
-    ) -> FindingStatuses:
-        """Return them; what both a waiver and the baseline cover is waived."""
-        known = None if baseline is None else KnownFindings.of(baseline)
-        found: dict[tuple[int, int], FindingStatus] = {}
-        if known is not None:
-            for index, row in enumerate(rows):
-                matched = known.match(row) if row.has_verdict else ()
-                found.update({(index, at): KNOWN for at in matched})
-        covered: Counter[int] = Counter()
-        if waivers is not None:
-            for index, row in enumerate(rows):
-                for at, finding in enumerate(row.findings):
-                    covering = waivers.covering(row, finding)
-                    covered.update(map(id, covering))
-                    if covering:
-                        found[index, at] = FindingStatus(state="waived", waiver=covering[0])
-        judged = {site_of(row) for row in rows if row.has_verdict}
-        return cls(
-            by_index=found,
-            uses=() if waivers is None else _uses(waivers, covered),
-            unknown_sites=0 if known is None else len(judged - known.sites),
-        )
+    @property
+    def is_marked(self) -> bool:
+        """Whether any finding is waived or known."""
+        return any(status.state != "open" for _, status in self.findings)
 
-    def open_counts(self, index: int, row: Row) -> dict[Severity, int]:
-        """Return the open findings of the row with that index by severity, worst first."""
-        counts = row.counts()
-        for at, finding in enumerate(row.findings):
-            if (index, at) in self.by_index:
+    def open_counts(self) -> dict[Severity, int]:
+        """Return the open findings by severity, worst first."""
+        counts = self.outcome.counts()
+        for finding, status in self.findings:
+            if status.state != "open":
                 counts[finding.severity] -= 1
         return {severity: count for severity, count in counts.items() if count > 0}
 
 
-def _uses(waivers: Waivers, covered: Counter[int]) -> tuple[WaiverUse, ...]:
-    uses = []
-    for entry in waivers.entries:
-        findings = covered[id(entry)]
-        state = "used" if findings else "stale" if waivers.is_active(entry) else "expired"
-        uses.append(WaiverUse(waiver=entry, state=state, findings=findings))
-    return tuple(uses)
+class _Marks:
+    """Marks findings as waived or known, and counts what the waivers did."""
+
+    def __init__(self, baseline: Iterable[Outcome] | None, waivers: Waivers | None) -> None:
+        self._known = None if baseline is None else KnownFindings.of(baseline)
+        self._waivers = waivers
+        self._covered: Counter[int] = Counter()
+
+    def judged(self, outcome: Outcome) -> JudgedOutcome:
+        """Return a target with its marks; what both a waiver and the baseline cover is waived."""
+        is_compared = self._known is not None and outcome.has_verdict
+        known = self._known.match(outcome) if self._known is not None and is_compared else {}
+        statuses = [KNOWN if at in known else OPEN for at in range(len(outcome.findings))]
+        for at, finding in enumerate(outcome.findings):
+            covering = [] if self._waivers is None else self._waivers.covering(outcome, finding)
+            self._covered.update(map(id, covering))
+            if covering:
+                statuses[at] = FindingStatus(state="waived", waiver=covering[0])
+        reported = outcome.reported()
+        statuses += [OPEN] * (len(reported) - len(statuses))
+        return JudgedOutcome(outcome=outcome, findings=tuple(zip(reported, statuses, strict=True)))
+
+    def uses(self) -> tuple[WaiverUse, ...]:
+        """Return what each waiver did, in the order of the file."""
+        entries = () if self._waivers is None else self._waivers.entries
+        return tuple(self._use(entry) for entry in entries)
+
+    def _use(self, entry: Waiver) -> WaiverUse:
+        findings = self._covered[id(entry)]
+        is_active = self._waivers is not None and self._waivers.is_active(entry)
+        state = "used" if findings else "stale" if is_active else "expired"
+        return WaiverUse(waiver=entry, state=state, findings=findings)
+
+    def unknown_sites(self, outcomes: Iterable[Outcome]) -> int:
+        """Return how many sites with a verdict the baseline has none of."""
+        if self._known is None:
+            return 0
+        return len({site_of(one) for one in outcomes if one.has_verdict} - self._known.sites)
 
 
 _MOST_UNKNOWN: Final = 3
@@ -197,8 +202,12 @@ class Verdict:
     """Findings that the baseline has too, waived ones left out; None without a baseline."""
     new: int | None = None
     """Findings that the baseline does not have, waived ones left out; None without one."""
-    statuses: FindingStatuses = field(factory=FindingStatuses, repr=False)
-    """What became of each finding."""
+    outcomes: tuple[JudgedOutcome, ...] = field(default=(), repr=False)
+    """The targets in the order of the run, each with what became of its findings."""
+    uses: tuple[WaiverUse, ...] = field(default=(), repr=False)
+    """What each waiver did, in the order of the file."""
+    unknown_sites: int = 0
+    """Sites with a verdict that the baseline has none of."""
     is_refused: bool = False
     """Whether the token is what kept the missing ones from being scanned."""
 
@@ -213,8 +222,8 @@ class Verdict:
 
         Empty without waivers and baseline.
         """
-        states = Counter(use.state for use in self.statuses.uses)
-        sites = self.statuses.unknown_sites
+        states = Counter(use.state for use in self.uses)
+        sites = self.unknown_sites
         clauses = (
             (self.waived, f"{counted(self.waived, 'finding')} waived"),
             (self.known, f"{counted(self.known or 0, 'finding')} known from the baseline"),
@@ -224,11 +233,6 @@ class Verdict:
         )
         return tuple(clause for number, clause in clauses if number)
 
-    @property
-    def uses(self) -> tuple[WaiverUse, ...]:
-        """What each waiver did, in the order of the file."""
-        return self.statuses.uses
-
     def breaks(self, severity: Severity) -> bool:
         """Return whether an open finding of this severity is among what failed the run."""
         is_above = self.threshold is not None and severity.rank >= self.threshold.rank
@@ -236,65 +240,64 @@ class Verdict:
             is_above or severity in self.exceeded or (bool(self.exceeded) and not severity.is_known)
         )
 
-    def with_status(self, index: int, row: Row) -> list[tuple[Finding, FindingStatus]]:
-        """Return what `Row.reported` gives for the row with that index, each with its status."""
-        found = self.statuses.by_index
-        return [(one, found.get((index, at), OPEN)) for at, one in enumerate(row.reported())]
-
-    def failing(self, index: int, row: Row) -> list[Finding]:
-        """Return the findings of the row with that index that failed the run."""
-        found = self.with_status(index, row)
+    def failing(self, judged: JudgedOutcome) -> list[Finding]:
+        """Return the findings of a target that failed the run."""
         return [
-            one for one, status in found if status.state == "open" and self.breaks(one.severity)
+            finding
+            for finding, status in judged.findings
+            if status.state == "open" and self.breaks(finding.severity)
         ]
 
 
 def judge(
-    rows: Iterable[Row],
+    outcomes: Iterable[Outcome],
     policy: GatePolicy,
     *,
-    baseline: Iterable[Row] | None = None,
+    baseline: Iterable[Outcome] | None = None,
     waivers: Waivers | None = None,
 ) -> Verdict:
     """Return the verdict about these targets; an empty run is incomplete.
 
     Args:
-        rows: How each target ended.
+        outcomes: How each target ended.
         policy: The rules.
-        baseline: The rows of an earlier run: a finding it has, listed, of the same site and at
+        baseline: The outcomes of an earlier run: a finding it has, listed, of the same site and at
             least as severe, breaks no rule. A site without a verdict there excuses nothing.
         waivers: Findings that were accepted.
     """
-    rows = tuple(rows)
-    statuses = FindingStatuses.of(rows, baseline=baseline, waivers=waivers)
-    counts = [statuses.open_counts(index, row) for index, row in enumerate(rows)]
-    missing = [row for row in rows if not row.has_verdict]
+    outcomes = tuple(outcomes)
+    marks = _Marks(baseline, waivers)
+    judged = tuple(map(marks.judged, outcomes))
+    counts = [each.open_counts() for each in judged]
+    missing = [outcome for outcome in outcomes if not outcome.has_verdict]
     hits = _at_least(counts, policy.fail_on)
     exceeded = _exceeded(counts, policy)
-    wording = Wording(total=len(rows), adjective="" if baseline is None else "new ")
+    wording = Wording(total=len(outcomes), adjective="" if baseline is None else "new ")
     failures = [wording.rule_broken(found, f"> {most} allowed") for _, most, found in exceeded]
     if hits:
         failures.insert(0, wording.rule_broken(hits, f">= {policy.fail_on}"))
-    is_complete = bool(rows) and len(missing) <= policy.allow_incomplete.of(len(rows))
+    is_complete = bool(outcomes) and len(missing) <= policy.allow_incomplete.of(len(outcomes))
     status = "failed" if failures else "passed" if is_complete else "incomplete"
     reasons = failures or ([] if status == "incomplete" else [wording.nothing_found(policy)])
-    if missing or not rows:
+    if missing or not outcomes:
         reasons = [*reasons, wording.no_verdict(len(missing))]
-    states = Counter(status.state for status in statuses.by_index.values())
+    states = Counter(status.state for each in judged for _, status in each.findings)
     return Verdict(
         status=status,
         reasons=tuple(reasons),
         findings=sum(sum(found.values()) for found in hits),
         sites=len(hits),
-        total=len(rows),
+        total=len(outcomes),
         missing=len(missing),
         threshold=policy.fail_on,
         exceeded=frozenset(severity for severity, _, _ in exceeded),
         waived=states["waived"],
         known=None if baseline is None else states["known"],
         new=None if baseline is None else sum(sum(found.values()) for found in counts),
-        statuses=statuses,
-        is_refused=_is_refused(rows, missing),
+        outcomes=judged,
+        uses=marks.uses(),
+        unknown_sites=marks.unknown_sites(outcomes),
+        is_refused=_is_refused(outcomes, missing),
     )
 
 
@@ -341,13 +344,13 @@ def _kept(counts: list[_Counts], is_meant: Callable[[Severity], bool]) -> list[_
     return [each for each in kept if each]
 
 
-def _is_refused(rows: tuple[Row, ...], missing: list[Row]) -> bool:
+def _is_refused(outcomes: tuple[Outcome, ...], missing: list[Outcome]) -> bool:
     """Return whether the token explains the gap.
 
     A token that is not accepted explains it anywhere in a run. A missing permission may concern
     one site only, so it explains the gap when no site at all could be scanned.
     """
-    kinds = {row.error.kind for row in missing if row.error is not None}
+    kinds = {outcome.error.kind for outcome in missing if outcome.error is not None}
     if "AuthError" in kinds:
         return True
-    return bool(missing) and len(missing) == len(rows) and kinds == {"PermissionDenied"}
+    return bool(missing) and len(missing) == len(outcomes) and kinds == {"PermissionDenied"}

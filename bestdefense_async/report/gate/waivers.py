@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from bestdefense_async.report.run import Row
+    from bestdefense_async.models import Outcome
 
 
 _PORT: Final = re.compile(r":[0-9]{1,5}$")
@@ -70,13 +70,13 @@ class Waiver:
     line: int | None = None
     """Where it stands in its file, from 1."""
 
-    def covers(self, row: Row, finding: Finding, *, name: str) -> bool:
-        """Return whether the finding of this row, whose fingerprint is `name`, is meant."""
+    def covers(self, outcome: Outcome, finding: Finding, *, name: str) -> bool:
+        """Return whether the finding of this outcome, whose fingerprint is `name`, is meant."""
         return (
             self.fingerprint in {None, name}
             and self._means_weakness(finding)
             and _is_at_most(finding.severity, self.severity)
-            and (self.target is None or _is_at(self.target, row))
+            and (self.target is None or _is_at(self.target, outcome))
             and (self.url is None or _fits(self.url, [location_of(finding)]))
         )
 
@@ -114,13 +114,13 @@ class Waivers:
         """Return whether an entry counts today."""
         return self.today <= entry.expires
 
-    def covering(self, row: Row, finding: Finding) -> list[Waiver]:
+    def covering(self, outcome: Outcome, finding: Finding) -> list[Waiver]:
         """Return the active entries that cover a finding; nothing covers one without a verdict."""
-        if not self._by_key or not row.has_verdict:
+        if not self._by_key or not outcome.has_verdict:
             return []
-        name = fingerprint(row, finding)
+        name = fingerprint(outcome, finding)
         near = [entry for key in {name, *_kinds(finding)} for entry in self._by_key.get(key, ())]
-        return [entry for entry in near if entry.covers(row, finding, name=name)]
+        return [entry for entry in near if entry.covers(outcome, finding, name=name)]
 
 
 def _kinds(finding: Finding) -> set[str]:
@@ -131,10 +131,10 @@ def _is_at_most(severity: Severity, limit: Severity | None) -> bool:
     return severity.is_known and (limit is None or severity.rank <= limit.rank)
 
 
-def _is_at(pattern: str, row: Row) -> bool:
+def _is_at(pattern: str, outcome: Outcome) -> bool:
     """Return whether a target is meant: as it was written, by its host without port, by its id."""
-    host = _PORT.sub("", without_scheme(row.target).partition("/")[0])
-    names = [row.target, host, comparable_host(host), row.site_id or ""]
+    host = _PORT.sub("", without_scheme(outcome.target).partition("/")[0])
+    names = [outcome.target, host, comparable_host(host), outcome.site_id or ""]
     return _fits(pattern, names) or _fits(comparable_host(pattern), names)
 
 

@@ -5,7 +5,7 @@ not scanned stands in a band of its own instead of looking clean. Squares shrink
 Not scanned is drawn hollow, so that it differs without colour too.
 
 In a fleet that is not too large each square is a shape of its own that can say its name. In a
-larger one, and on a phone, a row of squares is one dashed line: a dash is a square. Twenty
+larger one, and on a phone, a outcome of squares is one dashed line: a dash is a square. Twenty
 thousand sites are then a few kilobytes.
 """
 
@@ -23,7 +23,7 @@ from bestdefense_async.report.text import counted
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from bestdefense_async.report.run import Row
+    from bestdefense_async.models import Outcome
 
 _MOST_NAMED: Final = 4_000
 """Above this many sites the squares carry no names: the page must stay small."""
@@ -49,7 +49,7 @@ class _Layout:
     """The map stays on one screen: squares shrink until they fit."""
 
     def columns(self, pitch: int) -> int:
-        """Return how many squares stand in a row."""
+        """Return how many squares stand in a outcome."""
         return (self.width - self.left) // pitch
 
     def band(self, sites: int, pitch: int) -> int:
@@ -61,10 +61,10 @@ _WIDE: Final = _Layout(width=svg.WIDE, left=172, head=0, least=36, between=12, t
 _NARROW: Final = _Layout(width=svg.NARROW, left=0, head=22, least=0, between=12, tallest=720)
 
 
-def fleet_map(bands: dict[str, list[Row]], *, is_narrow: bool = False) -> Markup:
+def fleet_map(bands: dict[str, list[Outcome]], *, is_narrow: bool = False) -> Markup:
     """Return the map of sites that are grouped by band, the worst first in each."""
     layout = _NARROW if is_narrow else _WIDE
-    total = sum(len(rows) for rows in bands.values())
+    total = sum(len(outcomes) for outcomes in bands.values())
     shown = [name for name in BANDS if bands[name]]
     heights = {
         pitch: sum(layout.band(len(bands[name]), pitch) + layout.between for name in shown)
@@ -76,14 +76,14 @@ def fleet_map(bands: dict[str, list[Row]], *, is_narrow: bool = False) -> Markup
     parts: list[str] = []
     top = 0
     for name in shown:
-        rows = bands[name]
+        outcomes = bands[name]
         draw = _named if is_named else _dashed
-        squares = draw(name, rows, layout=layout, top=top + layout.head, pitch=pitch)
+        squares = draw(name, outcomes, layout=layout, top=top + layout.head, pitch=pitch)
         parts += [
-            _label(name, len(rows), total=total, top=top, layout=layout),
-            svg.element("g", squares, class_="band", data_sites=len(rows)),
+            _label(name, len(outcomes), total=total, top=top, layout=layout),
+            svg.element("g", squares, class_="band", data_sites=len(outcomes)),
         ]
-        top += layout.band(len(rows), pitch) + layout.between
+        top += layout.band(len(outcomes), pitch) + layout.between
     summary = ", ".join(f"{TONES[name].label}: {len(bands[name])}" for name in shown)
     return svg.picture(
         parts,
@@ -118,7 +118,7 @@ def _gap(pitch: int) -> int:
     return 2 if pitch >= _ROOMY else 1
 
 
-def _named(name: str, rows: list[Row], *, layout: _Layout, top: int, pitch: int) -> str:
+def _named(name: str, outcomes: list[Outcome], *, layout: _Layout, top: int, pitch: int) -> str:
     """Return a shape for every site, which says the site's name."""
     side = pitch - _gap(pitch)
     style: dict[str, object] = {"fill": TONES[name].light, "class_": f"b-{name}"}
@@ -128,21 +128,21 @@ def _named(name: str, rows: list[Row], *, layout: _Layout, top: int, pitch: int)
         # A line of one unit is sharp between the units.
         shape, edge = f"h{side - 1}v{side - 1}h-{side - 1}zl{side - 1} {side - 1}", 0.5
     squares = []
-    for index, row in enumerate(rows):
+    for index, outcome in enumerate(outcomes):
         line, column = divmod(index, layout.columns(pitch))
         x = svg.number(layout.left + column * pitch + edge)
         y = svg.number(top + line * pitch + edge)
-        squares.append(f'<path d="M{x} {y}{shape}">{svg.title(_description(row))}</path>')
+        squares.append(f'<path d="M{x} {y}{shape}">{svg.title(_description(outcome))}</path>')
     return svg.element("g", *squares, **style)
 
 
-def _dashed(name: str, rows: list[Row], *, layout: _Layout, top: int, pitch: int) -> str:
+def _dashed(name: str, outcomes: list[Outcome], *, layout: _Layout, top: int, pitch: int) -> str:
     """Return the same squares as dashes, without names."""
     columns, gap = layout.columns(pitch), _gap(pitch)
     side = pitch - gap
     lines = [
-        (top + line * pitch, min(columns, len(rows) - line * columns) * pitch - gap)
-        for line in range(-(-len(rows) // columns))
+        (top + line * pitch, min(columns, len(outcomes) - line * columns) * pitch - gap)
+        for line in range(-(-len(outcomes) // columns))
     ]
 
     def dashes(pattern: str, width: int, *down: float) -> str:
@@ -167,13 +167,13 @@ def _dashed(name: str, rows: list[Row], *, layout: _Layout, top: int, pitch: int
     return edges + dashes(f"1 {side - 2} 1 {gap}", side, side / 2)
 
 
-def _description(row: Row) -> str:
+def _description(outcome: Outcome) -> str:
     """Return what a square says: the site and what was found, or why nothing was."""
-    name = row.target[:120]
-    if not row.has_verdict:
-        why = row.error.kind if row.error is not None else "no risk summary"
-        return f"{name}: {row.outcome.replace('_', ' ')}, {why}"
-    counts = by_band(row.counts())
+    name = outcome.target[:120]
+    if not outcome.has_verdict:
+        why = outcome.error.kind if outcome.error is not None else "no risk summary"
+        return f"{name}: {outcome.status.replace('_', ' ')}, {why}"
+    counts = by_band(outcome.counts())
     found = ", ".join(
         f"{count} {TONES[severity].label.lower()}" for severity, count in counts.items()
     )

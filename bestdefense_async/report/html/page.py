@@ -37,8 +37,9 @@ from bestdefense_async.report.text import counted, duration, moment, visible
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bestdefense_async.models import Outcome
     from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.run import Row, Run
+    from bestdefense_async.report.result import RunResult
 
 WORST: Final = 20
 """Sites drawn as bars."""
@@ -46,7 +47,7 @@ MOST_WEAKNESSES: Final = 15
 """Kinds of weakness drawn as bars."""
 
 
-def html(run: Run, verdict: Verdict, *, older: Run | None = None) -> str:
+def html(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
     """Return the report of a run as one HTML page.
 
     Args:
@@ -87,23 +88,23 @@ def _style() -> str:
     return "".join(line.strip() for line in sheet.splitlines())
 
 
-def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
+def _facts(run: RunResult, verdict: Verdict, older: RunResult | None) -> dict[str, Any]:
     """Return everything the template shows."""
     changes = None if older is None else compare_runs(run, older)
-    ranked = worst_first(run.rows)
+    ranked = sorted(run.outcomes, key=worst_first)
     bands = banded(ranked)
     kinds = weaknesses(run)
     gaps = bands["not_scanned"]
     severities = tables.severity_rows(run, changes)
     return {
         "title": f"Security scan: {visible(run.name, longest=80)}",
-        "total": counted(len(run.rows), "site"),
+        "total": counted(len(run.outcomes), "site"),
         "sign": sign(verdict.status),
         "headline": headline(verdict),
         "gate": visible(verdict.sentence, longest=600),
         "facts": _about(run),
-        "cards": _cards(bands, len(run.rows), verdict, changes),
-        "fleet": _both(partial(fleet_map, bands)) if run.rows else None,
+        "cards": _cards(bands, len(run.outcomes), verdict, changes),
+        "fleet": _both(partial(fleet_map, bands)) if run.outcomes else None,
         "compared": None if older is None or changes is None else compared(changes, older),
         "changes": None if changes is None else _both(partial(changes_bars, changes)),
         "worst": _worst_bars(ranked),
@@ -113,20 +114,20 @@ def _facts(run: Run, verdict: Verdict, older: Run | None) -> dict[str, Any]:
         "timeline": _both(partial(timeline, run)),
         "tones": TONES,
         "severities": severities,
-        "outcomes": run.by_outcome(),
+        "counts_by_status": run.by_status(),
         "kinds": kinds[: tables.MOST_WEAKNESSES],
         "kinds_total": len(kinds),
         "columns": [row["band"] for row in severities],
-        "findings": tables.worst_findings(run, verdict, changes),
-        "findings_total": sum(len(row.findings) for row in run.rows),
-        "has_statuses": bool(verdict.statuses.by_index),
+        "findings": tables.worst_findings(verdict, changes),
+        "findings_total": sum(len(outcome.findings) for outcome in run.outcomes),
+        "has_statuses": any(each.is_marked for each in verdict.outcomes),
         "waived": verdict.waived,
         "waivers": tables.waiver_rows(verdict),
         "waivers_total": len(verdict.uses),
         "gaps": gaps[: tables.MOST_GAPS],
         "gaps_total": len(gaps),
         "gaps_why": tables.gap_reasons(gaps),
-        "sites": [(row, by_band(row.counts())) for row in ranked[: tables.MOST_SITES]],
+        "sites": [(each, by_band(each.counts())) for each in ranked[: tables.MOST_SITES]],
         "sites_total": len(ranked),
     }
 
@@ -143,7 +144,7 @@ def _both(draw: Callable[..., Markup | None]) -> Markup | None:
     return Markup("").join(form for form in forms if form is not None) or None
 
 
-def compared(changes: Changes, older: Run) -> str:
+def compared(changes: Changes, older: RunResult) -> str:
     """Return what changed since the older run as a sentence for people."""
     when = "" if older.started_at is None else f" of {moment(older.started_at)}"
     new, fixed, unchanged = (
@@ -191,7 +192,7 @@ def _severity_or_worse(verdict: Verdict) -> str:
     return f"{verdict.threshold}" if verdict.threshold == worst else f"{verdict.threshold} or worse"
 
 
-def _about(run: Run) -> list[tuple[str, str]]:
+def _about(run: RunResult) -> list[tuple[str, str]]:
     """Return what was run, when and where, as names and values."""
     options = {
         name: ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
@@ -209,10 +210,10 @@ def _about(run: Run) -> list[tuple[str, str]]:
 
 
 def _cards(
-    bands: dict[str, list[Row]], total: int, verdict: Verdict, changes: Changes | None
+    bands: dict[str, list[Outcome]], total: int, verdict: Verdict, changes: Changes | None
 ) -> list[Markup]:
     of = f"of {counted(total, 'site')}"
-    gaps = Counter(row.outcome.replace("_", " ") for row in bands["not_scanned"])
+    gaps = Counter(each.status.replace("_", " ") for each in bands["not_scanned"])
     why = tuple(f"{count:,} {status}" for status, count in gaps.most_common(2))
     other = (f"and {len(bands['other']):,} of other severity",) if bands["other"] else ()
     numbers = [
@@ -230,11 +231,11 @@ def _cards(
     return [*numbers, card("informational", new, "new findings", remarks)]
 
 
-def _worst_bars(ranked: list[Row]) -> Markup | None:
+def _worst_bars(ranked: list[Outcome]) -> Markup | None:
     bars = [
-        Bar(label=visible(row.target), counts=counts, remark=f"{sum(counts.values()):,}")
-        for row in ranked[:WORST]
-        if row.has_verdict and (counts := by_band(row.counts()))
+        Bar(label=visible(outcome.target), counts=counts, remark=f"{sum(counts.values()):,}")
+        for outcome in ranked[:WORST]
+        if outcome.has_verdict and (counts := by_band(outcome.counts()))
     ]
     if not bars:
         return None

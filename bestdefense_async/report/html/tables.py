@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from bestdefense_async.report.gate.verdict import OPEN
 from bestdefense_async.report.summary import BANDS, by_band, severity_band
 from bestdefense_async.report.text import joined, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bestdefense_async.models import Finding
+    from bestdefense_async.models import Finding, Outcome
     from bestdefense_async.report.gate.identity import Changes
     from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.run import Row, Run
+    from bestdefense_async.report.result import RunResult
 
 MOST_FINDINGS: Final = 100
 MOST_WAIVERS: Final = 100
@@ -29,15 +28,15 @@ MOST_GAPS: Final = 500
 _SEVERITY_BANDS: Final = tuple(name for name in BANDS if name not in {"clean", "not_scanned"})
 
 
-def severity_rows(run: Run, changes: Changes | None) -> list[dict[str, Any]]:
+def severity_rows(run: RunResult, changes: Changes | None) -> list[dict[str, Any]]:
     """Return one row per severity: findings, sites, and what changed.
 
     Documented severities are always there, others have one row when they occur.
     """
     findings: Counter[str] = Counter()
     sites: Counter[str] = Counter()
-    for row in run.rows:
-        counts = by_band(row.counts())
+    for outcome in run.outcomes:
+        counts = by_band(outcome.counts())
         findings.update(counts)
         sites.update(counts.keys())
     kinds = (
@@ -60,14 +59,13 @@ def severity_rows(run: Run, changes: Changes | None) -> list[dict[str, Any]]:
     ]
 
 
-def worst_findings(run: Run, verdict: Verdict, changes: Changes | None) -> list[dict[str, Any]]:
+def worst_findings(verdict: Verdict, changes: Changes | None) -> list[dict[str, Any]]:
     """Return the most serious findings that are listed; waived and known ones come last."""
     new = set() if changes is None else {id(finding) for _, finding in changes.new_findings}
-    statuses = verdict.statuses.by_index
     listed = [
-        (row, finding, statuses.get((index, at), OPEN).state)
-        for index, row in enumerate(run.rows)
-        for at, finding in enumerate(row.findings)
+        (judged.outcome, finding, status.state)
+        for judged in verdict.outcomes
+        for finding, status in judged.findings[: len(judged.outcome.findings)]
     ]
     listed.sort(
         key=lambda each: (
@@ -78,20 +76,20 @@ def worst_findings(run: Run, verdict: Verdict, changes: Changes | None) -> list[
         )
     )
     return [
-        _finding_row(row, finding, [state, *(["new"] if id(finding) in new else [])])
-        for row, finding, state in listed[:MOST_FINDINGS]
+        _finding_row(outcome, finding, [state, *(["new"] if id(finding) in new else [])])
+        for outcome, finding, state in listed[:MOST_FINDINGS]
     ]
 
 
-def _names(row: Row, finding: Finding) -> tuple[str, str, str, str]:
-    return (row.target, finding.cwe or "", finding.title or "", finding.url or "")
+def _names(outcome: Outcome, finding: Finding) -> tuple[str, str, str, str]:
+    return (outcome.target, finding.cwe or "", finding.title or "", finding.url or "")
 
 
-def _finding_row(row: Row, finding: Finding, badges: list[str]) -> dict[str, Any]:
+def _finding_row(outcome: Outcome, finding: Finding, badges: list[str]) -> dict[str, Any]:
     return {
         "band": severity_band(finding.severity),
         "severity": visible(finding.severity, longest=30),
-        "target": visible(row.target, longest=100),
+        "target": visible(outcome.target, longest=100),
         "title": visible(finding.title or finding.weakness or "not named", longest=160),
         "cwe": visible(finding.cwe or "", longest=20),
         "url": visible(finding.url or "", longest=160),
@@ -100,9 +98,9 @@ def _finding_row(row: Row, finding: Finding, badges: list[str]) -> dict[str, Any
     }
 
 
-def gap_reasons(gaps: Iterable[Row]) -> str:
+def gap_reasons(gaps: Iterable[Outcome]) -> str:
     """Return why targets have no verdict, the most frequent reasons with their numbers."""
-    kinds = Counter("no risk summary" if row.error is None else row.error.kind for row in gaps)
+    kinds = Counter("no risk summary" if gap.error is None else gap.error.kind for gap in gaps)
     ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     listed = [f"{count:,} {visible(kind, longest=30)}" for kind, count in ranked[:MOST_REASONS]]
     if len(ranked) > MOST_REASONS:

@@ -14,7 +14,7 @@ from bestdefense_async.report.text import counted, duration
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from bestdefense_async.report.run import Run
+    from bestdefense_async.report.result import RunResult
 
 _TALL: Final = 150
 """Height of the level."""
@@ -55,7 +55,7 @@ class _Scale:
         return self.floor - _TALL * level / self.peak
 
 
-def timeline(run: Run, *, is_narrow: bool = False) -> Markup | None:
+def timeline(run: RunResult, *, is_narrow: bool = False) -> Markup | None:
     """Return the picture; None when the run knows no times."""
     changes = in_flight(run)
     if not changes:
@@ -64,9 +64,11 @@ def timeline(run: Run, *, is_narrow: bool = False) -> Markup | None:
     end = max(run.finished_at if run.finished_at is not None else begin, changes[-1][0], begin + 1)
     peak = max(level for _, level in changes)
     failures = sorted(
-        row.finished_at
-        for row in run.rows
-        if not row.has_verdict and row.finished_at is not None and row.started_at is not None
+        outcome.finished_at
+        for outcome in run.outcomes
+        if not outcome.has_verdict
+        and outcome.finished_at is not None
+        and outcome.started_at is not None
     )
     width = svg.NARROW if is_narrow else svg.WIDE
     keys, top = _keys(width, is_throttled=bool(run.throttled), has_failures=bool(failures))
@@ -160,7 +162,7 @@ def _caption(content: object, *, x: float, y: float, anchor: str) -> str:
     return svg.text(content, x=x, y=y, size=_SIZE, fill=svg.SOFT, class_="soft", text_anchor=anchor)
 
 
-def _throttled(run: Run, scale: _Scale, *, top: float) -> str:
+def _throttled(run: RunResult, scale: _Scale, *, top: float) -> str:
     parts = []
     for begin, end in run.throttled:
         left = scale.x(begin)

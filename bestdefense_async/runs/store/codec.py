@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from attrs import asdict, frozen
+from attrs import frozen
 
-from bestdefense_async import errors
-from bestdefense_async.errors import BestDefenseError, JournalError, JournalMismatch, Sent
-from bestdefense_async.models import Finding, RiskSummary, ScanOptions, Severity
+from bestdefense_async.errors import BestDefenseError, JournalError, JournalMismatch
+from bestdefense_async.models import ScanOptions, error_as_dict
+from bestdefense_async.report.record import error_from, result_from
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from bestdefense_async.runs.outcome import Done
+    from bestdefense_async.models import Finding, Outcome, RiskSummary
 
 
 @frozen(kw_only=True)
@@ -76,48 +76,22 @@ def check_fence(connection: sqlite3.Connection, fence: int) -> None:
         raise JournalError("This run was taken over by another process: it is left to that one.")
 
 
-_KINDS: Final = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, BestDefenseError)
-}
-
-
 def write_error(error: BestDefenseError) -> str:
-    """Return an error as JSON: its kind, its message and its plain attributes."""
-    plain = {
-        name: value
-        for name, value in vars(error).items()
-        if value is None or isinstance(value, str | int | float)
-    }
-    return json.dumps({"kind": error.kind, "message": str(error), "attributes": plain})
+    """Return an error as JSON."""
+    return json.dumps(error_as_dict(error))
 
 
 def read_error(text: str) -> BestDefenseError:
-    """Return the error that `write_error` wrote; of a kind unknown here it is the base class."""
-    data = json.loads(text)
-    kind = _KINDS.get(data["kind"], BestDefenseError)
-    error = kind.__new__(kind)
-    error.args = (data["message"],)
-    attributes: dict[str, Any] = data["attributes"]
-    if "sent" in attributes:
-        attributes["sent"] = Sent(attributes["sent"])
-    vars(error).update(attributes)
-    return error
+    """Return the error that `write_error` wrote."""
+    return error_from(json.loads(text)) or BestDefenseError("no reason is recorded")
 
 
-def write_result(outcome: Done) -> str:
+def write_result(outcome: Outcome) -> str:
     """Return what a scan found as JSON."""
-    risk = None if outcome.risk is None else asdict(outcome.risk)
-    return json.dumps({"risk": risk, "findings": [asdict(each) for each in outcome.findings]})
+    record = outcome.as_dict()
+    return json.dumps({"risk": record["risk"], "findings": record["findings"]})
 
 
 def read_result(text: str) -> tuple[RiskSummary | None, tuple[Finding, ...]]:
     """Return what `write_result` wrote."""
-    data = json.loads(text)
-    risk = None if data["risk"] is None else RiskSummary(**data["risk"])
-    return risk, tuple(map(_finding, data["findings"]))
-
-
-def _finding(data: dict[str, Any]) -> Finding:
-    return Finding(severity=Severity(data.pop("severity")), **data)
+    return result_from(json.loads(text))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from attrs import field, frozen
 
 from bestdefense_async.errors import ConfigError, JournalBusy, JournalError, clean_text
-from bestdefense_async.runs.outcome import Done
 from bestdefense_async.runs.store import file
 from bestdefense_async.runs.store.codec import read_run_record
 from bestdefense_async.runs.store.reads import count_outcomes, durations
@@ -205,7 +204,7 @@ def _info(path: Path) -> RunInfo:
         kind=run.options.kind,
         counts=counts,
         is_held=is_held,
-        is_complete=counts[Done.status] == sum(counts.values()),
+        is_complete=counts["done"] == sum(counts.values()),
     )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from bestdefense_async.errors import BestDefenseError
-    from bestdefense_async.runs.outcome import Done, Failed
+    from bestdefense_async.models import Outcome
 
 
 class Journal(Protocol):
@@ -56,10 +56,10 @@ class Journal(Protocol):
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
         """Record that a scan may have been started."""
 
-    async def finished(self, outcome: Done | Failed) -> None:
+    async def finished(self, outcome: Outcome) -> None:
         """Record the result of a scan that was created, or why there is none yet.
 
-        A result is final. `Failed` is not: the scan exists, and can be followed on.
+        A result is final. Another outcome is not: the scan exists, and can be followed on.
         """
 
 
@@ -89,5 +89,5 @@ class NullJournal:
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
         """Forget it."""
 
-    async def finished(self, outcome: Done | Failed) -> None:
+    async def finished(self, outcome: Outcome) -> None:
         """Forget it."""

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from bestdefense_async.errors import OutcomeUnknown, RunStopped, TargetError
-from bestdefense_async.models import Site
+from bestdefense_async.models import Outcome, OutcomeStatus, Site, status_of
 from bestdefense_async.runs.inputs import ExistingScan, IndexedInput
-from bestdefense_async.runs.outcome import (
-    Done,
-    Failed,
-    NotStarted,
-    Outcome,
-    Unknown,
-    is_about_target,
-)
 from bestdefense_async.runs.store import file
 from bestdefense_async.runs.store.codec import RunRecord, read_error, read_result, read_run_record
 from bestdefense_async.runs.targets import Target
@@ -146,20 +138,16 @@ def count_states(connection: sqlite3.Connection) -> dict[str, int]:
 
 def count_outcomes(connection: sqlite3.Connection) -> dict[str, int]:
     """Return how many inputs have each outcome as it stands, by status."""
-    states = count_states(connection)
+    counts = {str(status): 0 for status in OutcomeStatus}
     # One error stands for all of its kind; the others are not even decoded.
-    refusals = connection.execute(
-        "SELECT max(error), count(*) FROM scan"
-        " WHERE is_duplicate = 0 AND state = 'new' AND error IS NOT NULL"
-        " GROUP BY json_extract(error, '$.kind'), json_extract(error, '$.attributes.sent')"
+    rows = connection.execute(
+        "SELECT state, max(report_id), max(error), count(*) FROM scan WHERE is_duplicate = 0"
+        " GROUP BY state, json_extract(error, '$.kind'), json_extract(error, '$.attributes.sent')"
     )
-    failed = sum(count for error, count in refusals if is_about_target(read_error(error)))
-    return {
-        Done.status: states["finished"],
-        Failed.status: states["created"] + failed,
-        Unknown.status: states["claimed"] + states["unknown"],
-        NotStarted.status: states["new"] - failed,
-    }
+    for state, report_id, error, count in rows:
+        reason = None if error is None else read_error(error)
+        counts[_status(state, reason, report_id)] += count
+    return counts
 
 
 def durations(connection: sqlite3.Connection, *, most: int) -> list[tuple[float, bool]]:
@@ -202,6 +190,15 @@ def _outcomes(connection: sqlite3.Connection, *, is_held: bool) -> Iterator[Outc
         yield _outcome(known, state, reason, result, is_held=is_held)
 
 
+def _status(state: str, error: BestDefenseError | None, report_id: str | None) -> OutcomeStatus:
+    """Return the status of a row: the one it has, or would have if the run ended now."""
+    if state == "finished":
+        return OutcomeStatus.DONE
+    if state in {"claimed", "unknown"}:
+        return OutcomeStatus.UNKNOWN
+    return status_of(error or RunStopped("It has not ended."), report_id=report_id)
+
+
 def _outcome(
     known: dict[str, Any],
     state: str,
@@ -211,19 +208,20 @@ def _outcome(
     is_held: bool,
 ) -> Outcome:
     """Return the outcome of a row: the one it has, or would have if the run ended now."""
-    if state == "finished" and result is not None:
+    status = _status(state, error, known["report_id"])
+    if status is OutcomeStatus.DONE and result is not None:
         risk, findings = read_result(result)
-        return Done(**known, risk=risk, findings=findings)
-    if state == "created":
+        return Outcome(**known, status=status, risk=risk, findings=findings)
+    if error is None and state == "created":
         going_on = "It is still running." if is_held else "It was still running when the run ended."
-        return Failed(**known, error=error or RunStopped(going_on))
-    if state == "new":
-        kind = Failed if error is not None and is_about_target(error) else NotStarted
-        return kind(**known, error=error or RunStopped("It was not started yet."))
-    lost = OutcomeUnknown(
-        "no answer is recorded",
-        operation="reports.create",
-        subject=known["site_id"],
-        sent_at=known["started_at"],
-    )
-    return Unknown(**known, error=error or lost)
+        error = RunStopped(going_on)
+    elif error is None and state == "new":
+        error = RunStopped("It was not started yet.")
+    elif error is None:
+        error = OutcomeUnknown(
+            "no answer is recorded",
+            operation="reports.create",
+            subject=known["site_id"],
+            sent_at=known["started_at"],
+        )
+    return Outcome(**known, status=status, error=error)

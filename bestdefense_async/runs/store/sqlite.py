@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bestdefense_async.errors import BestDefenseError
-    from bestdefense_async.models import ScanOptions
+    from bestdefense_async.models import Outcome, ScanOptions
     from bestdefense_async.runs.inputs import IndexedInput
-    from bestdefense_async.runs.outcome import Done, Failed
     from bestdefense_async.runs.store.codec import RunRecord
     from bestdefense_async.runs.store.reads import UnknownScan
     from bestdefense_async.runs.store.writes import PlannedItem
@@ -247,7 +246,7 @@ class SqliteJournal:
         attempt = self._attempt(index)
         await self._owner.submit(writes.lose, index, attempt=attempt, error=error, at=time.time())
 
-    async def finished(self, outcome: Done | Failed) -> None:
+    async def finished(self, outcome: Outcome) -> None:
         """Record outcome and findings together. Called again, it changes nothing."""
         self._take(outcome.index)
         await self._owner.submit(writes.finish, outcome)

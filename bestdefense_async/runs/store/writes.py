@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from bestdefense_async.errors import JournalError, TargetError, clean_text
 from bestdefense_async.models import Site
-from bestdefense_async.runs.outcome import Done
 from bestdefense_async.runs.store.codec import key_of, write_error, write_result
 from bestdefense_async.runs.targets import LONGEST_TARGET, Target
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bestdefense_async.errors import BestDefenseError
-    from bestdefense_async.runs.outcome import Failed
+    from bestdefense_async.models import Outcome
 
 PlannedItem: TypeAlias = Target | Site | TargetError
 """What may stand in the plan of a run."""
@@ -149,7 +148,7 @@ def lose(
         raise _contradiction(index)
 
 
-def finish(connection: sqlite3.Connection, outcome: Done | Failed) -> None:
+def finish(connection: sqlite3.Connection, outcome: Outcome) -> None:
     """Record outcome and findings together. Only what is done is final.
 
     It counts also where the scan's id could not be written before, as on a disk that was full.
@@ -157,7 +156,7 @@ def finish(connection: sqlite3.Connection, outcome: Done | Failed) -> None:
     Raises:
         JournalError: The scan of that input is another one.
     """
-    is_done = isinstance(outcome, Done)
+    is_done = outcome.error is None
     index, report_id = outcome.index, outcome.report_id or ""
     take_in(connection, index, target=outcome.target, site_id=outcome.site_id or "")
     row = connection.execute(
@@ -169,8 +168,8 @@ def finish(connection: sqlite3.Connection, outcome: Done | Failed) -> None:
             report_id,
             outcome.started_at,
             outcome.finished_at,
-            None if isinstance(outcome, Done) else write_error(outcome.error),
-            write_result(outcome) if isinstance(outcome, Done) else None,
+            None if outcome.error is None else write_error(outcome.error),
+            write_result(outcome) if is_done else None,
             index,
             report_id,
         ),

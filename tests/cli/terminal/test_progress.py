@@ -10,14 +10,19 @@ from rich.console import Console
 from bestdefense_async.cli.terminal.live import LiveView
 from bestdefense_async.cli.terminal.progress import Heartbeat, describe
 from bestdefense_async.cli.terminal.tally import SHOWN_WORST, Tally
-from bestdefense_async.models import RiskSummary
+from bestdefense_async.models import Outcome, RiskSummary
+
+
+def ended(index: int, status: str, target: str, risk: RiskSummary | None) -> Outcome:
+    """Return how a target ended."""
+    return Outcome(index=index, status=status, target=target, risk=risk)
 
 
 def finish(tally: Tally, count: int, risk: RiskSummary | None = None) -> None:
     """Let the next `count` targets be scanned."""
     for index in range(tally.ended, tally.ended + count):
         tally.begin(index)
-        tally.end(index, "done", f"site{index}.example", risk or RiskSummary())
+        tally.end(ended(index, "done", f"site{index}.example", risk or RiskSummary()))
 
 
 def test_every_target_is_in_one_state() -> None:
@@ -25,7 +30,7 @@ def test_every_target_is_in_one_state() -> None:
     tally = Tally(10, 0.0)
     finish(tally, 3)
     tally.begin(3)
-    tally.end(4, "not_started", "x", None)
+    tally.end(ended(4, "not_started", "x", None))
 
     assert (tally.waiting, tally.active, tally.ended) == (5, 1, 4)
 
@@ -34,8 +39,8 @@ def test_only_the_worst_targets_are_kept_worst_first() -> None:
     """A long run must not grow the view."""
     tally = Tally(100, 0.0)
     for index in range(50):
-        tally.end(index, "done", f"site{index}", RiskSummary(high=index))
-    tally.end(50, "done", "strange", RiskSummary(other={"apocalyptic": 1}))
+        tally.end(ended(index, "done", f"site{index}", RiskSummary(high=index)))
+    tally.end(ended(50, "done", "strange", RiskSummary(other={"apocalyptic": 1})))
 
     worst = [name for name, _ in tally.worst]
 
@@ -62,7 +67,7 @@ def test_a_heartbeat_says_what_went_wrong() -> None:
     """Failures and throttling are not found out at the end only."""
     tally = Tally(10, 0.0)
     finish(tally, 4)
-    tally.end(5, "failed", "x", None)
+    tally.end(ended(5, "failed", "x", None))
     tally.begin(6)
     tally.pauses = 2
 
@@ -101,7 +106,7 @@ def test_the_live_view_draws_in_ascii_where_there_is_nothing_else() -> None:
 def test_the_live_view_does_not_let_a_name_steer_the_terminal() -> None:
     """Names come from lists and servers."""
     tally = Tally(1, 0.0)
-    tally.end(0, "done", "\x1b[2Jevil", RiskSummary(high=1))
+    tally.end(ended(0, "done", "\x1b[2Jevil", RiskSummary(high=1)))
     out = io.StringIO()
     console = Console(file=out, width=80, color_system=None)
 

@@ -43,7 +43,7 @@ def reported(
 def ready(command: Command) -> Command:
     """Return the command in a directory with a run."""
     run = fleet(200)
-    write_run(command.directory / "run.json", run, judge(run.rows, GatePolicy()))
+    write_run(command.directory / "run.json", run, judge(run.outcomes, GatePolicy()))
     return command
 
 

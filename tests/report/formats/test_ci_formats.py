@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from bestdefense_async.models import Finding, RiskSummary, Severity
+from bestdefense_async.models import Finding, Outcome, RiskSummary, Severity
 from bestdefense_async.report.formats.github import annotation_lines
 from bestdefense_async.report.formats.junit import junit
 from bestdefense_async.report.formats.markdown import markdown
@@ -19,18 +19,20 @@ from bestdefense_async.report.gate.identity import fingerprint
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import Verdict, judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers
-from bestdefense_async.report.run import Problem, Row, Run
 from bestdefense_async.report.text import visible
 from bestdefense_async.report.writer import FORMATS, renderer
 from tests.support.published import junit_validator, sarif_validator
-from tests.support.runs import done, failed, fleet, hostile, not_started, run_of
+from tests.support.runs import done, error, failed, fleet, hostile, not_started, run_of
+
+if TYPE_CHECKING:
+    from bestdefense_async.report.result import RunResult
 
 SMALL = run_of(
     done("a.example", critical=1, high=2, low=1),
     done("b.example"),
     failed("c.example"),
     not_started("d.example"),
-    Row(target="e.example", outcome="done", site_id="s-e", risk=RiskSummary(high=4)),
+    Outcome(target="e.example", status="done", site_id="s-e", risk=RiskSummary(high=4)),
 )
 RUNS = [
     pytest.param(SMALL, id="small"),
@@ -52,32 +54,34 @@ WAIVERS = Waivers(
 OLDER = run_of(done("a.example", high=1), done("b.example", medium=1), name="last week")
 
 
-def waived(run: Run = SMALL, older: Run | None = None) -> Verdict:
+def waived(run: RunResult = SMALL, older: RunResult | None = None) -> Verdict:
     """Return the verdict with a used, an expired and a stale waiver."""
-    baseline = None if older is None else older.rows
-    return judge(run.rows, GatePolicy(), waivers=WAIVERS, baseline=baseline)
+    baseline = None if older is None else older.outcomes
+    return judge(run.outcomes, GatePolicy(), waivers=WAIVERS, baseline=baseline)
 
 
-def everything_waived(run: Run) -> Verdict:
+def everything_waived(run: RunResult) -> Verdict:
     """Return the verdict when each finding that has a documented severity is waived."""
     entries = tuple(
         Waiver(fingerprint=fingerprint(row, finding), reason=finding.title or "x", expires=TODAY)
-        for row in run.rows
+        for row in run.outcomes
         for finding in row.findings
     )
-    return judge(run.rows, GatePolicy(), waivers=Waivers(entries=entries, today=TODAY))
+    return judge(run.outcomes, GatePolicy(), waivers=Waivers(entries=entries, today=TODAY))
 
 
-def sarif_run(run: Run) -> dict[str, Any]:
+def sarif_run(run: RunResult) -> dict[str, Any]:
     """Return the one run of the SARIF log of `run`."""
-    [only] = json.loads(sarif(run, judge(run.rows, GatePolicy())))["runs"]
+    [only] = json.loads(sarif(run, judge(run.outcomes, GatePolicy())))["runs"]
     assert isinstance(only, dict)
     return only
 
 
-def cases(run: Run, verdict: Verdict | None = None, **rules: Any) -> dict[tuple[str, str], str]:
+def cases(
+    run: RunResult, verdict: Verdict | None = None, **rules: Any
+) -> dict[tuple[str, str], str]:
     """Return by site and case what JUnit says: passed, skipped, failure or error."""
-    verdict = judge(run.rows, GatePolicy(**rules)) if verdict is None else verdict
+    verdict = judge(run.outcomes, GatePolicy(**rules)) if verdict is None else verdict
     suite = ET.fromstring(junit(run, verdict))  # noqa: S314 - our own
     return {
         (case.get("classname", ""), case.get("name", "")): next((r.tag for r in case), "passed")
@@ -86,16 +90,16 @@ def cases(run: Run, verdict: Verdict | None = None, **rules: Any) -> dict[tuple[
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_sarif_is_valid(run: Run) -> None:
+def test_sarif_is_valid(run: RunResult) -> None:
     """The schema of OASIS accepts every run, also when it is compared and all is waived."""
     validator = sarif_validator()
 
-    validator.validate(json.loads(sarif(run, judge(run.rows, GatePolicy()))))
+    validator.validate(json.loads(sarif(run, judge(run.outcomes, GatePolicy()))))
     validator.validate(json.loads(sarif(run, everything_waived(run), older=run)))
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_sarif_keeps_the_rules_of_github(run: Run) -> None:
+def test_sarif_keeps_the_rules_of_github(run: RunResult) -> None:
     """No scheme in an artifact, a fingerprint per result, a score and a help text per rule."""
     only = sarif_run(run)
     rules = {rule["id"]: rule for rule in only["tool"]["driver"]["rules"]}
@@ -209,11 +213,11 @@ def test_a_finding_keeps_its_fingerprint_when_its_id_and_evidence_change() -> No
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_junit_is_valid(run: Run) -> None:
+def test_junit_is_valid(run: RunResult) -> None:
     """The schema that Jenkins and Ant go by accepts every run, also when all is waived."""
     schema = junit_validator()
 
-    schema.validate(junit(run, judge(run.rows, GatePolicy())))
+    schema.validate(junit(run, judge(run.outcomes, GatePolicy())))
     schema.validate(junit(run, everything_waived(run), older=run))
 
 
@@ -270,7 +274,7 @@ def test_junit_fails_what_exceeds_a_limit() -> None:
 
 def test_junit_counts_what_it_lists() -> None:
     """CI systems show the numbers of the suite before they read its cases."""
-    suite = ET.fromstring(junit(SMALL, judge(SMALL.rows, GatePolicy())))  # noqa: S314 - our own
+    suite = ET.fromstring(junit(SMALL, judge(SMALL.outcomes, GatePolicy())))  # noqa: S314 - our own
 
     assert suite.attrib == {
         "name": "nightly",
@@ -286,7 +290,7 @@ def test_junit_counts_what_it_lists() -> None:
 
 def test_markdown_shows_verdict_numbers_worst_and_gaps() -> None:
     """A person reading the job's summary needs nothing else first."""
-    text = markdown(SMALL, judge(SMALL.rows, GatePolicy()))
+    text = markdown(SMALL, judge(SMALL.outcomes, GatePolicy()))
 
     assert text.startswith("## ❌ Security scan: failed\n\n- `1 critical, 6 high >= high on 2 of")
     assert "| Critical | 1 | 1 |" in text
@@ -299,7 +303,7 @@ def test_markdown_shows_verdict_numbers_worst_and_gaps() -> None:
 def test_markdown_shows_what_failed_what_is_waived_and_what_changed() -> None:
     """With the name that a waiver needs, and the reason that one gave."""
     text = markdown(SMALL, waived(older=OLDER), older=OLDER)
-    name = fingerprint(SMALL.rows[0], SMALL.rows[0].findings[2])
+    name = fingerprint(SMALL.outcomes[0], SMALL.outcomes[0].findings[2])
 
     assert "- `5 new high >= high on 2 of 5 sites`\n" in text
     assert "- `1 finding waived`\n- `1 finding known from the baseline`\n" in text
@@ -321,7 +325,7 @@ def test_markdown_shows_what_failed_what_is_waived_and_what_changed() -> None:
 def test_hostile_text_makes_no_markup_in_markdown(*, is_waived: bool) -> None:
     """Outside of code spans there is only our own text, and each table keeps its shape."""
     run = hostile()
-    verdict = everything_waived(run) if is_waived else judge(run.rows, GatePolicy())
+    verdict = everything_waived(run) if is_waived else judge(run.outcomes, GatePolicy())
     text = markdown(run, verdict, older=run)
     ours = re.sub(r"`[^`\n]*`", "", text)
 
@@ -336,14 +340,14 @@ def test_hostile_text_makes_no_markup_in_markdown(*, is_waived: bool) -> None:
 
 
 @pytest.mark.parametrize("run", [fleet(4_500), hostile()], ids=["thousands", "hostile"])
-def test_markdown_stays_below_the_limit_of_a_step_summary(run: Run) -> None:
+def test_markdown_stays_below_the_limit_of_a_step_summary(run: RunResult) -> None:
     """GitHub drops a summary that is too large as a whole."""
-    assert len(markdown(run, judge(run.rows, GatePolicy())).encode()) < 100_000
+    assert len(markdown(run, judge(run.outcomes, GatePolicy())).encode()) < 100_000
 
 
 def test_annotations_begin_with_the_verdict() -> None:
     """Then the worst sites, then those of which nothing is known."""
-    lines = annotation_lines(SMALL, judge(SMALL.rows, GatePolicy()))
+    lines = annotation_lines(judge(SMALL.outcomes, GatePolicy()))
 
     assert lines == [
         (
@@ -362,7 +366,7 @@ def test_annotations_begin_with_the_verdict() -> None:
 
 def test_a_run_that_passed_is_not_annotated() -> None:
     """Nothing is to be done."""
-    assert annotation_lines(SMALL, judge(SMALL.rows[:2], GatePolicy(fail_on=None))) == []
+    assert annotation_lines(judge(SMALL.outcomes[:2], GatePolicy(fail_on=None))) == []
 
 
 def runner_reads(line: str) -> tuple[str, dict[str, str], str] | None:
@@ -394,8 +398,8 @@ NASTY = (
 @pytest.mark.parametrize("text", NASTY)
 def test_no_text_becomes_a_command_of_its_own(text: str) -> None:
     """What a site says is shown in an annotation and does nothing else."""
-    row = Row(target=text, outcome="failed", error=Problem(text, text))
-    _, line = annotation_lines(run_of(row), judge([row], GatePolicy()))
+    row = Outcome(target=text, status="failed", error=error(text, text))
+    _, line = annotation_lines(judge([row], GatePolicy()))
     command = runner_reads(line)
 
     assert command is not None
@@ -411,21 +415,20 @@ def test_no_text_becomes_a_command_of_its_own(text: str) -> None:
 def test_a_format_on_stdout_gives_a_runner_no_command(suffix: str, text: str) -> None:
     """A log shows whatever is written, and the runner reads the log."""
     finding = Finding(severity=Severity("high"), title=text, weakness=text, url=text, cwe=text)
-    row = Row(target=text, outcome="done", risk=RiskSummary(), findings=(finding,))
+    row = Outcome(target=text, status="done", risk=RiskSummary(), findings=(finding,))
     run = run_of(row)
-    written = renderer(f"run{suffix}")(run, judge(run.rows, GatePolicy()))
+    written = renderer(f"run{suffix}")(run, judge(run.outcomes, GatePolicy()))
 
     assert [line for line in written.splitlines() if runner_reads(line) is not None] == []
     if suffix == ".json":
-        assert json.loads(written)["rows"][0]["target"] == text
+        assert json.loads(written)["outcomes"][0]["target"] == text
 
 
 def test_ten_annotations_are_all_that_is_shown() -> None:
     """GitHub drops the others silently."""
     run = fleet(200)
 
-    assert len(annotation_lines(run, judge(run.rows, GatePolicy()))) == 10
+    assert len(annotation_lines(judge(run.outcomes, GatePolicy()))) == 10
     assert all(
-        len(line) < 1_000
-        for line in annotation_lines(hostile(), judge(hostile().rows, GatePolicy()))
+        len(line) < 1_000 for line in annotation_lines(judge(hostile().outcomes, GatePolicy()))
     )

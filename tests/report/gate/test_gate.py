@@ -5,18 +5,17 @@ from __future__ import annotations
 import pytest
 
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.models import Finding, RiskSummary, Severity
+from bestdefense_async.models import Finding, Outcome, RiskSummary, Severity
 from bestdefense_async.report.gate.policy import GatePolicy, read_allowance
 from bestdefense_async.report.gate.verdict import exit_code, judge
-from bestdefense_async.report.run import Problem, Row
-from tests.support.runs import done, failed, not_started
+from tests.support.runs import done, error, failed, not_started
 
 CLEAN = done("a.example", medium=2)
 HIGH = done("b.example", high=2)
 CRITICAL = done("c.example", critical=1)
 UNSCANNED = failed("d.example")
-ODD = Row(target="e.example", outcome="done", risk=RiskSummary(other={"apocalyptic": 1}))
-NO_RISK = Row(target="f.example", outcome="done")
+ODD = Outcome(target="e.example", status="done", risk=RiskSummary(other={"apocalyptic": 1}))
+NO_RISK = Outcome(target="f.example", status="done")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,7 @@ NO_RISK = Row(target="f.example", outcome="done")
         ),
     ],
 )
-def test_verdict(rows: list[Row], rules: dict[str, object], status: str, code: int) -> None:
+def test_verdict(rows: list[Outcome], rules: dict[str, object], status: str, code: int) -> None:
     """The status and the exit code follow from the rows and the rules alone."""
     verdict = judge(rows, GatePolicy(**rules))  # type: ignore[arg-type]
 
@@ -146,16 +145,16 @@ def test_verdict(rows: list[Row], rules: dict[str, object], status: str, code: i
         ),
     ],
 )
-def test_sentence(rows: list[Row], rules: dict[str, object], sentence: str) -> None:
+def test_sentence(rows: list[Outcome], rules: dict[str, object], sentence: str) -> None:
     """One line says which rule failed, how many findings, on how many sites."""
     assert judge(rows, GatePolicy(**rules)).sentence == sentence  # type: ignore[arg-type]
 
 
 def test_a_listed_finding_counts_although_the_summary_forgets_it() -> None:
     """An answer that contradicts itself must not pass the gate."""
-    row = Row(
+    row = Outcome(
         target="a.example",
-        outcome="done",
+        status="done",
         risk=RiskSummary(),
         findings=(Finding(severity=Severity.CRITICAL),),
     )
@@ -167,7 +166,7 @@ def test_a_listed_finding_counts_although_the_summary_forgets_it() -> None:
 
 def test_a_hostile_severity_cannot_steer_the_terminal() -> None:
     """A severity is a server's text; in the verdict it is one printable line."""
-    row = Row(target="a", outcome="done", risk=RiskSummary(other={"\x1b[2J\npassed": 1}))
+    row = Outcome(target="a", status="done", risk=RiskSummary(other={"\x1b[2J\npassed": 1}))
 
     sentence = judge([row], GatePolicy()).sentence
 
@@ -197,6 +196,6 @@ def test_a_negative_limit_is_refused() -> None:
 
 def test_the_token_explains_no_gap_of_another_kind() -> None:
     """Forbidden and broken sites together are incomplete, not refused."""
-    rows = [not_started("a"), Row(target="b", outcome="failed", error=Problem("ServerError", "x"))]
+    rows = [not_started("a"), Outcome(target="b", status="failed", error=error("ServerError", "x"))]
 
     assert exit_code(judge(rows, GatePolicy())) == 3

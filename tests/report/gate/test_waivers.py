@@ -9,12 +9,11 @@ import pytest
 from attrs import evolve
 
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.models import Finding, RiskSummary, Severity
+from bestdefense_async.models import Finding, Outcome, RiskSummary, Severity
 from bestdefense_async.report.gate.identity import compare_runs, fingerprint
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import Verdict, exit_code, judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers, read_waivers
-from bestdefense_async.report.run import Row
 from tests.support.runs import done, failed, hostile, run_of
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 TODAY = date(2026, 11, 25)
 HIGH = done("a.example", high=1)
 NAME = fingerprint(HIGH, HIGH.findings[0])
-COUNTED = Row(target="c.example", outcome="done", site_id="site-c", risk=RiskSummary(high=1))
+COUNTED = Outcome(target="c.example", status="done", site_id="site-c", risk=RiskSummary(high=1))
 
 
 def waivers(*entries: dict[str, Any]) -> Waivers:
@@ -32,7 +31,7 @@ def waivers(*entries: dict[str, Any]) -> Waivers:
     return Waivers(entries=tuple(Waiver(**usual | entry) for entry in entries), today=TODAY)
 
 
-def changed(row: Row, **changes: Any) -> Row:
+def changed(row: Outcome, **changes: Any) -> Outcome:
     """Return the row with its first finding changed; its summary says nothing else."""
     first, *rest = row.findings
     return evolve(row, findings=(evolve(first, **changes), *rest), risk=RiskSummary())
@@ -109,7 +108,7 @@ def states(verdict: Verdict) -> list[str]:
     ],
 )
 def test_a_waiver_covers_what_it_names_and_nothing_else(
-    entry: dict[str, Any], row: Row, status: str
+    entry: dict[str, Any], row: Outcome, status: str
 ) -> None:
     """In doubt a finding fails."""
     assert judge([row], GatePolicy(), waivers=waivers(entry)).status == status
@@ -123,7 +122,7 @@ def test_waived_findings_are_counted_and_shown() -> None:
 
     assert (verdict.waived, verdict.findings, verdict.known, verdict.new) == (1, 0, None, None)
     assert verdict.sentence == "gate: PASSED, nothing >= high on 2 sites; 1 finding waived"
-    assert [status.state for _, status in verdict.with_status(0, HIGH)] == ["waived"]
+    assert [status.state for _, status in verdict.outcomes[0].findings] == ["waived"]
 
 
 def test_expired_and_stale_waivers_are_shown() -> None:
@@ -162,9 +161,10 @@ def test_more_are_counted_than_the_waived_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [failed("a.example"), Row(target="a.example", outcome="done"), evolve(HIGH, risk=None)]
+    "row",
+    [failed("a.example"), Outcome(target="a.example", status="done"), evolve(HIGH, risk=None)],
 )
-def test_nothing_excuses_a_target_without_a_verdict(row: Row) -> None:
+def test_nothing_excuses_a_target_without_a_verdict(row: Outcome) -> None:
     """Not even its own findings count as waived or known: it was not scanned to the end."""
     wide = waivers({"weakness": "CWE-79", "target": "*"})
     verdict = judge([row], GatePolicy(fail_on=None), waivers=wide, baseline=[HIGH])
@@ -184,7 +184,7 @@ LOW = changed(HIGH, severity=Severity.LOW)
         pytest.param(HIGH, [done("b.example", high=1)], "failed", id="of another site"),
         pytest.param(HIGH, [done("a.example")], "failed", id="a site that was clean"),
         pytest.param(HIGH, [evolve(HIGH, risk=None)], "failed", id="no verdict there"),
-        pytest.param(HIGH, [evolve(HIGH, outcome="failed")], "failed", id="failed there"),
+        pytest.param(HIGH, [evolve(HIGH, status="failed")], "failed", id="failed there"),
         pytest.param(HIGH, [LOW], "failed", id="became worse"),
         pytest.param(LOW, [HIGH], "passed", id="became better"),
         pytest.param(COUNTED, [COUNTED], "failed", id="counted only, in both"),
@@ -214,7 +214,9 @@ LOW = changed(HIGH, severity=Severity.LOW)
         ),
     ],
 )
-def test_only_what_the_baseline_lists_is_known(row: Row, baseline: list[Row], status: str) -> None:
+def test_only_what_the_baseline_lists_is_known(
+    row: Outcome, baseline: list[Outcome], status: str
+) -> None:
     """Whatever cannot be shown to be old is new."""
     verdict = judge([row], GatePolicy(fail_on="low"), baseline=baseline)
 
@@ -241,9 +243,9 @@ def test_new_and_known_findings_are_counted_and_shown() -> None:
 def test_a_run_is_its_own_baseline() -> None:
     """Also when every text in it is an attack; only what is counted stays new."""
     run = hostile()
-    verdict = judge(run.rows, GatePolicy(), baseline=run.rows)
+    verdict = judge(run.outcomes, GatePolicy(), baseline=run.outcomes)
 
-    assert verdict.known == sum(len(row.findings) for row in run.rows)
+    assert verdict.known == sum(len(row.findings) for row in run.outcomes)
     changes = compare_runs(run, run)
     assert (changes.new.total(), changes.fixed.total()) == (0, 0)
 

@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import evolve
 
-from bestdefense_async.models import RiskSummary
+from bestdefense_async.models import Outcome, RiskSummary
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from bestdefense_async.report.html import svg
 from bestdefense_async.report.html.fleet import fleet_map
 from bestdefense_async.report.html.page import headline, html
-from bestdefense_async.report.run import Row, Run
 from bestdefense_async.report.summary import TONES, banded, worst_first
 from tests.support.pages import SVG, Page, picture, pictures, squares
 from tests.support.runs import PAYLOADS, done, failed, fleet, hostile, not_started, run_of
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
+
+    from bestdefense_async.report.result import RunResult
 
 MEGABYTE = 1_000_000
 SMALL = run_of(done("a.example", critical=1, high=2), done("b.example"), failed("c.example"))
@@ -36,9 +37,9 @@ RUNS = [
     pytest.param(fleet(300), id="fleet"),
     pytest.param(hostile(), id="hostile"),
     pytest.param(run_of(started_at=None, finished_at=None), id="empty"),
-    pytest.param(run_of(Row(target="x", outcome="done")), id="done without a risk"),
+    pytest.param(run_of(Outcome(target="x", status="done")), id="done without a risk"),
     pytest.param(
-        run_of(Row(target="x", outcome="done", risk=RiskSummary(high=4))), id="counts alone"
+        run_of(Outcome(target="x", status="done", risk=RiskSummary(high=4))), id="counts alone"
     ),
 ]
 EXPECTED_TAGS = frozenset(
@@ -82,13 +83,13 @@ EXPECTED_TAGS = frozenset(
 )
 
 
-def report(run: Run, *, older: Run | None = None) -> str:
+def report(run: RunResult, *, older: RunResult | None = None) -> str:
     """Return the report of a run judged by the usual rules."""
-    return html(run, judge(run.rows, GatePolicy()), older=older)
+    return html(run, judge(run.outcomes, GatePolicy()), older=older)
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_the_page_can_do_nothing(run: Run) -> None:
+def test_the_page_can_do_nothing(run: RunResult) -> None:
     """It holds no script, no handler, no address to load and no style but the one it names."""
     page = Page(report(run))
 
@@ -113,7 +114,7 @@ def test_the_policy_allows_its_own_style_sheet_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_nothing_is_hidden_in_the_page(run: Run) -> None:
+def test_nothing_is_hidden_in_the_page(run: RunResult) -> None:
     """Controls, bidirectional overrides and invisible characters became visible escapes."""
     text = report(run)
 
@@ -131,7 +132,7 @@ def test_hostile_text_is_shown_as_text() -> None:
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_pictures_are_xml_and_tell_what_they_show(run: Run) -> None:
+def test_pictures_are_xml_and_tell_what_they_show(run: RunResult) -> None:
     """Each has a title and a description of its own, and ids are unique in the page."""
     text = report(run)
     ids = Page(text).values("id")
@@ -164,7 +165,7 @@ def test_pictures_need_no_style_sheet() -> None:
 
 def fleet_picture(sites: int, kind: str) -> ET.Element:
     """Return the map of a fleet, as it stands in a report."""
-    bands = banded(worst_first(fleet(sites).rows))
+    bands = banded(sorted(fleet(sites).outcomes, key=worst_first))
     return picture(fleet_map(bands, is_narrow=kind == "fleet narrow"), kind)
 
 
@@ -261,7 +262,7 @@ def test_a_large_fleet_stays_below_one_megabyte(sites: int) -> None:
 def test_long_texts_do_not_make_a_large_page() -> None:
     """Two thousand sites of hostile length are cut, not carried."""
     rows = [
-        Row(target="x" * 5_000 + str(number), outcome="done", risk=RiskSummary(high=1))
+        Outcome(target="x" * 5_000 + str(number), status="done", risk=RiskSummary(high=1))
         for number in range(2_000)
     ]
 
@@ -276,7 +277,7 @@ def test_two_reports_of_one_run_are_the_same_bytes() -> None:
         "from bestdefense_async.report.gate.policy import GatePolicy;"
         "from bestdefense_async.report.gate.verdict import judge;"
         "older = fleet(200, seed=9);"
-        "pages = [html(run, judge(run.rows, GatePolicy()), older=older)"
+        "pages = [html(run, judge(run.outcomes, GatePolicy()), older=older)"
         " for run in (fleet(200), hostile())];"
         "print(hashlib.sha256(''.join(pages).encode()).hexdigest())"
     )
@@ -344,7 +345,7 @@ def test_what_the_rules_left_out_is_shown() -> None:
         ),
         today=date(2026, 9, 21),
     )
-    verdict = judge(run.rows, GatePolicy(), baseline=older.rows, waivers=waivers)
+    verdict = judge(run.outcomes, GatePolicy(), baseline=older.outcomes, waivers=waivers)
     text = html(run, verdict)
     shown = " ".join(" ".join(Page(text).text).split())
 
@@ -423,6 +424,6 @@ def test_a_label_is_cut_to_the_room_it_has(content: str, width: float, shown: st
         ),
     ],
 )
-def test_headline(rows: list[Row], rules: dict[str, object], sentence: str) -> None:
+def test_headline(rows: list[Outcome], rules: dict[str, object], sentence: str) -> None:
     """The verdict is one sentence that says how much and where."""
     assert headline(judge(rows, GatePolicy(**rules))) == sentence  # type: ignore[arg-type]

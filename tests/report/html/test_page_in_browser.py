@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bestdefense_async.report.run import Run
+    from bestdefense_async.report.result import RunResult
 
 PHONE = View(width=390)
 DESK = View(width=1280)
 BLOCKED = View(width=1280, policy=JENKINS)
 
 
-def long_names() -> Run:
+def long_names() -> RunResult:
     """Return a run whose host names and addresses are as long as they may be."""
     run = fleet(30)
     label = "-".join(["label"] * 10)
@@ -45,9 +45,9 @@ def long_names() -> Run:
                 for finding in row.findings
             ),
         )
-        for number, row in enumerate(run.rows)
+        for number, row in enumerate(run.outcomes)
     ]
-    return evolve(run, rows=tuple(rows))
+    return evolve(run, outcomes=tuple(rows))
 
 
 RUNS = [
@@ -81,22 +81,26 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-def report(run: Run) -> str:
+def report(run: RunResult) -> str:
     """Return the report of a run with all its parts: waivers, and an older run if it has one."""
-    older = fleet(len(run.rows), seed=9) if run.rows == fleet(len(run.rows)).rows else None
-    return html(run, judge(run.rows, GatePolicy(), waivers=WAIVERS), older=older)
+    older = (
+        fleet(len(run.outcomes), seed=9)
+        if run.outcomes == fleet(len(run.outcomes)).outcomes
+        else None
+    )
+    return html(run, judge(run.outcomes, GatePolicy(), waivers=WAIVERS), older=older)
 
 
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("view", [DESK, PHONE, BLOCKED], ids=["desk", "phone", "style blocked"])
-def test_everything_is_in_its_place(browser: Browser, run: Run, view: View) -> None:
+def test_everything_is_in_its_place(browser: Browser, run: RunResult, view: View) -> None:
     """No text touches another or the map, nothing is cut off, nothing scrolls sideways."""
     page = browser.show(report(run), view)
     looks.open_all(page)
 
     assert looks.crowded(page) == []
     # Without a style sheet a line of text breaks only where it has a space.
-    if view is not BLOCKED or run.rows == fleet(300).rows:
+    if view is not BLOCKED or run.outcomes == fleet(300).outcomes:
         assert looks.outside(page) == []
 
 
@@ -180,7 +184,9 @@ def test_everything_has_a_name(browser: Browser, view: View) -> None:
 
 @pytest.mark.parametrize("run", [fleet(300), hostile()], ids=["fleet", "hostile"])
 @pytest.mark.parametrize("view", [DESK, View(ignores_policies=True)], ids=["policy", "no policy"])
-def test_nothing_runs_and_nothing_is_asked_for(browser: Browser, run: Run, view: View) -> None:
+def test_nothing_runs_and_nothing_is_asked_for(
+    browser: Browser, run: RunResult, view: View
+) -> None:
     """Also with every policy switched off, so that escaping alone protects."""
     page = browser.show(report(run), view)
     looks.open_all(page)

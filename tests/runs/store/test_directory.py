@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bestdefense_async.errors import ConfigError, ConnectionLost, JournalError, PollTimeout
-from bestdefense_async.models import ScanOptions
-from bestdefense_async.runs import Done, Failed, RunStore, SqliteJournal, Target
+from bestdefense_async.models import Outcome, ScanOptions
+from bestdefense_async.runs import RunStore, SqliteJournal, Target
 from tests.support.journals import URL, child, claim, done
 
 if TYPE_CHECKING:
@@ -156,9 +156,15 @@ async def test_a_list_has_the_state_of_every_run(tmp_path: Path) -> None:
     assert odd.problem is not None
     assert "not a journal" in odd.problem
     assert (odd.is_complete, odd.created_at, odd.counts) == (False, None, {})
-    assert mixed.counts == {"done": 1, "failed": 2, "unknown": 2, "not_started": 2}
+    assert mixed.counts == {
+        "done": 1,
+        "running": 1,
+        "failed": 1,
+        "unknown": 2,
+        "not_started": 2,
+    }
     assert (mixed.is_held, mixed.is_complete, mixed.created_at) == (False, False, NOON + 1)
-    assert first.counts == {"done": 1, "failed": 0, "unknown": 0, "not_started": 0}
+    assert first.counts == {"done": 1, "running": 0, "failed": 0, "unknown": 0, "not_started": 0}
     assert (first.is_complete, first.base_url, first.kind) == (True, URL, quick.kind)
     assert first.name == first.path.stem
 
@@ -215,9 +221,15 @@ async def test_durations_are_learned_from_what_was_followed_to_its_end(tmp_path:
     store = RunStore(tmp_path)
     quick = ScanOptions(intensity="quick")
 
-    def result(index: int, seconds: float) -> Done:
-        common = {"target": "h", "site_id": f"s{index}", "report_id": f"r{index}"}
-        return Done(index=index, finished_at=100.0 + index + seconds, risk=None, **common)  # type: ignore[arg-type]
+    def result(index: int, seconds: float) -> Outcome:
+        return Outcome(
+            status="done",
+            index=index,
+            target="h",
+            site_id=f"s{index}",
+            report_id=f"r{index}",
+            finished_at=100.0 + index + seconds,
+        )
 
     async def some(journal: SqliteJournal) -> None:
         for index in range(7):
@@ -229,7 +241,8 @@ async def test_durations_are_learned_from_what_was_followed_to_its_end(tmp_path:
         await journal.finished(result(2, -5.0))
         for index, error in ((3, PollTimeout("r3", waited=9.0)), (4, ConnectionLost("x"))):
             await journal.finished(
-                Failed(
+                Outcome(
+                    status="running",
                     index=index,
                     target="h",
                     site_id=f"s{index}",

@@ -27,7 +27,8 @@ from bestdefense_async.errors import (
     PollTimeout,
     TargetError,
 )
-from bestdefense_async.runs import Done, ExistingScan, Failed, SqliteJournal, read_journal
+from bestdefense_async.models import Outcome
+from bestdefense_async.runs import ExistingScan, SqliteJournal, read_journal
 from tests.support.journals import create, reopen
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ T = TypeVar("T")
 MEMORY = Path("/dev/shm")  # noqa: S108 - to wait for no disk where there is one in memory
 INDEXES = st.integers(0, 2)
 ANSWERS = st.sampled_from(["created", "refused", "unknown"])
-STATUSES = {"created": "failed", "claimed": "unknown", "unknown": "unknown", "finished": "done"}
+STATUSES = {"created": "running", "claimed": "unknown", "unknown": "unknown", "finished": "done"}
 SITES = 2
 
 
@@ -188,9 +189,9 @@ class ClaimRule(RuleBasedStateMachine):
         common = {"target": "h", "site_id": site_of(index), "report_id": row.report}
         late = PollTimeout("r", waited=1.0)
         outcome = (
-            Done(index=index, risk=None, **common)  # type: ignore[arg-type]
+            Outcome(status="done", index=index, risk=None, **common)  # type: ignore[arg-type]
             if is_done
-            else Failed(index=index, error=late, **common)  # type: ignore[arg-type]
+            else Outcome(status="running", index=index, error=late, **common)  # type: ignore[arg-type]
         )
         is_current = number == len(self.owners) - 1
         assert self.is_refused(self.owners[number].finished(outcome)) is not is_current

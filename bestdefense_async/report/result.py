@@ -1,0 +1,66 @@
+"""A run as a value: what every output and the gate are made from.
+
+It has no connection to anything, so a report of a saved run is the same report as the one written
+when the run ended.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from bestdefense_async.models import SEVERITIES, Outcome, OutcomeStatus, ScanOptions, Severity
+
+
+def _as_options(options: ScanOptions | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return options as plain values, without the callback secret."""
+    if options is None:
+        return {}
+    if isinstance(options, ScanOptions):
+        options = {
+            "types": list(options.types),
+            "intensity": options.intensity,
+            "mode": options.mode,
+            "testing_type": options.testing_type,
+        }
+    return {key: value for key, value in options.items() if key != "callback_secret"}
+
+
+@frozen(kw_only=True)
+class RunResult:
+    """One bulk scan: its targets and how each ended."""
+
+    outcomes: tuple[Outcome, ...]
+    """One per target, in the order of the targets, duplicates left out."""
+    name: str = "scan"
+    started_at: float | None = None
+    """Seconds since the epoch."""
+    finished_at: float | None = None
+    """Seconds since the epoch; None while it runs, or when it was cut off."""
+    base_url: str = ""
+    options: Mapping[str, Any] = field(default=None, converter=_as_options)
+    """The scan options as plain values; a callback secret is never kept."""
+    throttled: tuple[tuple[float, float], ...] = ()
+    """Spans in which a rate limit held requests back, seconds since the epoch."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took, or None."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return max(self.finished_at - self.started_at, 0.0)
+
+    def by_status(self) -> dict[str, int]:
+        """Return how many targets ended with each status."""
+        seen = Counter(outcome.status for outcome in self.outcomes)
+        return {str(status): seen[status] for status in OutcomeStatus}
+
+    def counts(self) -> dict[Severity, int]:
+        """Return all findings by severity, worst first; documented severities are always there."""
+        total: Counter[Severity] = Counter(dict.fromkeys(SEVERITIES, 0))
+        for outcome in self.outcomes:
+            total.update(outcome.counts())
+        return dict(sorted(total.items(), key=lambda item: (-item[0].rank, item[0])))
