@@ -59,7 +59,7 @@ class CreatedIds:
             del self._ids[next(iter(self._ids))]
         self._ids[operation, made] = None
 
-    def refuse(self, operation: str, answered: object) -> None:
+    def refuse(self, operation: str, answered: str) -> None:
         """Refuse an answer that carries the id of what an earlier creation has made.
 
         Raises:

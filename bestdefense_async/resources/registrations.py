@@ -63,4 +63,4 @@ class Registrations:
     def _registered(self, payload: object) -> None:
         """Refuse the answer of a creation, which says as much as this one: success."""
         if isinstance(payload, dict):
-            self._ids.refuse("reports.create", payload.get("id"))
+            self._ids.refuse("reports.create", str(payload.get("id")))

@@ -1,8 +1,9 @@
 """A loopback server that speaks bytes, for what no HTTP library would ever send.
 
 A script is a list of answers, one per request in order of arrival; the last one serves all that
-come after. An answer is a list of steps: bytes to send, or one of the words below. Nothing is
-parsed or completed on the way out, so a test says exactly what the client gets to see.
+come after. Or it is a function from the request to its answer. An answer is a list of steps: bytes
+to send, or one of the words below. Nothing is parsed or completed on the way out, so a test says
+exactly what the client gets to see.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -98,12 +99,12 @@ class ByteServer:
     """The server; use it with `async with`.
 
     Args:
-        script: One answer per request.
+        script: One answer per request, or a function that returns it.
         greeting: Steps for each new connection, before it is read.
         reads: False never reads, so that requests pile up.
     """
 
-    script: Sequence[Sequence[Step]] = ((reply(),),)
+    script: Sequence[Sequence[Step]] | Callable[[Received], Sequence[Step]] = ((reply(),),)
     greeting: Sequence[Step] = ()
     reads: bool = True
     tls: ssl.SSLContext | None = None
@@ -178,9 +179,14 @@ class ByteServer:
         while True:
             self.requests.append(await self._read(reader, number))
             self._news.set()
-            answer = self.script[min(len(self.requests), len(self.script)) - 1]
-            if not await self._act(answer, writer):
+            if not await self._act(self._answer(), writer):
                 return
+
+    def _answer(self) -> Sequence[Step]:
+        """Return the answer to the latest request."""
+        if callable(self.script):
+            return self.script(self.requests[-1])
+        return self.script[min(len(self.requests), len(self.script)) - 1]
 
     async def _read(self, reader: asyncio.StreamReader, number: int) -> Received:
         raw = await reader.readuntil(b"\r\n\r\n")

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 
+from bestdefense_async import BestDefense
 from bestdefense_async.core.request import Reply, Request
 from bestdefense_async.core.route import Grade, Route
 from bestdefense_async.core.secret import Secret
@@ -59,6 +60,15 @@ async def wire_to(
         yield wire
     finally:
         await wire.aclose()
+
+
+@contextlib.asynccontextmanager
+async def client_to(url: str, **arguments: Any) -> AsyncIterator[BestDefense]:
+    """Open a client that goes the way of the present test, and close it."""
+    async with BestDefense(TOKEN, url, **arguments) as bd:
+        wire = bd._shared.host.wire  # noqa: SLF001  # no argument chooses the way
+        wire._may_be_lean = OpenWire.is_lean  # noqa: SLF001
+        yield bd
 
 
 def plain(
