@@ -10,6 +10,7 @@ import pytest
 
 from bestdefense_async import BestDefense, ClientClosed, ConfigError, RetryPolicy, WrongLoop
 from bestdefense_async.sandbox import Sandbox
+from tests.support.waiting import until
 
 
 async def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,8 +50,8 @@ async def test_closing_ends_what_is_under_way_and_may_be_repeated(turns: int) ->
         sandbox.fault("sites.list", kind="hang")
         bd = BestDefense(sandbox.token, sandbox.url, retry=RetryPolicy(attempts=1))
         calls = [asyncio.ensure_future(bd.sites.list()) for _ in range(5)]
-        await asyncio.sleep(0.1)
-        async with asyncio.timeout(2):
+        await until(lambda: sandbox.count("sites.list") == len(calls))
+        async with asyncio.timeout(10):
             first = asyncio.ensure_future(bd.aclose())
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -92,6 +93,7 @@ FORKS = """
 import asyncio, os
 from bestdefense_async import BestDefense, WrongLoop
 from bestdefense_async.sandbox import Sandbox
+from tests.support.waiting import until
 
 async def child(bd):
     try:

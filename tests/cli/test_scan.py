@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -81,15 +81,16 @@ def test_an_interrupted_scan_says_what_became_of_every_target(
     """Started scans are named with their reports, the others are not started; exit 130."""
     arguments = ["scan", "-l", "hosts.txt", "--max-active", "10", "--format", "jsonl"]
     with command.start(*arguments, env=bd_sandbox_process.env) as process:
-        wait_for(lambda: bd_sandbox_process.count("reports.create") >= 10)
-        time.sleep(0.2)
+        assert process.stdout is not None
+        events: list[dict[str, Any]] = []
+        while sum(event["event"] == "scan.started" for event in events) < 10:
+            events.append(json.loads(process.stdout.readline()))
         process.send_signal(number)
-        out, err = process.communicate(timeout=LONGEST)
+        events += map(json.loads, process.stdout)
+        _, err = process.communicate(timeout=LONGEST)
 
     assert process.returncode == 130, err
-    finished = [
-        line for line in map(json.loads, out.splitlines()) if line["event"] == "scan.finished"
-    ]
+    finished = [event for event in events if event["event"] == "scan.finished"]
     assert sorted(line["target"] for line in finished) == sorted(hosts)
     outcomes = [line["status"] for line in finished]
     assert outcomes.count("not_started") == 20

@@ -9,6 +9,7 @@ import pytest
 
 from bestdefense_async.sandbox import Sandbox
 from tests.support.sandbox_api import SECURITY, Api, api_on
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.bd_sandbox(sites=4)
 
@@ -166,12 +167,12 @@ async def test_a_delay_alone_only_delays(
 ) -> None:
     """While the client waits, the scan exists already or not yet; then all is well."""
     site = bd_sandbox.site_ids[0]
-    bd_sandbox.fault("reports.create", delay=0.1, after_effect=after_effect)
+    bd_sandbox.fault("reports.create", delay=0.3, after_effect=after_effect)
 
     pending = asyncio.create_task(api.create(site))
-    while not bd_sandbox.count("reports.create"):  # noqa: ASYNC110 - a count has no event
+    await until(lambda: bd_sandbox.count("reports.create") == 1)
+    for _ in range(20):  # what is done before the delay is done now
         await asyncio.sleep(0)
-    await asyncio.sleep(0.02)
     meanwhile = bd_sandbox.scans_per_site()
     await pending
 

@@ -53,6 +53,7 @@ from tests.support.downloads import (
     unknown,
     whole,
 )
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -379,8 +380,7 @@ async def test_a_cancelled_download_frees_its_slot(tmp_path: Path, *, keep: bool
     answers = ([whole(cut=HALF)[0], STALL], rest(HALF) if keep else whole())
     async with serving(*answers, max_in_flight=1) as (bd, server):
         task = asyncio.create_task(bd.agents.download(FILE, tmp_path, keep_part=keep))
-        await server.heard(1)
-        await asyncio.sleep(0.05)
+        await until(lambda: any(len(content) == HALF for content in left_in(tmp_path).values()))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-import time
 
 import aiohttp
 import pytest
@@ -93,14 +92,15 @@ async def test_what_the_loop_has_not_seen_yet_is_seen(last_words: bytes) -> None
                     peer.sendall(reply())
                     may_go_on.wait(5)
                     peer.sendall(last_words)
+                has_spoken.set()
 
-        may_go_on = threading.Event()
+        may_go_on, has_spoken = threading.Event(), threading.Event()
         thread = threading.Thread(target=serve)
         thread.start()
         async with wire_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as wire:
             await send(wire)
             may_go_on.set()
-            time.sleep(0.05)  # noqa: ASYNC251  # the loop is to be kept from looking
+            has_spoken.wait(5)  # which keeps the loop from looking
             answer = await send(wire, "POST", body=b"{}")
         thread.join()
 
