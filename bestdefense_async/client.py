@@ -17,6 +17,7 @@ from bestdefense_async.errors import ConfigError
 from bestdefense_async.polling.scheduler import PollScheduler, open_lane
 from bestdefense_async.polling.subscription import PollStats
 from bestdefense_async.resources.agents import Agents
+from bestdefense_async.resources.arguments import optional_seconds
 from bestdefense_async.resources.identity import CreatedIds
 from bestdefense_async.resources.network import Network
 from bestdefense_async.resources.registrations import Registrations
@@ -188,13 +189,13 @@ class View:
             The envelope's `data`, or None where the answer has none.
 
         Raises:
-            ConfigError: Method, path or body cannot be sent.
+            ConfigError: Method, path or body cannot be sent, or the timeout is no time.
             OutcomeUnknown: The request may not arrive twice and its answer is lost.
             BestDefenseError: Anything else that `errors` names.
         """
         bound = {name: each.route for name, each in self._shared.host.bound.items()}
         request = raw_request(method, path, json, routes={**ROUTES, **bound})
-        return await self._sender.send(request, timeout=timeout)
+        return await self._sender.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """End what this organization has under way; no other notices. May be called again.
@@ -271,7 +272,7 @@ class BestDefense(View):
     ) -> None:
         if state_dir is not None and not isinstance(state_dir, Path):
             raise ConfigError("state_dir must be a pathlib.Path.")
-        limits_of = merged_limits(limits or {})
+        limits_of = merged_limits(limits)
         home = Home()
         host = open_host(
             home,
@@ -282,7 +283,7 @@ class BestDefense(View):
             retry=retry,
             hooks=hooks,
             observer=observer,
-            bindings=bindings or {},
+            bindings=bindings,
             allow_provisional=allow_provisional,
             download_hosts=download_hosts,
             proxy=proxy,

@@ -58,6 +58,8 @@ def parse_base_url(text: str) -> BaseUrl:
         ConfigError: It is no http(s) URL, holds user info, a query or a fragment (the text is
             not repeated then), or is plain http to a host other than this machine.
     """
+    if not isinstance(text, str):
+        raise ConfigError(f"The base URL must be a text, not a {type(text).__name__}.")
     if re.search(r"[\x00-\x20\x7f\\]", text):
         raise ConfigError("The base URL contains a space, a backslash or a control character.")
     try:

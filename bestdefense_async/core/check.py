@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.errors import ConfigError, clean_text
@@ -74,6 +75,38 @@ def check_flag(name: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
     raise ConfigError(f"{name} must be True or False, not {_named(value)}.")
+
+
+def check_several(name: str, value: object, *, like: str) -> tuple[Any, ...]:
+    """Return the members of a list or another collection, of which a text is none here.
+
+    Args:
+        name: What the caller calls it.
+        value: What the caller passed.
+        like: An example, as it is written.
+
+    Raises:
+        ConfigError: It is none, or a mapping.
+    """
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        return tuple(value)
+    raise ConfigError(f"{name} must be a list, such as {like}, not {_named(value)}.")
+
+
+def check_mapping(name: str, value: object, *, like: str) -> Mapping[Any, Any]:
+    """Return `value` when it is a mapping, and an empty one for None.
+
+    Args:
+        name: What the caller calls it.
+        value: What the caller passed.
+        like: An example, as it is written.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if value is None or isinstance(value, Mapping):
+        return {} if value is None else value
+    raise ConfigError(f"{name} must be a mapping, such as {like}, not {_named(value)}.")
 
 
 def check_text(name: str, value: object) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from bestdefense_async.core.check import check_several
 from bestdefense_async.core.host import authority
 from bestdefense_async.errors import ConfigError, IntegrityError, clean_text
 
@@ -98,9 +99,8 @@ def checked_hosts(hosts: Collection[str]) -> frozenset[str]:
     Raises:
         ConfigError: One of them is not of the form `cdn.example.com` or `cdn.example.com:8443`.
     """
-    if isinstance(hosts, str):  # would be taken for a list of letters
-        raise ConfigError(f"A list of hosts is wanted, like [{clean_text(hosts, longest=80)!r}].")
-    return frozenset(map(_checked_host, hosts))
+    several = check_several("download_hosts", hosts, like="['cdn.example.com']")
+    return frozenset(map(_checked_host, several))
 
 
 def _checked_host(host: str) -> str:

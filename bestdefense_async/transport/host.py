@@ -12,7 +12,14 @@ from attrs import define, field
 
 from bestdefense_async.config import BaseUrl
 from bestdefense_async.core.binding import Bound, bind
-from bestdefense_async.core.check import check_flag, check_number, check_seconds, check_whole
+from bestdefense_async.core.check import (
+    check_flag,
+    check_mapping,
+    check_number,
+    check_seconds,
+    check_several,
+    check_whole,
+)
 from bestdefense_async.core.expected_file import checked_hosts
 from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.core.retry import RetryBudget, RetryPolicy
@@ -62,7 +69,7 @@ def open_host(
     retry: RetryPolicy | None,
     hooks: Sequence[Callable[[RequestEvent], object]],
     observer: Observer | Sequence[Observer],
-    bindings: Mapping[str, Binding],
+    bindings: Mapping[str, Binding] | None,
     allow_provisional: bool,
     download_hosts: Collection[str],
     proxy: str | None,
@@ -101,12 +108,17 @@ def open_host(
         timeout=check_seconds("timeout", timeout),
         allow_provisional=check_flag("allow_provisional", allow_provisional),
         download_hosts=checked_hosts(download_hosts),
-        bound={name: bind(name, each) for name, each in bindings.items()},
+        bound={
+            name: bind(name, each)
+            for name, each in check_mapping(
+                "bindings", bindings, like='{"schedules.create": Binding(...)}'
+            ).items()
+        },
     )
 
 
 def merged_limits(
-    overrides: Mapping[str, Limit | tuple[Limit, ...]],
+    overrides: Mapping[str, Limit | tuple[Limit, ...]] | None,
 ) -> dict[str, tuple[Limit, ...]]:
     """Return the limits by operation: the documented ones, overridden by the caller's.
 
@@ -114,7 +126,8 @@ def merged_limits(
         ConfigError: An operation does not exist, or a value is no limit.
     """
     limits = {name: route.limits for name, route in ROUTES.items() if route.limits}
-    for name, value in overrides.items():
+    given = check_mapping("limits", overrides, like='{"agents.manifest": Limit(60, per=60.0)}')
+    for name, value in given.items():
         if name not in ROUTES:
             raise ConfigError(f"There is no operation {name!r} to limit.")
         chosen = value if isinstance(value, tuple | list) else (value,)
@@ -132,12 +145,14 @@ def _all_observers(
     Raises:
         ConfigError: An observer is none, or a hook cannot be called.
     """
-    observers = [observer] if isinstance(observer, Observer) else list(observer)
+    several = [observer] if isinstance(observer, Observer) else observer
+    observers = [*check_several("observer", several, like="[MyObserver()]")]
     if not all(isinstance(each, Observer) for each in observers):
         raise ConfigError("observer must be an Observer, or several of them.")
-    if not all(callable(each) for each in hooks):
+    functions = check_several("hooks", hooks, like="[print]")
+    if not all(callable(each) for each in functions):
         raise ConfigError("hooks must be functions that take a RequestEvent.")
-    return [*observers, HookObserver(hooks)] if hooks else observers
+    return [*observers, HookObserver(functions)] if functions else observers
 
 
 def _check_kinds(*arguments: tuple[object, type, str]) -> None:

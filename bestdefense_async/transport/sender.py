@@ -209,10 +209,13 @@ class Sender:
 
     def _check_destination(self, call: Call[object], secret: Secret) -> None:
         route, host = call.request.route, self._host
-        if secret.is_sandbox:
-            if not host.base_url.is_loopback:
+        if not host.base_url.is_loopback:
+            secret.check_length()
+            if secret.is_sandbox:
                 raise ConfigError("This token is the sandbox's: it is not sent to any other host.")
-        elif route.grade is Grade.DESCRIBED and not host.allow_provisional:
+        elif secret.is_sandbox:
+            return
+        if route.grade is Grade.DESCRIBED and not host.allow_provisional:
             raise ProvisionalRoute(route.name)
 
     def _allowed(self, call: Call[object]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Final, cast
@@ -78,9 +79,14 @@ def parse_proxy(text: str) -> Proxy:
         raise ConfigError("The proxy must look like http://proxy.example:3128.")
     headers = {}
     if parts.username is not None:
-        headers["Proxy-Authorization"] = aiohttp.encode_basic_auth(
-            unquote(parts.username), unquote(parts.password or "")
-        )
+        login = None
+        with contextlib.suppress(ValueError):  # its context would hold the password
+            login = aiohttp.encode_basic_auth(
+                unquote(parts.username), unquote(parts.password or "")
+            )
+        if login is None:
+            raise ConfigError("The user name for the proxy must not hold a colon.")
+        headers["Proxy-Authorization"] = login
     return Proxy(url=URL.build(scheme="http", host=host, port=port or 80), headers=headers)
 
 
