@@ -23,7 +23,7 @@ from attrs import frozen
 
 from bestdefense_async.core.polling import Hazard, PollPolicy, learn
 from bestdefense_async.models import Progress
-from bestdefense_async.polling.scheduler import PollScheduler
+from bestdefense_async.polling.scheduler import PollScheduler, open_lane
 from bestdefense_async.polling.subscription import WaitOptions
 from tests.support.virtual_time import run_virtual
 
@@ -31,6 +31,8 @@ SEED = 20_260
 FIXED = 30.0
 SAMPLES = 60
 ROUND_TRIP = 0.05
+WORKERS = 66
+"""Polls at a time: what a client with its default number of requests under way lets them."""
 
 
 @frozen
@@ -161,7 +163,7 @@ def followed(
                 is_over.set()
             lags[number] = loop.time() - starts[number] - scans[number].duration
 
-        scheduler = PollScheduler(progress, uniform=chance.uniform)
+        scheduler = PollScheduler(progress, lane=open_lane(WORKERS), uniform=chance.uniform)
         terms = {kind: WaitOptions(notify=told, policy=policy_of(kind)) for kind in KINDS}
         for number, scan in enumerate(scans):
             starts.append(loop.time())
@@ -187,7 +189,7 @@ def peak_of(count: int) -> float:
             await asyncio.sleep(0.001)
             return Progress(is_completed=False)
 
-        scheduler = PollScheduler(progress, uniform=chance.uniform)
+        scheduler = PollScheduler(progress, lane=open_lane(WORKERS), uniform=chance.uniform)
         terms = WaitOptions(notify=lambda _, __: None)
         for number in range(count):
             scheduler.follow(str(number), terms)

@@ -8,7 +8,7 @@ about as often; site and report ids are UUIDs, of 96 bytes each, and are told ap
 
 Goals: at most 550 B per waiting scan, the same from 10^3 to 10^5 (ratio at most 1.2); leaving
 100,000 waits at most 0.05 of what it costs to cancel 100,000 tasks; CPU per wake-up at most 0.08
-of a GET, which takes about 100 us (see overhead.py), so 8 us.
+of a GET, which takes about 100 us (see ladder.py), so 8 us.
 """
 
 import argparse
@@ -24,12 +24,14 @@ import uuid
 from pathlib import Path
 
 from bestdefense_async.models import Progress, Report, ScanOptions
-from bestdefense_async.polling.scheduler import PollScheduler
+from bestdefense_async.polling.scheduler import PollScheduler, open_lane
 from bestdefense_async.runs import ScanGroup
 
 EVERY = 13.0
 """Seconds between two polls of a task: what the policy does on average in the first half minute."""
 ID_BYTES = 96
+WORKERS = 66
+"""Polls at a time: what a client with its default number of requests under way lets them."""
 NEVER = Progress(is_completed=False)
 
 
@@ -51,7 +53,7 @@ class Client:
         self.sites = self.reports = self.vortex = self
         self.all_created = asyncio.Event()
         self._left = count
-        self.polls = PollScheduler(self.progress)
+        self.polls = PollScheduler(self.progress, lane=open_lane(WORKERS))
         self.polled = 0
         self._chance = random.Random(1)
 
@@ -122,7 +124,7 @@ async def drained(count: int) -> float:
         if told == count:
             is_over.set()
 
-    polls = PollScheduler(progress)
+    polls = PollScheduler(progress, lane=open_lane(WORKERS))
     tasks = [asyncio.create_task(one(number)) for number in range(count)]
     await asyncio.sleep(0)
     cpu = time.process_time()
