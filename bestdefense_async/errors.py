@@ -41,6 +41,7 @@
     ├── DownloadError                a file could not be stored
     └── JournalError                 the record of a run cannot be used
         ├── JournalBusy              another process holds it
+        ├── JournalLost              another process has taken it over
         └── JournalMismatch          it is of another version, organization or kind
 
 Two promises hold for all of them. `sent` says whether the request may have reached the
@@ -385,6 +386,10 @@ class JournalError(BestDefenseError):
 
 class JournalBusy(JournalError):
     """Another process holds this journal."""
+
+
+class JournalLost(JournalError):
+    """Another process has taken the run over: it is left to that one, and nothing more is sent."""
 
 
 class JournalMismatch(JournalError):

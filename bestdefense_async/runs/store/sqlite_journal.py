@@ -1,0 +1,234 @@
+"""The journal of a run that is held: each call becomes one row of a kind, handed to the writer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from bestdefense_async.errors import JournalError, TargetError, clean_text
+from bestdefense_async.models import OutcomeStatus, error_as_dict
+from bestdefense_async.runs.store import rows, statements
+from bestdefense_async.runs.store.interface import ClaimAnswer
+from bestdefense_async.runs.store.statements import Write, to_text
+from bestdefense_async.runs.targets import LONGEST_TARGET
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from bestdefense_async.errors import BestDefenseError
+    from bestdefense_async.models import Outcome
+    from bestdefense_async.runs.inputs import IndexedInput
+    from bestdefense_async.runs.store.statements import Kind, Shard
+    from bestdefense_async.runs.store.writer import WriterThread
+
+
+def key_of(site_id: str) -> str:
+    """Return a site id as it is compared: the letter case does not make another site."""
+    return site_id.lower()
+
+
+def storable(target: str) -> str:
+    """Return a target without what cannot be stored as text; the rest of it stays as it is."""
+    return clean_text(target, longest=LONGEST_TARGET)
+
+
+class SqliteJournal:
+    """A `Journal`; made by a store."""
+
+    def __init__(self, writer: WriterThread, shard: Shard, *, next_index: int) -> None:
+        self._writer = writer
+        self._shard = shard
+        self._next_index = next_index
+        self._attempts: dict[int, str] = {}
+        """Of the claimed ones that were not answered yet."""
+        self._count = 0
+        self._unreported: BaseException | None = None
+        """Why something could not be written that nobody waited for, until that is raised."""
+        self._is_closed = False
+
+    @property
+    def next_index(self) -> int:
+        """The first index that no input of the run has: a group counts on from here."""
+        return self._next_index
+
+    def accepted(self, index: int, *, target: str, site_id: str) -> None:
+        """Record an input that names a site and is to be scanned."""
+        self._raise_unreported()
+        # Should it fail, the claim writes it, or fails too.
+        self._write(statements.ACCEPTED, index, self._site(target, site_id), is_urgent=False)
+
+    def rejected(
+        self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
+    ) -> None:
+        """Record an input that cannot be scanned, or that names a site a second time."""
+        self._raise_unreported()
+        line = error.line if isinstance(error, TargetError) else None
+        row = (
+            self._shard[1],
+            storable(target),
+            line,
+            is_duplicate,
+            to_text(error_as_dict(error)),
+            time.time(),
+        )
+        written = self._write(statements.REJECTED, index, row, is_urgent=False)
+        written.add_done_callback(self._on_written)
+
+    async def claim(self, index: int, *, target: str, site_id: str, at: float) -> ClaimAnswer:
+        """Record, durably, that the creation is sent next; `at` is seconds since the epoch."""
+        if index in self._attempts:
+            return ClaimAnswer.TAKEN
+        self._count += 1
+        # No two owners have the same fencing number, so no two attempts have the same id.
+        attempt = self._attempts[index] = f"{self._shard[2]}.{self._count}"
+        row = (*self._site(target, site_id), attempt, at)
+        answer: ClaimAnswer = ClaimAnswer.TAKEN
+        try:
+            answer = await self._write(statements.CLAIMED, index, row)
+        except asyncio.CancelledError:
+            answer = ClaimAnswer.OURS  # perhaps: whoever was cancelled gives it back
+            raise
+        finally:
+            if not answer.is_ours:
+                del self._attempts[index]
+        return answer
+
+    async def give_back(self, index: int) -> None:
+        """Undo a claim: the creation was certainly not begun, and may be claimed again."""
+        attempt = self._attempts.pop(index, None)
+        if attempt is not None:
+            await self._write(statements.GIVEN_BACK, index, (attempt,))
+
+    async def created(self, index: int, *, report_id: str) -> None:
+        """Record the scan's id. Welcome from an earlier owner too, while nothing else is known.
+
+        Raises:
+            IntegrityError: Another scan of the run has that id.
+        """
+        row = (self._attempt(index), report_id)
+        await self._write(statements.CREATED, index, row)
+        self._attempts.pop(index, None)
+
+    async def refused(self, index: int, *, error: BestDefenseError) -> None:
+        """Record that certainly no scan was started, whether it is claimed or was given back."""
+        row = (self._attempts.pop(index, None), to_text(error_as_dict(error)), time.time())
+        await self._write(statements.REFUSED, index, row)
+
+    async def unknown(self, index: int, *, error: BestDefenseError) -> None:
+        """Record that a scan may have been started. It stays unknown until it is settled."""
+        row = (self._attempt(index), to_text(error_as_dict(error)), time.time())
+        await self._write(statements.LOST, index, row)
+        self._attempts.pop(index, None)
+
+    async def finished(self, outcome: Outcome, *, security_id: int | None = None) -> None:
+        """Record how a scan that exists has ended, findings included, or why it has not yet.
+
+        Raises:
+            IntegrityError: Another scan of the run has that report id or security id.
+        """
+        error = None if outcome.error is None else to_text(error_as_dict(outcome.error))
+        row = (
+            key_of(outcome.site_id or ""),
+            outcome.report_id or "",
+            "created" if outcome.status is OutcomeStatus.RUNNING else "finished",
+            outcome.started_at,
+            outcome.finished_at,
+            error,
+            security_id,
+        )
+        result = None
+        if outcome.status is OutcomeStatus.DONE:
+            record = outcome.as_dict()
+            result = to_text({"risk": record["risk"], "findings": record["findings"]})
+        site = (storable(outcome.target), outcome.site_id or "")
+        await self._write(statements.FINISHED, outcome.index, row, result=result, site=site)
+
+    def span(
+        self, kind: str, begun: float, ended: float | None, error: BestDefenseError | None = None
+    ) -> None:
+        """Record a time in which nothing could start: `throttled` or `outage`."""
+        self._raise_unreported()
+        text = None if error is None else to_text(error_as_dict(error))
+        row = (begun, ended, text)
+        written = self._write(statements.SPAN, kind, row, is_urgent=False)
+        written.add_done_callback(self._on_written)
+
+    async def end(self) -> Sequence[IndexedInput]:
+        """End the run, unless it has scans that nobody follows; return those."""
+        run, shard, _ = self._shard
+
+        def work(connection: sqlite3.Connection) -> Sequence[IndexedInput]:
+            statements.check_fence(connection, self._shard)
+            late = rows.remaining(connection, run, followed_only=True)
+            if not late:
+                connection.execute(
+                    "UPDATE shard SET state = 'ended', owner = NULL WHERE run = ? AND shard = ?",
+                    (run, shard),
+                )
+                self._is_closed = True
+            return late
+
+        return await self._writer.do(work)
+
+    async def aclose(self) -> None:
+        """Write what is still to be written and leave the run to others. Again is harmless.
+
+        Raises:
+            JournalError: Something could not be written that nobody waited for.
+        """
+        if not self._is_closed:
+            self._is_closed = True
+
+            def release(connection: sqlite3.Connection) -> None:
+                connection.execute(
+                    "UPDATE shard SET state = 'ready', owner = NULL"
+                    " WHERE run = ? AND shard = ? AND fence = ? AND state = 'held'",
+                    self._shard,
+                )
+
+            await self._writer.do(release)
+        self._raise_unreported()
+
+    def _site(self, target: str, site_id: str) -> tuple[Any, ...]:
+        return self._shard[1], storable(target), site_id, key_of(site_id)
+
+    def _write(
+        self,
+        kind: Kind,
+        place: int | str,
+        row: tuple[Any, ...],
+        *,
+        is_urgent: bool = True,
+        result: str | None = None,
+        site: tuple[str, str] = ("", ""),
+    ) -> asyncio.Future[Any]:
+        if isinstance(place, int):
+            self._next_index = max(self._next_index, place + 1)
+        future: asyncio.Future[Any] = self._writer.loop.create_future()
+        write = Write(kind, self._shard, (self._shard[0], place, *row), future, result, site)
+        self._writer.hand_in(write, is_urgent=is_urgent)
+        future.add_done_callback(_notice)
+        return future
+
+    def _attempt(self, index: int) -> str:
+        try:
+            return self._attempts[index]
+        except KeyError:
+            raise JournalError(f"Input {index} was not claimed in this journal.") from None
+
+    def _on_written(self, written: asyncio.Future[None]) -> None:
+        if not written.cancelled() and (error := written.exception()) is not None:
+            self._unreported = error
+
+    def _raise_unreported(self) -> None:
+        error, self._unreported = self._unreported, None
+        if error is not None:
+            raise error
+
+
+def _notice(written: asyncio.Future[Any]) -> None:
+    """Take notice of an error, which asyncio would complain about otherwise."""
+    if not written.cancelled():
+        written.exception()

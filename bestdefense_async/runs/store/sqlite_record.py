@@ -1,0 +1,169 @@
+"""What is read of one run in a file, and what a person decides about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import evolve
+
+from bestdefense_async.errors import JournalError
+from bestdefense_async.runs.store import files, rows
+from bestdefense_async.runs.store.statements import check_fence
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from bestdefense_async.report.result import RunResult
+    from bestdefense_async.runs.inputs import IndexedInput
+    from bestdefense_async.runs.store.database import Database
+    from bestdefense_async.runs.store.interface import RunInfo, UnknownScan
+    from bestdefense_async.runs.store.statements import Shard
+
+T = TypeVar("T")
+
+
+class SqliteRecord:
+    """A `Record`; what it decides needs the run to be held."""
+
+    def __init__(self, database: Database, name: str, shard: Shard | None) -> None:
+        self.name = name
+        self._database = database
+        self._shard = shard
+
+    async def _read(self, read: Callable[[sqlite3.Connection, int], T]) -> T:
+        def work(connection: sqlite3.Connection) -> T:
+            return read(connection, run_of(connection, self.name))
+
+        if self._shard is not None:  # what was written before is there
+            await (await self._database.writer()).do(lambda _: None)
+        found = await self._database.read(lambda connection: (work(connection),), None)
+        if found is None:
+            raise JournalError(f"There is no run {self.name} any more.")
+        return found[0]
+
+    async def info(self) -> RunInfo:
+        """Return what is known of the run."""
+        return await self._read(self._info)
+
+    def _info(self, connection: sqlite3.Connection, run: int) -> RunInfo:
+        row = connection.execute(
+            f"SELECT {rows.RUN_COLUMNS} FROM run WHERE id = ?",  # noqa: S608 - ours
+            (run,),
+        ).fetchone()
+        return info_of(connection, self._database.path, row)
+
+    async def remaining(self) -> Sequence[IndexedInput]:
+        """Return what to feed to a group: scans to follow first, then what was never started."""
+        return await self._read(rows.remaining)
+
+    async def unknowns(self) -> Sequence[UnknownScan]:
+        """Return the creations whose answers are lost, by index."""
+        return await self._read(rows.unknowns)
+
+    async def known_reports(self) -> set[str]:
+        """Return the ids of all scans the run has."""
+        return await self._read(lambda connection, run: column_of(connection, run, "report_id"))
+
+    async def known_targets(self) -> set[str]:
+        """Return the targets the run has, as they were written."""
+        return await self._read(lambda connection, run: column_of(connection, run, "target"))
+
+    async def result(self) -> RunResult:
+        """Return the run with all its outcomes.
+
+        All of it is read: a tenth of a second for each thousand scans with ten findings.
+        """
+        return await self._read(
+            lambda connection, run: rows.run_result(connection, run, self._info(connection, run))
+        )
+
+    async def found(self, index: int, *, report_id: str) -> None:
+        """Record the scan that was found for an unknown creation: now it can be followed.
+
+        Raises:
+            JournalError: The creation is not unknown, the scan belongs to another input, or the run
+                is not held.
+        """
+
+        def write(connection: sqlite3.Connection, run: int) -> None:
+            owner = connection.execute(
+                "SELECT input_index FROM scan WHERE run = ? AND report_id = ?", (run, report_id)
+            ).fetchone()
+            if owner is not None and owner[0] != index:
+                raise JournalError(f"Report {report_id} is the scan of input {owner[0]} already.")
+            _settle(
+                connection,
+                "state = 'created', report_id = ?, was_left = 1, error = NULL, finished_at = NULL",
+                (report_id, run, index),
+            )
+
+        await self._decide(write)
+
+    async def forget(self, index: int) -> None:
+        """Make an unknown creation new, so that it is sent again: by a person's order only.
+
+        Raises:
+            JournalError: The creation is not unknown, or the run is not held.
+        """
+
+        def write(connection: sqlite3.Connection, run: int) -> None:
+            # The attempt stays: should its answer come after all, nothing is created twice.
+            _settle(
+                connection,
+                "state = 'new', claimed_at = NULL, error = NULL, finished_at = NULL",
+                (run, index),
+            )
+
+        await self._decide(write)
+
+    async def _decide(self, write: Callable[[sqlite3.Connection, int], None]) -> None:
+        shard = self._shard
+        if shard is None:
+            raise JournalError(f"Run {self.name} is only read here: take it to change it.")
+
+        def work(connection: sqlite3.Connection) -> None:
+            check_fence(connection, shard)
+            write(connection, shard[0])
+
+        await (await self._database.writer()).do(work)
+
+
+def _settle(connection: sqlite3.Connection, change: str, values: tuple[Any, ...]) -> None:
+    row = connection.execute(
+        f"UPDATE scan SET {change} WHERE run = ? AND input_index = ? AND state = 'unknown'",  # noqa: S608 - ours
+        values,
+    )
+    if row.rowcount == 0:
+        raise JournalError(f"Input {values[-1]} is not unknown: nothing was written.")
+
+
+def info_of(connection: sqlite3.Connection, path: Path, row: tuple[Any, ...]) -> RunInfo:
+    """Return all that is told of a run, from its row of `RUN_COLUMNS`."""
+    state, owner = connection.execute(
+        "SELECT state, owner FROM shard WHERE run = ? AND shard = 0", row[:1]
+    ).fetchone() or ("ready", None)
+    is_held = state == "held" and files.is_alive(path, owner)
+    return rows.with_counts(connection, row[0], evolve(rows.run_info(row), is_held=is_held))
+
+
+def column_of(connection: sqlite3.Connection, run: int, column: str) -> set[str]:
+    """Return all values of a column of a run's scans."""
+    found = connection.execute(
+        f"SELECT {column} FROM scan WHERE run = ? AND {column} IS NOT NULL",  # noqa: S608 - ours
+        (run,),
+    )
+    return {value for (value,) in found}
+
+
+def run_of(connection: sqlite3.Connection, name: str) -> int:
+    """Return the number of a run.
+
+    Raises:
+        JournalError: It is not there any more.
+    """
+    row = connection.execute("SELECT id FROM run WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise JournalError(f"There is no run {name} any more.")
+    return int(row[0])
