@@ -114,6 +114,7 @@ class Network:
         *,
         timeout: float | None = None,
         policy: PollPolicy | None = None,
+        started_ago: float | None = None,
     ) -> Progress:
         """Wait until a network scan is complete, as `reports.wait` does for a report.
 
@@ -121,6 +122,8 @@ class Network:
             scan: A network scan, or its id.
             timeout: Seconds to wait at most; None waits for ever.
             policy: How often to ask, and for how long while every poll fails.
+            started_ago: Seconds since the scan was started, where that is known; the first poll is
+                then sent at once.
 
         Raises:
             ConfigError: An argument cannot be meant. Nothing was sent.
@@ -138,6 +141,7 @@ class Network:
             check_id("scan_id", id_of(NETWORK_SCAN, scan)),
             timeout=optional_seconds("timeout", timeout),
             policy=None if policy is None else instance("policy", policy, PollPolicy),
+            started_ago=optional_seconds("started_ago", started_ago, or_zero=True),
         )
 
     async def findings(self, scan: NetworkScan | str, *, timeout: float | None = None) -> Alerts:

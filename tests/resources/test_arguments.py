@@ -275,6 +275,20 @@ async def test_a_report_whose_age_is_known_is_looked_at_at_once(
     assert bd_sandbox.count("reports.progress") == 1
 
 
+@pytest.mark.bd_sandbox(sites=1, speed=1e6)
+async def test_a_network_scan_whose_age_is_known_is_looked_at_at_once(
+    bd_client: BestDefense, bd_sandbox: Sandbox
+) -> None:
+    """As a report is."""
+    scan = await bd_client.network.start(["10.0.0.1"])
+    slow = PollPolicy(shortest=7200.0, longest=7200.0)
+
+    assert (
+        await bd_client.network.wait(scan, timeout=5, policy=slow, started_ago=0.0)
+    ).is_completed
+    assert bd_sandbox.count("network.progress") == 1
+
+
 MODELS = [Remediation(id="1"), Schedule(id="1"), NetworkScan(id="1"), Report(id="1")]
 
 

@@ -72,7 +72,13 @@ class Waitable(Protocol):
     """Waits for something of the API: the client's reports or network scans."""
 
     async def wait(
-        self, key: str, /, *, timeout: float | None, policy: PollPolicy | None
+        self,
+        key: str,
+        /,
+        *,
+        timeout: float | None,
+        policy: PollPolicy | None,
+        started_ago: float | None,
     ) -> Progress:
         """Return its progress once it is complete."""
 
@@ -82,7 +88,8 @@ async def wait_for(
 ) -> Progress:
     """Say what is waited for, and wait. Raises what the waiter raises."""
     streams.say(f"waiting for {what}, Ctrl-C stops waiting, not the scan")
-    return await waiter.wait(key, timeout=timeout, policy=poll_policy(connection))
+    # Who names a scan has had it before, so it may be complete: the first poll leaves at once.
+    return await waiter.wait(key, timeout=timeout, policy=poll_policy(connection), started_ago=0.0)
 
 
 def emit_findings(what: str, found: Alerts, min_severity: str, format_: str) -> None:

@@ -33,7 +33,7 @@ HINT_MARGIN: Final = 1.0
 """Seconds added to a server's hint: it is floored to whole seconds."""
 
 TRUST: Final = 2.0
-"""A class without a limit of its own is paused for at most so many times what the server asks:
+"""A class without a limit of its own backs off for at most so many times what the server asks:
 nothing but its hint is known, so a server that keeps asking for a second is believed."""
 
 LONGEST_PAUSE: Final = 86_400.0
@@ -180,7 +180,7 @@ class Backoff:
             self._share_at = now
         longest = max(self.pace, self.period / 2)
         if hint is not None and not self._has_limits:
-            longest = min(longest, TRUST * asked)
+            longest = min(longest, TRUST * hint)
         self._backoff = min(2 * self._backoff, longest) if repeated else self.pace
         own = uniform(self._backoff / 2, self._backoff)
         self.pause(now + max(asked, own))
