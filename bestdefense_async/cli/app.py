@@ -112,7 +112,9 @@ def run(arguments: list[str]) -> int:
 def _say_usage(error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
     hint = "" if context is None else f" Try '{context.command_path} --help'."
-    streams.say(f"bestdefense: {error.format_message().rstrip('.')}.{hint}")
+    message = error.format_message()
+    end = "" if message.endswith((".", ")")) else "."
+    streams.say(f"bestdefense: {message}{end}{hint}")
     return Exit.USAGE
 
 

@@ -159,7 +159,7 @@ def test_more_scans_than_agreed_are_refused_where_nobody_can_be_asked(
     """A script agrees with -y."""
     before = served.ledger()["counts"]
     arguments = ["scan", "a.example", "b.example", "--confirm-over", "1"]
-    assert_one_sentence(command(*arguments, env=served.env), 2, "add -y")
+    assert_one_sentence(command(*arguments, env=served.env), 2, "Add -y")
     assert served.ledger()["counts"] == before
 
 

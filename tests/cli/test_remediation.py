@@ -151,7 +151,7 @@ def test_lost_answers_and_lacking_permissions_have_their_own_ends(
         (("r", "--finding", "f", "--weakness", "w"), "--finding or --weakness"),
         (("r", "--from", "last"), "give nothing beside it"),
         (("--from", "absent.json"), "absent.json"),
-        (("r", "--finding", "f"), "add -y to agree"),
+        (("r", "--finding", "f"), "Add -y to agree"),
         (("r", "--finding", "f", "--base-url", "http://127.0.0.1:9", "-y"), "connect"),
     ],
 )
@@ -227,7 +227,7 @@ def test_an_interruption_tells_what_became_of_each(
         out, err = process.communicate(timeout=LONGEST)
 
     assert process.returncode == 130, err
-    assert "stopping: what was sent is waited for" in err
+    assert "stopping: waiting for answers" in err
     ended = outcomes([json.loads(line) for line in out.splitlines()])
     assert ended["triggered"] == bd_sandbox_process.count("remediation.trigger")
     assert ended["not_triggered"] > 0

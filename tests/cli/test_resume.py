@@ -126,10 +126,10 @@ def test_a_signal_leaves_a_run_that_can_be_resumed_by_the_command_it_prints(
         _, err = process.communicate(timeout=LONGEST)
 
     assert process.returncode == 130, err
-    way_on = err.splitlines()[-1]
-    assert way_on.startswith("to go on: bestdefense scan --resume 2")
+    resume = err.splitlines()[-1]
+    assert resume.startswith("to resume: bestdefense scan --resume 2")
     assert [run["state"] for run in listed(command)] == ["can be resumed"]
-    ended = command(*way_on.split()[4:], "--format", "json", env=sandbox.env)
+    ended = command(*resume.split()[3:], "--format", "json", env=sandbox.env)
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["targets"] == 30
     assert set(sandbox.scans_per_site().values()) == {1}
@@ -173,7 +173,7 @@ def test_lost_creations_are_found_where_the_host_lists_reports(
         sandbox.fault("reports.create", kind="reset", site=site_id, times=1)
     ended = command("scan", "-l", "hosts.txt", env=sandbox.env)
     assert ended.code == 3
-    assert "to look for what was perhaps started: bestdefense runs reconcile 2" in ended.err
+    assert "to look for perhaps started scans: bestdefense runs reconcile 2" in ended.err
 
     settled = command("runs", "reconcile", "last", "--format", "json", env=sandbox.env)
     assert settled.code == 3

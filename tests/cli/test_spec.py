@@ -82,7 +82,7 @@ def test_the_sandbox_shows_checks_and_adopts_without_a_token(
     assert [line.split()[0] for line in shown.out.splitlines()[1:]] == list(ROUTES)
     checked = command("spec", "check", env=env)
     assert checked.code == 0, checked.err
-    assert f"spec: agrees {len(ROUTES)}, says {served.url}/api/docs.json" in checked.err
+    assert f"spec: compared with {served.url}/api/docs.json: agrees {len(ROUTES)}" in checked.err
 
 
 def test_show_says_where_what_has_moved_probably_stands(command: Command) -> None:
@@ -145,7 +145,7 @@ def test_what_cannot_be_read_is_2_and_one_sentence(
     name = write(command, content)
     ended = here("spec", "adopt", "-y", "--from", name)
     assert_one_sentence(ended, 2, says)
-    assert "spec.json cannot be read as a specification" in ended.err
+    assert "spec.json cannot be read" in ended.err
     assert not stored(command).exists()
 
 
@@ -180,7 +180,7 @@ def test_without_agreement_nothing_is_written(command: Command) -> None:
     """A script agrees with -y; the proposals are shown all the same."""
     ended = command("spec", "adopt", "--from", write(command, openapi()), env=LOCAL)
     assert ended.code == 2
-    assert "Nothing was written: add -y to take the 13 sure proposals" in ended.err
+    assert "Nothing was written. Add -y to take the 13 sure proposals" in ended.err
     assert "POST /api/v2/sites/{siteUuid}/recurring-scans" in ended.out
     assert not stored(command).exists()
 

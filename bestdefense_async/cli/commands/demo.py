@@ -70,7 +70,7 @@ def _report_options() -> ReportOptions:
         format_=None,
         files=(str(FOLDER / "report.html"), str(FOLDER / "run.jsonl")),
         min_severity="informational",
-        # What fails was planted: the demo itself has worked.
+        # The failures are part of the demo, which has worked.
         is_exit_zero=True,
     )
 
@@ -102,9 +102,11 @@ async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) 
 
 def _say_next() -> None:
     streams.say_block(
-        f"\nWhat failed above was planted. The report is {FOLDER / 'report.html'}: open it in a "
-        f"browser.\nWith a token from the app under API access in BD_API_TOKEN, the same program "
-        f"scans your sites.\nNext, the run as a table:\n"
+        f"\nThese failures are part of the demo. The report is {FOLDER / 'report.html'}: open it "
+        "in a browser.\n"
+        "With a token from the app under API access in BD_API_TOKEN, the same program scans your "
+        "sites.\n"
+        "Next, the run as a table:\n"
         f"  {_program()} report {FOLDER / 'run.jsonl'}"
     )
 

@@ -55,7 +55,7 @@ def show_run(name: str, format_: str) -> int:
     emit("targets", [_outcome_record(each) for each in run.snapshot.outcomes], format_)
     record = run.snapshot.run
     streams.say(
-        f"run {run.path.stem}: {counted(run.total, 'target')} at {record.base_url}, begun "
+        f"run {run.path.stem}: {counted(run.total, 'target')} at {record.base_url}, started "
         f"{moment(record.created_at)}, {run.creations} to start, {run.follows} to follow"
     )
     return Exit.OK
@@ -75,6 +75,7 @@ def prune_runs(
     --incomplete.
     """
     from bestdefense_async.cli.jobs.prepared_run import run_store
+    from bestdefense_async.report.text import counted
 
     streams.require_stdout()
     if keep is None and older_than is None:
@@ -83,7 +84,7 @@ def prune_runs(
         keep=keep, older_than=older_than, now=time.time(), include_incomplete=incomplete
     )
     emit("runs", [_info_record(info) for info in deleted], format_)
-    streams.say(f"bestdefense: {len(deleted)} deleted")
+    streams.say(f"bestdefense: {counted(len(deleted), 'run')} deleted")
     return Exit.OK
 
 
@@ -129,7 +130,7 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
         unknown = len(settlements) - found
         streams.say(
             f"bestdefense: {found} found, {unknown} still unknown"
-            + (f"; go on with: bestdefense scan --resume {run.path.stem}" if found or gone else "")
+            + (f"; to resume: bestdefense scan --resume {run.path.stem}" if found or gone else "")
         )
         return Exit.INCOMPLETE if unknown else Exit.OK
 
@@ -161,7 +162,7 @@ def _info_record(info: RunInfo) -> dict[str, Any]:
         "run": info.name,
         "started": None if info.created_at is None else moment(info.created_at),
         "host": info.base_url,
-        "kind": info.kind,
+        "kind": info.kind.replace(":-", "").replace(":", " "),
         **counts,
         "state": next(_states(info)),
     }

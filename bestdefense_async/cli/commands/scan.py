@@ -229,6 +229,6 @@ def _confirm(count: int, most: int | None, *, is_agreed: bool) -> None:
         return
     if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError(
-            f"{count} scans would be started, more than --confirm-over {most}: add -y to agree."
+            f"{count} scans would be started, more than --confirm-over {most}. Add -y to agree."
         )
     click.confirm(f"Start {count} scans?", abort=True, err=True)

@@ -87,7 +87,7 @@ def check(source: str | None, format_: str, connection: Connection) -> int:
         _say_remarks(found)
         counts = {word: sum(row.standing is word for row in rows) for word in Standing}
         said = ", ".join(f"{word} {count}" for word, count in counts.items() if count)
-        streams.say(f"spec: {said}, says {location}")
+        streams.say(f"spec: compared with {location}: {said}")
         return Exit.GATE_FAILED if counts[Standing.DRIFT] else Exit.OK
 
     return run_async(work)

@@ -147,7 +147,7 @@ class BulkRun:
             await asyncio.wait({collecting, signal}, return_when=asyncio.FIRST_COMPLETED)
             if not collecting.done():
                 streams.say(
-                    "bestdefense: stopping: what was sent is still written down; "
+                    "bestdefense: stopping: waiting for answers to what was sent; "
                     "a second signal ends at once"
                 )
                 await group.drain(DRAIN_TIMEOUT)

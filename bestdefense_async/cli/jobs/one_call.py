@@ -87,7 +87,7 @@ async def wait_for(
     connection: Connection, waiter: Waitable, what: str, key: str, *, timeout: float | None
 ) -> Progress:
     """Say what is waited for, and wait. Raises what the waiter raises."""
-    streams.say(f"waiting for {what}, Ctrl-C stops waiting, not the scan")
+    streams.say(f"waiting for {what}; Ctrl-C ends the wait, not the scan")
     # Who names a scan has had it before, so it may be complete: the first poll leaves at once.
     return await waiter.wait(key, timeout=timeout, policy=poll_policy(connection), started_ago=0.0)
 

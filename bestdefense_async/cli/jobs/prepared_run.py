@@ -216,7 +216,7 @@ def dry_run(
         refused = run.total - len(records)
         rest = f"; {counted(refused, 'target')} cannot be scanned" if refused else ""
         plan = plan_of(run, run_options, creations=len(records))
-        only = "nothing was sent but the question which sites there are"
+        only = "nothing was sent but one request for the list of sites"
         streams.say(f"dry run: {sentence_of(plan)}{rest}; {only}")
         plan.check(run_timeout=run_options.run_timeout, scan_timeout=run_options.scan_timeout)
         return Exit.OK if not refused else Exit.INCOMPLETE if records else Exit.USAGE

@@ -104,7 +104,7 @@ def confirm(count: int, credits_remaining: int | None, *, is_agreed: bool) -> No
         return
     cost = cost_of(count, credits_remaining)
     if sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigError(f"{cost}: add -y to agree.")
+        raise ConfigError(f"{cost}. Add -y to agree.")
     click.confirm(f"{cost}. Trigger them?", abort=True, err=True)
 
 
@@ -192,7 +192,7 @@ class RemediationTrigger:
 
 async def _stop_when_asked(run: RemediationBatch, interruption: Interruption) -> None:
     await interruption.requested.wait()
-    streams.say("stopping: what was sent is waited for, Ctrl-C again leaves at once")
+    streams.say("stopping: waiting for answers to what was sent; a second signal ends at once")
     run.stop(RunStopped("Interrupted before it was sent."))
 
 

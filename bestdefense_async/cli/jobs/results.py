@@ -276,7 +276,7 @@ def _interrupted(run: RunResult) -> str:
 
 
 def _next_commands(outcomes: Sequence[Outcome], name: str) -> list[str]:
-    """Return what to type to go on with what has no result; nothing when all has ended."""
+    """Return what to type for targets without a result; nothing when all have one."""
     commands = []
     ends = [
         (outcome.status, None if outcome.error is None else outcome.error.kind)
@@ -286,9 +286,9 @@ def _next_commands(outcomes: Sequence[Outcome], name: str) -> list[str]:
         status in {"running", "failed", "not_started"} and kind not in _TARGET_ERRORS
         for status, kind in ends
     ):
-        commands.append(f"to go on: bestdefense scan --resume {name}")
+        commands.append(f"to resume: bestdefense scan --resume {name}")
     if any(status == "unknown" for status, _ in ends):
-        commands.append(f"to look for what was perhaps started: bestdefense runs reconcile {name}")
+        commands.append(f"to look for perhaps started scans: bestdefense runs reconcile {name}")
     return commands
 
 

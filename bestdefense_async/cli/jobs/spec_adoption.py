@@ -95,7 +95,7 @@ class Adoption:
         elif open_ones and not taken:
             sure = len(_sure(open_ones))
             raise ConfigError(
-                f"Nothing was written: add -y to take the {sure} sure proposals, or --bind to name "
+                f"Nothing was written. Add -y to take the {sure} sure proposals, or --bind to name "
                 "one."
             )
         self._write(taken)

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.report.text import duration, visible
+from bestdefense_async.report.text import counted, duration, visible
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -66,7 +66,7 @@ def describe(tally: Tally, now: float) -> str:
     if tally.waiting:
         parts.append(f"{tally.waiting} waiting")
     if tally.pauses:
-        parts.append(f"rate limited {tally.pauses} x")
+        parts.append(f"rate limited {counted(tally.pauses, 'time')}")
     parts.append(duration(now - tally.started))
     left = tally.left(now)
     if left and tally.ended < tally.total:

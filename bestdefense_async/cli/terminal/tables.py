@@ -71,7 +71,7 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
         return ""
     names = list(records[0])
     rows = [[_cell(record[name]) for name in names] for record in records]
-    grid = [[name.upper().replace("_", " ") for name in names], *rows]
+    grid = [[name.removeprefix("is_").upper().replace("_", " ") for name in names], *rows]
     widths = [max(len(row[column]) for row in grid) for column in range(len(names))]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

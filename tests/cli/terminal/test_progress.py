@@ -72,7 +72,7 @@ def test_a_heartbeat_says_what_went_wrong() -> None:
     tally.pauses = 2
 
     assert describe(tally, 10.0) == (
-        "scan: 5 of 10 finished, 1 failed, 1 scanning, 4 waiting, rate limited 2 x, 10.0 s, "
+        "scan: 5 of 10 finished, 1 failed, 1 scanning, 4 waiting, rate limited 2 times, 10.0 s, "
         "about 10.0 s left"
     )
 
