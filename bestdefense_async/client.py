@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,7 +14,6 @@ from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.polling.scheduler import PollScheduler, open_lane
-from bestdefense_async.polling.subscription import PollStats
 from bestdefense_async.resources.agents import Agents
 from bestdefense_async.resources.arguments import optional_seconds
 from bestdefense_async.resources.identity import CreatedIds
@@ -25,15 +23,15 @@ from bestdefense_async.resources.remediation import Remediations
 from bestdefense_async.resources.reports import Reports, Vortex
 from bestdefense_async.resources.schedules import Schedules
 from bestdefense_async.resources.sites import Sites
+from bestdefense_async.stats import client_stats
 from bestdefense_async.transport.host import Host, merged_limits, open_host
 from bestdefense_async.transport.http.cancel_scope import Home
 from bestdefense_async.transport.sender import Sender
 from bestdefense_async.transport.tenants import Tenant, Tenants
-from bestdefense_async.transport.throttle.queue import QueueStats
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from types import TracebackType
 
     import aiohttp
@@ -42,6 +40,8 @@ if TYPE_CHECKING:
     from bestdefense_async.core.limiting.limit import Limit
     from bestdefense_async.core.retry import RetryPolicy
     from bestdefense_async.models import Progress
+    from bestdefense_async.runs.site_index import SiteIndex
+    from bestdefense_async.stats import ClientStats
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.transport.hooks import RequestEvent
     from bestdefense_async.transport.observe import Observer
@@ -50,41 +50,6 @@ _POLLS_SHARE: Final = 2 / 3
 """Most of the client's slots that polls may take, so that creations and downloads find room."""
 _BELOW_LIMIT: Final = 0.95
 """Share of a limit that polls spend; the rest is for those who ask for a progress themselves."""
-
-
-@frozen(kw_only=True)
-class TenantStats:
-    """What the calls of one organization do now. All times are seconds."""
-
-    name: str
-    """The name it was given, else a hash of its token."""
-    in_flight: int
-    """Requests under way."""
-    waiting_for_slot: int
-    """Calls that wait for one of the client's slots, or for its pace."""
-    limits: Mapping[str, QueueStats]
-    """Who waits for a limit or a pause, by operation."""
-    polls: Mapping[str, PollStats]
-    """Who waits for scans, by kind: `reports` and `network`."""
-    retry_units: float
-    """What is left of its retry budget, 500 at most; a retry costs 5 to 14."""
-
-
-@frozen(kw_only=True)
-class ClientStats:
-    """What a client does now: how much is in flight, who waits for what, and why."""
-
-    slots: int
-    """Most requests under way at once."""
-    in_flight: int
-    """Requests under way."""
-    waiting_for_slot: int
-    """Calls of all tenants that wait for a slot or the pace."""
-    connecting: int
-    """Requests among those under way that wait for a new connection."""
-    retry_units: float
-    """What is left of the budget for errors without an answer, which all tenants share."""
-    tenants: tuple[TenantStats, ...]
 
 
 @frozen(kw_only=True)
@@ -135,6 +100,13 @@ class View:
             WrongLoop: The client belongs to another event loop.
         """
         return self._polls_of("reports", self.reports.progress)
+
+    @property
+    def site_index(self) -> SiteIndex:
+        """What finds the sites of targets: one per tenant, the same for all views of it."""
+        from bestdefense_async.runs.site_index import SiteIndex  # noqa: PLC0415  # for the start
+
+        return self._tenant.attached("site index", lambda: SiteIndex(self.sites.list))
 
     def _polls_of(self, kind: str, progress: Callable[[str], Awaitable[Progress]]) -> PollScheduler:
         """Return this tenant's scheduler of one id space."""
@@ -327,15 +299,7 @@ class BestDefense(View):
 
     def stats(self) -> ClientStats:
         """Return what the client does now. Reads only, and costs a step per tenant."""
-        host = self._shared.host
-        return ClientStats(
-            slots=host.slots.limit,
-            in_flight=host.slots.used,
-            waiting_for_slot=host.slots.waiting,
-            connecting=host.wire.connecting,
-            retry_units=host.budget.units,
-            tenants=tuple(_stats_of(tenant) for tenant in self._shared.tenants.all()),
-        )
+        return client_stats(self._shared.host, self._shared.tenants)
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Close the client: calls and waits end with `ClientClosed`. May be called again.
@@ -376,20 +340,4 @@ async def _no_token() -> str:
     raise ConfigError(
         f"There is no token: set {TOKEN_VARIABLES[0]} to an API token of your organization "
         "(create one in the app under API access)."
-    )
-
-
-def _stats_of(tenant: Tenant) -> TenantStats:
-    polls = {
-        name.removeprefix("polls of "): each.stats()
-        for name, each in tenant.everything_attached()
-        if isinstance(each, PollScheduler)
-    }
-    return TenantStats(
-        name=tenant.name,
-        in_flight=tenant.slots.used,
-        waiting_for_slot=tenant.slots.waiting,
-        limits=tenant.limits,
-        polls=polls,
-        retry_units=tenant.budget.units,
     )

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from bestdefense_async.errors import (
     BestDefenseError,
@@ -21,6 +20,7 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import ScanOptions
 from bestdefense_async.runs.inputs import END, End, InputReader
+from bestdefense_async.runs.outcome_queue import OutcomeQueue
 from bestdefense_async.runs.pipeline import Pipeline
 from bestdefense_async.runs.store.protocol import NullJournal
 
@@ -33,73 +33,6 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.inputs import Handle, Item, Items, Scan
     from bestdefense_async.runs.store.protocol import Journal
     from bestdefense_async.runs.workflow import ScanClient
-
-
-BACKLOG: Final = 256
-"""Outcomes that may lie here before no more input is read."""
-
-
-class OutcomeQueue:
-    """A queue of outcomes in the order of completion, with an error that follows the last one.
-
-    `put` never waits, for what is finished is finished. Input waits instead: `room` returns while
-    there is little to pick up, so that a slow consumer holds up to `BACKLOG` outcomes plus those
-    of the scans that were active.
-    """
-
-    def __init__(self) -> None:
-        self._outcomes: deque[Outcome] = deque()
-        self._errors: list[Exception] = []
-        self._has_room = asyncio.Event()
-        self._has_room.set()
-        self._changed = asyncio.Event()
-        self._is_unbounded = False
-
-    def put(self, outcome: Outcome) -> None:
-        """Add an outcome."""
-        self._outcomes.append(outcome)
-        if len(self._outcomes) >= BACKLOG and not self._is_unbounded:
-            self._has_room.clear()
-        self._changed.set()
-
-    def take(self) -> Outcome | None:
-        """Return the oldest outcome, None when there is none."""
-        if not self._outcomes:
-            return None
-        outcome = self._outcomes.popleft()
-        if len(self._outcomes) < BACKLOG:
-            self._has_room.set()
-        return outcome
-
-    def fail(self, error: Exception) -> None:
-        """Add an error to be raised after the last outcome."""
-        self._errors.append(error)
-
-    def raise_error(self) -> None:
-        """Raise what went wrong, once: a single error as it is, several as a group."""
-        errors, self._errors = self._errors, []
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            raise ExceptionGroup("The run was cut short.", errors)
-
-    async def room(self) -> None:
-        """Wait until there is room."""
-        await self._has_room.wait()
-
-    def remove_bound(self) -> None:
-        """Hold no input back any more: no outcome is picked up before the end."""
-        self._is_unbounded = True
-        self._has_room.set()
-
-    def wake(self) -> None:
-        """Wake those who wait for a change."""
-        self._changed.set()
-
-    async def change(self) -> None:
-        """Wait for an outcome or a `wake`. Check for both before, with no await in between."""
-        self._changed.clear()
-        await self._changed.wait()
 
 
 class ScanGroup:
@@ -118,6 +51,8 @@ class ScanGroup:
       unless the token is dead.
     - Leaving the block waits for what was fed and started. Outcomes not picked up by then
       are kept, and iterating after the block yields them.
+    - Leaving the iteration before its end, and then the block, starts nothing more: what exists
+      is followed to its end.
     - Leaving it by an exception or a cancellation stops at once and leaves no task behind. What
       was read gets its outcome, a collection is read to its end, other iterables are not.
     - When the input raises, the outcomes come first and the error after the last one.
@@ -129,7 +64,8 @@ class ScanGroup:
     Args:
         client: A `BestDefense` or a view of one. It is not closed.
         options: What to scan; None is a security scan with the server's defaults.
-        max_active: Most inputs between being read and having an outcome.
+        max_active: Most inputs that are looked up, created and followed at the same time. One more
+            of each iterable may have been read.
         scan_timeout: Seconds to follow one scan. None follows for ever, and a scan that failed
             may never become complete.
         run_timeout: Seconds from the start of the block until everything is stopped. The outcomes
@@ -181,6 +117,9 @@ class ScanGroup:
         self._timer: asyncio.TimerHandle | None = None
         self._is_open = False
         self._is_stopped = False
+        self._is_iterated = False
+        """Whether somebody began to pick outcomes up and did not come to the last one."""
+        self._starts_no_more: BestDefenseError | None = None
         self._reason: BestDefenseError = RunStopped("The run was stopped.")
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -204,6 +143,8 @@ class ScanGroup:
         try:
             if kind is None:
                 self._outcome_queue.remove_bound()
+                if self._is_iterated:
+                    self._start_no_more()
                 await self._is_idle.wait()
         finally:
             await self._stop(RunStopped("The run was stopped before this was finished."))
@@ -275,8 +216,10 @@ class ScanGroup:
 
         Ends when nothing that was fed is left. Cancelling it loses nothing.
         """
+        self._is_iterated = True
         while (outcome := self._outcome_queue.take()) is None:
             if not (self._readers or self._is_stopping or self._pipeline.fed):
+                self._is_iterated = False
                 self._outcome_queue.raise_error()
                 raise StopAsyncIteration
             await self._outcome_queue.change()
@@ -290,22 +233,25 @@ class ScanGroup:
 
     async def _read_all(self, source: InputReader, priority: int) -> None:
         """Take in what an iterable yields, as fast as there is room."""
-        slots = self._pipeline.slots
         try:
             while True:
                 await self._outcome_queue.room()
-                await slots.acquire(priority=priority)
                 item: Item | End = END
                 try:
                     item = await source.read()
                 except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
                     self._outcome_queue.fail(error)
-                finally:
-                    if item is END:
-                        slots.release()
                 if item is END:
                     return
-                await self._pipeline.admit(self._pipeline.register(item, priority=priority))
+                # No slot is held while the iterable is waited for, which may take for ever.
+                scan = self._pipeline.register(item, priority=priority)
+                try:
+                    await self._pipeline.slots.acquire(priority=priority)
+                    await self._pipeline.admit(scan)
+                except asyncio.CancelledError:
+                    if self._starts_no_more is not None:
+                        self._pipeline.not_started(scan, self._starts_no_more)
+                    raise
         finally:
             await source.aclose()
 
@@ -317,6 +263,8 @@ class ScanGroup:
                 self._crashed(error)
         elif self._is_stopped:
             self._register_rest(source)
+        elif self._starts_no_more is not None:
+            self._dismiss_rest(source, self._starts_no_more)
         else:  # the iterable itself was cancelled: do not end as if it were complete
             self._outcome_queue.fail(RunStopped("The input was cancelled before its end."))
         self._check_idle()
@@ -329,6 +277,22 @@ class ScanGroup:
         except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
             self._outcome_queue.fail(error)
         self._pipeline.cut_off(self._reason)
+
+    def _start_no_more(self) -> None:
+        """Read nothing more and start nothing more; what exists is followed on."""
+        reason = RunStopped("Nothing more was started: the outcomes were not waited for.")
+        self._starts_no_more = reason
+        self._pipeline.refuse(reason)
+        for task in self._readers:
+            task.cancel()
+
+    def _dismiss_rest(self, source: InputReader, reason: BestDefenseError) -> None:
+        """Give what a collection still holds its outcome."""
+        try:
+            for item in source.rest():
+                self._pipeline.dismiss(item, reason)
+        except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
+            self._outcome_queue.fail(error)
 
     def _ended(self, scan: Scan, outcome: Outcome, is_duplicate: bool) -> None:  # noqa: FBT001
         """Pass an outcome on to the iteration."""

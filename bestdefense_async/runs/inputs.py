@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import define, frozen
 
-from bestdefense_async.errors import BestDefenseError, ConfigError, OutcomeUnknown, TargetError
+from bestdefense_async.errors import (
+    BestDefenseError,
+    ConfigError,
+    OutcomeUnknown,
+    TargetError,
+    clean_text,
+)
 from bestdefense_async.models import Outcome, OutcomeStatus, RiskSummary, Site, status_of
 from bestdefense_async.polling.subscription import Subscription
 from bestdefense_async.runs.targets import Target
@@ -60,6 +66,8 @@ class Scan:
     """Who gets the outcome; None when it goes into the stream."""
     subscription: Subscription | None = None
     """The wait for it, once it exists."""
+    was_denied: bool = False
+    """Whether a 401 of it was taken for a stray one: the next one is not."""
 
     def outcome(
         self,
@@ -150,6 +158,25 @@ class Handle:
 Item: TypeAlias = str | Target | Site | ExistingScan | TargetError | IndexedInput
 """What names a target: its text, a parsed target, a site, a scan that exists already, the error
 that stands in its place in a list, or one of these with the index a journal knows it by."""
+
+
+def parse_item(item: object) -> Target | Site | ExistingScan | TargetError:
+    """Return what an item names, or the error that stands in its place.
+
+    Anything may come out of an iterable, and one bad item must not end the others.
+    """
+    if isinstance(item, Target | Site | ExistingScan | TargetError):
+        return item
+    if isinstance(item, str):
+        try:
+            return Target(item)
+        except TargetError as error:
+            return error.with_traceback(None)
+    return TargetError(
+        f"A target is a text, a Target or a Site, not {type(item).__name__}.",
+        target=clean_text(item, longest=100),
+    )
+
 
 Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
 

@@ -36,9 +36,8 @@ from bestdefense_async.models import (
 from bestdefense_async.polling.queues import WorkerPool
 from bestdefense_async.polling.subscription import DEFAULT_POLICY, WaitOptions
 from bestdefense_async.runs.admission import PrioritySemaphore
-from bestdefense_async.runs.inputs import ExistingScan, Handle, IndexedInput, Scan
-from bestdefense_async.runs.site_index import SiteIndex
-from bestdefense_async.runs.targets import Target
+from bestdefense_async.runs.inputs import ExistingScan, Handle, IndexedInput, Scan, parse_item
+from bestdefense_async.runs.token_check import TokenCheck
 from bestdefense_async.runs.workflow import ScanWorkflow
 
 if TYPE_CHECKING:
@@ -82,7 +81,8 @@ class Pipeline:
         self._on_event = on_event
         self._ended = ended
         self._workflow = ScanWorkflow(client, options, journal, on_journal_error=self.refuse)
-        self._sites = SiteIndex(client.sites.list)
+        self._sites = client.site_index
+        self._token = TokenCheck(client.sites.list)
         self._polls = client.polls
         self._wait_options = WaitOptions(
             notify=self._followed, policy=polling or DEFAULT_POLICY, timeout=scan_timeout
@@ -108,19 +108,16 @@ class Pipeline:
         else:
             index = next(self._indexes)
         scan = Scan(index=index, text="", priority=priority)
-        if isinstance(item, TargetError):
-            scan.text, scan.error = item.target, item
-        elif isinstance(item, ExistingScan):
-            scan.text, scan.site_id, scan.report_id = item.target, item.site_id, item.report_id
-            scan.started_at = item.started_at
-        elif isinstance(item, Site):
-            scan.text, scan.site_id = item.hostname, item.id
+        known = parse_item(item)
+        if isinstance(known, TargetError):
+            scan.text, scan.error = known.target, known
+        elif isinstance(known, ExistingScan):
+            scan.text, scan.site_id, scan.report_id = known.target, known.site_id, known.report_id
+            scan.started_at = known.started_at
+        elif isinstance(known, Site):
+            scan.text, scan.site_id = known.hostname, known.id
         else:
-            try:
-                scan.target = item if isinstance(item, Target) else Target(item)
-                scan.text = scan.target.text
-            except TargetError as error:
-                scan.text, scan.error = error.target, error.with_traceback(None)
+            scan.text, scan.target = known.text, known
         if not has_handle:
             self.fed += 1
         self.live[scan.index] = scan
@@ -143,7 +140,7 @@ class Pipeline:
             await self._reject(scan, "malformed", scan.error)
             return
         if self.refusal is not None and scan.report_id is None:
-            self._not_started(scan, self.refusal)
+            self.not_started(scan, self.refusal)
             return
         try:
             site_id = await self._site_of(scan)
@@ -152,8 +149,9 @@ class Pipeline:
             await self._reject(scan, reason, error.with_traceback(None))
             return
         except BestDefenseError as error:
-            self._not_started(scan, error.with_traceback(None))
+            self.not_started(scan, error.with_traceback(None))
             return
+        self._token.was_accepted |= scan.target is not None
         scan.site_id, scan.target = site_id, None
         first = self._seen.setdefault(_key(site_id), scan.index)
         if first != scan.index:
@@ -179,15 +177,19 @@ class Pipeline:
         outcome = scan.outcome(error, now=time.time())
         self._finish(scan, outcome, is_duplicate=is_duplicate)
 
-    def _not_started(self, scan: Scan, error: BestDefenseError) -> None:
+    def not_started(self, scan: Scan, error: BestDefenseError) -> None:
+        """Give an input that is not started the reason as its outcome."""
         self._finish(scan, scan.outcome(error, now=time.time()))
 
     async def _create(self, scan: Scan) -> None:
         if self.refusal is not None:
-            self._not_started(scan, self.refusal)
+            self.not_started(scan, self.refusal)
             return
         outcome = await self._workflow.create(scan, scan.site_id or "")
+        if _is_auth(outcome) and await self._is_stray(scan):  # it did no work: once more
+            outcome = await self._workflow.create(scan, scan.site_id or "")
         if outcome is None:
+            self._token.was_accepted = True
             self._follow(scan, elapsed=0.0)
         else:
             self._finish(scan, outcome)
@@ -213,8 +215,25 @@ class Pipeline:
             scan.error = result.with_traceback(None)
         self._readers.submit(scan)
 
+    async def _is_stray(self, scan: Scan) -> bool:
+        """Return whether a 401 of this scan is a stray one, so that it may go on."""
+        if scan.was_denied or isinstance(self.refusal, AuthError):
+            return False
+        scan.was_denied = await self._token.is_stray()
+        return scan.was_denied and not isinstance(self.refusal, AuthError)
+
     async def _read(self, scan: Scan) -> None:
-        self._finish(scan, await self._workflow.finish(scan, scan.report_id or ""))
+        if isinstance(scan.error, AuthError) and await self._is_stray(scan):
+            scan.error = None
+            elapsed = max(time.time() - (scan.started_at or 0.0), 0.0)
+            scan.subscription = self._polls.follow(
+                scan.report_id or "", self._wait_options, tag=scan, elapsed=elapsed
+            )
+            return
+        outcome = await self._workflow.finish(scan, scan.report_id or "")
+        if scan.error is None and _is_auth(outcome) and await self._is_stray(scan):
+            outcome = await self._workflow.finish(scan, scan.report_id or "")
+        self._finish(scan, outcome)
 
     def _finish(self, scan: Scan, outcome: Outcome, *, is_duplicate: bool = False) -> None:
         """Hand out the outcome of an input. Only the first call for an input counts."""
@@ -250,29 +269,46 @@ class Pipeline:
             log.exception("on_event raised for %s; the run goes on.", type(event).__name__)
 
     async def settle(self) -> None:
-        """Wait until no creation and no result is under way. Only after `refuse`."""
+        """Wait until no creation and no result is under way. Only after `refuse`.
+
+        Nothing is asked for any more, so the results that keep coming in have an end.
+        """
+        tasks = self._stop_polls()
+        if tasks:
+            await asyncio.wait(tasks)
         await self._creators.join()
         await self._readers.join()
 
     def cancel(self) -> set[asyncio.Task[None]]:
         """Cancel all work and return the tasks still to be awaited."""
+        return (
+            self._starters.cancel()
+            | self._creators.cancel()
+            | self._readers.cancel()
+            | self._stop_polls()
+        )
+
+    def _stop_polls(self) -> set[asyncio.Task[None]]:
         polls = (
             self._polls.cancel(scan.subscription)
             for scan in self.live.values()
             if scan.subscription
         )
-        return (
-            self._starters.cancel()
-            | self._creators.cancel()
-            | self._readers.cancel()
-            | {task for task in polls if task is not None}
-        )
+        return {task for task in polls if task is not None}
+
+    def dismiss(self, item: Item, reason: BestDefenseError) -> None:
+        """Take an input in that is not started any more."""
+        self.not_started(self.register(item), reason)
 
     def cut_off(self, reason: BestDefenseError) -> None:
         """Give every input that has none its outcome. Only after `cancel`."""
         for scan in list(self.live.values()):
             error = reason if scan.started_at is not None else self.refusal or reason
             self._finish(scan, scan.cut_off(scan.error or error, now=time.time()))
+
+
+def _is_auth(outcome: Outcome | None) -> bool:
+    return outcome is not None and isinstance(outcome.error, AuthError)
 
 
 def _key(site_id: str) -> str:

@@ -1,9 +1,9 @@
-"""From targets to sites, with one request for a whole run."""
+"""From targets to sites, with one request for many of them."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.host import comparable_host
 from bestdefense_async.errors import BestDefenseError, TargetError, UnknownSite
@@ -14,19 +14,26 @@ if TYPE_CHECKING:
     from bestdefense_async.models import Site
     from bestdefense_async.runs.targets import Target
 
+KEPT_FOR: Final = 60.0
+"""Seconds for which a list of sites is good."""
+ASKED_EVERY: Final = 10.0
+"""Seconds between two lists at least, when a name is not in the last one or it failed."""
+
 
 class SiteIndex:
-    """Finds the site id of a target. `list_sites` is asked once, when first needed.
+    """Finds the site id of a target; one for all runs of an organization.
 
-    When that fails, every host name fails with its error: asking again for each of thousands
-    would not help, and the client has already tried more than once.
+    The list is asked for when it is first needed, when it is older than a minute, and for a name
+    that is not in it. An error holds for ten seconds: asking again for each of thousands would not
+    help, and the client has already tried more than once.
     """
 
     def __init__(self, list_sites: Callable[[], Awaitable[Iterable[Site]]]) -> None:
         self._list_sites = list_sites
         self._lock = asyncio.Lock()
-        self._by_host: dict[str, list[str]] | None = None
+        self._by_host: dict[str, list[str]] = {}
         self._error: BestDefenseError | None = None
+        self._asked_at: float | None = None
 
     async def resolve(self, target: Target) -> str:
         """Return the site id of `target`; one that is a site id already is taken as it is.
@@ -38,8 +45,7 @@ class SiteIndex:
         """
         if target.host is None:
             return target.text
-        by_host = await self._hosts()
-        ids = by_host.get(target.host, [])
+        ids = await self._ids(target.host)
         if not ids:
             raise UnknownSite(
                 f"No site of this organization is called {target}.",
@@ -54,17 +60,30 @@ class SiteIndex:
             )
         return ids[0]
 
-    async def _hosts(self) -> dict[str, list[str]]:
+    def close(self) -> Iterable[asyncio.Task[None]]:
+        """Have nothing to stop: a list is asked for by who waits for it."""
+        return ()
+
+    async def _ids(self, host: str) -> list[str]:
         async with self._lock:
+            age = self._age()
+            is_missed = host not in self._by_host
+            if age is None or age >= KEPT_FOR or (is_missed and age >= ASKED_EVERY):
+                await self._ask()
             if self._error is not None:
                 raise self._error
-            if self._by_host is None:
-                try:
-                    sites = await self._list_sites()
-                except BestDefenseError as error:
-                    self._error = error
-                    raise
-                self._by_host = {}
-                for site in sites:
-                    self._by_host.setdefault(comparable_host(site.hostname), []).append(site.id)
-            return self._by_host
+            return self._by_host.get(host, [])
+
+    def _age(self) -> float | None:
+        """Return how long ago the sites were asked for, None when they never were."""
+        now = asyncio.get_running_loop().time()
+        return None if self._asked_at is None else now - self._asked_at
+
+    async def _ask(self) -> None:
+        self._error, self._by_host = None, {}
+        try:
+            for site in await self._list_sites():
+                self._by_host.setdefault(comparable_host(site.hostname), []).append(site.id)
+        except BestDefenseError as error:
+            self._error = error.with_traceback(None)
+        self._asked_at = asyncio.get_running_loop().time()

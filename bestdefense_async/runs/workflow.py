@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bestdefense_async.models import Alerts, Overview, Report, ScanOptions, Site
     from bestdefense_async.polling.scheduler import PollScheduler
     from bestdefense_async.runs.inputs import Scan
+    from bestdefense_async.runs.site_index import SiteIndex
     from bestdefense_async.runs.store.protocol import Journal
 
 log: logging.Logger = logging.getLogger("bestdefense_async.runs")
@@ -66,6 +67,10 @@ class ScanClient(Protocol):
     @property
     def vortex(self) -> _Vortex:
         """To read results."""
+
+    @property
+    def site_index(self) -> SiteIndex:
+        """To find the sites of targets: shared with all others that use the token."""
 
     @property
     def polls(self) -> PollScheduler:

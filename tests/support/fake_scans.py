@@ -19,6 +19,7 @@ from bestdefense_async.models import (
     Site,
 )
 from bestdefense_async.polling.scheduler import PollScheduler, open_lane
+from bestdefense_async.runs.site_index import SiteIndex
 from tests.support.virtual_time import run_virtual
 
 T = TypeVar("T")
@@ -59,10 +60,12 @@ class FakeScans:
         self.sites = self.reports = self.vortex = self
         self.durations: dict[str, float] = {}
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.denied: Counter[tuple[str, str]] = Counter()
         self.most_at_once: Counter[str] = Counter()
         self.created: dict[str, float] = {}
         self.null_overviews = 0
         self._polls: PollScheduler | None = None
+        self._site_index: SiteIndex | None = None
         self._now: Counter[str] = Counter()
         self._sites = sites
         self._duration = duration
@@ -75,6 +78,13 @@ class FakeScans:
         if self._polls is None:
             self._polls = PollScheduler(self.progress, lane=open_lane(64))
         return self._polls
+
+    @property
+    def site_index(self) -> SiteIndex:
+        """What finds sites: one for all groups, as a client has one per token."""
+        if self._site_index is None:
+            self._site_index = SiteIndex(self.list)
+        return self._site_index
 
     def calls(self, operation: str) -> int:
         """Return how often an operation was asked for."""
@@ -96,6 +106,9 @@ class FakeScans:
         try:
             await asyncio.sleep(self._delay)
             await self._fault(operation, subject, self.asked[operation, subject])
+        except AuthError:
+            self.denied[operation, subject] += 1  # did no work
+            raise
         finally:
             self._now[operation] -= 1
 

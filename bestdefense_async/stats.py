@@ -1,0 +1,79 @@
+"""What a client does now: how much is in flight, who waits for what, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from bestdefense_async.polling.scheduler import PollScheduler
+from bestdefense_async.polling.subscription import PollStats
+from bestdefense_async.transport.throttle.queue import QueueStats
+
+if TYPE_CHECKING:
+    from bestdefense_async.transport.host import Host
+    from bestdefense_async.transport.tenants import Tenant, Tenants
+
+
+@frozen(kw_only=True)
+class TenantStats:
+    """What the calls of one organization do now. All times are seconds."""
+
+    name: str
+    """The name it was given, else a hash of its token."""
+    in_flight: int
+    """Requests under way."""
+    waiting_for_slot: int
+    """Calls that wait for one of the client's slots, or for its pace."""
+    limits: Mapping[str, QueueStats]
+    """Who waits for a limit or a pause, by operation."""
+    polls: Mapping[str, PollStats]
+    """Who waits for scans, by kind: `reports` and `network`."""
+    retry_units: float
+    """What is left of its retry budget, 500 at most; a retry costs 5 to 14."""
+
+
+@frozen(kw_only=True)
+class ClientStats:
+    """What a client does now: how much is in flight, who waits for what, and why."""
+
+    slots: int
+    """Most requests under way at once."""
+    in_flight: int
+    """Requests under way."""
+    waiting_for_slot: int
+    """Calls of all tenants that wait for a slot or the pace."""
+    connecting: int
+    """Requests among those under way that wait for a new connection."""
+    retry_units: float
+    """What is left of the budget for errors without an answer, which all tenants share."""
+    tenants: tuple[TenantStats, ...]
+
+
+def client_stats(host: Host, tenants: Tenants) -> ClientStats:
+    """Return what a client does now."""
+    return ClientStats(
+        slots=host.slots.limit,
+        in_flight=host.slots.used,
+        waiting_for_slot=host.slots.waiting,
+        connecting=host.wire.connecting,
+        retry_units=host.budget.units,
+        tenants=tuple(_stats_of(tenant) for tenant in tenants.all()),
+    )
+
+
+def _stats_of(tenant: Tenant) -> TenantStats:
+    polls = {
+        name.removeprefix("polls of "): each.stats()
+        for name, each in tenant.everything_attached()
+        if isinstance(each, PollScheduler)
+    }
+    return TenantStats(
+        name=tenant.name,
+        in_flight=tenant.slots.used,
+        waiting_for_slot=tenant.slots.waiting,
+        limits=tenant.limits,
+        polls=polls,
+        retry_units=tenant.budget.units,
+    )

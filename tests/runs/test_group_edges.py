@@ -1,0 +1,197 @@
+"""What a group does with odd inputs, a loop that is left, a stray 401 and sites that come later."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from bestdefense_async.errors import AuthError, RunStopped, ServerError, TargetError, UnknownSite
+from bestdefense_async.runs import ScanGroup
+from tests.support.fake_scans import FakeScans, denied, hosts, kinds, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bestdefense_async.models import Outcome
+
+
+async def outcomes_of(client: FakeScans, targets: Any, **options: Any) -> list[Outcome]:
+    """Return the outcomes of a group."""
+    async with ScanGroup(client, **options) as group:
+        group.feed(targets)
+        return [outcome async for outcome in group]
+
+
+def test_what_cannot_be_a_target_is_one_rejected_input() -> None:
+    """None and a number end neither the group nor the other targets."""
+
+    async def main() -> None:
+        outcomes = await outcomes_of(FakeScans(3), ["h0.example", None, 5, "h2.example"])
+
+        assert kinds(outcomes) == {"done": 2, "not_started": 2}
+        odd = [one for one in outcomes if one.error is not None]
+        assert {str(one.error) for one in odd} == {
+            "A target is a text, a Target or a Site, not NoneType.",
+            "A target is a text, a Target or a Site, not int.",
+        }
+        assert {type(one.error) for one in odd} == {TargetError}
+
+    run(main)
+
+
+def test_no_slot_is_held_while_an_iterable_is_waited_for() -> None:
+    """A feed that never yields leaves the only slot to `start`."""
+
+    async def silent() -> AsyncIterator[str]:
+        await asyncio.Event().wait()
+        yield "h0.example"
+
+    async def main() -> None:
+        group = ScanGroup(FakeScans(2, duration=1.0), max_active=1)
+        async with group:
+            group.feed(silent())
+            await asyncio.sleep(1.0)
+            outcome = await group.start("h1.example").outcome()
+            await group.drain()
+
+        assert outcome.status == "done"
+
+    run(main)
+
+
+def test_leaving_the_loop_early_starts_nothing_more() -> None:
+    """What exists is followed to its end, what waits is told, an endless feed is left."""
+
+    async def main() -> None:
+        client = FakeScans(100, duration=50.0)
+        client.durations["s0"] = 1.0
+        async with ScanGroup(client, max_active=4) as group:
+            group.feed(f"h{number}.example" for number in itertools.count())
+            async for outcome in group:
+                assert outcome.target == "h0.example"
+                break
+            created = len(client.created)
+
+        assert len(client.created) <= created + 1  # one may have been on its way
+        rest = [outcome async for outcome in group]
+        assert kinds(rest)["done"] == len(client.created) - 1
+        assert {type(one.error) for one in rest if one.status != "done"} <= {RunStopped}
+        assert len(rest) < 10
+
+    run(main)
+
+
+def test_leaving_the_loop_early_gives_a_collection_all_its_outcomes() -> None:
+    """Each target of a list has an outcome, also those that were never read."""
+
+    async def main() -> None:
+        async with ScanGroup(FakeScans(50), max_active=4) as group:
+            group.feed(hosts(50))
+            async for _ in group:
+                break
+
+        assert len([outcome async for outcome in group]) == 49
+
+    run(main)
+
+
+def test_a_drain_is_over_when_the_creations_are_although_results_keep_coming() -> None:
+    """A scan that ends every second does not hold it up."""
+
+    async def main() -> None:
+        client = FakeScans(200, delay=0.3)
+        client.durations = {f"s{n}": 10.0 + n * 0.05 for n in range(200)}
+        async with ScanGroup(client, max_active=200) as group:
+            group.feed(hosts(200))
+            await asyncio.sleep(12.0)
+            began = asyncio.get_running_loop().time()
+            await group.drain()
+            assert asyncio.get_running_loop().time() - began < 2.0
+            outcomes = [outcome async for outcome in group]
+
+        assert len(outcomes) == 200
+        assert kinds(outcomes)["running"] > 50
+
+    run(main)
+
+
+STRAY = {("create", "s7", 1), ("progress", "r-s3", 1), ("alerts", "5", 1)}
+
+
+def test_one_stray_401_ends_nothing() -> None:
+    """It is confirmed a second later: the token is good, so the scan goes on."""
+
+    async def fault(operation: str, subject: str, nth: int) -> None:
+        if (operation, subject, nth) in STRAY:
+            raise denied(operation)
+
+    async def main() -> None:
+        client = FakeScans(20, fault=fault)
+
+        outcomes = await outcomes_of(client, hosts(20), max_active=5)
+
+        assert kinds(outcomes) == {"done": 20}
+        assert len(client.created) == 20
+
+    run(main)
+
+
+def test_a_401_that_is_confirmed_ends_the_run() -> None:
+    """One request is sent to confirm it, however many scans met it."""
+
+    async def fault(operation: str, subject: str, nth: int) -> None:
+        if asyncio.get_running_loop().time() > 1_020.0:
+            raise denied(operation)
+
+    async def main() -> None:
+        client = FakeScans(30, duration=1_000.0, fault=fault)
+
+        outcomes = await outcomes_of(client, hosts(30), max_active=10)
+
+        assert kinds(outcomes) == {"running": 10, "not_started": 20}
+        assert {type(one.error) for one in outcomes} == {AuthError}
+        assert client.calls("list") == 2
+
+    run(main)
+
+
+def test_a_site_that_was_added_later_is_found() -> None:
+    """All groups of a token share one list; a miss asks again, at most every ten seconds."""
+
+    async def main() -> None:
+        client = FakeScans(3)
+        assert kinds(await outcomes_of(client, hosts(3))) == {"done": 3}
+        assert client.calls("list") == 1
+        client._sites = 4  # noqa: SLF001 - the server has one more now
+
+        [outcome] = await outcomes_of(client, ["h3.example"])
+
+        assert outcome.status == "done"
+        strangers = [f"stranger{n}.example" for n in range(50)]
+        rejected = await outcomes_of(client, strangers)
+        assert {type(one.error) for one in rejected} == {UnknownSite}
+        assert client.calls("list") <= 3
+
+    run(main)
+
+
+def test_an_error_of_the_list_of_sites_is_not_kept() -> None:
+    """A group that lives on finds its sites once the server answers again."""
+
+    async def fault(operation: str, subject: str, nth: int) -> None:
+        if operation == "list" and nth == 1:
+            raise ServerError("Down.", status=503)
+
+    async def main() -> None:
+        client = FakeScans(5, fault=fault)
+        async with ScanGroup(client) as group:
+            first = await group.start("h0.example").outcome()
+            second = await group.start("h1.example").outcome()
+            await asyncio.sleep(10.0)
+            third = await group.start("h2.example").outcome()
+
+        assert (first.status, second.status, third.status) == ("not_started", "not_started", "done")
+        assert client.calls("list") == 2
+
+    run(main)
