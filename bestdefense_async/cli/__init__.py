@@ -1,4 +1,4 @@
-"""The command `bestdefense`: a shell around the library that says everything in exit codes."""
+"""The command `bestdefense`: the library for terminals and scripts, with exit codes."""
 
 from __future__ import annotations
 

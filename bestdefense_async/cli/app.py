@@ -1,4 +1,4 @@
-"""The command: from arguments to an exit code, whatever happens in between.
+"""The command: from arguments to an exit code, whatever goes wrong in between.
 
 click's own standalone mode turns Ctrl-C and crashes into 1, which is our "gate failed"; so it is
 off, and this is the one place that maps.

@@ -47,7 +47,7 @@ class SandboxProcess:
         """Start the process and wait until it serves.
 
         Raises:
-            RuntimeError: It ended, or said nothing in 20 s; the message holds what it wrote.
+            RuntimeError: It ended, or wrote nothing in 20 s; the message holds what it wrote.
         """
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]

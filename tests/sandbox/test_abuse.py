@@ -1,47 +1,16 @@
 """The sandbox outlives whatever is sent to it, and tells nobody's secrets."""
 
 import asyncio
-import gzip
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.server.connection import MAX_BODY
-from tests.support.sandbox_api import SECURITY, Api, api_on
+from tests.support.sandbox_api import SECURITY, Api, api_on, bare_connection, send_bytes
 
 REAL = "live_5c0b9a1d7f2e48d3b6a0_a_real_looking_token"
-
-
-@asynccontextmanager
-async def wire(
-    sandbox: Sandbox,
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Open a bare connection."""
-    host, port = sandbox.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        try:
-            await writer.wait_closed()
-        except ConnectionError:
-            return
-
-
-async def spoken(sandbox: Sandbox, raw: bytes, *, patience: float = 2.0) -> bytes:
-    """Send bytes and return everything that comes until the end of the connection."""
-    async with wire(sandbox) as (reader, writer), asyncio.timeout(patience):
-        writer.write(raw)
-        try:
-            await writer.drain()
-            return await reader.read()
-        except ConnectionError:
-            return b""
 
 
 def malformed() -> Iterator[tuple[str, bytes]]:
@@ -73,7 +42,9 @@ async def test_a_malformed_request_is_refused_and_the_next_one_served(
     api: Api, bd_sandbox: Sandbox, raw: bytes
 ) -> None:
     """The answer is a 400 in the envelope, or the end of the connection; the server lives."""
-    answer = await spoken(bd_sandbox, raw.replace(b"Host: x", b"Host: x\r\nX-T: " + REAL.encode()))
+    answer = await send_bytes(
+        bd_sandbox, raw.replace(b"Host: x", b"Host: x\r\nX-T: " + REAL.encode())
+    )
 
     assert not answer or answer.split(b" ")[1] == b"400", answer[:200]
     assert REAL.encode() not in answer
@@ -100,7 +71,7 @@ async def test_what_cannot_be_an_id_finds_nothing(bd_sandbox: Sandbox, key: str)
     token = bd_sandbox.token.encode()
     lines = b"Host: x\r\nConnection: close\r\nAuthorization: Bearer " + token + b"\r\n\r\n"
 
-    answer = await spoken(
+    answer = await send_bytes(
         bd_sandbox, b"GET /api/report/" + key.encode() + b"/progress HTTP/1.1\r\n" + lines
     )
 
@@ -111,7 +82,7 @@ async def test_what_cannot_be_an_id_finds_nothing(bd_sandbox: Sandbox, key: str)
 
 async def test_dots_are_segments_and_not_a_way_up(bd_sandbox: Sandbox) -> None:
     """`..` in a path is refused instead of being resolved."""
-    answer = await spoken(
+    answer = await send_bytes(
         bd_sandbox,
         b"GET /api/report/../sites HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
     )
@@ -182,104 +153,6 @@ async def test_a_bug_of_the_sandbox_answers_500_without_a_traceback(
     assert REAL not in caplog.text + answer.body.decode()
 
 
-@pytest.mark.parametrize(
-    ("raw", "status"),
-    [
-        pytest.param(b"", 400, id="an empty body"),
-        pytest.param(b"{", 400, id="half an object"),
-        pytest.param(b"[]", 400, id="a list"),
-        pytest.param(b"null", 400, id="null"),
-        pytest.param(b'{"options": NaN}', 400, id="NaN"),
-        pytest.param(b'{"options": "\xff"}', 400, id="not UTF-8"),
-        pytest.param(b"\xef\xbb\xbf{}", 400, id="a byte order mark"),
-        pytest.param(b'{"a":' * 100_000, 400, id="100,000 levels"),
-        pytest.param(b'{"a":' + b"9" * 10_000 + b"}", 400, id="a number of 10,000 digits"),
-        pytest.param(b" " * (MAX_BODY + 1), 413, id="more than the largest body"),
-    ],
-)
-async def test_a_bad_body_is_refused_in_the_envelope(api: Api, raw: bytes, status: int) -> None:
-    """Never a 500, never a plain text, and nothing is created."""
-    site = api.sandbox.site_ids[0]
-
-    answer = await api.post(f"/api/report/create/for-target/{site}", raw=raw)
-
-    assert answer.status == status
-    assert answer.json["success"] is False
-    assert api.sandbox.scans_per_site() == {}
-
-
-async def test_another_content_type_is_refused(api: Api) -> None:
-    """JSON is JSON only when it says so: curl's default type is a form."""
-    site = api.sandbox.site_ids[0]
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-
-    answer = await api.post(f"/api/report/create/for-target/{site}", SECURITY, headers=headers)
-
-    assert answer.status == 400
-    assert "Content-Type" in answer.json["message"]
-
-
-async def test_a_body_too_large_is_refused_before_it_is_sent(bd_sandbox: Sandbox) -> None:
-    """Its announced length is enough, and the connection ends."""
-    answer = await spoken(
-        bd_sandbox,
-        b"POST /api/schedules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
-        + bd_sandbox.token.encode()
-        + b"\r\nContent-Type: application/json\r\nContent-Length: 9999999999\r\n\r\n",
-    )
-
-    assert answer.startswith(b"HTTP/1.1 413")
-    assert b"Connection: close" in answer
-
-
-async def test_chunks_without_end_are_refused(bd_sandbox: Sandbox) -> None:
-    """A chunked body is cut off at the same size."""
-    head = (
-        b"POST /api/schedules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
-        + bd_sandbox.token.encode()
-        + b"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
-    chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n"
-
-    async with wire(bd_sandbox) as (reader, writer), asyncio.timeout(5):
-        writer.write(head + chunk * (MAX_BODY // 65_536 + 1))
-        line = await reader.readline()
-
-    assert line.startswith(b"HTTP/1.1 413")
-
-
-async def test_a_compressed_body_is_refused_unopened(api: Api) -> None:
-    """A bomb of a kilobyte would unpack to a megabyte, or to anything."""
-    bomb = gzip.compress(bytes(MAX_BODY))
-    site = api.sandbox.site_ids[0]
-
-    answer = await api.post(
-        f"/api/report/create/for-target/{site}", raw=bomb, headers={"Content-Encoding": "gzip"}
-    )
-
-    assert answer.status == 415
-    assert answer.json["success"] is False
-
-
-async def test_curl_s_question_before_a_large_body_is_answered(bd_sandbox: Sandbox) -> None:
-    """`Expect: 100-continue` gets its go-ahead, then its answer."""
-    head = (
-        b"POST /api/schedules HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer "
-        + bd_sandbox.token.encode()
-        + b"\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
-        + b"Expect: 100-continue\r\n\r\n"
-    )
-
-    async with wire(bd_sandbox) as (reader, writer), asyncio.timeout(2):
-        writer.write(head)
-        go_ahead = await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"{}")
-        answer = await reader.read()
-
-    assert go_ahead.startswith(b"HTTP/1.1 100")
-    assert answer.startswith(b"HTTP/1.1 400")
-
-
 @pytest.mark.bd_sandbox(read_deadline=0.15)
 async def test_slow_senders_are_closed_by_our_own_deadline(api: Api, bd_sandbox: Sandbox) -> None:
     """200 half heads and 50 half bodies end; a client between two requests does not."""
@@ -291,8 +164,8 @@ async def test_slow_senders_are_closed_by_our_own_deadline(api: Api, bd_sandbox:
     await api.get("/api/sites")
     connections = len(bd_sandbox._listener.connections)  # type: ignore[union-attr] # noqa: SLF001
 
-    heads = [spoken(bd_sandbox, half_head, patience=5) for _ in range(200)]
-    bodies = [spoken(bd_sandbox, half_body, patience=5) for _ in range(50)]
+    heads = [send_bytes(bd_sandbox, half_head, timeout=5) for _ in range(200)]
+    bodies = [send_bytes(bd_sandbox, half_body, timeout=5) for _ in range(50)]
     ended = await asyncio.gather(*heads, *bodies)
 
     assert ended[:200] == [b""] * 200
@@ -335,7 +208,7 @@ async def test_stopping_does_not_wait_for_what_hangs() -> None:
     async with Sandbox(sites=1) as sandbox:
         sandbox.fault("sites.list", kind="hang")
         sandbox.fault("reports.list", delay=3600.0)
-        async with api_on(sandbox) as api, wire(sandbox) as (_, writer):
+        async with api_on(sandbox) as api, bare_connection(sandbox) as (_, writer):
             calls = [asyncio.create_task(api.get(path)) for path in ("/api/sites", "/api/reports")]
             writer.write(b"POST /api/schedules HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{")
             while len(sandbox.ledger) < 3:  # noqa: ASYNC110 - a count has no event

@@ -101,3 +101,31 @@ async def api_on(sandbox: Sandbox) -> AsyncIterator[Api]:
     """Give a client on the sandbox."""
     async with aiohttp.ClientSession(trust_env=False) as session:
         yield Api(sandbox, session)
+
+
+@asynccontextmanager
+async def bare_connection(
+    sandbox: Sandbox,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a bare connection."""
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        try:
+            await writer.wait_closed()
+        except ConnectionError:
+            return
+
+
+async def send_bytes(sandbox: Sandbox, raw: bytes, *, timeout: float = 2.0) -> bytes:
+    """Send bytes and return everything that comes until the end of the connection."""
+    async with bare_connection(sandbox) as (reader, writer), asyncio.timeout(timeout):
+        writer.write(raw)
+        try:
+            await writer.drain()
+            return await reader.read()
+        except ConnectionError:
+            return b""

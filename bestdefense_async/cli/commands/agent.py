@@ -78,9 +78,9 @@ def download(
 ) -> int:
     """Store files of the manifest, each checked by its SHA-256 and never executable.
 
-    A file that is there already is not fetched again. What an interrupted download leaves, as
-    FILE.part, the next one goes on with. At most 20 requests an hour are made with one token,
-    whoever makes them; further ones wait. Exit code 3: a file is missing.
+    A file that is there already is not fetched again. What an interrupted download has stored
+    as FILE.part is completed by the next one. A token allows 20 requests an hour, in all
+    processes together; further ones wait. Exit code 3: a file is missing.
     """
     streams.require_stdout()
     if bool(names) + (platform is not None) + is_all != 1:
@@ -111,7 +111,7 @@ def download(
 def _chosen(
     files: tuple[AgentFile, ...], names: tuple[str, ...], platform: str | None
 ) -> list[AgentFile]:
-    """Return what was asked for, once each.
+    """Return the files that were named, once each.
 
     Raises:
         BadParameter: The manifest does not have it.

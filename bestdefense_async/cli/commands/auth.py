@@ -1,4 +1,4 @@
-"""`bestdefense auth`: about the token, without showing it."""
+"""`bestdefense auth`: which token would be used, without showing it."""
 
 from __future__ import annotations
 

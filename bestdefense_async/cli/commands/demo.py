@@ -54,7 +54,7 @@ def command(sites: int) -> int:
 
 
 def _report_options() -> ReportOptions:
-    """Return where results go, having made the folder."""
+    """Make the folder, and return options that write the results to it."""
     from bestdefense_async.cli.jobs.report_options import ReportOptions
     from bestdefense_async.report.gate.policy import GatePolicy
 

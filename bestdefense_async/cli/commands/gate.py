@@ -1,4 +1,4 @@
-"""`bestdefense gate`: judge reports that are finished or a run that is saved, without a scan."""
+"""`bestdefense gate`: judge finished reports or a saved run, without a scan."""
 
 from __future__ import annotations
 
@@ -116,10 +116,10 @@ def _judge_reports(
 async def _outcome(
     bd: BestDefense, report_id: str, slots: asyncio.Semaphore, *, is_site_needed: bool
 ) -> Outcome:
-    """Return the outcome of one report; whatever keeps it from being judged stands in it.
+    """Return the outcome of one report; it says what keeps it from being judged.
 
     Raises:
-        ConfigError: That cannot be the id of a report, or nobody can tell its site.
+        ConfigError: That cannot be the id of a report, or its site cannot be found out.
     """
     from bestdefense_async.errors import BestDefenseError, RunStopped, ScanFailed
     from bestdefense_async.models import Outcome, OutcomeStatus, status_of
@@ -158,7 +158,7 @@ async def _summary(
     """Return which site a report is of; None when the host has no confirmed way to ask.
 
     Raises:
-        ConfigError: There is none, and without the site nothing is known from a baseline.
+        ConfigError: There is no way, and a baseline needs the site.
     """
     from bestdefense_async.errors import BestDefenseError, ProvisionalRoute
 

@@ -161,7 +161,7 @@ def _plan(
     """Return what is to be remediated.
 
     Raises:
-        ConfigError: It is not said in exactly one way, or the run is of another host.
+        ConfigError: The options do not say it in exactly one way, or the run is of another host.
         JournalError: There is no such run, or it cannot be read.
     """
     from bestdefense_async.cli.jobs.remediation import RemediationPlan, plan_for

@@ -46,7 +46,7 @@ def list_runs(format_: str) -> int:
 @click.argument("name", metavar="RUN")
 @FORMAT
 def show_run(name: str, format_: str) -> int:
-    """Show how each target of a run ended, or where it stands."""
+    """Show how each target of a run ended, or how far it is."""
     from bestdefense_async.cli.jobs.prepared_run import ResumedRun
     from bestdefense_async.report.text import counted, moment
 
@@ -114,7 +114,7 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
 
         run = ResumedRun.find(name)
         async with connection.client() as bd, await run.journal(connection, bd) as journal:
-            await _forget(journal, gone)
+            await _mark_absent(journal, gone)
             settlements = await reconcile(bd.reports, journal)
         records = [
             {
@@ -137,8 +137,8 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
     return run_async(work)
 
 
-async def _forget(journal: SqliteJournal, targets: Sequence[str]) -> None:
-    """Take a person's word that there is no scan of these targets.
+async def _mark_absent(journal: SqliteJournal, targets: Sequence[str]) -> None:
+    """Record that there is no scan of these targets, as a person says.
 
     Raises:
         ConfigError: One of them is not unknown in this run.

@@ -37,7 +37,7 @@ def command() -> None:
     """Compare the host's own specification with ours, and adopt it.
 
     Some operations of the API are described by the vendor, but their paths are not published. They
-    are not sent to a host until its specification, or you, have said where they stand.
+    are not sent to a host until its specification, or you, have named their paths.
     """
 
 
@@ -46,7 +46,7 @@ def command() -> None:
 @connected
 @FORMAT
 def show(source: str | None, format_: str, connection: Connection) -> int:
-    """List our operations and where they stand on this host, or probably do."""
+    """List our operations and their paths on this host, certain or probable."""
     streams.require_stdout()
 
     async def work(_: Interruption) -> int:
@@ -72,8 +72,8 @@ def show(source: str | None, format_: str, connection: Connection) -> int:
 def check(source: str | None, format_: str, connection: Connection) -> int:
     """Compare paths, methods and fields; exit 1 on a contradiction.
 
-    What is not published and not there is `not found`, which is no contradiction; `spec adopt`
-    looks for it elsewhere.
+    An unpublished operation that is not at our path is `not found`, which is no contradiction;
+    `spec adopt` looks for it elsewhere.
     """
     streams.require_stdout()
 
@@ -101,7 +101,7 @@ def check(source: str | None, format_: str, connection: Connection) -> int:
     "named",
     metavar="NAME=METHOD PATH",
     multiple=True,
-    help="Say yourself where an operation stands, like schedules.create='POST /api/v2/schedules'.",
+    help="Name the path of an operation yourself, like schedules.create='POST /api/v2/schedules'.",
 )
 @connected
 @FORMAT
@@ -113,7 +113,7 @@ def adopt(
     format_: str,
     connection: Connection,
 ) -> int:
-    """Propose where unpublished operations stand, and keep what you agree to.
+    """Propose paths for unpublished operations, and keep what you agree to.
 
     The proposals go to stdout, the questions to stderr. What you agree to is written to the user's
     bindings.toml, and from then on those operations work on this host. Sure is a score of 0.70 or
@@ -135,7 +135,7 @@ def adopt(
 
 
 async def _read(connection: Connection, source: str | None) -> tuple[Specification, str]:
-    """Return the specification and the place it was found at."""
+    """Return the specification and its address or file."""
     from bestdefense_async.cli.jobs.spec_source import load_specification
     from bestdefense_async.config import base_url_from
     from bestdefense_async.openapi.document import SpecificationError
@@ -169,7 +169,7 @@ def _say_remarks(found: Specification) -> None:
 
 
 def _shown(row: Comparison, proposal: Proposal | None) -> dict[str, Any]:
-    """Return one operation as a record: where it stands for us, and on the host."""
+    """Return one operation as a record: its path for us, and on the host."""
     from bestdefense_async.openapi.compare import Standing
 
     best = None if proposal is None else proposal.best

@@ -1,4 +1,4 @@
-"""One bulk run: targets in, outcomes out, and all that is told on the way."""
+"""One bulk run: from targets to outcomes, with progress and events on the way."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RunInput:
 
 @define
 class BulkRun:
-    """Runs one input once and keeps its rows."""
+    """Runs one input once and keeps its outcomes."""
 
     client: BestDefense
     run_options: RunOptions

@@ -41,7 +41,7 @@ _UNITS: Final = ("B", "KiB", "MiB", "GiB")
 
 @define
 class DownloadProgress:
-    """How far we are. Times are readings of the loop's clock."""
+    """How far the downloads are. Times are readings of the loop's clock."""
 
     files: int
     """Files to store."""
@@ -108,7 +108,7 @@ class Downloads:
         return Exit.INCOMPLETE if self._missing else Exit.OK
 
     async def run(self, files: Sequence[AgentFile]) -> None:
-        """Store the files; one that fails does not keep the others.
+        """Store the files; one that fails does not stop the others.
 
         Raises:
             ConfigError: The directory cannot be made, or the operation is not for this host.

@@ -115,7 +115,7 @@ class ResumedRun:
 
     @property
     def left(self) -> list[Outcome]:
-        """What has no result and can be gone on with; what is unknown cannot."""
+        """What has no result and can be resumed; what is unknown cannot."""
         return [each for each in self.snapshot.outcomes if each.status not in _SETTLED]
 
     @property

@@ -92,7 +92,7 @@ class ReportOptions:
             older: A run to compare with, by name; None takes the baseline.
 
         Raises:
-            ConfigError: A file has a suffix nobody can write, the baseline or the waivers cannot
+            ConfigError: A suffix of a file names no format, the baseline or the waivers cannot
                 be read, or the policy makes no sense.
         """
         baseline = None if gate.baseline is None else load_run(gate.baseline)

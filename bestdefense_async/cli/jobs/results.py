@@ -133,7 +133,7 @@ class Results:
         """Check that every output can be written, before anything is sent.
 
         Raises:
-            ConfigError: A file cannot be written, or nobody knows its format.
+            ConfigError: A file cannot be written, or its suffix names no format.
             Unwritable: stdout is closed.
         """
         if self._options.format_ is not None:
@@ -162,7 +162,7 @@ class Results:
             self._files.close()
 
     def begin(self, run: RunResult) -> None:
-        """Write the head of what is written as it happens."""
+        """Write the first event of the logs."""
         for log in self._logs:
             with _named_errors():
                 log.run_started(run)
@@ -190,7 +190,7 @@ class Results:
         Args:
             run: The whole run.
             is_interrupted: A signal ended the run.
-            resume: The name by which the run can be gone on with; None when it has no journal.
+            resume: The name by which the run can be resumed; None when it has no journal.
 
         Raises:
             ReaderGone: The reader of stdout went away.
@@ -220,7 +220,7 @@ class Results:
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
 
     def _write_stdout(self, run: RunResult, verdict: Verdict) -> list[str]:
-        """Write the run to stdout; return what went wrong, to be told before the verdict."""
+        """Write the run to stdout; return what went wrong, to be said before the verdict."""
         try:
             if self._options.format_ == "table":
                 least, older = self._options.min_severity, self._options.older
@@ -320,7 +320,7 @@ def _is_log(path: Path) -> bool:
 
 
 def _opened(path: Path) -> TextIO:
-    """Open a log for writing; a link at its place is refused, so it leads to no other file."""
+    """Open a log for writing; a link is refused, so no other file is overwritten."""
     problem = ""
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
@@ -355,7 +355,7 @@ def _say_missing(outcomes: Sequence[Outcome]) -> None:
 
 
 def _say_idle_waivers(verdict: Verdict) -> None:
-    """Name the first waivers that are out of force or needed no more."""
+    """Name the first waivers that have expired or match nothing."""
     idle = [use for use in verdict.uses if use.state != "used"]
     for use in idle[:_SHOWN]:
         streams.say(waiver_line(use))
@@ -364,7 +364,7 @@ def _say_idle_waivers(verdict: Verdict) -> None:
 
 
 def _code(run: RunResult, verdict: Verdict) -> Exit:
-    """Return the exit code; bad input everywhere is a matter of usage, not of an unlucky run."""
+    """Return the exit code; a run in which every target was wrong is a matter of usage."""
     code = Exit(exit_code(verdict))
     kinds = {outcome.error.kind for outcome in run.outcomes if outcome.error is not None}
     is_all_wrong = (

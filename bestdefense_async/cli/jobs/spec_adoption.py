@@ -31,7 +31,7 @@ class Adoption:
     """The proposals for one host, and what becomes of them.
 
     Raises:
-        ConfigError: What a person named cannot be bound, or the file of bindings is broken.
+        ConfigError: What `--bind` names cannot be bound, or the file of bindings is broken.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Adoption:
         }
 
     def records(self, format_: str) -> list[dict[str, Any]]:
-        """Return all that is proposed, what was named and what is bound already included."""
+        """Return all proposals, with what was named and what is bound already."""
         rows = [
             *(_row(one, "named") for one in self._named.values()),
             *(
@@ -84,7 +84,7 @@ class Adoption:
             is_agreed: Every sure proposal is agreed to, and nothing is asked.
 
         Raises:
-            ConfigError: There is something to decide, and nobody to ask.
+            ConfigError: There is something to decide, and no terminal to ask on.
         """
         open_ones = [each for each in self._proposals if each.best is not None]
         taken = dict(self._named)
@@ -121,7 +121,7 @@ class Adoption:
 def _candidates(
     found: Specification, location: str, named: Sequence[str]
 ) -> Iterator[tuple[str, Candidate]]:
-    """Yield what a person named, each as the operation of the specification that it is."""
+    """Yield what `--bind` names, each with its operation in the specification."""
     for text in named:
         match = _NAMED.fullmatch(text.strip())
         shown = clean_text(text, longest=80)
@@ -175,7 +175,7 @@ def _record(
 
 
 def _names(one: Candidate) -> Iterator[str]:
-    """Yield which names of ours are which of theirs, for what is sent and what is answered."""
+    """Yield how our names map to the host's, for what is sent and what is read."""
     if one.binding is not None:
         for verb, pairs in (("sends", one.binding.request), ("reads", one.binding.answer)):
             if pairs:
@@ -189,7 +189,7 @@ def _can_ask() -> bool:
 
 
 def _ask(proposals: Sequence[Proposal]) -> dict[str, Candidate]:
-    """Return what a person agrees to, asked one by one; `all` takes every sure one that is left."""
+    """Ask one by one, and return what was agreed to; `all` takes every sure one that is left."""
     taken: dict[str, Candidate] = {}
     for at, proposal in enumerate(proposals):
         choices = [

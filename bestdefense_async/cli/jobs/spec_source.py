@@ -63,7 +63,7 @@ _WANTS_TOKEN: Final = frozenset({401, 403})
 
 @frozen(kw_only=True)
 class FetchedDocument:
-    """What stands at an address."""
+    """What was found at an address."""
 
     status: int
     url: str
@@ -86,7 +86,7 @@ class Fetcher:
     """The token, once it was wanted."""
 
     async def get(self, url: str) -> FetchedDocument:
-        """Return what stands at an address of this origin.
+        """Return what is found at an address of this origin.
 
         Raises:
             SpecificationError: It points elsewhere, or is too large.
@@ -155,7 +155,7 @@ class Fetcher:
 async def open_fetcher(
     connection: Connection, origin: str, *, is_api: bool
 ) -> AsyncIterator[Fetcher]:
-    """Give a fetcher for one origin, and close its connections in the end."""
+    """Open a fetcher for one origin, and close its connections at the end."""
     home = Home()
     wire = Wire(WireSettings(base_url=origin), home=home)
     try:
@@ -197,7 +197,7 @@ _MOST_LINKS: Final = 5
 
 @frozen
 class Loaded:
-    """A document and the place it was found at."""
+    """A document and the address or file it was found at."""
 
     document: dict[str, Any]
     location: str

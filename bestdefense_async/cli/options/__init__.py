@@ -1,1 +1,1 @@
-"""What can be said to a command: by option, by environment, by file."""
+"""What a command can be given: by option, by environment, by file."""

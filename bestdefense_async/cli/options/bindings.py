@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def path_of_bindings() -> Path:
-    """Return where this user's bindings stand."""
+    """Return the path of this user's bindings."""
     return user_directory() / "bindings.toml"
 
 
@@ -39,7 +39,7 @@ def store_bindings(base_url: str, bindings: Mapping[str, Binding]) -> Path:
 
     Raises:
         ConfigError: What the file holds cannot be read, so it is left as it is.
-        Unwritable: The disk does not take it.
+        Unwritable: The file cannot be written.
     """
     import tomlkit
 

@@ -54,7 +54,7 @@ class Connection:
         base_url_file: Path | None = None,
         verbosity: int = 0,
     ) -> None:
-        """Look at nothing yet.
+        """Check nothing yet.
 
         Args:
             base_url: As an option, the environment or a settings file has it.
@@ -112,7 +112,7 @@ class Connection:
         return str(base_url_from(self.base_url))
 
     def check(self) -> None:
-        """Look at host and token before anything else is done.
+        """Check host and token before anything else is done.
 
         Raises:
             MissingToken: There is no token.

@@ -1,7 +1,7 @@
 """Types of options, and the options of a scan: strict about numbers, in the words of the API.
 
 Python reads `1_000`, Arabic digits, ` 5 ` and `nan` as numbers; a script that passes one of these
-has made a mistake, and should hear of it.
+has made a mistake, and should be told.
 """
 
 from __future__ import annotations

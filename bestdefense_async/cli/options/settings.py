@@ -1,4 +1,4 @@
-"""Settings from files, for what neither a flag nor the environment says.
+"""Settings from files, for what neither an option nor the environment says.
 
 The nearest file wins: `./bestdefense.toml`, then `[tool.bestdefense]` of `./pyproject.toml`, then
 the user's own `config.toml`. click asks a mapping for defaults; ours reads the files at that
@@ -87,14 +87,14 @@ CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
 
 
 def user_directory() -> Path:
-    """Return where this user's settings and token file stand."""
+    """Return the directory of this user's settings and token file."""
     import platformdirs
 
     return platformdirs.user_config_path("bestdefense", appauthor=False)
 
 
 def state_directory() -> Path:
-    """Return where runs and the state of limits are kept: `BD_STATE_DIR`, else the user's own."""
+    """Return the directory of runs and limits: `BD_STATE_DIR`, else the user's own."""
     import platformdirs
 
     chosen = os.environ.get("BD_STATE_DIR")

@@ -19,7 +19,7 @@ _SHOWN: Final = 3
 
 @frozen
 class Targets:
-    """What is to be scanned."""
+    """What to scan."""
 
     unique: tuple[Target, ...]
     """In the order given, without repetitions."""

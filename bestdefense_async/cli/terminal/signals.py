@@ -1,6 +1,6 @@
 """Run asynchronous work under signals: the first one ends it in order, the second at once.
 
-Commands import this module before anybody knows whether they run: asyncio is imported when they do.
+Help imports this module too, so asyncio is imported when a command runs.
 """
 
 from __future__ import annotations

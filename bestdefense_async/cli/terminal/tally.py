@@ -75,7 +75,7 @@ class Tally:
 
     @property
     def waiting(self) -> int:
-        """Targets whose turn has not come."""
+        """Targets that have not been started."""
         return max(self.total - self.ended - self.active, 0)
 
     @property
@@ -84,12 +84,12 @@ class Tally:
         return [(target, counts) for _, _, target, counts in sorted(self._worst, reverse=True)]
 
     def rate(self, now: float) -> float | None:
-        """Return targets ended per second so far, None while that says nothing."""
+        """Return targets ended per second so far, None while too few have ended."""
         elapsed = now - self.started
         return self.ended / elapsed if self.ended >= _STEADY and elapsed > 0 else None
 
     def left(self, now: float) -> float | None:
-        """Return about how many seconds are left, None while nobody can tell."""
+        """Return about how many seconds are left, None before there is a rate."""
         rate = self.rate(now)
         return None if rate is None else (self.total - self.ended) / rate
 

@@ -56,8 +56,8 @@ async def download(world: World, call: Call) -> Reply | Stream:
     return Reply(200, line.encode(), {"Content-Type": "text/plain; charset=UTF-8"})
 
 
-def _asked_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
-    """Return first and last byte asked for, or None for all; the first may lie beyond the end.
+def _range_of(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
+    """Return the first and last byte to send, or None for all; the first may lie beyond the end.
 
     Several ranges, other units and a stale If-Range get the whole file, as RFC 9110 permits.
     """
@@ -90,10 +90,10 @@ def _content(file: AgentFile, headers: Mapping[str, str], *, etag: str) -> Reply
         "Accept-Ranges": "bytes",
         "ETag": etag,
     }
-    asked = _asked_range(headers, file.size, etag)
-    if asked is None:
+    wanted = _range_of(headers, file.size, etag)
+    if wanted is None:
         return Stream(200, file.size, file.chunks(), common)
-    first, last = asked
+    first, last = wanted
     if first >= file.size:
         beyond = {"Content-Range": f"bytes */{file.size}", "ETag": etag}
         return failure(416, "The range lies beyond the end of the file.", headers=beyond)

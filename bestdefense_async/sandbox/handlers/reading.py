@@ -1,4 +1,4 @@
-"""Reading what a client sends: strict about what is documented, indifferent to the rest.
+"""Read what a client sends: strict about what is documented, indifferent to the rest.
 
 Source: "CI/CD automation" (documented): `options.<type>.enabled`, `options.security.options`,
 `options.callback.secret`. The nested options may be left out; unknown ones are kept.
@@ -106,7 +106,7 @@ def intensity(container: Mapping[str, Any], key: str = "scanIntensity") -> str:
 
 
 def _enabled_types(options: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the enabled scan types, also ones nobody has documented."""
+    """Yield the enabled scan types, undocumented ones included."""
     for name, value in options.items():
         if name in SCAN_TYPES and not isinstance(value, dict):
             message = f"options.{name} must be an object."

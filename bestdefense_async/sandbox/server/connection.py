@@ -58,7 +58,7 @@ class _HeadDeadline:
         self._since.pop(connection, None)
 
     def end(self) -> None:
-        """Leave nothing on the loop."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
 

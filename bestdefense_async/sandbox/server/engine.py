@@ -190,7 +190,7 @@ class Engine:
             connection.end()
 
     async def _read(self, incoming: _Incoming) -> None:
-        """Read the body where one is expected; nobody reads any other."""
+        """Read the body where one is expected; other bodies are not read."""
         if incoming.operation is not None and incoming.operation.method == "POST":
             incoming.body = await read_body(incoming.request, deadline=self.read_deadline)
 
@@ -306,7 +306,7 @@ class Engine:
     async def _break(
         self, plan: FaultPlan, request: web.BaseRequest, connection: Connection
     ) -> web.StreamResponse:
-        """End without an answer, in the planned manner."""
+        """End without an answer, as planned."""
         transport = request.transport
         if plan.kind == "hang":
             connection.gone = asyncio.get_running_loop().create_future()

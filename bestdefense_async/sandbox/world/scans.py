@@ -64,7 +64,7 @@ class Scan:
     """Scan seconds; inf for a scan that never ends."""
 
     def share(self, now: float) -> float:
-        """Return how far it has come, 0 to 1, to be shown."""
+        """Return how far it has come as it is shown, 0 to 1."""
         if math.isinf(self.duration):
             # Ever closer to done, and never there.
             age = now - self.started

@@ -1,4 +1,4 @@
-"""Tokens: who asks, for which organization, and what it may do.
+"""Tokens: which organization a caller belongs to, and what it may do.
 
 Only tokens this sandbox made are known, and they start with `bd_sandbox_`. Any other credential is
 refused without being kept, logged or repeated: somebody may send a real one by mistake.

@@ -198,7 +198,7 @@ def not_found(what: str) -> NoReturn:
 
 
 def own_site(world: World, call: Call, site_id: str) -> Site:
-    """Return the site if it exists and belongs to who asks."""
+    """Return the site if it exists and belongs to the caller's organization."""
     site = world.fleet.by_id.get(site_id)
     if site is None or site.organization != call.token.organization:
         not_found("Site")
@@ -206,7 +206,7 @@ def own_site(world: World, call: Call, site_id: str) -> Site:
 
 
 def own_scan(world: World, call: Call, scan: Scan | None) -> Scan:
-    """Return the scan if it exists, can be seen yet, and belongs to who asks."""
+    """Return the scan if it exists, can be seen yet, and belongs to the caller's organization."""
     if (
         scan is None
         or scan.site.organization != call.token.organization
