@@ -129,7 +129,7 @@ def run_pytest(
         "addopts = -p no:cacheprovider -p no:bestdefense_async\ntimeout = 60\nmarkers = slow\n"
     )
 
-    def run(text: str, *arguments: str, grace: float = 3.0) -> pytest.RunResult:
+    def run(text: str, *arguments: str, grace: float = 5.0) -> pytest.RunResult:
         pytester.makeconftest(CONFTEST.format(grace=grace))
         pytester.makepyfile(text)
         return pytester.runpytest_subprocess(*arguments)
