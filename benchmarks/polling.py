@@ -23,7 +23,7 @@ from attrs import frozen
 
 from bestdefense_async.core.polling import Hazard, PollPolicy, learn
 from bestdefense_async.models import Progress
-from bestdefense_async.polling.scheduler import PollScheduler, open_lane
+from bestdefense_async.polling.scheduler import PollScheduler
 from bestdefense_async.polling.subscription import WaitOptions
 from tests.support.virtual_time import run_virtual
 
@@ -163,7 +163,7 @@ def followed(
                 is_over.set()
             lags[number] = loop.time() - starts[number] - scans[number].duration
 
-        scheduler = PollScheduler(progress, lane=open_lane(WORKERS), uniform=chance.uniform)
+        scheduler = PollScheduler(progress, limit=WORKERS, uniform=chance.uniform)
         terms = {kind: WaitOptions(notify=told, policy=policy_of(kind)) for kind in KINDS}
         for number, scan in enumerate(scans):
             starts.append(loop.time())
@@ -189,7 +189,7 @@ def peak_of(count: int) -> float:
             await asyncio.sleep(0.001)
             return Progress(is_completed=False)
 
-        scheduler = PollScheduler(progress, lane=open_lane(WORKERS), uniform=chance.uniform)
+        scheduler = PollScheduler(progress, limit=WORKERS, uniform=chance.uniform)
         terms = WaitOptions(notify=lambda _, __: None)
         for number in range(count):
             scheduler.follow(str(number), terms)

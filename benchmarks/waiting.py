@@ -24,7 +24,7 @@ import uuid
 from pathlib import Path
 
 from bestdefense_async.models import Progress, Report, ScanOptions
-from bestdefense_async.polling.scheduler import PollScheduler, open_lane
+from bestdefense_async.polling.scheduler import PollScheduler
 from bestdefense_async.runs import ScanGroup
 
 EVERY = 13.0
@@ -53,7 +53,7 @@ class Client:
         self.sites = self.reports = self.vortex = self
         self.all_created = asyncio.Event()
         self._left = count
-        self.polls = PollScheduler(self.progress, lane=open_lane(WORKERS))
+        self.polls = PollScheduler(self.progress, limit=WORKERS)
         self.polled = 0
         self._chance = random.Random(1)
 
@@ -124,7 +124,7 @@ async def drained(count: int) -> float:
         if told == count:
             is_over.set()
 
-    polls = PollScheduler(progress, lane=open_lane(WORKERS))
+    polls = PollScheduler(progress, limit=WORKERS)
     tasks = [asyncio.create_task(one(number)) for number in range(count)]
     await asyncio.sleep(0)
     cpu = time.process_time()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from attrs import field, frozen
 
 from bestdefense_async.config import TOKEN_VARIABLES, base_url_from, find_token
-from bestdefense_async.core.check import check_seconds, check_text
+from bestdefense_async.core.check import check_seconds
 from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.polling.scheduler import PollScheduler, open_lane
+from bestdefense_async.polling.scheduler import PollScheduler
 from bestdefense_async.resources.agents import Agents
 from bestdefense_async.resources.arguments import optional_seconds
 from bestdefense_async.resources.identity import CreatedIds
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from bestdefense_async.transport.hooks import RequestEvent
     from bestdefense_async.transport.observe import Observer
 
-_POLLS_SHARE: Final = 2 / 3
-"""Most of the client's slots that polls may take, so that creations and downloads find room."""
 _BELOW_LIMIT: Final = 0.95
 """Share of a limit that polls spend; the rest is for those who ask for a progress themselves."""
 
@@ -58,8 +56,6 @@ class _Shared:
 
     host: Host
     tenants: Tenants
-    lane: Any
-    """The workers that send polls, for all tenants in turns."""
     poll_rate: float | None
     """Most polls per second and tenant, None for as many as are due."""
     created_ids: CreatedIds = field(factory=CreatedIds)
@@ -78,9 +74,7 @@ class View:
         self.reports: Reports = Reports(self._sender, self.vortex, lambda: self.polls, ids)
         self.schedules: Schedules = Schedules(self._sender, ids)
         self.remediation: Remediations = Remediations(self._sender, ids)
-        self.network: Network = Network(
-            self._sender, lambda: self._polls_of("network", self.network.progress), ids
-        )
+        self.network: Network = Network(self._sender, lambda: self._network_polls, ids)
         self.registrations: Registrations = Registrations(self._sender, ids)
         self.agents: Agents = Agents(self._sender)
 
@@ -99,7 +93,10 @@ class View:
             ClientClosed: The client is closed.
             WrongLoop: The client belongs to another event loop.
         """
-        return self._polls_of("reports", self.reports.progress)
+        ids = self._shared.created_ids
+        return self._polls_of(
+            "reports", lambda sender: Reports(sender, self.vortex, lambda: self.polls, ids).progress
+        )
 
     @property
     def site_index(self) -> SiteIndex:
@@ -108,13 +105,26 @@ class View:
 
         return self._tenant.attached("site index", lambda: SiteIndex(self.sites.list))
 
-    def _polls_of(self, kind: str, progress: Callable[[str], Awaitable[Progress]]) -> PollScheduler:
+    @property
+    def _network_polls(self) -> PollScheduler:
+        ids = self._shared.created_ids
+        return self._polls_of(
+            "network", lambda sender: Network(sender, lambda: self._network_polls, ids).progress
+        )
+
+    def _polls_of(
+        self, kind: str, progress: Callable[[Sender], Callable[[str], Awaitable[Progress]]]
+    ) -> PollScheduler:
         """Return this tenant's scheduler of one id space."""
-        shared = self._shared
-        self._tenant.lifetime.check()
-        return self._tenant.attached(
+        shared, tenant = self._shared, self._tenant
+        tenant.lifetime.check()
+        return tenant.attached(
             f"polls of {kind}",
-            lambda: PollScheduler(progress, lane=shared.lane, rate=shared.poll_rate),
+            lambda: PollScheduler(
+                progress(Sender(shared.host, tenant, is_for_polls=True)),
+                limit=shared.host.slots.most_polls,
+                rate=shared.poll_rate,
+            ),
         )
 
     def with_token(self, token: TokenSource, *, name: str | None = None) -> View:
@@ -133,8 +143,6 @@ class View:
         Raises:
             ConfigError: It cannot be a token, or the name stands for another source of tokens.
         """
-        if name is not None:
-            check_text("name", name)
         return View(self._shared, self._shared.tenants.of(token, name=name))
 
     async def request(
@@ -184,7 +192,7 @@ class View:
         await self._tenant.aclose(drain=drain)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._tenant.name or self.base_url}>"
+        return f"<View {self._tenant.name}>"
 
 
 class BestDefense(View):
@@ -267,7 +275,6 @@ class BestDefense(View):
         shared = _Shared(
             host=host,
             tenants=Tenants(home, limits_of, state_dir=state_dir),
-            lane=open_lane(max(1, int(max_in_flight * _POLLS_SHARE))),
             poll_rate=min(rates, default=None),
         )
         self._home = home
@@ -308,6 +315,7 @@ class BestDefense(View):
 
         Args:
             drain: Seconds that calls under way may take to end by themselves. Nothing new begins.
+                A second call with a shorter time cuts the first one short.
 
         Raises:
             WrongLoop: The client belongs to another loop or process; nothing has been closed.
@@ -316,15 +324,25 @@ class BestDefense(View):
         self._home.check()
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close(drain))
+        elif not self._closing.done():
+            await self._shared.tenants.aclose(drain=drain)
         await asyncio.shield(self._closing)
 
     async def _close(self, drain: float) -> None:
-        shared = self._shared
-        await shared.tenants.aclose(drain=drain)
-        shared.host.slots.close()
-        await shared.host.wire.aclose()
-        self._home.close()
-        await asyncio.to_thread(shared.host.observers.close)
+        host = self._shared.host
+        try:
+            await self._shared.tenants.aclose(drain=drain)
+        finally:
+            # Also when the loop is about to end, and so cancels this task.
+            host.slots.close()
+            try:
+                await host.wire.aclose()
+            finally:
+                self._home.close()
+                await asyncio.to_thread(host.observers.close)
+
+    def __repr__(self) -> str:
+        return f"<BestDefense {self.base_url}>"
 
 
 def _own_token(token: TokenSource | None) -> TokenSource:

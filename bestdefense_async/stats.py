@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,11 +23,16 @@ class TenantStats:
     """What the calls of one organization do now. All times are seconds."""
 
     name: str
-    """The name it was given, else a hash of its token."""
+    """The name it was given, else a number."""
+    calls: int
+    """Calls that have begun and not ended. Those that neither are in flight nor wait for a slot or
+    a limit pause before they are tried again, or wait for the token."""
     in_flight: int
     """Requests under way."""
     waiting_for_slot: int
     """Calls that wait for one of the client's slots, or for its pace."""
+    oldest_for_slot: float
+    """How long the first of them has waited, 0.0 without one."""
     limits: Mapping[str, QueueStats]
     """Who waits for a limit or a pause, by operation."""
     polls: Mapping[str, PollStats]
@@ -36,10 +43,12 @@ class TenantStats:
 
 @frozen(kw_only=True)
 class ClientStats:
-    """What a client does now: how much is in flight, who waits for what, and why."""
+    """What a client does now."""
 
     slots: int
-    """Most requests under way at once."""
+    """Most requests under way at once; two thirds of them may be polls."""
+    requests_per_second: float | None
+    """The pace that calls wait for beside a slot, None without one."""
     in_flight: int
     """Requests under way."""
     waiting_for_slot: int
@@ -52,9 +61,10 @@ class ClientStats:
 
 
 def client_stats(host: Host, tenants: Tenants) -> ClientStats:
-    """Return what a client does now."""
+    """Return what a client does now. Reads only, and costs some steps per tenant."""
     return ClientStats(
         slots=host.slots.limit,
+        requests_per_second=host.slots.rate,
         in_flight=host.slots.used,
         waiting_for_slot=host.slots.waiting,
         connecting=host.wire.connecting,
@@ -64,6 +74,8 @@ def client_stats(host: Host, tenants: Tenants) -> ClientStats:
 
 
 def _stats_of(tenant: Tenant) -> TenantStats:
+    queues = (tenant.slots, tenant.poll_slots)
+    since = min(each.waiting_since for each in queues)
     polls = {
         name.removeprefix("polls of "): each.stats()
         for name, each in tenant.everything_attached()
@@ -71,9 +83,15 @@ def _stats_of(tenant: Tenant) -> TenantStats:
     }
     return TenantStats(
         name=tenant.name,
-        in_flight=tenant.slots.used,
-        waiting_for_slot=tenant.slots.waiting,
+        calls=len(tenant.lifetime),
+        in_flight=sum(each.used for each in queues),
+        waiting_for_slot=sum(each.waiting for each in queues),
+        oldest_for_slot=_seconds_since(since),
         limits=tenant.limits,
         polls=polls,
         retry_units=tenant.budget.units,
     )
+
+
+def _seconds_since(when: float) -> float:
+    return 0.0 if when == math.inf else asyncio.get_running_loop().time() - when

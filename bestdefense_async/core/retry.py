@@ -91,9 +91,9 @@ class RetryBudget:
         self.units -= price
         return True
 
-    def earn(self) -> None:
-        """Record a success."""
-        self.units = min(self.full, self.units + 1.0)
+    def earn(self, units: float = 1.0) -> None:
+        """Record a success, or a time without calls that is worth as much as so many."""
+        self.units = min(self.full, self.units + units)
 
 
 def decide(

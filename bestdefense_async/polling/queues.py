@@ -61,6 +61,8 @@ class TimerQueue:
         self._buckets: dict[float, Bucket] = {}
         self._times: list[float] = []
         self._size = 0
+        self.counting: int = 0
+        """Entries that count: reports that are not due yet."""
 
     def __len__(self) -> int:
         """Return how many entries there are, those that do not count included."""
@@ -77,9 +79,15 @@ class TimerQueue:
         if bucket is None:
             bucket = self._buckets[due] = Bucket(due)
             heapq.heappush(self._times, due)
+        self.counting += report.bucket is None
         report.bucket = bucket
         bucket.reports.append(report)
         self._size += 1
+
+    def remove(self, report: PolledReport) -> None:
+        """Let a report count no longer, if it did."""
+        self.counting -= report.bucket is not None
+        report.bucket = None
 
     def take(self, now: float) -> list[PolledReport]:
         """Remove and return what is due, in order; one whose `bucket` was taken away is not."""
@@ -89,7 +97,7 @@ class TimerQueue:
             self._size -= len(bucket.reports)
             for report in bucket.reports:
                 if report.bucket is bucket:
-                    report.bucket = None
+                    self.remove(report)
                     taken.append(report)
         return taken
 
@@ -97,7 +105,7 @@ class TimerQueue:
         """Forget everything."""
         self._buckets.clear()
         self._times.clear()
-        self._size = 0
+        self._size = self.counting = 0
 
     def shrink(self, wanted: int) -> None:
         """Forget what does not count when that is most of it; `wanted` is how many may count."""
@@ -189,6 +197,16 @@ class ReadyQueue:
         """Forget them all."""
         self._queue.clear()
         self._ranked.clear()
+
+    def first(self) -> PolledReport | None:
+        """Return the report whose turn it is next, None when there is none."""
+        while self._ranked and self._ranked[-1].is_over:
+            self._ranked.pop()
+        while self._queue and self._queue[0].is_over:
+            self._queue.popleft()
+        if self._ranked:
+            return self._ranked[-1]
+        return self._queue[0] if self._queue else None
 
     def _rank(self, now: float) -> None:
         """Move the most urgent part from the queue to the ranking, the first one last."""
@@ -287,7 +305,7 @@ class WorkerPool(Generic[Item]):
             # first in their logs and traces.
             task = asyncio.get_running_loop().create_task(self._work(), context=Context())
             self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._ended, context=Context())
 
     def _takeable(self) -> int:
         waiting = len(self._items)

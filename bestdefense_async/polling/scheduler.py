@@ -5,10 +5,10 @@ each of which sends one request at a time. Reports are entries by id, so whoever
 is waited for already shares its polls; with several policies the sooner counts.
 
     follow -> agenda -> [due] -> backlog -> [turn] -> poll -> agenda, or the end
-                                              ^ at the budget's rate, in the lane of all tokens
+                                              ^ at the budget's rate, by the scheduler's workers
 
-The workers are a lane that all schedulers of a client share, in turns, and that is narrower than
-the client's connections: however many scans wait, creations and downloads find room.
+The workers are the scheduler's own: one that waits for its token's pause, or for an answer that
+does not come, keeps no other token's poll waiting. What all tokens share is the client's slots.
 
 Three clocks that are never mixed: the deadline of one request and its repetition belong to the
 client; the deadline of a wait belongs to whoever waits and ends in `PollTimeout`.
@@ -72,7 +72,7 @@ class PollScheduler:
 
     Args:
         progress: Sends one poll; the client's `reports.progress`.
-        lane: The workers, shared with other schedulers.
+        limit: Most polls at once.
         rate: Most polls per second, None for as many as are due.
         uniform: Chance, as `random.uniform`.
     """
@@ -81,12 +81,12 @@ class PollScheduler:
         self,
         progress: Callable[[str], Awaitable[Progress]],
         *,
-        lane: WorkerPool[PollScheduler],
+        limit: int,
         rate: float | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._progress = progress
-        self._lane = lane
+        self._workers: WorkerPool[None] = WorkerPool(self._turn, limit=limit, crashed=_crashed)
         self._rate = None if rate is None else Rate(rate)
         self._uniform = uniform
         self._loop = asyncio.get_running_loop()
@@ -97,7 +97,7 @@ class PollScheduler:
         self._last_words: dict[PolledReport, BestDefenseError] = {}
         self._next_due = Timer()
         self._next_late = Timer()
-        self._has_asked = False  # whether a turn in the lane is on its way
+        self._has_asked = False  # whether a worker's turn is on its way
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -106,13 +106,13 @@ class PollScheduler:
 
     def stats(self) -> PollStats:
         """Return who waits for what now."""
-        now = self._loop.time()
-        due = [report for report in self._ready if not report.is_over]
+        first = self._ready.first()
+        under_way = sum(not report.is_over for report in self._under_way)
         return PollStats(
             waiting=len(self._reports),
-            due=len(due),
+            due=len(self._reports) - self._timers.counting - under_way,
             under_way=len(self._under_way),
-            oldest_due=max((now - report.asked for report in due), default=0.0),
+            unasked=0.0 if first is None else self._loop.time() - first.asked,
         )
 
     # -- those who wait
@@ -260,12 +260,12 @@ class PollScheduler:
         self._has_asked = True
         wait = 0.0 if self._rate is None else self._rate.wait(self._loop.time())
         if wait > 0.0:
-            self._loop.call_later(wait, self._lane.submit, self, context=Context())
+            self._loop.call_later(wait, self._workers.submit, None, context=Context())
         else:
-            self._lane.submit(self)
+            self._workers.submit(None)
 
-    async def turn(self) -> None:
-        """Send one poll: what a worker of the lane does."""
+    async def _turn(self, _: None) -> None:
+        """Send one poll: what a worker does."""
         self._has_asked = False
         now = self._loop.time()
         report = self._ready.take(now)
@@ -358,7 +358,7 @@ class PollScheduler:
         if self._reports.get(report.report_id) is not report:
             return
         del self._reports[report.report_id]
-        report.bucket = None
+        self._timers.remove(report)
         if self._reports:
             self._timers.shrink(len(self._reports))
             return
@@ -383,11 +383,6 @@ class PollScheduler:
         rest = (report.first_deadline() for report in (*self._ready, *self._under_way))
         late = min(rest, default=math.inf) + LAST_LOOK
         self._next_late.set(max(late, now + LOOK_ROUND), self._expire)
-
-
-def open_lane(limit: int) -> WorkerPool[PollScheduler]:
-    """Return workers for schedulers to share: at most `limit` polls at a time, in turns."""
-    return WorkerPool(PollScheduler.turn, limit=limit, crashed=_crashed)
 
 
 def _crashed(error: BaseException) -> None:

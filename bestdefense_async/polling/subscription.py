@@ -166,9 +166,9 @@ class PollStats:
     due: int
     """Those among them whose poll is due and has not begun."""
     under_way: int
-    """Polls that are under way."""
-    oldest_due: float
-    """Seconds since the last poll of the scan that is due and was not asked for longest."""
+    """Polls that have begun; some may still wait for a slot or a limit."""
+    unasked: float
+    """Seconds since the last poll of the scan whose turn it is next, 0.0 when none is due."""
 
 
 log: Final = logging.getLogger("bestdefense_async.polling")

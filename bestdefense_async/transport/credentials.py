@@ -8,11 +8,14 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from bestdefense_async.config import read_token_file
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import BestDefenseError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 TokenSource: TypeAlias = str | Secret | Path | Callable[[], Awaitable[str]]
 """A token, a file that holds one, or an async callable that fetches one."""
@@ -67,10 +70,12 @@ class Credentials:
             await self._asked()
         return None if self.known == refused else self.known
 
-    def close(self) -> None:
-        """Stop asking."""
-        if self._asking is not None:
-            self._asking.cancel()
+    def close(self) -> Iterable[asyncio.Task[Secret]]:
+        """Stop asking; return the task that is still to be awaited."""
+        if self._asking is None:
+            return ()
+        self._asking.cancel()
+        return (self._asking,)
 
     async def _asked(self) -> Secret:
         """Ask the source, once for all who ask now; who is cancelled does not end it."""
@@ -78,7 +83,7 @@ class Credentials:
             self._asking = asyncio.get_running_loop().create_task(
                 self._ask(), context=self._context.copy()
             )
-            self._asking.add_done_callback(self._asked_for)
+            self._asking.add_done_callback(self._asked_for, context=contextvars.Context())
         return await asyncio.shield(self._asking)
 
     def _asked_for(self, asking: asyncio.Task[Secret]) -> None:
@@ -99,6 +104,12 @@ class Credentials:
             text = await answer if isinstance(answer, Awaitable) else None
         except BestDefenseError:
             raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something that the callable waits for was cancelled; the calls that wait were not.
+            failure = "CancelledError"
         except Exception as error:  # noqa: BLE001  # the caller's code may raise anything
             failure = type(error).__name__
         if failure is not None:

@@ -54,7 +54,7 @@ class RequestEvent:
     duration: float
     """Seconds; see the kind."""
     tenant: str
-    """The tenant's name, else a hash of its token."""
+    """The name that `with_token` was given, else a number: never made from the token."""
     status: int | None = None
     """HTTP status, None when no answer came."""
     error: str | None = None

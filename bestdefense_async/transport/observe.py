@@ -61,7 +61,7 @@ class CallInfo:
     """Server address, without scheme and port."""
     port: int
     tenant: str
-    """The tenant's name, else a hash of its token."""
+    """The name that `with_token` was given, else a number: never made from the token."""
 
 
 @frozen(kw_only=True)

@@ -44,11 +44,18 @@ T = TypeVar("T")
 
 
 class Sender:
-    """Send the requests of one tenant."""
+    """Send the requests of one tenant.
 
-    def __init__(self, host: Host, tenant: Tenant) -> None:
+    Args:
+        host: What all tenants share.
+        tenant: Whose requests they are.
+        is_for_polls: Whether they are polls, which have a part of the slots only.
+    """
+
+    def __init__(self, host: Host, tenant: Tenant, *, is_for_polls: bool = False) -> None:
         self._host = host
         self._tenant = tenant
+        self._slots = tenant.poll_slots if is_for_polls else tenant.slots
 
     def send(self, request: Request[T], *, timeout: float | None = None) -> Coroutine[Any, Any, T]:
         """Return what to await for the answer, after as many attempts as are safe and sensible.
@@ -155,7 +162,7 @@ class Sender:
             if call.sent is Sent.NO:
                 permit.unsent()
             permit.leave()
-            host.slots.release(tenant.slots)
+            host.slots.release(self._slots)
             if call.observed is not None:
                 call.observed.attempt_ended(call.attempt, call.status, kind, call.pause)
         return result
@@ -168,7 +175,7 @@ class Sender:
         permit = tenant.throttle(secret).admit(call.request.route.name, deadline=call.deadline)
         if not permit.enter():
             return None
-        if not self._host.slots.take(tenant.slots):
+        if not self._host.slots.take(self._slots):
             permit.unsent()
             return None
         return permit
@@ -184,9 +191,9 @@ class Sender:
             if not permit.enter():
                 await call.waiting(permit.reason, permit.opens_in, permit.wait())
             try:
-                if not slots.take(tenant.slots):
+                if not slots.take(self._slots):
                     reason = WaitReason.SLOT if slots.rate is None else WaitReason.PACE
-                    await call.waiting(reason, None, slots.wait(tenant.slots))
+                    await call.waiting(reason, None, slots.wait(self._slots))
             except BaseException:
                 permit.unsent()
                 raise
@@ -199,11 +206,11 @@ class Sender:
             except BaseException as error:
                 call.has_claim = isinstance(error, asyncio.CancelledError)
                 permit.unsent()
-                slots.release(tenant.slots)
+                slots.release(self._slots)
                 raise
             # A pause came while something else was waited for: all is given back.
             permit.unsent()
-            slots.release(tenant.slots)
+            slots.release(self._slots)
             call.is_again = True
             await self._give_back(call)
 

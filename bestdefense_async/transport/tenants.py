@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
+import itertools
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from weakref import WeakValueDictionary
 
+from bestdefense_async.core.check import check_text
 from bestdefense_async.core.retry import RetryBudget
+from bestdefense_async.core.secret import Secret
+from bestdefense_async.errors import ConfigError
 from bestdefense_async.transport.credentials import Credentials, checked_source
 from bestdefense_async.transport.http.cancel_scope import Lifetime
 from bestdefense_async.transport.throttle.shared_store import SavedState
@@ -25,13 +29,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bestdefense_async.core.limiting.limit import Limit
-    from bestdefense_async.core.secret import Secret
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.transport.http.cancel_scope import Home
     from bestdefense_async.transport.throttle.queue import QueueStats
 
 KEPT_FOR: Final = 60.0
 """Seconds between two searches for tenants that are idle and need not be kept."""
+EARNED_IDLE: Final = 50.0
+"""Units of its retry budget that a tenant gets back per search in which it has no call: what it
+knows of an outage is ten minutes later no news, and a tenant is not kept for ever for it."""
 
 
 class Attached(Protocol):
@@ -48,28 +54,26 @@ A = TypeVar("A", bound=Attached)
 class Tenant:
     """One organization, by its token or by a name."""
 
-    def __init__(self, tenants: Tenants, name: str | None, source: TokenSource) -> None:
+    def __init__(self, tenants: Tenants, name: str, source: TokenSource) -> None:
+        self.name: str = name
+        """The name that was given, else a number: never made from the token."""
         self.credentials: Credentials = Credentials(source)
         self.lifetime: Lifetime = Lifetime(tenants.home)
         self.budget: RetryBudget = RetryBudget()
         self.slots: SlotQueue = SlotQueue()
+        self.poll_slots: SlotQueue = SlotQueue(is_for_polls=True)
         self.is_kept: bool = False
         """Whether the registry holds it, so that what it knows of its limits stays."""
         self._tenants = tenants
-        self._name = name
         self._throttle: Throttle | None = None
         self._throttle_key = ""
         self._attached: dict[str, Attached] = {}
 
-    @property
-    def name(self) -> str:
-        """The name that was given, else a hash of the token, else nothing yet."""
-        known = self.credentials.known
-        return self._name or ("" if known is None else known.token_key)
-
     def throttle(self, secret: Secret) -> Throttle:
         """Return the limits of the token: the server counts by token, whoever sends it."""
         if self._throttle is None or self._throttle_key != secret.token_key:
+            if self._throttle is not None:
+                self._tenants.keep_limits(self._throttle)
             self._throttle = self._tenants.throttle(secret.token_key)
             self._throttle_key = secret.token_key
         if not self.is_kept:
@@ -106,10 +110,9 @@ class Tenant:
             WrongLoop: The client belongs to another loop or process.
         """
         self.lifetime.home.check()
-        self._tenants.forget(self)
         await self.lifetime.end(drain=drain)
-        self.credentials.close()
-        tasks = {task for each in self._attached.values() for task in each.close()}
+        tasks: set[asyncio.Task[Any]] = set(self.credentials.close())
+        tasks.update(task for each in self._attached.values() for task in each.close())
         if tasks:
             await asyncio.wait(tasks)
 
@@ -145,25 +148,34 @@ class Tenants:
         self._tenants: WeakValueDictionary[object, Tenant] = WeakValueDictionary()
         self._throttles: WeakValueDictionary[str, Throttle] = WeakValueDictionary()
         self._kept: set[Tenant] = set()
+        self._kept_limits: set[Throttle] = set()
+        self._numbers = itertools.count(1)
+        self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
 
     def of(self, source: TokenSource, *, name: str | None = None) -> Tenant:
         """Return the tenant of a name, else of a token.
 
         Raises:
-            ConfigError: The source cannot be one of a token, or the name stands for another.
+            ConfigError: The source cannot be one of a token, the name stands for another, or the
+                name shows the token.
         """
-        key = ("name", name) if name is not None else ("source", _key(checked_source(source)))
+        source = checked_source(source)
+        if name is not None:
+            _check_name(name, source)
+        key = ("name", name) if name is not None else ("source", _key(source))
         tenant = self._tenants.get(key)
         if tenant is None or tenant.lifetime.is_over:
-            tenant = self._tenants[key] = Tenant(self, name, source)
+            tenant = Tenant(self, name or f"tenant-{next(self._numbers)}", source)
+            tenant.lifetime.is_over = self._is_closed
+            self._tenants[key] = tenant
         elif name is not None:
             tenant.credentials.update(source)
         return tenant
 
     def all(self) -> list[Tenant]:
-        """Return the tenants that exist at present."""
-        return list(self._tenants.values())
+        """Return the tenants that exist at present and are not closed."""
+        return [tenant for tenant in self._tenants.values() if not tenant.lifetime.is_over]
 
     def throttle(self, token_key: str) -> Throttle:
         """Return the limits of the token with this hash."""
@@ -177,35 +189,57 @@ class Tenants:
         return throttle
 
     def keep(self, tenant: Tenant) -> None:
-        """Hold a tenant until nothing that it knows matters any more."""
+        """Hold a tenant until nothing that it knows matters any more, also when it is closed."""
         tenant.is_kept = True
         self._kept.add(tenant)
         self._sweep_later()
 
-    def forget(self, tenant: Tenant) -> None:
-        """Hold a tenant no longer."""
-        tenant.is_kept = False
-        self._kept.discard(tenant)
+    def keep_limits(self, throttle: Throttle) -> None:
+        """Hold the limits of a token that their tenant does not use any more, likewise."""
+        self._kept_limits.add(throttle)
+        self._sweep_later()
 
     async def aclose(self, *, drain: float = 0.0) -> None:
-        """End every tenant; what is under way may go on for `drain` seconds."""
+        """End every tenant, now and from now on; what is under way may go on for `drain` seconds.
+
+        May be called again, also while an earlier call still waits.
+        """
+        self._is_closed = True
+        await asyncio.gather(*(tenant.aclose(drain=drain) for tenant in self._tenants.values()))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        tenants = self.all()
-        await asyncio.gather(*(tenant.aclose(drain=drain) for tenant in tenants))
+        self._kept.clear()
+        self._kept_limits.clear()
 
     def _sweep_later(self) -> None:
-        if self._timer is None and self._kept:
+        if self._timer is None and (self._kept or self._kept_limits):
             self._timer = asyncio.get_running_loop().call_later(
                 KEPT_FOR, self._sweep, context=contextvars.Context()
             )
 
     def _sweep(self) -> None:
         self._timer = None
-        for tenant in [each for each in self._kept if each.is_idle]:
-            self.forget(tenant)
+        for tenant in list(self._kept):
+            if not len(tenant.lifetime):
+                tenant.budget.earn(EARNED_IDLE)
+            if tenant.is_idle:
+                tenant.is_kept = False
+                self._kept.discard(tenant)
+        self._kept_limits = {each for each in self._kept_limits if not each.is_idle}
         self._sweep_later()
+
+
+def _check_name(name: str, source: object) -> None:
+    """Refuse a name that may not stand in a log.
+
+    Raises:
+        ConfigError: It holds the token, or what is no character to print.
+    """
+    if not check_text("name", name).isprintable():
+        raise ConfigError("name stands in logs: it must not hold line breaks and the like.")
+    if isinstance(source, Secret) and source.redact(name) != name:
+        raise ConfigError("name stands in logs: it must not hold the token.")
 
 
 def _key(source: Secret | Path | Callable[..., object]) -> object:

@@ -1,4 +1,4 @@
-"""One scheduler per token, and one lane for all of them: with the real client on a real server."""
+"""One scheduler per token, and what all of them share: with the real client on a real server."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import pytest
 
 from bestdefense_async import AuthError, BestDefense, ClientClosed, Limit
 from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.polling.scheduler import PollScheduler, open_lane
 from bestdefense_async.sandbox import Sandbox
-from tests.support.fake_scans import run
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -179,25 +177,30 @@ async def test_polls_of_many_tokens_leave_room_for_creations() -> None:
         await asyncio.gather(*waits, return_exceptions=True)
 
 
-def test_tokens_take_turns_in_the_lane() -> None:
-    """A token with one scan is not behind all the scans of another."""
-    order: list[str] = []
+async def test_polls_that_cannot_be_sent_keep_no_other_tokens_polls_waiting() -> None:
+    """One token's polls wait for the end of a pause, more than there are slots."""
+    async with (
+        Sandbox(sites=30, speed=0.001) as sandbox,
+        BestDefense(sandbox.token, sandbox.url, max_in_flight=6) as bd,
+    ):
+        paused = bd.with_token(sandbox.add_token(), name="paused")
+        reports = [await bd.reports.create(site) for site in sandbox.site_ids]
+        late = {"Retry-After": "60"}
+        sandbox.fault("reports.progress", site=sandbox.site_ids[0], status=429, headers=late)
+        waits = [asyncio.create_task(paused.reports.wait(reports[0].id, policy=SOON))]
+        while not sandbox.count("reports.progress"):  # noqa: ASYNC110  # has no event
+            await asyncio.sleep(0.01)
+        waits += [asyncio.create_task(paused.reports.wait(one.id, policy=SOON)) for one in reports]
+        await asyncio.sleep(0.2)
+        polls = sandbox.count("reports.progress")
+        waits.append(asyncio.create_task(bd.reports.wait(reports[1].id, policy=SOON)))
+        await asyncio.sleep(0.3)
 
-    async def progress(report_id: str) -> Any:
-        order.append(report_id)
-        await asyncio.sleep(0)
-        raise ClientClosed("Enough.")
-
-    async def main() -> None:
-        lane = open_lane(1)
-        many, single = PollScheduler(progress, lane=lane), PollScheduler(progress, lane=lane)
-        at_once = PollPolicy(shortest=1e-9)
-        waits = [many.wait(f"m{number}", policy=at_once) for number in range(100)]
-        await asyncio.gather(*waits, single.wait("s", policy=at_once), return_exceptions=True)
-
-    run(main)
-    assert len(order) == 101
-    assert order.index("s") <= 3
+        assert polls == 1
+        assert sandbox.count("reports.progress") - polls >= 5
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
 @pytest.mark.parametrize(("in_flight", "polls"), [(1, 1), (2, 1), (3, 2), (60, 40), (300, 200)])

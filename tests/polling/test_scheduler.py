@@ -30,7 +30,7 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import Progress
 from bestdefense_async.polling.queues import ReadyQueue
-from bestdefense_async.polling.scheduler import LAST_LOOK, LOOK_ROUND, PollScheduler, open_lane
+from bestdefense_async.polling.scheduler import LAST_LOOK, LOOK_ROUND, PollScheduler
 from bestdefense_async.polling.subscription import PollResult, Subscription, WaitOptions
 from tests.support.fake_scans import absent, denied, run
 
@@ -68,7 +68,7 @@ class Server:
 
 def scheduler(server: Server, **words: Any) -> PollScheduler:
     """Return a scheduler that asks `server`."""
-    words.setdefault("lane", open_lane(WORKERS))
+    words.setdefault("limit", WORKERS)
     return PollScheduler(server.progress, **words)
 
 
@@ -482,7 +482,7 @@ def test_states_that_go_backwards_do_no_harm() -> None:
                 return Progress(is_completed=True)
             return Progress(is_completed=False, percentage=percentage)  # type: ignore[arg-type]
 
-        assert (await PollScheduler(progress, lane=open_lane(4)).wait("a")).is_completed
+        assert (await PollScheduler(progress, limit=4).wait("a")).is_completed
 
         assert len(times) == 10
         assert all(3.9 < b - a < 49.0 for a, b in itertools.pairwise(times))

@@ -18,7 +18,7 @@ from bestdefense_async.models import (
     ScanOptions,
     Site,
 )
-from bestdefense_async.polling.scheduler import PollScheduler, open_lane
+from bestdefense_async.polling.scheduler import PollScheduler
 from bestdefense_async.runs.site_index import SiteIndex
 from tests.support.virtual_time import run_virtual
 
@@ -76,7 +76,7 @@ class FakeScans:
     def polls(self) -> PollScheduler:
         """What waits for reports: one for all groups, as a client has one per token."""
         if self._polls is None:
-            self._polls = PollScheduler(self.progress, lane=open_lane(64))
+            self._polls = PollScheduler(self.progress, limit=64)
         return self._polls
 
     @property

@@ -343,8 +343,11 @@ class LimitQueue:
 
     def stats(self) -> QueueStats | None:
         """Return who waits for what, None when nobody does."""
-        ahead = [self._oldest(queue) for queue in (self._first, self._queue)]
-        since = min((waiter.since for waiter in ahead if waiter is not None), default=None)
+        for queue in (self._first, self._queue):
+            while queue and queue[0].done():
+                queue.popleft()
+        ahead = [queue[0].since for queue in (self._first, self._queue) if queue]
+        since = min(ahead, default=None)
         if since is None:
             return None
         now = self._loop.time()
@@ -354,10 +357,6 @@ class LimitQueue:
             opens_in=self.opens_in(),
             reason=self.reason(),
         )
-
-    @staticmethod
-    def _oldest(queue: deque[LimitWaiter]) -> LimitWaiter | None:
-        return next((waiter for waiter in queue if not waiter.done()), None)
 
     @property
     def is_idle(self) -> bool:

@@ -33,6 +33,70 @@ async def test_tenants_take_turns_however_many_calls_one_of_them_makes() -> None
     assert (slots.used, busy.used, calm.used, slots.waiting) == (0, 0, 0, 0)
 
 
+async def test_who_has_fewest_slots_is_next() -> None:
+    """A tenant whose calls hang keeps no more than its share from one whose calls are quick."""
+    slots, slow, quick = Slots(6), SlotQueue(), SlotQueue()
+    for _ in range(6):
+        assert slots.take(slow)
+    tasks = [asyncio.create_task(slots.wait(queue)) for queue in (slow, quick) for _ in range(50)]
+    await asyncio.sleep(0)
+    for _ in range(3):
+        slots.release(slow)
+    assert (slow.used, quick.used) == (3, 3)
+    for _ in range(40):
+        slots.release(quick)
+    assert (slow.used, quick.used, slots.waiting) == (3, 3, 57)
+    slots.release(slow)
+    slots.release(slow)
+    assert (slow.used, quick.used, slots.waiting) == (3, 3, 55)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_polls_have_two_thirds_of_the_slots_and_do_not_wait_for_the_rest() -> None:
+    """Neither do other calls wait for polls, nor polls of a tenant for its other calls."""
+    slots, polls, other = Slots(6), SlotQueue(is_for_polls=True), SlotQueue()
+    assert [slots.take(polls) for _ in range(5)] == [True] * 4 + [False]
+    waiting_polls = [asyncio.create_task(slots.wait(polls)) for _ in range(9)]
+    await asyncio.sleep(0)
+    assert [slots.take(other) for _ in range(3)] == [True, True, False]
+    waiting_calls = [asyncio.create_task(slots.wait(other)) for _ in range(9)]
+    await asyncio.sleep(0)
+    slots.release(other)
+    assert (polls.used, other.used) == (4, 2)
+    slots.release(polls)
+    assert (polls.used, other.used) == (3, 3)
+    slots.release(other)
+    slots.release(polls)
+    slots.release(polls)
+    assert (polls.used, other.used) == (3, 3)
+    for task in waiting_polls + waiting_calls:
+        task.cancel()
+    await asyncio.gather(*waiting_polls, *waiting_calls, return_exceptions=True)
+
+
+def test_the_pace_goes_on_when_a_call_comes_while_polls_have_their_part() -> None:
+    """Who may begin does not wait for those that may not."""
+
+    async def main() -> float:
+        slots, polls, other = Slots(3, rate=10.0), SlotQueue(is_for_polls=True), SlotQueue()
+        loop = asyncio.get_running_loop()
+        await take(slots, polls)
+        await take(slots, polls)
+        waiting = asyncio.create_task(take(slots, polls))
+        await asyncio.sleep(1.0)
+        began = loop.time()
+        async with asyncio.timeout(5.0):
+            await take(slots, other)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        slots.close()
+        return loop.time() - began
+
+    assert run_virtual(main(), start=1000.0) == pytest.approx(0.0, abs=0.001)
+
+
 async def test_calls_of_one_tenant_keep_their_order() -> None:
     """Who comes first has the slot first, also while others go away."""
     slots, queue = Slots(1), SlotQueue()
