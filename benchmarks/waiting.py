@@ -95,13 +95,14 @@ async def in_group(count: int, seconds: float) -> dict[str, float]:
             cpu = time.process_time() - cpu
             result["wake_us"] = cpu / max(client.polled, 1) * 1e6
             result["bytes"] = (used_bytes() - before) / count
-            watches = [scan.watch for scan in group._pipeline.live.values()]  # noqa: SLF001
+            scans = group._pipeline.live.values()  # noqa: SLF001
+            subscriptions = [scan.subscription for scan in scans]
             cpu = time.process_time()
-            for watch in watches:
-                if watch is not None:
-                    client.polls.cancel(watch)
+            for subscription in subscriptions:
+                if subscription is not None:
+                    client.polls.cancel(subscription)
             result["cancel_s"] = time.process_time() - cpu
-            del watches
+            del scans, subscriptions
             cpu = time.process_time()
             raise Left  # noqa: TRY301 - leaving is what is measured
     except Left:
