@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 from bestdefense_async.errors import DecodeError
@@ -74,9 +75,8 @@ def decode_text(body: bytes, content_type: str = "") -> str:
     Raises:
         UnicodeDecodeError: It is neither UTF-8 nor what it is declared to be.
     """
-    found = _CHARSET.search(content_type) if "=" in content_type else None
-    charset = "utf-8" if found is None else found[1].lower()
-    if _WIDE.fullmatch(charset) and b"\0" in body[:4]:
+    charset = _declared(content_type) if "=" in content_type else "utf-8"
+    if b"\0" in body[:4] and _WIDE.fullmatch(charset):
         if charset in {"utf-16", "utf-32"} and not body.startswith(_WIDE_BOMS):
             charset += "be" if body[0] == 0 else "le"
         return body.decode(charset).removeprefix(_BOM)
@@ -86,6 +86,13 @@ def decode_text(body: bytes, content_type: str = "") -> str:
         if not _NARROW.fullmatch(charset):
             raise
     return body.decode(charset)
+
+
+@lru_cache(maxsize=64)
+def _declared(content_type: str) -> str:
+    """Return the charset that a Content-Type names; a server has few of them."""
+    found = _CHARSET.search(content_type)
+    return "utf-8" if found is None else found[1].lower()
 
 
 def encode_json(value: Any) -> bytes:  # noqa: ANN401  # JSON has no narrower type

@@ -11,13 +11,13 @@ import enum
 import itertools
 import logging
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import evolve, field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from bestdefense_async.core.request import Request
 
@@ -141,6 +141,17 @@ class Observer:
         """Hear that the client is closed. May block for a second: it is called on a thread."""
 
 
+_METHODS: Final = (
+    *(Observer.call_began, Observer.attempt_began, Observer.attempt_ended, Observer.call_ended),
+    *(Observer.wait_began, Observer.wait_ended, Observer.paused),
+)
+_Hearers: TypeAlias = dict[Callable[..., object], list[Observer]]
+
+
+def _overrides(observer: Observer, method: Callable[..., object]) -> bool:
+    return getattr(type(observer), method.__name__, None) is not method
+
+
 class Observers:
     """Everybody who observes a client."""
 
@@ -148,6 +159,7 @@ class Observers:
         self, observers: Sequence[Observer], *, log: Observer, host: str, port: int
     ) -> None:
         self._all = list(observers)
+        self._hearers: dict[bool, _Hearers] = {}
         self._log = log  # told of calls only while somebody reads the log
         self._ids = itertools.count(1)
         self._host = host
@@ -169,12 +181,24 @@ class Observers:
             port=self._port,
             tenant=tenant,
         )
-        return CallObservation(self, [*self._all, self._log] if has_log else list(self._all), info)
+        return CallObservation(self, info, has_log=has_log)
+
+    def hearers(self, *, has_log: bool) -> _Hearers:
+        """Return whom to tell of what: those who override a method, perhaps with the log."""
+        found = self._hearers.get(has_log)
+        if found is None:
+            everybody = [*self._all, self._log] if has_log else self._all
+            found = self._hearers[has_log] = {
+                method: [each for each in everybody if _overrides(each, method)]
+                for method in _METHODS
+            }
+        return found
 
     def drop(self, observer: Observer, error: Exception) -> None:
         """Tell an observer nothing more: it has raised."""
         if observer in self._all:
             self._all.remove(observer)
+            self._hearers = {}
             _log.warning(
                 "The observer %s raised %s and hears nothing more.",
                 type(observer).__name__,
@@ -193,15 +217,15 @@ class Observers:
 class CallObservation:
     """What everybody is told of one call."""
 
-    def __init__(self, observers: Observers, everybody: Sequence[Observer], call: CallInfo) -> None:
+    def __init__(self, observers: Observers, call: CallInfo, *, has_log: bool) -> None:
         self._observers = observers
-        self._everybody = everybody
+        self._has_log = has_log
         self._call = call
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._attempt_began = 0.0
         self._waits: dict[WaitReason, float] = {}
-        self._tell(lambda observer: observer.call_began(call))
+        self._tell(Observer.call_began, lambda observer: observer.call_began(call))
 
     def attempt_began(self, attempt: int) -> Mapping[str, str]:
         """Tell that a request is about to leave; return the headers to send with it.
@@ -219,7 +243,7 @@ class CallObservation:
                 if _NAME.fullmatch(name) and _VALUE.fullmatch(value)
             )
 
-        self._tell(ask)
+        self._tell(Observer.attempt_began, ask)
         return headers
 
     def attempt_ended(
@@ -232,9 +256,13 @@ class CallObservation:
             status=status,
             error=error,
         )
-        self._tell(lambda observer: observer.attempt_ended(self._call, info))
+        self._tell(
+            Observer.attempt_ended, lambda observer: observer.attempt_ended(self._call, info)
+        )
         if pause is not None:
-            self._tell(lambda observer: observer.paused(self._call, attempt, pause))
+            self._tell(
+                Observer.paused, lambda observer: observer.paused(self._call, attempt, pause)
+            )
 
     async def wait(
         self, reason: WaitReason, attempt: int, seconds: float | None, work: Awaitable[object]
@@ -243,7 +271,7 @@ class CallObservation:
         began = self._clock()
         is_given_up = True
         expected = WaitInfo(reason=reason, attempt=attempt, seconds=seconds)
-        self._tell(lambda observer: observer.wait_began(self._call, expected))
+        self._tell(Observer.wait_began, lambda observer: observer.wait_began(self._call, expected))
         try:
             await work
             is_given_up = False
@@ -251,7 +279,7 @@ class CallObservation:
             waited = self._clock() - began
             self._waits[reason] = self._waits.get(reason, 0.0) + waited
             done = evolve(expected, seconds=waited, is_given_up=is_given_up)
-            self._tell(lambda observer: observer.wait_ended(self._call, done))
+            self._tell(Observer.wait_ended, lambda observer: observer.wait_ended(self._call, done))
 
     def ended(self, attempts: int, error: str | None) -> None:
         """Tell how the call ended."""
@@ -261,12 +289,11 @@ class CallObservation:
             waits=self._waits,
             error=error,
         )
-        self._tell(lambda observer: observer.call_ended(self._call, result))
+        self._tell(Observer.call_ended, lambda observer: observer.call_ended(self._call, result))
 
-    def _tell(self, say: Callable[[Observer], object]) -> None:
-        for observer in self._everybody:
+    def _tell(self, method: Callable[..., object], say: Callable[[Observer], object]) -> None:
+        for observer in self._observers.hearers(has_log=self._has_log)[method]:
             try:
                 say(observer)
             except Exception as error:  # noqa: BLE001  # the user's code may raise anything
                 self._observers.drop(observer, error)
-                self._everybody = [each for each in self._everybody if each is not observer]

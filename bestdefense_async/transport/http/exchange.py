@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PATH: Final = re.compile(r"/[!\"$-~]*")
 _LARGE: Final = MIB
 """Bytes of a request body from which on aiohttp wants a file instead."""
 _SUCCESSES: Final = range(200, 300)
@@ -297,7 +295,8 @@ class Wire:
 
 
 def _check_path(path: str) -> None:
-    if not _PATH.fullmatch(path):
+    is_visible = path.isascii() and path.isprintable() and " " not in path
+    if not path.startswith("/") or not is_visible or "#" in path:
         raise ConfigError(
             "A path begins with a slash and holds no space, '#' or control character."
         )

@@ -82,6 +82,11 @@ class _Stage(enum.Enum):
     SETTLED = enum.auto()
 
 
+# A member is looked up on its class in three times the time.
+_ASKING, _IN_FLIGHT, _SETTLED = _Stage
+_NEVER: Final = -math.inf
+
+
 class Permit:
     """The right to send one request now, held for as long as `async with` lasts.
 
@@ -104,10 +109,10 @@ class Permit:
 
     def __init__(self, queue: Issuer, *, deadline: float | None, again: bool) -> None:
         self._queue = queue
-        self._stage = _Stage.ASKING
+        self._stage = _ASKING
         self.deadline = deadline
         self.again = again
-        self.sent = -math.inf
+        self.sent = _NEVER
 
     async def __aenter__(self) -> Self:
         if not self.enter():
@@ -156,7 +161,7 @@ class Permit:
     def begin(self, now: float) -> None:
         """Record that the turn has come. For the queue alone."""
         self.sent = now
-        self._stage = _Stage.IN_FLIGHT
+        self._stage = _IN_FLIGHT
 
     @property
     def is_stale(self) -> bool:
@@ -191,7 +196,7 @@ class Permit:
 
     def _leaves(self) -> bool:
         """Return whether the call was in flight until now."""
-        was_in_flight = self._stage is _Stage.IN_FLIGHT
+        was_in_flight = self._stage is _IN_FLIGHT
         if was_in_flight:
-            self._stage = _Stage.SETTLED
+            self._stage = _SETTLED
         return was_in_flight
