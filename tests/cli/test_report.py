@@ -91,23 +91,23 @@ def test_the_html_and_markdown_say_what_changed(report: Inside) -> None:
     assert "| Medium | 1 | 0 | 0 |" in report(*arguments, "--format", "md").out
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_a_hostile_run_breaks_no_format_and_no_terminal(report: Inside, form: str) -> None:
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_hostile_run_breaks_no_format_and_no_terminal(report: Inside, format_: str) -> None:
     """Titles of 10 kB, markup, control sequences, formulas and commands to runners."""
-    ended = report("report", "hostile.json", "--compare", "hostile.json", "--format", form)
+    ended = report("report", "hostile.json", "--compare", "hostile.json", "--format", format_)
 
     assert ended.code == 0, ended.err
     for line in (ended.out + ended.err).splitlines():
         assert line.replace("\ufe0f", "").isprintable()
         assert not line.lstrip().startswith("::error")
         assert "##[" not in line
-    if form in {"json", "sarif"}:
+    if format_ in {"json", "sarif"}:
         json.loads(ended.out)
-    elif form == "jsonl":
+    elif format_ == "jsonl":
         assert ended.events
-    elif form == "xml":
+    elif format_ == "xml":
         ET.fromstring(ended.out)  # noqa: S314 - our own
-    elif form == "html":
+    elif format_ == "html":
         assert "<script" not in ended.out
 
 

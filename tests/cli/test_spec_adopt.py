@@ -92,13 +92,13 @@ async def test_every_unpublished_operation_works_after_the_adoption(
         await _use_remediation(bd, host)
         await _use_network(bd)
         await _use_agents(bd, tmp_path)
-    asked = {
+    guessed = {
         name
         for name, move in MOVES.items()
         for pattern in [re.sub(r"{\w+}", "[^/]+", f"{move.method} {move.path}")]
         if any(re.fullmatch(pattern, arrival) for arrival in host.arrived)
     }
-    assert asked == GUESSED
+    assert guessed == GUESSED
 
     checked = await run(command, host, "spec", "check", "--format", "json")
     assert checked.code == 0, checked.out

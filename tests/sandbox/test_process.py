@@ -20,10 +20,10 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextmanager
-def running(*words: str) -> Iterator[subprocess.Popen[str]]:
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Start the program; end it in any case."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "bestdefense_async.sandbox", *words],
+        [sys.executable, "-W", "error", "-m", "bestdefense_async.sandbox", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -81,7 +81,7 @@ def test_with_control_the_line_holds_the_control_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"),
+    ("arguments", "reason"),
     [
         (["--host", "0.0.0.0"], "allow_remote"),  # noqa: S104 - it is refused
         (["--host", "::"], "allow_remote"),
@@ -89,9 +89,9 @@ def test_with_control_the_line_holds_the_control_token() -> None:
         (["--policy", "leaky"], "policy"),
     ],
 )
-def test_what_it_cannot_do_is_said_in_one_sentence(words: list[str], reason: str) -> None:
+def test_what_it_cannot_do_is_said_in_one_sentence(arguments: list[str], reason: str) -> None:
     """Exit code 2, no traceback, nothing on standard output."""
-    with running(*words) as process:
+    with running(*arguments) as process:
         out, err = process.communicate(timeout=10)
 
     assert process.returncode == 2

@@ -30,11 +30,11 @@ async def test_it(bd_client, bd_sandbox):
 '''
 
 
-def run(pytester: pytest.Pytester, *words: str, text: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, *arguments: str, text: str) -> pytest.RunResult:
     """Run a test file in a project of its own, every warning being an error."""
     pytester.makepyfile(text)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
-    return pytester.runpytest_subprocess("-q", "-p", PLUGIN, "-p", "no:cacheprovider", *words)
+    return pytester.runpytest_subprocess("-q", "-p", PLUGIN, "-p", "no:cacheprovider", *arguments)
 
 
 @pytest.fixture(autouse=True)

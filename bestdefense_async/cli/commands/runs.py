@@ -156,8 +156,8 @@ async def _mark_absent(journal: SqliteJournal, targets: Sequence[str]) -> None:
 def _info_record(info: RunInfo) -> dict[str, Any]:
     from bestdefense_async.report.text import moment
 
-    words = ("done", "running", "failed", "unknown", "not_started")
-    counts = {word: info.counts.get(word, 0) for word in words}
+    statuses = ("done", "running", "failed", "unknown", "not_started")
+    counts = {status: info.counts.get(status, 0) for status in statuses}
     return {
         "run": info.name,
         "started": None if info.created_at is None else moment(info.created_at),

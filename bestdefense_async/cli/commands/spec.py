@@ -85,9 +85,9 @@ def check(source: str | None, format_: str, connection: Connection) -> int:
         rows = compare_operations(found, bindings_file.load_bindings(connection.host))
         emit("operations", [_checked(row, format_) for row in rows], format_)
         _say_remarks(found)
-        counts = {word: sum(row.standing is word for row in rows) for word in Standing}
-        said = ", ".join(f"{word} {count}" for word, count in counts.items() if count)
-        streams.say(f"spec: compared with {location}: {said}")
+        counts = {each: sum(row.standing is each for row in rows) for each in Standing}
+        result = ", ".join(f"{each} {count}" for each, count in counts.items() if count)
+        streams.say(f"spec: compared with {location}: {result}")
         return Exit.GATE_FAILED if counts[Standing.DRIFT] else Exit.OK
 
     return run_async(work)

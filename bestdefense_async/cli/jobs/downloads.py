@@ -99,7 +99,7 @@ class Downloads:
     _allow_unverified: bool = field(kw_only=True)
     _timeout: float | None = field(kw_only=True)
     stored: list[dict[str, Any]] = field(factory=list, init=False)
-    """A record for each file that stands in its place now."""
+    """A record for each file that is stored now."""
     _missing: int = field(default=0, init=False)
 
     @property

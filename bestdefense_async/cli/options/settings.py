@@ -73,7 +73,7 @@ CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
     "intensity": _one_of(*vendor.INTENSITIES),
     "mode": _one_of(*vendor.MODES),
     "fail_on": _one_of(*vendor.FAIL_ON),
-    **{f"max_{word}": _limit for word in vendor.SEVERITIES},
+    **{f"max_{severity}": _limit for severity in vendor.SEVERITIES},
     "allow_incomplete": _allowance,
     "baseline": _text,
     "waivers": _text,

@@ -144,8 +144,8 @@ class LiveView:
 
 def _severities(counts: Mapping[str, int]) -> list[str]:
     """Return the severities that occur, the worst first; unknown ones rank above all."""
-    unknown = sorted(word for word in counts if word not in SEVERITY_STYLES)
-    return [word for word in (*unknown, *SEVERITY_STYLES) if counts.get(word)]
+    unknown = sorted(name for name in counts if name not in SEVERITY_STYLES)
+    return [name for name in (*unknown, *SEVERITY_STYLES) if counts.get(name)]
 
 
 def _cells(counts: Mapping[str, int], severities: Sequence[str]) -> list[Text]:

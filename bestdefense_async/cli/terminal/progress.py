@@ -28,7 +28,7 @@ STEP: Final = 0.1
 SHORTEST: Final = 1.0
 """Least seconds between two lines: a short run is no flood."""
 
-_WORDS: Final = {
+_STATUSES: Final = {
     "running": "left running",
     "failed": "failed",
     "unknown": "unknown",
@@ -58,9 +58,9 @@ class Heartbeat:
 def describe(tally: Tally, now: float) -> str:
     """Return the state of a run on one line."""
     parts = [f"{tally.ended} of {tally.total} finished"]
-    for word, shown in _WORDS.items():
-        if tally.outcomes[word]:
-            parts.append(f"{tally.outcomes[word]} {shown}")
+    for status, shown in _STATUSES.items():
+        if tally.outcomes[status]:
+            parts.append(f"{tally.outcomes[status]} {shown}")
     if tally.active:
         parts.append(f"{tally.active} scanning")
     if tally.waiting:
@@ -76,7 +76,7 @@ def describe(tally: Tally, now: float) -> str:
 
 def counts_text(counts: Mapping[str, int]) -> str:
     """Return counts by severity on one line, zeros left out."""
-    parts = [f"{count} {visible(word, longest=20)}" for word, count in counts.items() if count]
+    parts = [f"{count} {visible(name, longest=20)}" for name, count in counts.items() if count]
     return ", ".join(parts) or "nothing found"
 
 
