@@ -40,7 +40,7 @@ from attrs import asdict, frozen
 
 from bestdefense_async import BestDefense
 from bestdefense_async.core.envelope import read_envelope
-from bestdefense_async.core.request import Reply, build_request
+from bestdefense_async.core.request import Reply, Request, build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.transport.http.connection import Exchange
@@ -147,7 +147,7 @@ async def _ours(target: Target, in_flight: int) -> AsyncIterator[dict[str, Call]
         BestDefense(token, url, max_in_flight=in_flight, observer=Seconds()) as observed,
         BestDefense(token, url, max_in_flight=in_flight) as other_way,
     ):
-        request = build_request(ROUTES["reports.progress"], {"report_id": report_id})
+        request: Request[Any] = build_request(ROUTES["reports.progress"], {"report_id": report_id})
         wire, lifetime, secret = bd._shared.host.wire, bd._tenant.lifetime, Secret(token)  # noqa: SLF001
         other_way._shared.host.wire = Wire(  # noqa: SLF001 - as behind a proxy
             WireSettings(base_url=url), home=lifetime.home, is_lean=False
@@ -178,7 +178,7 @@ async def _ours(target: Target, in_flight: int) -> AsyncIterator[dict[str, Call]
 @contextlib.asynccontextmanager
 async def _vt(target: Target, in_flight: int) -> AsyncIterator[Call]:
     """Yield a call of vt-py: JSON, no limits, no retries."""
-    import vt  # type: ignore[import-untyped,import-not-found]  # noqa: PLC0415 - perhaps not installed
+    import vt  # type: ignore[import-untyped]  # noqa: PLC0415 - perhaps not installed
 
     connector = aiohttp.TCPConnector(limit=in_flight)
     async with vt.Client(
