@@ -4,7 +4,7 @@ import importlib
 
 _HOMES = {
     "_version": ("__version__",),
-    "client": ("BestDefense", "View"),
+    "client": ("BestDefense",),
     "core.binding": ("Binding",),
     "core.limiting.limit": ("Limit",),
     "core.polling": ("PollPolicy",),
@@ -53,6 +53,7 @@ _HOMES = {
         "Site",
     ),
     "openapi.bindings": ("read_bindings",),
+    "runs.run": ("Run",),
     "runs": (
         "RunStore",
         "ScanGroup",
@@ -60,6 +61,7 @@ _HOMES = {
         "read_journal",
     ),
     "transport.hooks": ("RequestEvent",),
+    "view": ("View",),
     "transport.observe": ("Observer",),
 }
 """The public names by the module they live in, each stated here and nowhere else. A module is

@@ -1,6 +1,5 @@
 from bestdefense_async._version import __version__ as __version__
 from bestdefense_async.client import BestDefense as BestDefense
-from bestdefense_async.client import View as View
 from bestdefense_async.core.binding import Binding as Binding
 from bestdefense_async.core.limiting.limit import Limit as Limit
 from bestdefense_async.core.polling import PollPolicy as PollPolicy
@@ -49,5 +48,7 @@ from bestdefense_async.runs import RunStore as RunStore
 from bestdefense_async.runs import ScanGroup as ScanGroup
 from bestdefense_async.runs import SqliteJournal as SqliteJournal
 from bestdefense_async.runs import read_journal as read_journal
+from bestdefense_async.runs.run import Run as Run
 from bestdefense_async.transport.hooks import RequestEvent as RequestEvent
 from bestdefense_async.transport.observe import Observer as Observer
+from bestdefense_async.view import View as View

@@ -1,37 +1,365 @@
-"""Saved runs, whatever they were saved as."""
+"""The door: one bulk run, from its targets to its verdict and its files.
+
+A run is a `ScanGroup`, what it is recorded in, and the outcomes it has had. `BestDefense.scan_many`
+begins one and `BestDefense.resume` goes on with one.
+"""
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from bestdefense_async.files import STDIN
+from bestdefense_async.core.route import ROUTES
+from bestdefense_async.errors import ConfigError, JournalError, JournalMismatch, LifecycleError
+from bestdefense_async.models import (
+    Outcome,
+    OutcomeStatus,
+    ScanEvent,
+    ScanFinished,
+    ScanOptions,
+    ScanStarted,
+    TargetRejected,
+)
+from bestdefense_async.report.gate.policy import GatePolicy
+from bestdefense_async.report.gate.verdict import judge
+from bestdefense_async.report.gate.waivers import Waivers, read_waivers
 from bestdefense_async.report.result import RunResult
-from bestdefense_async.report.saved import read_run
-from bestdefense_async.runs.store.file import is_database
-from bestdefense_async.runs.store.reads import read_journal
+from bestdefense_async.report.writer import write_run
+from bestdefense_async.runs.drain_signals import DrainSignals
+from bestdefense_async.runs.group import ScanGroup
+from bestdefense_async.runs.plan import Plan, make_plan
+from bestdefense_async.runs.run_settings import RunStats
+from bestdefense_async.runs.saved import load
+from bestdefense_async.runs.source import indexed, listed, unknown_of
+from bestdefense_async.runs.store.interface import LAST
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from bestdefense_async.models import Severity
+    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.runs.inputs import Items
+    from bestdefense_async.runs.run_settings import RunClient, RunSettings
+    from bestdefense_async.runs.source import Source
+    from bestdefense_async.runs.store.interface import HeldRun, RunInfo, Store
+
+_SETTLED: Final = {OutcomeStatus.DONE, OutcomeStatus.UNKNOWN}
+"""What a resumed run does not go on with."""
 
 
-def load(path: Path | str) -> RunResult:
-    """Return the run saved at `path`: a journal, a document in `.json`, or else an event log.
+class Run:
+    """Many scans as one thing: iterate it, then judge it and write it.
 
-    `-` is stdin, which may be a document or a log.
+        async with bd.scan_many("hosts.txt", store="runs.db") as run:
+            async for outcome in run:
+                ...
+        verdict = run.judge(fail_on="high", baseline="last")
+        run.write("report.html", verdict)
 
-    What has no outcome yet has one that says so, and no verdict. Nothing is sent or changed.
+    It yields each outcome as it comes; of a resumed run, those of this part of it. Leaving the loop
+    early starts nothing more: what exists is followed to its end, or left with `drain()` first. The
+    block's other ends are those of `ScanGroup`.
 
-    Raises:
-        JournalMismatch: The file is not such a run, of another version, or damaged.
-        JournalError: A journal cannot be read.
-        ConfigError: The file cannot be read.
+    Its outcomes stay in memory, some 15 kB for a scan with ten findings. A `ScanGroup` is for feeds
+    without an end.
     """
-    if path == STDIN or not is_database(Path(path)):
-        return read_run(path)
-    path = Path(path)
-    snapshot = read_journal(path)
-    return RunResult(
-        name=path.stem,
-        outcomes=snapshot.outcomes,
-        started_at=snapshot.run.created_at,
-        finished_at=snapshot.ended_at,
-        base_url=snapshot.run.base_url,
-        options=snapshot.run.options,
-    )
+
+    def __init__(
+        self,
+        client: RunClient,
+        source: Source,
+        *,
+        scan_options: ScanOptions | None,
+        store: Store | None,
+        resumes: str | None,
+        settings: RunSettings,
+    ) -> None:
+        self._client = client
+        self._source = source
+        self._scan_options = ScanOptions() if scan_options is None else scan_options
+        self._store = store
+        self._resumes = resumes
+        self._settings = settings
+        self._group: ScanGroup | None = None
+        self._held: HeldRun | None = None
+        self._info: RunInfo | None = None
+        self._signals = DrainSignals(self.drain)
+        self._outcomes: dict[int, Outcome] = {}
+        self._duplicates: set[int] = set()
+        self._active: set[int] = set()
+        self._started_at: float | None = None
+        self._finished_at: float | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin the run.
+
+        Raises:
+            ConfigError: The targets cannot be read.
+            JournalError: The store cannot be written, holds no such run, or another process has it.
+        """
+        if self._group is not None:
+            raise LifecycleError("A Run is used once: make another.")
+        items = await self._begin()
+        self._started_at = time.time() if self._info is None else self._info.created_at
+        journal: Any = None if self._held is None else self._held.journal
+        settings = self._settings
+        self._group = ScanGroup(
+            self._client,
+            options=self._scan_options,
+            max_active=settings.max_active,
+            scan_timeout=settings.scan_timeout,
+            run_timeout=settings.run_timeout,
+            fail_fast=settings.fail_fast,
+            polling=settings.polling,
+            on_event=self._record,
+            journal=journal,
+        )
+        await self._group.__aenter__()
+        for each in items:
+            self._group.feed(each)
+        self._signals.install(settings.drain_on)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._opened.__aexit__(kind, error, traceback)
+        finally:
+            self._signals.restore()
+            self._finished_at = time.time()
+            if self._held is not None:
+                await self._leave(self._held, is_failing=kind is not None)
+
+    async def _leave(self, held: HeldRun, *, is_failing: bool) -> None:
+        try:
+            if not is_failing:
+                await held.journal.end()
+        except JournalError:
+            if not self._outcomes:
+                raise
+        finally:
+            await held.journal.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        """Return the next outcome; duplicates have none."""
+        while True:
+            outcome = await anext(self._opened)
+            if outcome.index not in self._duplicates:
+                return outcome
+
+    async def drain(self, timeout: float | None = 60.0) -> None:
+        """Start nothing more, let what was sent be answered and recorded, then stop.
+
+        Scans that run are not waited for: they are `running`, and the run can be resumed.
+
+        Args:
+            timeout: Seconds after which calls under way are cancelled too, None for no end.
+        """
+        await self._opened.drain(timeout)
+
+    @property
+    def name(self) -> str:
+        """The name of the run in its store; `scan` without one."""
+        return "scan" if self._held is None else self._held.name
+
+    @property
+    def result(self) -> RunResult:
+        """The run as far as it is: a value to judge, compare and render."""
+        return RunResult(
+            outcomes=tuple(self._outcomes[index] for index in sorted(self._outcomes)),
+            name=self.name,
+            started_at=self._started_at,
+            finished_at=self._finished_at,
+            base_url=self._client.base_url,
+            options=self._scan_options,
+        )
+
+    @property
+    def stats(self) -> RunStats:
+        """Where the run stands."""
+        seen = Counter(str(outcome.status) for outcome in self._outcomes.values())
+        return RunStats(active=len(self._active), by_status=seen)
+
+    async def plan(self) -> Plan:
+        """Return what the run will take: scans, requests, time. Nothing is started or recorded.
+
+        Before the run begins, and of a list or a collection.
+
+        Raises:
+            ConfigError: The targets cannot be read, or nobody knows how many there are.
+            JournalError: The store cannot be read, or holds no such run.
+        """
+        creations, follows = await self._planned()
+        samples: Sequence[tuple[float, bool]] = ()
+        if self._store is not None:
+            kind = self._scan_options.kind
+            samples = await self._store.samples(kind, base_url=self._client.base_url)
+        return make_plan(
+            targets=creations + follows,
+            creations=creations,
+            follows=follows,
+            options=self._scan_options,
+            max_active=self._settings.max_active,
+            polling=self._settings.polling,
+            limits={name: route.limits for name, route in ROUTES.items()},
+            samples=samples,
+        )
+
+    def judge(
+        self,
+        *,
+        fail_on: Severity | str | None = "high",
+        max_counts: Mapping[str, int] | None = None,
+        allow_incomplete: int | str = 0,
+        baseline: RunResult | os.PathLike[str] | str | None = None,
+        waivers: Waivers | os.PathLike[str] | str | None = None,
+    ) -> Verdict:
+        """Return what the gate says about the run as far as it is.
+
+        Reads files where some are named: in a service, call it in a thread.
+
+        Args:
+            fail_on: The severity from which a finding fails the run; None for no such rule.
+            max_counts: How many findings of a severity may be there, by severity.
+            allow_incomplete: Targets without a verdict that do not matter, like 3 or `5%`.
+            baseline: An earlier run, whose findings fail nothing: the run, the path of a saved one,
+                or its name in the store. `last` is the newest one before this run began.
+            waivers: Findings that were accepted, or the path of their file.
+
+        Raises:
+            ConfigError: The rules make no sense, or a file cannot be read.
+            JournalError: The store cannot be read, or holds no such run.
+        """
+        policy = GatePolicy(
+            fail_on=fail_on, max_counts=max_counts or {}, allow_incomplete=allow_incomplete
+        )
+        older = None if baseline is None else self._older(baseline).outcomes
+        if waivers is not None and not isinstance(waivers, Waivers):
+            waivers = read_waivers(Path(waivers), today=datetime.now(UTC).date())
+        return judge(self.result.outcomes, policy, baseline=older, waivers=waivers)
+
+    def write(
+        self,
+        path: os.PathLike[str] | str,
+        verdict: Verdict,
+        *,
+        compared: RunResult | os.PathLike[str] | str | None = None,
+    ) -> None:
+        """Write the run to a file, in the format of its suffix, whole or not at all.
+
+        Takes a moment for thousands of sites: in a service, call it in a thread.
+
+        Args:
+            path: The file.
+            verdict: What `judge` has said.
+            compared: An earlier run, as `judge` takes it; the file says what is new and fixed.
+
+        Raises:
+            ConfigError: No format has this suffix.
+            OSError: The file cannot be written.
+        """
+        older = None if compared is None else self._older(compared)
+        write_run(Path(path), self.result, verdict, older=older)
+
+    def _older(self, run: RunResult | os.PathLike[str] | str) -> RunResult:
+        if isinstance(run, RunResult):
+            return run
+        if run == LAST:
+            if self._info is None:
+                raise ConfigError("A run without a store knows no earlier one: name a file.")
+            if self._info.previous is None:
+                raise ConfigError("There is no run before this one.")
+            run = self._info.previous
+        found = load(run, store=self._store)
+        if self._held is not None and found.name == self.name:
+            raise ConfigError(f"Run {found.name} is this run: it cannot be judged by itself.")
+        return found
+
+    @property
+    def _opened(self) -> ScanGroup:
+        if self._group is None:
+            raise LifecycleError("Use a Run as `async with bd.scan_many(...) as run`.")
+        return self._group
+
+    def _record(self, event: ScanEvent) -> None:
+        """Keep what came, and pass the event on."""
+        if isinstance(event, ScanStarted):
+            self._active.add(event.index)
+        elif isinstance(event, TargetRejected) and event.reason == "duplicate":
+            self._duplicates.add(event.index)
+        elif isinstance(event, ScanFinished):
+            self._active.discard(event.outcome.index)
+            if event.outcome.index not in self._duplicates:
+                self._outcomes[event.outcome.index] = event.outcome
+        if self._settings.on_event is not None:
+            self._settings.on_event(event)
+
+    async def _planned(self) -> tuple[int, int]:
+        """Return how many scans are to be started, and how many exist and are followed."""
+        if self._resumes is None:
+            found = await listed(self._source)
+            if found is None:
+                raise ConfigError("Nobody knows how many targets an iterable has: give a list.")
+            self._source = found
+            return len(found), 0
+        record = await self._stored().record(self._resumes)
+        self._scan_options = (await record.info()).options or self._scan_options
+        result = await record.result()
+        left = [each for each in result.outcomes if each.status not in _SETTLED]
+        follows = sum(each.report_id is not None for each in left)
+        return len(left) - follows, follows
+
+    async def _begin(self) -> Sequence[Items]:
+        """Begin or take over the run, and return what to feed."""
+        if self._resumes is not None:
+            return await self._take_over(self._stored(), self._resumes)
+        found = await listed(self._source)
+        if self._store is not None:
+            self._held = await self._store.create(
+                base_url=self._client.base_url,
+                token_key=await self._client.token_key(),
+                options=self._scan_options,
+                plan=found or (),
+            )
+            self._info = await self._held.record.info()
+        return [cast("Items", self._source) if found is None else indexed(found)]
+
+    async def _take_over(self, store: Store, name: str) -> Sequence[Items]:
+        self._held = held = await self._taken(store, name)
+        self._info = await held.record.info()
+        self._scan_options = self._info.options or self._scan_options
+        for outcome in (await held.record.result()).outcomes:
+            if outcome.status in _SETTLED:
+                self._outcomes[outcome.index] = outcome
+        items: list[Items] = [await held.record.remaining()]
+        if self._source != ():
+            more = await listed(self._source)
+            known = await held.record.known_targets()
+            items.append(unknown_of(cast("Items", self._source) if more is None else more, known))
+        return items
+
+    async def _taken(self, store: Store, name: str) -> HeldRun:
+        token_key, base_url = await self._client.token_key(), self._client.base_url
+        try:
+            return await store.take(name, base_url=base_url, token_key=token_key)
+        except JournalMismatch:  # perhaps the token was renewed: the sites tell the organization
+            sites = await self._client.sites.list()
+            ids = [site.id for site in sites]
+            return await store.take(name, base_url=base_url, token_key=token_key, site_ids=ids)
+
+    def _stored(self) -> Store:
+        if self._store is None:
+            raise ConfigError("To go on with a run, name the store it is in.")
+        return self._store

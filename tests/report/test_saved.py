@@ -42,7 +42,7 @@ from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import JournalError
 from bestdefense_async.runs import ScanGroup, SqliteJournal, Target
-from bestdefense_async.runs.run import load
+from bestdefense_async.runs.saved import load
 from bestdefense_async.sandbox import Sandbox
 from tests.support import journals
 from tests.support.journals import URL, claim, create

@@ -13,7 +13,6 @@ from bestdefense_async import (
     QuotaExceeded,
     Remediation,
 )
-from bestdefense_async.client import View
 from bestdefense_async.errors import RunStopped
 from bestdefense_async.runs.remediation import (
     AT_ONCE,
@@ -24,6 +23,7 @@ from bestdefense_async.runs.remediation import (
     without_existing,
 )
 from bestdefense_async.sandbox import Sandbox
+from bestdefense_async.view import View
 
 pytestmark = pytest.mark.bd_sandbox(sites=12, speed=60_000, credits=1000)
 

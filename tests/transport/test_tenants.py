@@ -33,7 +33,7 @@ from bestdefense_async.transport.tenants import KEPT_FOR
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bestdefense_async.client import View
+    from bestdefense_async.view import View
 
 QUICK = RetryPolicy(base=0.01, longest_backoff=0.02)
 SOON = PollPolicy(shortest=0.02, remaining_shortest=0.02, longest=0.02)

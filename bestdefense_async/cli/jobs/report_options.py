@@ -32,7 +32,7 @@ def load_run(name: str) -> RunResult:
         ConfigError: There is none, or it cannot be read.
     """
     from bestdefense_async.cli.options.settings import state_directory
-    from bestdefense_async.runs.run import load
+    from bestdefense_async.runs.saved import load
     from bestdefense_async.runs.store.directory import RunStore
 
     path: Path | str

@@ -15,7 +15,7 @@ from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import JournalBusy, JournalError, JournalMismatch
 from bestdefense_async.models import Outcome, ScanOptions
 from bestdefense_async.runs import ScanGroup, Snapshot, SqliteJournal, Target, read_journal
-from bestdefense_async.runs.run import load
+from bestdefense_async.runs.saved import load
 from bestdefense_async.sandbox import Sandbox
 from tests.support.journals import (
     child,

@@ -1,0 +1,335 @@
+"""The API as one organization sees it: its resources, and the runs that scan many sites."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from bestdefense_async.core.check import check_seconds
+from bestdefense_async.core.request import raw_request
+from bestdefense_async.core.route import ROUTES
+from bestdefense_async.errors import DeadlineExceeded, PollTimeout
+from bestdefense_async.polling.scheduler import PollScheduler
+from bestdefense_async.resources.agents import Agents
+from bestdefense_async.resources.arguments import optional_seconds
+from bestdefense_async.resources.identity import CreatedIds
+from bestdefense_async.resources.network import Network
+from bestdefense_async.resources.registrations import Registrations
+from bestdefense_async.resources.remediation import Remediations
+from bestdefense_async.resources.reports import Reports, Vortex
+from bestdefense_async.resources.schedules import Schedules
+from bestdefense_async.resources.sites import Sites
+from bestdefense_async.runs.store.interface import Store
+from bestdefense_async.transport.host import Host
+from bestdefense_async.transport.sender import Sender
+from bestdefense_async.transport.tenants import Tenant, Tenants
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.models import Outcome, Progress, ScanEvent, ScanOptions, Site
+    from bestdefense_async.runs.run import Run
+    from bestdefense_async.runs.site_index import SiteIndex
+    from bestdefense_async.runs.source import Source
+    from bestdefense_async.runs.targets import Target
+    from bestdefense_async.transport.credentials import TokenSource
+
+
+@frozen(kw_only=True)
+class SharedByViews:
+    """What all views of a client share."""
+
+    host: Host
+    tenants: Tenants
+    poll_rate: float | None
+    """Most polls per second and tenant, None for as many as are due."""
+    created_ids: CreatedIds = field(factory=CreatedIds)
+    stores: dict[Path, Store] = field(factory=dict)
+    """Stores of runs that were named by their paths: one each, however many runs are in it."""
+
+
+class View:
+    """The API as one organization sees it, by its token."""
+
+    def __init__(self, shared: SharedByViews, tenant: Tenant) -> None:
+        self._shared = shared
+        self._tenant = tenant
+        self._sender = Sender(shared.host, tenant)
+        ids = shared.created_ids
+        self.sites: Sites = Sites(self._sender)
+        self.vortex: Vortex = Vortex(self._sender)
+        self.reports: Reports = Reports(self._sender, self.vortex, lambda: self.polls, ids)
+        self.schedules: Schedules = Schedules(self._sender, ids)
+        self.remediation: Remediations = Remediations(self._sender, ids)
+        self.network: Network = Network(self._sender, lambda: self._network_polls, ids)
+        self.registrations: Registrations = Registrations(self._sender, ids)
+        self.agents: Agents = Agents(self._sender)
+
+    @property
+    def base_url(self) -> str:
+        """Where the API stands, without a slash at the end."""
+        return str(self._shared.host.base_url)
+
+    @property
+    def polls(self) -> PollScheduler:
+        """What waits for reports: one scheduler per tenant, the same for all views of it.
+
+        Needs a running loop. Rarely used directly: `reports.wait` and `ScanGroup` go through it.
+
+        Raises:
+            ClientClosed: The client is closed.
+            WrongLoop: The client belongs to another event loop.
+        """
+        ids = self._shared.created_ids
+        return self._polls_of(
+            "reports", lambda sender: Reports(sender, self.vortex, lambda: self.polls, ids).progress
+        )
+
+    @property
+    def site_index(self) -> SiteIndex:
+        """What finds the sites of targets: one per tenant, the same for all views of it."""
+        from bestdefense_async.runs.site_index import SiteIndex  # noqa: PLC0415  # for the start
+
+        return self._tenant.attached("site index", lambda: SiteIndex(self.sites.list))
+
+    @property
+    def _network_polls(self) -> PollScheduler:
+        ids = self._shared.created_ids
+        return self._polls_of(
+            "network", lambda sender: Network(sender, lambda: self._network_polls, ids).progress
+        )
+
+    def _polls_of(
+        self, kind: str, progress: Callable[[Sender], Callable[[str], Awaitable[Progress]]]
+    ) -> PollScheduler:
+        """Return this tenant's scheduler of one id space."""
+        shared, tenant = self._shared, self._tenant
+        tenant.lifetime.check()
+        return tenant.attached(
+            f"polls of {kind}",
+            lambda: PollScheduler(
+                progress(Sender(shared.host, tenant, is_for_polls=True)),
+                limit=shared.host.slots.most_polls,
+                rate=shared.poll_rate,
+            ),
+        )
+
+    def with_token(self, token: TokenSource, *, name: str | None = None) -> View:
+        """Return the same client as another organization sees it.
+
+        The pool, its slots and the pace are shared, in turns; limits, pauses, retry budget and
+        polls are the organization's own. Views of one name share all of it, and so do views of
+        one token.
+
+        Args:
+            token: As for the client. An async callable is asked in the context of this call, also
+                when another task's request makes it run.
+            name: What the organization is called in events, statistics and logs, and what tells
+                it apart: give one with a callable that is made anew for each request.
+
+        Raises:
+            ConfigError: It cannot be a token, or the name stands for another source of tokens.
+        """
+        return View(self._shared, self._shared.tenants.of(token, name=name))
+
+    async def scan(
+        self,
+        target: str | Target | Site,
+        *,
+        options: ScanOptions | None = None,
+        timeout: float | None = None,
+        polling: PollPolicy | None = None,
+    ) -> Outcome:
+        """Scan one site and return what was found: creates, waits and reads the result.
+
+        Args:
+            target: A host name, a URL, a site or its id.
+            options: What to scan; None is a security scan with the server's defaults.
+            timeout: Seconds the whole may take; None waits for the end of the scan.
+            polling: How often the scan is asked for.
+
+        Raises:
+            PollTimeout: It is not complete in time. It goes on at the server, by its `report_id`.
+            OutcomeUnknown: The creation was sent and its answer is lost: a scan may exist.
+            BestDefenseError: Whatever else keeps it from a result.
+        """
+        run = self.scan_many([target], options=options, run_timeout=timeout, polling=polling)
+        async with run:
+            outcome = await anext(run)
+        error = outcome.error
+        if isinstance(error, DeadlineExceeded) and outcome.report_id is not None:
+            raise PollTimeout(outcome.report_id, waited=timeout or 0.0)
+        if error is not None:
+            raise error
+        return outcome
+
+    def scan_many(
+        self,
+        source: Source,
+        *,
+        options: ScanOptions | None = None,
+        store: Store | os.PathLike[str] | str | None = None,
+        max_active: int = 100,
+        scan_timeout: float | None = None,
+        run_timeout: float | None = None,
+        fail_fast: bool = False,
+        polling: PollPolicy | None = None,
+        on_event: Callable[[ScanEvent], object] | None = None,
+        drain_on: Iterable[signal.Signals] = (),
+    ) -> Run:
+        """Return a run over many sites; use it as `async with`, and iterate it.
+
+        Args:
+            source: The path of a list, or any iterable of texts, targets and sites. What cannot be
+                a target is one rejected input.
+            options: What to scan; None is a security scan with the server's defaults.
+            store: Where the run is recorded, so that it survives its process: the path of a file
+                that holds any number of runs, or a store. None keeps no record.
+            max_active: Most scans under way at the same time.
+            scan_timeout: Seconds to follow one scan, None for ever.
+            run_timeout: Seconds until everything is stopped; the outcomes carry the reason.
+            fail_fast: Stop at the first target without a result, and raise.
+            polling: How often scans are asked for.
+            on_event: Called with each `ScanEvent`. What it raises is logged.
+            drain_on: Signals that end the run in order: nothing more is started, what was sent is
+                recorded. A second one does what it always did. Only in the main thread.
+        """
+        from bestdefense_async.runs.run import Run  # noqa: PLC0415  # for the start
+        from bestdefense_async.runs.run_settings import RunSettings  # noqa: PLC0415
+
+        settings = RunSettings(
+            max_active=max_active,
+            scan_timeout=scan_timeout,
+            run_timeout=run_timeout,
+            fail_fast=fail_fast,
+            polling=polling,
+            on_event=on_event,
+            drain_on=tuple(drain_on),
+        )
+        return Run(
+            self,
+            source,
+            scan_options=options,
+            store=self._store_at(store),
+            resumes=None,
+            settings=settings,
+        )
+
+    def resume(
+        self,
+        name: str = "last",
+        *,
+        store: Store | os.PathLike[str] | str,
+        source: Source = (),
+        max_active: int = 100,
+        scan_timeout: float | None = None,
+        run_timeout: float | None = None,
+        fail_fast: bool = False,
+        polling: PollPolicy | None = None,
+        on_event: Callable[[ScanEvent], object] | None = None,
+        drain_on: Iterable[signal.Signals] = (),
+    ) -> Run:
+        """Return a run that goes on where one was left; nothing is started twice.
+
+        The arguments are those of `scan_many`. What is scanned was decided when the run began.
+
+        Args:
+            name: The name of the run, the beginning of it, or `last`.
+            store: Where it is recorded.
+            source: An iterable that the run was begun with and that has more: what the record has
+                is skipped, by how the target is written.
+        """
+        from bestdefense_async.runs.run import Run  # noqa: PLC0415  # for the start
+        from bestdefense_async.runs.run_settings import RunSettings  # noqa: PLC0415
+
+        settings = RunSettings(
+            max_active=max_active,
+            scan_timeout=scan_timeout,
+            run_timeout=run_timeout,
+            fail_fast=fail_fast,
+            polling=polling,
+            on_event=on_event,
+            drain_on=tuple(drain_on),
+        )
+        return Run(
+            self,
+            source,
+            scan_options=None,
+            store=self._store_at(store),
+            resumes=name,
+            settings=settings,
+        )
+
+    def _store_at(self, store: Store | os.PathLike[str] | str | None) -> Store | None:
+        """Return the store that is meant; those that are named by a path are the client's."""
+        if not isinstance(store, str | os.PathLike):
+            return store
+        from bestdefense_async.runs.store.sqlite_store import SqliteStore  # noqa: PLC0415
+
+        path = Path(store).absolute()
+        found = self._shared.stores.get(path)
+        if found is None:
+            found = self._shared.stores[path] = SqliteStore(path)
+        return found
+
+    async def token_key(self) -> str:
+        """Return the name of the token in records and events: a hash, never the token.
+
+        Raises:
+            ConfigError: There is no token.
+        """
+        return (await self._tenant.credentials.current()).token_key
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,  # noqa: ANN401  # any JSON value
+        timeout: float | None = None,
+    ) -> Any:  # noqa: ANN401  # any JSON value
+        """Send any request, with authentication, limits, retry and envelope applied.
+
+        A path of the table, or of a binding, is treated like its operation; nothing is
+        translated. Any other is repeated only when it is a GET, and you answer for it being
+        there.
+
+        Args:
+            method: GET, POST, PUT, PATCH or DELETE.
+            path: From the root of the API, like `/api/sites`; may carry a query.
+            json: The body; None sends none.
+            timeout: Seconds the whole call may take, waiting included.
+
+        Returns:
+            The envelope's `data`, or None where the answer has none.
+
+        Raises:
+            ConfigError: Method, path or body cannot be sent, or the timeout is no time.
+            OutcomeUnknown: The request may not arrive twice and its answer is lost.
+            BestDefenseError: Anything else that `errors` names.
+        """
+        bound = {name: each.route for name, each in self._shared.host.bound.items()}
+        request = raw_request(method, path, json, routes={**ROUTES, **bound})
+        return await self._sender.send(request, timeout=optional_seconds("timeout", timeout))
+
+    async def aclose(self, *, drain: float = 0.0) -> None:
+        """End what this organization has under way; no other notices. May be called again.
+
+        Calls and waits of all views of it end with `ClientClosed`.
+
+        Args:
+            drain: Seconds that calls under way may take to end by themselves.
+
+        Raises:
+            WrongLoop: The client belongs to another loop or process; nothing has been ended.
+        """
+        check_seconds("drain", drain, or_zero=True)
+        await self._tenant.aclose(drain=drain)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._tenant.name or self.base_url}>"

@@ -1,0 +1,171 @@
+"""The door: a run from its targets to its verdict and its files, with and without a store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bestdefense_async import BestDefense
+from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.errors import ConfigError, PermissionDenied, PollTimeout, UnknownSite
+from bestdefense_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from bestdefense_async.runs.run import Run
+
+SPEED = 1_200.0
+POLLING = PollPolicy(speed=SPEED)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A server with twenty sites."""
+    async with Sandbox(sites=20, speed=SPEED) as served:
+        yield served
+
+
+@pytest.fixture
+async def bd(sandbox: Sandbox) -> AsyncIterator[BestDefense]:
+    """A client of it."""
+    async with BestDefense(sandbox.token, sandbox.url) as client:
+        yield client
+
+
+def scans(bd: BestDefense, source: Any, **options: Any) -> Run:
+    """Return a run in the sandbox's time."""
+    return bd.scan_many(source, polling=POLLING, **options)
+
+
+async def test_a_list_is_scanned_judged_and_written(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Comments, blank lines and repetitions of the file are no targets."""
+    names = sandbox.hostnames
+    hosts = tmp_path / "hosts.txt"
+    hosts.write_text("# all\n\n" + "\n".join([*names, names[0].upper()]) + "\n")
+
+    async with scans(bd, str(hosts)) as run:
+        outcomes = [outcome async for outcome in run]
+    verdict = run.judge(fail_on="high")
+    run.write(tmp_path / "report.html", verdict)
+    run.write(str(tmp_path / "run.json"), verdict)
+
+    assert sorted(one.target for one in outcomes) == sorted(names)
+    assert {one.status for one in outcomes} == {"done"}
+    assert (verdict.total, verdict.missing) == (20, 0)
+    document = json.loads((tmp_path / "run.json").read_text())
+    assert [one["target"] for one in document["outcomes"]] == names
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    sandbox.assert_no_duplicates()
+
+
+async def test_anything_may_come_out_of_an_iterable(bd: BestDefense, sandbox: Sandbox) -> None:
+    """Texts, sites, and what is no target, from a generator of either kind."""
+    sites = await bd.sites.list()
+
+    async def feed() -> AsyncIterator[Any]:
+        for item in (sandbox.hostnames[0], sites[1], None, 5, "no such site.example"):
+            yield item
+
+    async with scans(bd, feed()) as run:
+        outcomes = [outcome async for outcome in run]
+
+    by_index = {one.index: one.status for one in outcomes}
+    assert by_index == {
+        0: "done", 1: "done", 2: "not_started", 3: "not_started", 4: "not_started"
+    }  # fmt: skip
+    assert run.stats.by_status == {"done": 2, "not_started": 3}
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        pytest.param("shop.example.com", "use scan\\(", id="a host in place of a file"),
+        pytest.param(5, "int is no list", id="a number"),
+    ],
+)
+async def test_what_is_no_list_is_refused(bd: BestDefense, source: Any, said: str) -> None:
+    """The message says what to use instead."""
+    with pytest.raises(ConfigError, match=said):
+        await scans(bd, source).__aenter__()
+
+
+async def test_one_site_is_scanned_by_one_call(bd: BestDefense, sandbox: Sandbox) -> None:
+    """Its outcome has the risk and the findings, and is plain values when asked."""
+    outcome = await bd.scan(sandbox.hostnames[0], polling=POLLING)
+
+    assert outcome.status == "done"
+    assert outcome.risk is not None
+    assert json.loads(json.dumps(outcome.as_dict()))["report_id"] == outcome.report_id
+
+
+async def test_a_scan_without_a_result_raises_why(bd: BestDefense, sandbox: Sandbox) -> None:
+    """A refusal, a name nobody knows, and a scan that takes too long, by its id."""
+    sandbox.fault("reports.create", status=403, site=sandbox.hostnames[1])
+    sandbox.script(sandbox.hostnames[2], duration=float("inf"))
+
+    with pytest.raises(PermissionDenied):
+        await bd.scan(sandbox.hostnames[1], polling=POLLING)
+    with pytest.raises(UnknownSite):
+        await bd.scan("stranger.example", polling=POLLING)
+    with pytest.raises(PollTimeout) as caught:
+        await bd.scan(sandbox.hostnames[2], polling=POLLING, timeout=0.5)
+    assert caught.value.report_id
+
+
+async def test_a_loop_that_is_left_starts_nothing_more(bd: BestDefense, sandbox: Sandbox) -> None:
+    """What exists is followed to its end and is in the result."""
+    async with scans(bd, sandbox.hostnames, max_active=2) as run:
+        async for _ in run:
+            break
+
+    by_status = run.result.by_status()
+    assert sum(by_status.values()) == 20
+    assert by_status["not_started"] >= 14
+    assert by_status["done"] == sandbox.count("reports.create")
+
+
+async def test_a_signal_drains_the_run_and_is_given_back(bd: BestDefense, sandbox: Sandbox) -> None:
+    """What runs is left running; the handler that was there before is there again."""
+    for name in sandbox.hostnames:
+        sandbox.script(name, duration=float("inf"))
+    before = signal.getsignal(signal.SIGUSR1)
+
+    started: asyncio.Queue[object] = asyncio.Queue()
+    options = {"max_active": 5, "drain_on": (signal.SIGUSR1,), "on_event": started.put_nowait}
+
+    async with scans(bd, sandbox.hostnames, **options) as run:
+        while run.stats.active < 5:
+            await started.get()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        outcomes = [outcome async for outcome in run]
+
+    assert len(outcomes) == 20
+    assert run.result.by_status()["running"] >= 5
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+@pytest.fixture
+def ignored_hangup() -> Iterator[None]:
+    """SIGHUP as nohup leaves it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("ignored_hangup")
+async def test_a_hangup_that_is_ignored_stays_ignored(bd: BestDefense, sandbox: Sandbox) -> None:
+    """A run under nohup goes on when the terminal is closed."""
+    async with scans(bd, sandbox.hostnames[:3], drain_on=(signal.SIGHUP,)) as run:
+        os.kill(os.getpid(), signal.SIGHUP)
+        outcomes = [outcome async for outcome in run]
+
+    assert {one.status for one in outcomes} == {"done"}
