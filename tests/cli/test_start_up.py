@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bestdefense_async.cli.app import COMMANDS, root
+from bestdefense_async.sandbox.world.scenarios import SCENARIOS
 from tests.support.command import LONGEST
 
 if TYPE_CHECKING:
@@ -83,3 +84,13 @@ def test_the_help_says_of_each_command_what_the_command_says_itself() -> None:
         command = root.get_command(context, name)
         assert command is not None
         assert command.get_short_help_str(limit=200) == line
+
+
+def test_the_command_offers_every_scenario_of_the_sandbox() -> None:
+    """It names them itself, because the sandbox takes long to import."""
+    command = root.get_command(click.Context(root), "sandbox")
+    assert command is not None
+    [option] = [each for each in command.params if each.name == "scenario"]
+    assert isinstance(option.type, click.Choice)
+
+    assert list(option.type.choices) == list(SCENARIOS)
