@@ -322,8 +322,10 @@ async def _throttle(waiters: int) -> tuple[Worker, Callable[[], None]]:
     closing.answered({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1000"})
 
     async def work() -> None:
-        async with throttle.admit("sites.list") as permit:
-            permit.answered({})
+        permit = throttle.admit("sites.list")  # as the sender does
+        if not permit.enter():
+            await permit.wait()
+        permit.answered({})
 
     return work, lambda: opening.answered({"x-ratelimit-remaining": str(waiters)})
 
