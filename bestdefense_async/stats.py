@@ -11,7 +11,7 @@ from attrs import frozen
 
 from bestdefense_async.polling.scheduler import PollScheduler
 from bestdefense_async.polling.subscription import PollStats
-from bestdefense_async.transport.throttle.queue import QueueStats
+from bestdefense_async.transport.observe import QueueStats
 
 if TYPE_CHECKING:
     from bestdefense_async.transport.host import Host

@@ -106,6 +106,12 @@ class Call(Exchange, Generic[T_co]):
         payload = read_envelope(reply, self.request, self.secret)
         return payload if self.request.read is None else self.request.read(payload)
 
+    def waiting_for_turn(self, permit: Permit) -> Coroutine[Any, Any, None]:
+        """Return what to await until the limit admits the call, told to those who observe."""
+        if self.observed is None:
+            return permit.wait()
+        return self.waiting(permit.reason, permit.expected_wait, permit.wait())
+
     async def waiting(
         self, reason: WaitReason, seconds: float | None, work: Awaitable[object]
     ) -> None:

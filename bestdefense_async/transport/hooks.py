@@ -14,7 +14,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from bestdefense_async.transport.observe import Observer, WaitReason
 
@@ -126,7 +126,7 @@ class LogObserver(_EventObserver):
             *(event.kind, event.operation, event.attempt, event.duration),
             *(event.status, event.error, event.reason, event.tenant),
         )
-        extra = {"bestdefense": event}
+        extra = {"bestdefense": asdict(event, recurse=False)}
         _log.handle(
             _log.makeRecord(
                 _log.name, logging.DEBUG, __file__, 0, _TEXT, arguments, None, extra=extra
@@ -141,6 +141,7 @@ class HookObserver(_EventObserver):
         self._hooks = tuple(hooks)
         self._backlog: queue.Queue[RequestEvent | None] = queue.Queue(_LONGEST_BACKLOG)
         self._thread: threading.Thread | None = None
+        self._is_closed = False
         self.dropped: int = 0
         """Events that found the queue full."""
 
@@ -159,6 +160,7 @@ class HookObserver(_EventObserver):
         """Let the thread finish what is queued, for at most a second."""
         if self._thread is None:
             return
+        self._is_closed = True
         with contextlib.suppress(queue.Full):
             self._backlog.put_nowait(None)
         self._thread.join(_FLUSH_TIME)
@@ -171,3 +173,5 @@ class HookObserver(_EventObserver):
                     hook(event)
                 except Exception:  # noqa: BLE001  # the user's code may raise anything
                     _log.warning("A hook raised; the call it heard of is not affected.")
+            if self._is_closed and self._backlog.empty():
+                return  # the queue was full, so that nothing could say it

@@ -21,8 +21,33 @@ if TYPE_CHECKING:
 
     from bestdefense_async.core.request import Request
 
-_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
-_VALUE: Final = re.compile(r"[ -~]*")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_VALUE: Final = re.compile(r"[!-~]([ -~]{0,4094}[!-~])?")
+_OURS: Final = frozenset(
+    (
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "if-range",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    )
+)
+"""Headers that say what the request is, and where it begins and ends."""
 
 _log = logging.getLogger("bestdefense_async")
 
@@ -42,6 +67,19 @@ class WaitReason(enum.StrEnum):
     """Its turn at `requests_per_second`."""
     BACKOFF = "backoff"
     """The pause before it is tried again."""
+
+
+@frozen
+class QueueStats:
+    """Who waits in one queue."""
+
+    waiting: int
+    """Calls that wait."""
+    oldest: float
+    """Seconds the first of them has waited."""
+    opens_in: float | None
+    """Seconds until the next may leave, None while that depends on calls in flight."""
+    reason: WaitReason
 
 
 @frozen(kw_only=True)
@@ -119,7 +157,8 @@ class Observer:
         """Hear that request number `attempt` (from 1) is about to leave.
 
         Returns:
-            Headers to send with it, for example of a trace; None for none.
+            Headers to send with it, for example of a trace; None for none. Those of the request
+            itself, such as `Authorization`, cannot be given, nor what is no header.
         """
 
     def attempt_ended(self, call: CallInfo, attempt: AttemptInfo) -> None:
@@ -158,16 +197,18 @@ class Observers:
     def __init__(
         self, observers: Sequence[Observer], *, log: Observer, host: str, port: int
     ) -> None:
-        self._all = list(observers)
+        self._all = tuple(observers)
         self._hearers: dict[bool, _Hearers] = {}
         self._log = log  # told of calls only while somebody reads the log
+        self.dropped: set[int] = set()
+        """The `id` of those that have raised."""
         self._ids = itertools.count(1)
         self._host = host
         self._port = port
 
     def observe(self, request: Request[object], tenant: str) -> CallObservation | None:
         """Return what tells everybody of one call, None when there is nobody to tell."""
-        has_log = _log.isEnabledFor(logging.DEBUG)
+        has_log = _log.isEnabledFor(logging.DEBUG) and id(self._log) not in self.dropped
         if not self._all and not has_log:
             return None
         route = request.route
@@ -187,18 +228,25 @@ class Observers:
         """Return whom to tell of what: those who override a method, perhaps with the log."""
         found = self._hearers.get(has_log)
         if found is None:
-            everybody = [*self._all, self._log] if has_log else self._all
+            everybody = (*self._all, self._log) if has_log else self._all
             found = self._hearers[has_log] = {
-                method: [each for each in everybody if _overrides(each, method)]
+                method: [
+                    each
+                    for each in everybody
+                    if id(each) not in self.dropped and _overrides(each, method)
+                ]
                 for method in _METHODS
             }
         return found
 
     def drop(self, observer: Observer, error: Exception) -> None:
-        """Tell an observer nothing more: it has raised."""
-        if observer in self._all:
-            self._all.remove(observer)
-            self._hearers = {}
+        """Tell an observer nothing more, neither of this call nor of any other: it has raised."""
+        if id(observer) in self.dropped:
+            return
+        self.dropped.add(id(observer))
+        self._all = tuple(each for each in self._all if each is not observer)
+        self._hearers = {}
+        if observer is not self._log:
             _log.warning(
                 "The observer %s raised %s and hears nothing more.",
                 type(observer).__name__,
@@ -207,7 +255,7 @@ class Observers:
 
     def close(self) -> None:
         """Tell everybody that the client is closed. Blocks for a second at most per observer."""
-        for observer in tuple(self._all):
+        for observer in self._all:
             try:
                 observer.close()
             except Exception as error:  # noqa: BLE001  # the user's code may raise anything
@@ -230,7 +278,7 @@ class CallObservation:
     def attempt_began(self, attempt: int) -> Mapping[str, str]:
         """Tell that a request is about to leave; return the headers to send with it.
 
-        Headers that could not be sent are left out.
+        Headers that could not be sent, or would make it another request, are left out.
         """
         self._attempt_began = self._clock()
         headers: dict[str, str] = {}
@@ -238,9 +286,9 @@ class CallObservation:
         def ask(observer: Observer) -> None:
             given = observer.attempt_began(self._call, attempt)
             headers.update(
-                (name, value)
+                (name.lower(), value)
                 for name, value in (given or {}).items()
-                if _NAME.fullmatch(name) and _VALUE.fullmatch(value)
+                if _NAME.fullmatch(name) and _VALUE.fullmatch(value) and name.lower() not in _OURS
             )
 
         self._tell(Observer.attempt_began, ask)

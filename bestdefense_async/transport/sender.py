@@ -189,7 +189,7 @@ class Sender:
                 name, deadline=call.deadline, again=call.is_again
             )
             if not permit.enter():
-                await call.waiting(permit.reason, permit.opens_in, permit.wait())
+                await call.waiting_for_turn(permit)
             try:
                 if not slots.take(self._slots):
                     reason = WaitReason.SLOT if slots.rate is None else WaitReason.PACE

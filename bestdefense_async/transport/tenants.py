@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bestdefense_async.core.limiting.limit import Limit
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.transport.http.cancel_scope import Home
-    from bestdefense_async.transport.throttle.queue import QueueStats
+    from bestdefense_async.transport.observe import QueueStats
 
 KEPT_FOR: Final = 60.0
 """Seconds between two searches for tenants that are idle and need not be kept."""

@@ -109,7 +109,7 @@ async def test_a_request_shows_its_context_to_no_other_call(
 
     class Stamp(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            seen.append(f"{record.__dict__['bestdefense'].operation} {ORG.get()}")
+            seen.append(f"{record.__dict__['bestdefense']['operation']} {ORG.get()}")
 
     log, stamp = logging.getLogger("bestdefense_async"), Stamp()
     monkeypatch.setattr(log, "level", logging.DEBUG)
@@ -548,7 +548,7 @@ async def test_four_bad_tenants_change_nothing_for_the_other_196(
     for record in caplog.records:
         event = getattr(record, "bestdefense", None)
         if event is not None:
-            told[event.tenant].add(event.error)
+            told[event["tenant"]].add(event["error"])
     assert {name: told[name] for name in good} == {name: {None} for name in good}
     for name, ended in beside.ended.items():
         shown = "".join(map(repr, ended))

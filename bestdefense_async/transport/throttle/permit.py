@@ -47,8 +47,8 @@ class Issuer(Protocol):
         """Return what to await until the permit's turn has come and is booked."""
         ...
 
-    def opens_in(self) -> float | None:
-        """Return the seconds until the next call may leave, None while nobody can tell."""
+    def expected_wait(self, *, again: bool) -> float | None:
+        """Return for how long a call that asks now waits at least, None while nobody can tell."""
         ...
 
     def reason(self) -> WaitReason:
@@ -149,9 +149,9 @@ class Permit:
             self._queue.lost()
 
     @property
-    def opens_in(self) -> float | None:
-        """Seconds until the next call of the class may leave, None while nobody can tell."""
-        return self._queue.opens_in()
+    def expected_wait(self) -> float | None:
+        """Seconds that `wait` takes at least if it is called now, None while nobody can tell."""
+        return self._queue.expected_wait(again=self.again)
 
     @property
     def reason(self) -> WaitReason:

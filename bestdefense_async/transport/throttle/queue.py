@@ -22,11 +22,9 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
-
 from bestdefense_async.core.limiting.state import LimitState
 from bestdefense_async.errors import LimitWaitTooLong, WrongLoop
-from bestdefense_async.transport.observe import WaitReason
+from bestdefense_async.transport.observe import QueueStats, WaitReason
 from bestdefense_async.transport.throttle.permit import HELD_FOR, SharedStore
 
 if TYPE_CHECKING:
@@ -55,19 +53,6 @@ class LimitWaiter(asyncio.Future["LimitWaitTooLong | None"]):
         self.deadline = deadline
         """Loop time at which it is given up, inf for never."""
         self.expiry: asyncio.TimerHandle | None = None
-
-
-@frozen
-class QueueStats:
-    """Who waits in one queue."""
-
-    waiting: int
-    """Calls that wait."""
-    oldest: float
-    """Seconds the first of them has waited."""
-    opens_in: float | None
-    """Seconds until the next may leave, None while that depends on calls in flight."""
-    reason: WaitReason
 
 
 class LimitQueue:
@@ -180,7 +165,7 @@ class LimitQueue:
         waiter = LimitWaiter(since=now, deadline=deadline, loop=self._loop)
         queue = self._first if again else self._queue
         if deadline < math.inf:
-            self._check(deadline, ahead=min(self._alive, len(queue)) if again else self._alive)
+            self._check(deadline, ahead=self._ahead(again=again))
             waiter.expiry = self._call_at(deadline, self._expire, waiter)
             self._hasty.add(waiter)
         queue.append(waiter)
@@ -332,7 +317,20 @@ class LimitQueue:
         """Return the seconds until the next call may leave, None while nobody can tell."""
         now = self._loop.time()
         opens = self._state.opens(now)
-        return max(0.0, opens - now) if opens < math.inf else None
+        is_open_end = opens == math.inf or self.reason() is WaitReason.HISTORY
+        return None if is_open_end else max(0.0, opens - now)
+
+    def expected_wait(self, *, again: bool) -> float | None:
+        """Return for how long a call that asks now waits at least, None while nobody can tell."""
+        opens_in = self.opens_in()
+        if opens_in is None:
+            return None
+        now = self._loop.time()
+        return max(opens_in, self._state.opens_at_last(now, ahead=self._ahead(again=again)) - now)
+
+    def _ahead(self, *, again: bool) -> int:
+        """Return how many wait before a call that asks now."""
+        return min(self._alive, len(self._first)) if again else self._alive
 
     def reason(self) -> WaitReason:
         """Return why a call that asks now has to wait."""

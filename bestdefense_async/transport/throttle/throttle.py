@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bestdefense_async.core.limiting.limit import Limit
-    from bestdefense_async.transport.throttle.queue import QueueStats
+    from bestdefense_async.transport.observe import QueueStats
 
 
 class Throttle:
