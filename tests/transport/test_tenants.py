@@ -25,14 +25,19 @@ from bestdefense_async import (
     WrongLoop,
 )
 from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import AttemptTimeout, BestDefenseError
 from bestdefense_async.models import Progress
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.transport.tenants import KEPT_FOR
+from bestdefense_async.transport import tenants
+from bestdefense_async.transport.http.cancel_scope import Home
+from bestdefense_async.transport.tenants import KEPT_FOR, Tenants
+from tests.support.virtual_time import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bestdefense_async.transport.throttle.permit import Permit
     from bestdefense_async.view import View
 
 QUICK = RetryPolicy(base=0.01, longest_backoff=0.02)
@@ -278,51 +283,79 @@ async def test_errors_without_an_answer_spend_the_budget_of_the_host() -> None:
 # -- how long they are kept
 
 
-@pytest.mark.looptime
-async def test_a_thousand_tenants_leave_nothing() -> None:
-    """Views of a thousand tokens, dropped after one call: forgotten by the next sweep."""
+async def test_a_thousand_tenants_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views of a thousand tokens, dropped after one call and one wait: the next sweep forgets."""
+    monkeypatch.setattr(tenants, "KEPT_FOR", 0.1)
     async with Sandbox(sites=1) as sandbox, BestDefense(sandbox.token, sandbox.url) as bd:
-        for _ in range(1_000):
-            await bd.with_token(sandbox.add_token()).sites.list()
-        gc.collect()
-        kept = len(bd.stats().tenants)
-        await asyncio.sleep(KEPT_FOR + 1.0)
+        for number in range(1_000):
+            view = bd.with_token(sandbox.add_token())
+            await view.sites.list()
+            if number % 100 == 0:
+                wait = asyncio.create_task(view.reports.wait("a-report", timeout=60.0))
+                await asyncio.sleep(0)
+                wait.cancel()
+                await asyncio.gather(wait, return_exceptions=True)
+        del view, wait
+        await asyncio.sleep(0.3)
         gc.collect()
 
-        assert kept == 1_001
         assert [each.name for each in bd.stats().tenants] == ["tenant-1"]
 
 
-@pytest.mark.looptime
-async def test_what_a_tenant_knows_outlives_its_views() -> None:
+def test_what_a_tenant_knows_outlives_its_views() -> None:
     """Stamps of a limit, a pause and a spent budget; each for as long as it matters."""
-    async with Sandbox(sites=1) as sandbox:
-        limits = {"agents.manifest": Limit(1, per=600.0)}
-        tokens = [sandbox.add_token() for _ in range(3)]
-        async with BestDefense(sandbox.token, sandbox.url, limits=limits) as bd:
 
-            def names() -> set[str]:
-                gc.collect()
-                return {each.name for each in bd.stats().tenants} - {"tenant-1"}
+    async def main() -> None:
+        limits = {"agents.manifest": (Limit(1, per=600.0),)}
+        registry = Tenants(Home(), limits)
 
-            await bd.with_token(tokens[0], name="limit").agents.manifest()
-            fault = sandbox.fault("sites.list", status=429, headers={"Retry-After": "300"})
-            with pytest.raises(RateLimited):
-                await bd.with_token(tokens[1], name="pause").sites.list()
-            fault.remove()
-            fault = sandbox.fault("sites.list", status=503)
-            with pytest.raises(ServerError):
-                await bd.with_token(tokens[2], name="budget").sites.list()
-            fault.remove()
+        def names() -> set[str]:
+            gc.collect()
+            return {each.name for each in registry.all()}
 
-            await asyncio.sleep(KEPT_FOR / 2)
-            assert names() == {"limit", "pause", "budget"}
-            await asyncio.sleep(KEPT_FOR * 2)
-            assert names() == {"limit", "pause"}
-            with pytest.raises(BestDefenseError, match=r"agents\.manifest"):
-                await bd.with_token(tokens[0], name="limit").agents.manifest(timeout=1.0)
-            await asyncio.sleep(3_600.0)
-            assert names() == set()
+        def admitted(name: str, operation: str) -> Permit:
+            secret = Secret(f"a-token-of-{name}")
+            permit = registry.of(secret, name=f"org {name}").throttle(secret).admit(operation)
+            assert permit.enter()
+            return permit
+
+        async def after(seconds: float) -> set[str]:
+            await asyncio.sleep(seconds)
+            return names()
+
+        admitted("nothing", "sites.list").answered({})
+        admitted("limit", "agents.manifest").answered({})
+        admitted("pause", "sites.list").refused({"retry-after": "300"})
+        admitted("budget", "sites.list").answered({})
+        registry.of("a-token-of-budget", name="org budget").budget.spend(
+            ServerError("", status=503)
+        )
+
+        assert await after(KEPT_FOR + 1.0) == {"org limit", "org pause"}
+        assert await after(1_800.0) == set()
+        await registry.aclose()
+
+    run_virtual(main(), start=1000.0)
+
+
+def test_a_spent_budget_is_known_until_it_is_earned_back() -> None:
+    """By calls that succeed, else by ten minutes without a call."""
+
+    async def main() -> None:
+        registry, secret = Tenants(Home(), {}), Secret("a-token-of-ours")
+        tenant = registry.of(secret, name="org-a")
+        tenant.throttle(secret)
+        while tenant.budget.spend(ServerError("", status=503)):
+            pass
+        del tenant
+        await asyncio.sleep(9.5 * KEPT_FOR)
+        gc.collect()
+        assert [round(each.budget.units) for each in registry.all()] == [10 + 9 * 50]
+        await asyncio.sleep(2 * KEPT_FOR)
+        gc.collect()
+        assert not registry.all()
+
+    run_virtual(main(), start=1000.0)
 
 
 async def test_closing_a_view_does_not_forget_what_its_token_has_used() -> None:
