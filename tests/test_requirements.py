@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "requirements").glob("*.txt"))
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
+IMPORTED = re.compile(r"^\s*(?:import|from) ([\w.]+)", re.MULTILINE)
 PUBLIC = ("https://pypi.org/", "https://files.pythonhosted.org/")
 
 
@@ -70,3 +72,21 @@ def test_every_dependency_is_locked() -> None:
     asked = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines}
 
     assert asked - pins(ROOT / "requirements/dev.txt").keys() == set()
+
+
+def test_every_dependency_is_imported() -> None:
+    """No package and no extra is installed for nothing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    asked = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for group in groups for line in group}
+    imported = {
+        name.partition(".")[0]
+        for path in (ROOT / "bestdefense_async").rglob("*.py")
+        for name in re.findall(
+            r"^\s*(?:import|from) ([\w.]+)", path.read_text("utf-8"), re.MULTILINE
+        )
+    }
+    brought = packages_distributions()
+    used = {each.lower() for name in imported for each in brought.get(name, ())}
+
+    assert asked - used == set()
