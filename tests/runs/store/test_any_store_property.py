@@ -80,6 +80,8 @@ class ClaimRule(RuleBasedStateMachine):
         self.rows: dict[int, Row] = {}
         self.attempts = 0
         self.has_ended = False
+        self.is_held = True
+        """Whether the last owner still has it: not after it ended the run."""
 
     def do(self, work: Coroutine[object, object, T]) -> T:
         """Run something to its end."""
@@ -133,14 +135,14 @@ class ClaimRule(RuleBasedStateMachine):
             row.is_refused = False
         return row
 
-    @precondition(lambda self: not self.has_ended)
+    @precondition(lambda self: self.is_held)
     @rule(index=INDEXES)
     def accept(self, index: int) -> None:
         """Name the site of an input."""
         self.take_in(index)
         self.do(self.call("accepted", index, target="h", site_id=site_of(index)))
 
-    @precondition(lambda self: not self.has_ended)
+    @precondition(lambda self: self.is_held)
     @rule(index=INDEXES, is_duplicate=st.booleans())
     def reject(self, index: int, *, is_duplicate: bool) -> None:
         """Say that an input is not to be scanned, which is no news about one that is."""
@@ -151,7 +153,7 @@ class ClaimRule(RuleBasedStateMachine):
         error = TargetError("No.")
         self.do(self.call("rejected", index, target="h", error=error, is_duplicate=is_duplicate))
 
-    @precondition(lambda self: not self.has_ended)
+    @precondition(lambda self: self.is_held)
     @rule(index=INDEXES)
     def claim(self, index: int) -> None:
         """Only what is new and no duplicate can be claimed, so no site is claimed twice."""
@@ -203,7 +205,7 @@ class ClaimRule(RuleBasedStateMachine):
             else:
                 asked[index] = attempt
             return
-        is_current = owner == len(self.runs) - 1 and not self.has_ended
+        is_current = owner == len(self.runs) - 1 and self.is_held
         is_taken = is_current and row.state == "claimed" and row.attempt == attempt
         if answer == "unknown":
             lost = ConnectionLost("Reset.")
@@ -238,7 +240,7 @@ class ClaimRule(RuleBasedStateMachine):
         late = PollTimeout("r", waited=1.0)
         outcome = done(index) if is_done else ended(index, late, OutcomeStatus.RUNNING)
         outcome = evolve(outcome, site_id=site_of(index), report_id=row.report)
-        is_current = owner == len(self.runs) - 1 and not self.has_ended
+        is_current = owner == len(self.runs) - 1 and self.is_held
         is_news = row.state != "finished" or is_done
         refused = self.is_refused(self.runs[owner].journal.finished(outcome))
         assert refused is not is_current or not is_news
@@ -249,7 +251,7 @@ class ClaimRule(RuleBasedStateMachine):
                 row.state = "finished"
 
     @precondition(
-        lambda self: not self.has_ended and any(r.state == "unknown" for r in self.rows.values())
+        lambda self: self.is_held and any(r.state == "unknown" for r in self.rows.values())
     )
     @rule(number=st.integers(0, 99), is_found=st.booleans())
     def reconcile(self, number: int, *, is_found: bool) -> None:
@@ -271,12 +273,12 @@ class ClaimRule(RuleBasedStateMachine):
         self.do(self.runs[-1].record.remaining())  # what nobody waits for is written
         self.backend.give_up(self.stores[-1])
         self.own(self.backend.open(), self.runs[0].name)
-        self.has_ended = False
+        self.has_ended, self.is_held = False, True
         for row in self.rows.values():
             if row.state == "claimed":
                 row.state = "unknown"
 
-    @precondition(lambda self: not self.has_ended)
+    @precondition(lambda self: self.is_held)
     @rule()
     def end(self) -> None:
         """The run ends only when nobody has to be followed: what has to be is returned."""
@@ -286,7 +288,7 @@ class ClaimRule(RuleBasedStateMachine):
             for index, row in sorted(self.rows.items())
             if row.state == "created" and not row.has_error and not row.is_duplicate
         ]
-        self.has_ended = not late
+        self.has_ended, self.is_held = not late, bool(late)
 
     @invariant()
     def the_store_knows_what_happened(self) -> None:
@@ -328,4 +330,4 @@ class ClaimRule(RuleBasedStateMachine):
 
 
 TestSqlite = pytest.mark.slow(timeout=300)(ClaimRule.TestCase)
-TestSqlite.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestSqlite.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
