@@ -21,8 +21,8 @@ from pathlib import Path
 from bestdefense_async.models import Finding, Outcome, OutcomeStatus, ScanOptions, Severity
 from bestdefense_async.runs import Target
 from bestdefense_async.runs.store import files
-from bestdefense_async.runs.store.interface import HeldRun, Journal
-from bestdefense_async.runs.store.sqlite_store import SqliteStore
+from bestdefense_async.runs.store.protocol import HeldRun, Journal
+from bestdefense_async.runs.store.sqlite import SqliteStore
 
 FINDINGS = tuple(
     Finding(severity=Severity("medium"), title="A finding of usual length", cwe=f"CWE-{number}")

@@ -55,10 +55,8 @@ _HOMES = {
     "openapi.bindings": ("read_bindings",),
     "runs.run": ("Run",),
     "runs": (
-        "RunStore",
         "ScanGroup",
-        "SqliteJournal",
-        "read_journal",
+        "SqliteStore",
     ),
     "transport.hooks": ("RequestEvent",),
     "view": ("View",),

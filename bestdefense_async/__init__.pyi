@@ -44,10 +44,8 @@ from bestdefense_async.models import Schedule as Schedule
 from bestdefense_async.models import Severity as Severity
 from bestdefense_async.models import Site as Site
 from bestdefense_async.openapi.bindings import read_bindings as read_bindings
-from bestdefense_async.runs import RunStore as RunStore
 from bestdefense_async.runs import ScanGroup as ScanGroup
-from bestdefense_async.runs import SqliteJournal as SqliteJournal
-from bestdefense_async.runs import read_journal as read_journal
+from bestdefense_async.runs import SqliteStore as SqliteStore
 from bestdefense_async.runs.run import Run as Run
 from bestdefense_async.transport.hooks import RequestEvent as RequestEvent
 from bestdefense_async.transport.observe import Observer as Observer

@@ -22,7 +22,7 @@ from bestdefense_async.resources.remediation import Remediations
 from bestdefense_async.resources.reports import Reports, Vortex
 from bestdefense_async.resources.schedules import Schedules
 from bestdefense_async.resources.sites import Sites
-from bestdefense_async.runs.store.interface import Store
+from bestdefense_async.runs.store.protocol import Store
 from bestdefense_async.transport.host import Host
 from bestdefense_async.transport.sender import Sender
 from bestdefense_async.transport.tenants import Tenant, Tenants
@@ -269,7 +269,7 @@ class View:
         """Return the store that is meant; those that are named by a path are the client's."""
         if not isinstance(store, str | os.PathLike):
             return store
-        from bestdefense_async.runs.store.sqlite_store import SqliteStore  # noqa: PLC0415
+        from bestdefense_async.runs.store.sqlite import SqliteStore  # noqa: PLC0415
 
         path = Path(store).absolute()
         found = self._shared.stores.get(path)

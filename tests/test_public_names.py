@@ -90,10 +90,6 @@ def test_importing_the_package_imports_nothing_big() -> None:
     assert set(done.stdout.split()).isdisjoint(NOT_AT_IMPORT)
 
 
-_OLD_STORE = {"codec", "directory", "file", "owner", "protocol", "reads", "schema", "sqlite"}
-"""The journal in a file for each run: it goes when the group writes to a store."""
-
-
 def test_no_two_things_share_a_name() -> None:
     """A class or a function of one room is called like none of another, so a name means one thing.
 
@@ -103,8 +99,6 @@ def test_no_two_things_share_a_name() -> None:
     homes = defaultdict(set)
     for path in STUB.parent.rglob("*.py"):
         room = path.relative_to(STUB.parent).parts
-        if room[:2] == ("runs", "store") and path.stem in _OLD_STORE:
-            continue
         if room[0] == "sandbox" or room[:2] == ("cli", "commands"):
             continue
         for node in ast.parse(path.read_text("utf-8")).body:

@@ -24,7 +24,7 @@ from bestdefense_async import (
     ScanOptions,
 )
 from bestdefense_async.core.secret import Secret
-from bestdefense_async.runs import SqliteJournal
+from bestdefense_async.runs import SqliteStore
 from bestdefense_async.sandbox import Sandbox
 
 NEVER = RetryPolicy(attempts=1)
@@ -126,9 +126,10 @@ async def test_a_token_has_one_name_everywhere(tmp_path: Path) -> None:
             token, sandbox.url, hooks=[heard.append], state_dir=tmp_path / "state"
         ) as bd:
             await bd.agents.manifest()
-    path = tmp_path / "a.journal"
-    async with await SqliteJournal.create(path, base_url="u", token=token, options=ScanOptions()):
-        pass
+    path = tmp_path / "runs.db"
+    async with SqliteStore(path) as store:
+        key = Secret(token).token_key
+        await store.create(base_url="u", token_key=key, options=ScanOptions())
     with closing(sqlite3.connect(path)) as connection:
         in_journal = connection.execute("SELECT token_key FROM run").fetchone()
 

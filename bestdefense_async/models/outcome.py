@@ -226,4 +226,24 @@ class ScanFinished:
     outcome: Outcome
 
 
-ScanEvent: TypeAlias = TargetAccepted | TargetRejected | ScanStarted | ScanFinished
+@frozen(kw_only=True)
+class StartingPaused:
+    """The host takes no creation: nothing starts until it does. What runs is followed on."""
+
+    error: BestDefenseError
+    """What the last creation met."""
+    since: float
+    """Seconds since the epoch."""
+
+
+@frozen(kw_only=True)
+class StartingResumed:
+    """The host has taken a creation again, or nothing is going to start any more."""
+
+    paused_for: float
+    """Seconds since starting was paused."""
+
+
+ScanEvent: TypeAlias = (
+    TargetAccepted | TargetRejected | ScanStarted | ScanFinished | StartingPaused | StartingResumed
+)

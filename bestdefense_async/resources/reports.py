@@ -36,6 +36,7 @@ from bestdefense_async.resources.identity import check_identity, check_progress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bestdefense_async.core.request import Claim
     from bestdefense_async.models import Site
     from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Polls, Transport
@@ -68,6 +69,7 @@ class Reports:
         site: Site | str,
         options: ScanOptions | None = None,
         *,
+        claim: Claim | None = None,
         timeout: float | None = None,
     ) -> Report:
         """Start a scan of a site. Never sends a second creation unless the first did no work.
@@ -75,6 +77,8 @@ class Reports:
         Args:
             site: A site, or its id.
             options: What to scan; None is a security scan with the server's defaults.
+            claim: Taken in the instant before it is sent, after all waits, and given back when it
+                did no work. What taking it raises ends the call, and nothing is sent.
             timeout: Seconds the whole call may take, waiting included.
 
         Raises:
@@ -93,6 +97,7 @@ class Reports:
             {"site_id": id_of(SITE, site)},
             _creation_body(chosen),
             read=self._created,
+            claim=claim,
         )
         return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 

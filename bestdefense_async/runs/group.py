@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Self
 
+from bestdefense_async.core.admission import MOST_STARTING
 from bestdefense_async.errors import (
     BestDefenseError,
     ConfigError,
@@ -66,6 +67,8 @@ class ScanGroup:
         options: What to scan; None is a security scan with the server's defaults.
         max_active: Most inputs that are looked up, created and followed at the same time. One more
             of each iterable may have been read.
+        max_starting: Most creations under way at the same time. When the host goes away, so many
+            are lost at most.
         scan_timeout: Seconds to follow one scan. None follows for ever, and a scan that failed
             may never become complete.
         run_timeout: Seconds from the start of the block until everything is stopped. The outcomes
@@ -86,6 +89,7 @@ class ScanGroup:
         *,
         options: ScanOptions | None = None,
         max_active: int = 100,
+        max_starting: int = MOST_STARTING,
         scan_timeout: float | None = None,
         run_timeout: float | None = None,
         fail_fast: bool = False,
@@ -93,8 +97,9 @@ class ScanGroup:
         polling: PollPolicy | None = None,
         journal: Journal | None = None,
     ) -> None:
-        if type(max_active) is not int or max_active < 1:
-            raise ConfigError("max_active must be a whole number, 1 or more.")
+        for name, count in (("max_active", max_active), ("max_starting", max_starting)):
+            if type(count) is not int or count < 1:
+                raise ConfigError(f"{name} must be a whole number, 1 or more.")
         for name, value in (("scan_timeout", scan_timeout), ("run_timeout", run_timeout)):
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name} must be a finite number of seconds above 0, or None.")
@@ -106,10 +111,12 @@ class ScanGroup:
             options=ScanOptions() if options is None else options,
             journal=NullJournal() if journal is None else journal,
             max_active=max_active,
+            max_starting=max_starting,
             scan_timeout=scan_timeout,
             polling=polling,
             on_event=on_event,
             ended=self._ended,
+            stop=self._stop_soon,
             crashed=self._crashed,
         )
         self._readers: dict[asyncio.Task[None], InputReader] = {}
@@ -146,6 +153,9 @@ class ScanGroup:
                 if self._is_iterated:
                     self._start_no_more()
                 await self._is_idle.wait()
+                while self._pipeline.refusal is None and (late := await self._pipeline.end()):
+                    self.feed(late)
+                    await self._is_idle.wait()
         finally:
             await self._stop(RunStopped("The run was stopped before this was finished."))
         if kind is None:

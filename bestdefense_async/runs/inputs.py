@@ -57,7 +57,9 @@ class Scan:
     site_id: str | None = None
     report_id: str | None = None
     started_at: float | None = None
-    """When the creation was claimed; None before."""
+    """When the creation was sent; None before, and when it did no work."""
+    put_backs: int = 0
+    """How often its creation did no work for the host's sake."""
     priority: int = 0
     """Which of those that wait goes first: the higher one."""
     has_slot: bool = False
@@ -179,6 +181,22 @@ def parse_item(item: object) -> Target | Site | ExistingScan | TargetError:
 
 
 Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
+
+
+def scan_of(item: Item, *, index: int, priority: int) -> Scan:
+    """Return the state of an input that was read; one that names nothing has its error."""
+    scan = Scan(index=index, text="", priority=priority)
+    known = parse_item(item)
+    if isinstance(known, TargetError):
+        scan.text, scan.error = known.target, known
+    elif isinstance(known, ExistingScan):
+        scan.text, scan.site_id, scan.report_id = known.target, known.site_id, known.report_id
+        scan.started_at = known.started_at
+    elif isinstance(known, Site):
+        scan.text, scan.site_id = known.hostname, known.id
+    else:
+        scan.text, scan.target = known.text, known
+    return scan
 
 
 class End(enum.Enum):

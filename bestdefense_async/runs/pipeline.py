@@ -14,12 +14,15 @@ import itertools
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from bestdefense_async.core.admission import Fate, fate_of
 from bestdefense_async.errors import (
+    AnswerError,
     AuthError,
     BestDefenseError,
     JournalError,
+    JournalLost,
     QuotaExceeded,
     TargetError,
     UnknownSite,
@@ -29,31 +32,33 @@ from bestdefense_async.models import (
     ScanFinished,
     ScanOptions,
     ScanStarted,
-    Site,
+    StartingPaused,
+    StartingResumed,
     TargetAccepted,
     TargetRejected,
 )
 from bestdefense_async.polling.queues import WorkerPool
 from bestdefense_async.polling.subscription import DEFAULT_POLICY, WaitOptions
-from bestdefense_async.runs.admission import PrioritySemaphore
-from bestdefense_async.runs.inputs import ExistingScan, Handle, IndexedInput, Scan, parse_item
+from bestdefense_async.runs.admission import Outage, PrioritySemaphore, StartGate
+from bestdefense_async.runs.inputs import Handle, IndexedInput, Scan, scan_of
 from bestdefense_async.runs.token_check import TokenCheck
 from bestdefense_async.runs.workflow import ScanWorkflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.models import Outcome, ScanEvent
     from bestdefense_async.polling.subscription import PollResult
     from bestdefense_async.runs.inputs import Item
     from bestdefense_async.runs.store.protocol import Journal
-    from bestdefense_async.runs.workflow import ScanClient
+    from bestdefense_async.runs.workflow import Creation, ScanClient
 
 log: logging.Logger = logging.getLogger("bestdefense_async.runs")
 
-CREATORS: Final = 32
-"""Creations under way at the same time."""
+PUT_BACKS: Final = 5
+"""How often a creation is tried again that certainly did no work. An outage costs one or none:
+whoever needs more is refused for a reason of its own, while others are taken."""
 READERS: Final = 32
 """Results being read at the same time."""
 
@@ -61,8 +66,9 @@ READERS: Final = 32
 class Pipeline:
     """Takes inputs in, and calls `ended` with the outcome of each, once.
 
-    `ended` is called with the input, its outcome, and whether it was a mere duplicate. `crashed`
-    gets faults of the program. Needs a running loop.
+    `ended` is called with the input, its outcome, and whether it was a mere duplicate. `stop` is
+    called when the run was lost to another owner, and `crashed` gets faults of the program. Needs a
+    running loop.
     """
 
     def __init__(
@@ -72,23 +78,47 @@ class Pipeline:
         options: ScanOptions,
         journal: Journal,
         max_active: int,
+        max_starting: int,
         scan_timeout: float | None,
         polling: PollPolicy | None,
         on_event: Callable[[ScanEvent], object] | None,
         ended: Callable[[Scan, Outcome, bool], None],
+        stop: Callable[[BestDefenseError], None],
         crashed: Callable[[BaseException], None],
     ) -> None:
         self._on_event = on_event
         self._ended = ended
-        self._workflow = ScanWorkflow(client, options, journal, on_journal_error=self.refuse)
+        self._stop = stop
+        self._journal = journal
+        policy = polling or DEFAULT_POLICY
+        self._gate = StartGate(
+            client.sites.list,
+            most=min(max_starting, max_active),
+            patience=policy.patience / policy.speed,
+            opened=lambda: self._creators.hire(),  # noqa: PLW0108 - made below
+            changed=self._outage_changed,
+            given_up=self.refuse,
+        )
+        self._workflow = ScanWorkflow(
+            client,
+            options,
+            journal,
+            on_journal_error=self.refuse,
+            refusal=lambda: self.refusal,
+            host_is_there=self._gate.there,
+        )
         self._sites = client.site_index
         self._token = TokenCheck(client.sites.list)
         self._polls = client.polls
-        self._wait_options = WaitOptions(
-            notify=self._followed, policy=polling or DEFAULT_POLICY, timeout=scan_timeout
-        )
+        self._wait_options = WaitOptions(notify=self._followed, policy=policy, timeout=scan_timeout)
         self._starters = WorkerPool(self.admit, limit=1, crashed=crashed)
-        self._creators = WorkerPool(self._create, limit=CREATORS, crashed=crashed)
+        self._creators = WorkerPool(
+            self._create,
+            limit=min(max_starting, max_active),
+            crashed=crashed,
+            room=self._gate.room,
+            pick=self._gate.pick,
+        )
         self._readers = WorkerPool(self._read, limit=READERS, crashed=crashed)
         self.slots: PrioritySemaphore = PrioritySemaphore(max_active)
         """Held by each active input, and taken before an input is read."""
@@ -98,6 +128,8 @@ class Pipeline:
         """Inputs without an outcome, by index."""
         self.fed: int = 0
         """How many of them have no handle."""
+        self._starting: dict[Scan, asyncio.Task[Any]] = {}
+        """Inputs whose creation is under way, each with the task that waits for it."""
         self._indexes = itertools.count(journal.next_index)
         self._seen: dict[str, int] = {}
 
@@ -107,17 +139,7 @@ class Pipeline:
             index, item = item.index, item.item
         else:
             index = next(self._indexes)
-        scan = Scan(index=index, text="", priority=priority)
-        known = parse_item(item)
-        if isinstance(known, TargetError):
-            scan.text, scan.error = known.target, known
-        elif isinstance(known, ExistingScan):
-            scan.text, scan.site_id, scan.report_id = known.target, known.site_id, known.report_id
-            scan.started_at = known.started_at
-        elif isinstance(known, Site):
-            scan.text, scan.site_id = known.hostname, known.id
-        else:
-            scan.text, scan.target = known.text, known
+        scan = scan_of(item, index=index, priority=priority)
         if not has_handle:
             self.fed += 1
         self.live[scan.index] = scan
@@ -137,7 +159,7 @@ class Pipeline:
         """
         scan.has_slot = True
         if scan.error is not None:
-            await self._reject(scan, "malformed", scan.error)
+            self._reject(scan, "malformed", scan.error)
             return
         if self.refusal is not None and scan.report_id is None:
             self.not_started(scan, self.refusal)
@@ -146,7 +168,7 @@ class Pipeline:
             site_id = await self._site_of(scan)
         except TargetError as error:
             reason = "unknown_site" if isinstance(error, UnknownSite) else "malformed"
-            await self._reject(scan, reason, error.with_traceback(None))
+            self._reject(scan, reason, error.with_traceback(None))
             return
         except BestDefenseError as error:
             self.not_started(scan, error.with_traceback(None))
@@ -156,13 +178,13 @@ class Pipeline:
         first = self._seen.setdefault(_key(site_id), scan.index)
         if first != scan.index:
             again = TargetError(f"It names the same site as target {first}.", target=scan.text)
-            await self._reject(scan, "duplicate", again)
+            self._reject(scan, "duplicate", again)
             return
         self._emit(TargetAccepted(index=scan.index, target=scan.text, site_id=site_id))
         if scan.report_id is not None:
             self._follow(scan, elapsed=max(time.time() - (scan.started_at or 0.0), 0.0))
             return
-        await self._workflow.accepted(scan, site_id)
+        self._workflow.accepted(scan, site_id)
         self._creators.submit(scan, priority=scan.priority)
 
     async def _site_of(self, scan: Scan) -> str:
@@ -170,9 +192,9 @@ class Pipeline:
             return await self._sites.resolve(scan.target)
         return scan.site_id or ""
 
-    async def _reject(self, scan: Scan, reason: str, error: BestDefenseError) -> None:
+    def _reject(self, scan: Scan, reason: str, error: BestDefenseError) -> None:
         is_duplicate = reason == "duplicate"
-        await self._workflow.rejected(scan, error, is_duplicate=is_duplicate)
+        self._workflow.rejected(scan, error, is_duplicate=is_duplicate)
         self._emit(TargetRejected(index=scan.index, target=scan.text, reason=reason, error=error))
         outcome = scan.outcome(error, now=time.time())
         self._finish(scan, outcome, is_duplicate=is_duplicate)
@@ -185,14 +207,50 @@ class Pipeline:
         if self.refusal is not None:
             self.not_started(scan, self.refusal)
             return
-        outcome = await self._workflow.create(scan, scan.site_id or "")
-        if _is_auth(outcome) and await self._is_stray(scan):  # it did no work: once more
-            outcome = await self._workflow.create(scan, scan.site_id or "")
-        if outcome is None:
+        creation = await self._created(scan)
+        if isinstance(creation.error, AuthError) and await self._is_stray(scan):
+            creation = await self._created(scan)  # it did no work: once more
+        if creation.error is None:
             self._token.was_accepted = True
             self._follow(scan, elapsed=0.0)
+        elif creation.is_duplicate and creation.outcome is not None:
+            self._reject(scan, "duplicate", creation.error)
+        elif creation.outcome is not None:
+            self._finish(scan, creation.outcome)
+        elif scan.put_backs < PUT_BACKS:
+            scan.put_backs += 1
+            self._creators.submit(scan, priority=scan.priority)
         else:
-            self._finish(scan, outcome)
+            self._finish(scan, await self._workflow.refused(scan, creation.error))
+
+    async def _created(self, scan: Scan) -> Creation:
+        """Create a scan, and let the gate know how that ended."""
+        begun_in = self._gate.began()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._starting[scan] = task
+        creation: Creation | None = None
+        try:
+            creation = await self._workflow.create(scan, scan.site_id or "")
+        finally:
+            del self._starting[scan]
+            error = None if creation is None else creation.error
+            fate = Fate.NOTHING if creation is None else fate_of(error)
+            self._gate.ended(begun_in, fate, error)
+        return creation
+
+    def _outage_changed(self, outage: Outage) -> None:
+        """Tell that the host went away, or came back; and write it down."""
+        if outage.until is None:
+            log.warning("Nothing is started while the host is away: %s", outage.error)
+            self._emit(StartingPaused(error=outage.error, since=outage.since))
+        else:
+            log.warning("The host took no creation for %.0f s.", outage.until - outage.since)
+            self._emit(StartingResumed(paused_for=outage.until - outage.since))
+        try:
+            self._journal.span("outage", outage.since, outage.until, outage.error)
+        except JournalError as error:
+            self.refuse(error)
 
     def _follow(self, scan: Scan, *, elapsed: float) -> None:
         """Wait for a scan that exists."""
@@ -211,7 +269,12 @@ class Pipeline:
         )
 
     def _followed(self, scan: Scan, result: PollResult) -> None:
-        if not isinstance(result, Progress):
+        if isinstance(result, Progress):
+            self._gate.polled()
+        elif isinstance(result, AnswerError) and self._gate.is_away:
+            self._follow_again(scan)  # the answer was that of something before the host
+            return
+        else:
             scan.error = result.with_traceback(None)
         self._readers.submit(scan)
 
@@ -222,13 +285,16 @@ class Pipeline:
         scan.was_denied = await self._token.is_stray()
         return scan.was_denied and not isinstance(self.refusal, AuthError)
 
+    def _follow_again(self, scan: Scan) -> None:
+        elapsed = max(time.time() - (scan.started_at or 0.0), 0.0)
+        scan.subscription = self._polls.follow(
+            scan.report_id or "", self._wait_options, tag=scan, elapsed=elapsed
+        )
+
     async def _read(self, scan: Scan) -> None:
         if isinstance(scan.error, AuthError) and await self._is_stray(scan):
             scan.error = None
-            elapsed = max(time.time() - (scan.started_at or 0.0), 0.0)
-            scan.subscription = self._polls.follow(
-                scan.report_id or "", self._wait_options, tag=scan, elapsed=elapsed
-            )
+            self._follow_again(scan)
             return
         outcome = await self._workflow.finish(scan, scan.report_id or "")
         if scan.error is None and _is_auth(outcome) and await self._is_stray(scan):
@@ -257,6 +323,9 @@ class Pipeline:
         """Start nothing more; with a dead token, follow nothing more either."""
         if self.refusal is None:
             self.refusal = error
+        self._gate.lift()
+        if isinstance(error, JournalLost):
+            self._stop(error)
         if isinstance(error, AuthError):
             self._polls.end_all(error)
 
@@ -269,15 +338,27 @@ class Pipeline:
             log.exception("on_event raised for %s; the run goes on.", type(event).__name__)
 
     async def settle(self) -> None:
-        """Wait until no creation and no result is under way. Only after `refuse`.
+        """Wait until what was sent is answered and no result is under way. Only after `refuse`.
 
-        Nothing is asked for any more, so the results that keep coming in have an end.
+        Creations that wait for a limit are not waited for: what is refused is not sent. Nothing is
+        asked for any more, so the results that keep coming in have an end.
         """
         tasks = self._stop_polls()
         if tasks:
             await asyncio.wait(tasks)
-        await self._creators.join()
+        while sent := {
+            task for scan, task in self._starting.items() if scan.started_at is not None
+        }:
+            await asyncio.wait(sent)
         await self._readers.join()
+
+    async def end(self) -> Sequence[IndexedInput]:
+        """End the run in its record; return what nobody follows yet, and must be fed first."""
+        try:
+            return await self._journal.end()
+        except JournalError as error:
+            self.refuse(error)
+            return ()
 
     def cancel(self) -> set[asyncio.Task[None]]:
         """Cancel all work and return the tasks still to be awaited."""
@@ -285,6 +366,7 @@ class Pipeline:
             self._starters.cancel()
             | self._creators.cancel()
             | self._readers.cancel()
+            | self._gate.cancel()
             | self._stop_polls()
         )
 
@@ -307,8 +389,8 @@ class Pipeline:
             self._finish(scan, scan.cut_off(scan.error or error, now=time.time()))
 
 
-def _is_auth(outcome: Outcome | None) -> bool:
-    return outcome is not None and isinstance(outcome.error, AuthError)
+def _is_auth(outcome: Outcome) -> bool:
+    return isinstance(outcome.error, AuthError)
 
 
 def _key(site_id: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.errors import ConfigError, JournalError, JournalMismatch, LifecycleError
+from bestdefense_async.errors import ConfigError, JournalMismatch, LifecycleError
 from bestdefense_async.models import (
     Outcome,
     OutcomeStatus,
@@ -34,7 +34,7 @@ from bestdefense_async.runs.plan import Plan, make_plan
 from bestdefense_async.runs.run_settings import RunStats
 from bestdefense_async.runs.saved import load
 from bestdefense_async.runs.source import indexed, listed, unknown_of
-from bestdefense_async.runs.store.interface import LAST
+from bestdefense_async.runs.store.protocol import LAST
 
 if TYPE_CHECKING:
     import os
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.inputs import Items
     from bestdefense_async.runs.run_settings import RunClient, RunSettings
     from bestdefense_async.runs.source import Source
-    from bestdefense_async.runs.store.interface import HeldRun, RunInfo, Store
+    from bestdefense_async.runs.store.protocol import HeldRun, RunInfo, Store
 
 _SETTLED: Final = {OutcomeStatus.DONE, OutcomeStatus.UNKNOWN}
 """What a resumed run does not go on with."""
@@ -137,17 +137,7 @@ class Run:
             self._signals.restore()
             self._finished_at = time.time()
             if self._held is not None:
-                await self._leave(self._held, is_failing=kind is not None)
-
-    async def _leave(self, held: HeldRun, *, is_failing: bool) -> None:
-        try:
-            if not is_failing:
-                await held.journal.end()
-        except JournalError:
-            if not self._outcomes:
-                raise
-        finally:
-            await held.journal.aclose()
+                await self._held.journal.aclose()
 
     def __aiter__(self) -> Self:
         return self

@@ -7,17 +7,23 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from attrs import frozen
+
+from bestdefense_async.core.admission import may_start_later
 from bestdefense_async.core.retry import is_fate_unknown
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
     EnvelopeError,
+    IntegrityError,
     JournalError,
+    LifecycleError,
     NotFound,
     OutcomeUnknown,
     RateLimited,
     RunStopped,
     ServerError,
+    TargetError,
     TransportError,
 )
 from bestdefense_async.models import Outcome, OutcomeStatus
@@ -25,6 +31,7 @@ from bestdefense_async.models import Outcome, OutcomeStatus
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bestdefense_async.core.request import Claim
     from bestdefense_async.models import Alerts, Overview, Report, ScanOptions, Site
     from bestdefense_async.polling.scheduler import PollScheduler
     from bestdefense_async.runs.inputs import Scan
@@ -45,7 +52,9 @@ class _Sites(Protocol):
 
 
 class _Reports(Protocol):
-    async def create(self, site: str, options: ScanOptions | None = None) -> Report: ...
+    async def create(
+        self, site: str, options: ScanOptions | None = None, *, claim: Claim | None = None
+    ) -> Report: ...
     async def overview(self, report_id: str) -> Overview: ...
 
 
@@ -77,10 +86,78 @@ class ScanClient(Protocol):
         """To wait for scans: shared with all others that use the token."""
 
 
+class ScanClaim:
+    """The claim of one creation: it stands from the instant before the creation is sent.
+
+    `Scan.started_at` says whether it stands. None means that certainly nothing was sent.
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        site_id: str,
+        journal: Journal,
+        refusal: Callable[[], BaseException | None],
+    ) -> None:
+        self._scan = scan
+        self._site_id = site_id
+        self._journal = journal
+        self._refusal = refusal
+        self.duplicate_of: int | None = None
+        """The input that names the same site, when that is why the claim was not ours."""
+
+    async def take(self) -> None:
+        """Record durably that the creation is sent next.
+
+        Raises:
+            TargetError: Another input of the run names the same site.
+            RunStopped: Somebody else has claimed it.
+            JournalError: It cannot be written.
+            BestDefenseError: Why nothing is started any more.
+        """
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
+        scan, at = self._scan, time.time()
+        answer = await self._journal.claim(
+            scan.index, target=scan.text, site_id=self._site_id, at=at
+        )
+        self.duplicate_of = answer.duplicate_of
+        if answer.duplicate_of is not None:
+            raise TargetError(
+                f"It names the same site as target {answer.duplicate_of}.", target=scan.text
+            )
+        if not answer.is_ours:
+            raise RunStopped("Another owner has claimed this target.")
+        scan.started_at = at
+
+    async def give_back(self) -> None:
+        """Record that the creation was certainly not begun: it may be claimed again."""
+        self._scan.started_at = None
+        await self._journal.give_back(self._scan.index)
+
+
+@frozen(kw_only=True)
+class Creation:
+    """How an attempt to create a scan ended."""
+
+    error: BestDefenseError | None = None
+    """Why there is no scan, as far as is known; None when there is one."""
+    outcome: Outcome | None = None
+    """The outcome of the input; None when the scan is followed, or may be created later."""
+    is_duplicate: bool = False
+
+
 class ScanWorkflow:
     """The steps of a scan, journal included. Every error ends up in an outcome.
 
-    `on_journal_error` is called when the journal fails where the scan itself goes on.
+    Args:
+        client: Sends what is to be sent.
+        options: What is scanned.
+        journal: Where each step is written.
+        on_journal_error: Called when the journal fails where the scan itself goes on.
+        refusal: Returns why nothing is started any more; None while something is.
+        host_is_there: Waits while the host takes no creation.
     """
 
     def __init__(
@@ -90,66 +167,84 @@ class ScanWorkflow:
         journal: Journal,
         *,
         on_journal_error: Callable[[JournalError], None],
+        refusal: Callable[[], BestDefenseError | None],
+        host_is_there: Callable[[], Awaitable[None]],
     ) -> None:
         self._client = client
         self._options = options
         self._journal = journal
         self._on_journal_error = on_journal_error
+        self._refusal = refusal
+        self._host_is_there = host_is_there
 
-    async def accepted(self, scan: Scan, site_id: str) -> None:
+    def accepted(self, scan: Scan, site_id: str) -> None:
         """Record that the scan is to be created."""
-        await self._write(self._journal.accepted(scan.index, target=scan.text, site_id=site_id))
+        try:
+            self._journal.accepted(scan.index, target=scan.text, site_id=site_id)
+        except JournalError as error:
+            self._on_journal_error(error)
 
-    async def rejected(self, scan: Scan, error: BestDefenseError, *, is_duplicate: bool) -> None:
+    def rejected(self, scan: Scan, error: BestDefenseError, *, is_duplicate: bool) -> None:
         """Record that there is nothing to scan."""
-        await self._write(
+        try:
             self._journal.rejected(
                 scan.index, target=scan.text, error=error, is_duplicate=is_duplicate
             )
-        )
+        except JournalError as failure:
+            self._on_journal_error(failure)
 
-    async def create(self, scan: Scan, site_id: str) -> Outcome | None:
-        """Create the scan, once. Return None when it exists now, else the outcome."""
-        # From here on a crash leaves a claim, so from here on the fate is unknown.
-        at = scan.started_at = time.time()
+    async def create(self, scan: Scan, site_id: str) -> Creation:
+        """Create the scan, once."""
+        claim = ScanClaim(scan, site_id, self._journal, self._refusal)
         try:
-            is_ours = await self._journal.claimed(scan.index, site_id=site_id, at=at)
-        except JournalError as error:
-            return self._unsent(scan, error)
-        if not is_ours:
-            return self._unsent(scan, RunStopped("Another run has claimed this target."))
-        try:
-            report = await self._client.reports.create(site_id, self._options)
+            report = await self._client.reports.create(site_id, self._options, claim=claim)
         except BestDefenseError as error:
-            return await self._refused(scan, error.with_traceback(None))
+            return await self._not_created(scan, error.with_traceback(None), claim)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - one surprise must not end the other scans
-            return await self._refused(scan, scan.lost(str(_unexpected(error))))
+            surprise = _unexpected(error)
+            lost = surprise if scan.started_at is None else scan.lost(str(surprise))
+            return await self._not_created(scan, lost, claim)
+        try:
+            await self._journal.created(scan.index, report_id=report.id)
+        except JournalError as error:
+            self._on_journal_error(error)
+        except IntegrityError as error:
+            return await self._not_created(scan, error, claim)
         scan.report_id = report.id
-        await self._write(self._journal.created(scan.index, report_id=report.id))
-        return None
+        return Creation()
 
-    def _unsent(self, scan: Scan, error: BestDefenseError) -> Outcome:
-        scan.started_at = None
-        return scan.outcome(error, now=time.time())
-
-    async def _refused(self, scan: Scan, error: BestDefenseError) -> Outcome:
-        if is_fate_unknown(error) and not isinstance(error, OutcomeUnknown):
-            error = scan.lost(str(error))
-        if isinstance(error, OutcomeUnknown):
+    async def _not_created(self, scan: Scan, error: BestDefenseError, claim: ScanClaim) -> Creation:
+        if claim.duplicate_of is not None:
+            outcome = scan.outcome(error, now=time.time())
+            return Creation(error=error, outcome=outcome, is_duplicate=True)
+        if scan.started_at is None and may_start_later(error):
+            return Creation(error=error)
+        if scan.started_at is not None and is_fate_unknown(error):
+            if not isinstance(error, OutcomeUnknown):
+                cause, error = error, scan.lost(str(error))
+                error.__cause__ = cause
             await self._write(self._journal.unknown(scan.index, error=error))
-            return scan.outcome(error, now=time.time())
-        await self._write(self._journal.refused(scan.index, error=error))
+            return Creation(error=error, outcome=scan.outcome(error, now=time.time()))
+        return Creation(error=error, outcome=await self.refused(scan, error))
+
+    async def refused(self, scan: Scan, error: BestDefenseError) -> Outcome:
+        """Return the outcome of a scan that was certainly not started, written to the journal."""
+        if not isinstance(error, JournalError | LifecycleError):  # what stops the run is no refusal
+            await self._write(self._journal.refused(scan.index, error=error))
         outcome = scan.outcome(error, now=time.time())
-        is_refused = outcome.status is OutcomeStatus.FAILED
-        return outcome if is_refused else self._unsent(scan, error)
+        if outcome.status is not OutcomeStatus.FAILED:
+            scan.started_at = None
+            outcome = scan.outcome(error, now=time.time())
+        return outcome
 
     async def finish(self, scan: Scan, report_id: str) -> Outcome:
         """Return the outcome of a scan that is no longer followed, written to the journal."""
+        security_id: int | None = None
         try:
             if scan.error is None:
-                outcome = await self._result(scan, report_id)
+                outcome, security_id = await self._result(scan, report_id)
             else:
                 outcome = scan.outcome(scan.error, now=time.time())
         except BestDefenseError as error:
@@ -161,31 +256,40 @@ class ScanWorkflow:
             raise
         except Exception as error:  # noqa: BLE001 - one surprise must not end the other scans
             outcome = scan.outcome(_unexpected(error), now=time.time())
-        await self._write(self._journal.finished(outcome))
+        try:
+            await self._write(self._journal.finished(outcome, security_id=security_id))
+        except IntegrityError as error:  # the result is the one of another scan
+            outcome = scan.outcome(error.with_traceback(None), now=time.time())
+            await self._write(self._journal.finished(outcome))
         return outcome
 
-    async def _result(self, scan: Scan, report_id: str) -> Outcome:
+    async def _result(self, scan: Scan, report_id: str) -> tuple[Outcome, int | None]:
         if "security" not in self._options.types:
-            return scan.outcome(None, now=time.time())
-        alerts = await self._alerts(report_id)
-        return scan.outcome(
+            return scan.outcome(None, now=time.time()), None
+        security_id, alerts = await self._alerts(report_id)
+        found = scan.outcome(
             None, now=time.time(), risk=alerts.risk, findings=tuple(alerts.findings)
         )
+        return found, security_id
 
-    async def _alerts(self, report_id: str) -> Alerts:
-        """Return the result, asking again for a few seconds while it is not there."""
+    async def _alerts(self, report_id: str) -> tuple[int, Alerts]:
+        """Return the result, asking again for a few seconds while it is not there.
+
+        While the host is away it is waited for: a scan that is complete does not fail for that.
+        """
         for wait in RESULT_WAITS:
             try:
                 return await self._alerts_now(report_id)
             except _PASSING:
                 await asyncio.sleep(wait)
+                await self._host_is_there()
         return await self._alerts_now(report_id)
 
-    async def _alerts_now(self, report_id: str) -> Alerts:
+    async def _alerts_now(self, report_id: str) -> tuple[int, Alerts]:
         overview = await self._client.reports.overview(report_id)
         if overview.security_id is None:
             raise EnvelopeError(f"Report {report_id} is complete and has no security part.")
-        return await self._client.vortex.alerts(overview.security_id)
+        return overview.security_id, await self._client.vortex.alerts(overview.security_id)
 
     async def _write(self, entry: Awaitable[None]) -> None:
         try:

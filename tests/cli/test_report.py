@@ -117,12 +117,13 @@ def test_a_run_of_this_user_is_found_by_its_name(
     """`last`, a name or its beginning; also when the state is kept elsewhere."""
     env = {**served.env, "BD_STATE_DIR": "state"}
     assert inside("scan", names[0], "-q", env=env).code == 0
-    [journal] = (inside.directory / "state" / "runs").glob("*.journal")
+    path = inside.directory / "state" / "runs.db"
     state = {"BD_STATE_DIR": "state"}
+    run = json.loads(inside("runs", "list", "--format", "json", env=state).out)["runs"][0]["run"]
 
     told = [
         json.loads(inside("report", name, "--format", "json", env=state).out)["outcomes"]
-        for name in ("last", journal.stem, journal.stem[:-2], str(journal))
+        for name in ("last", run, run[:-2], str(path))
     ]
 
     assert [row["target"] for row in told[0]] == [names[0]]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bestdefense_async.errors import ConfigError, JournalMismatch, ServerError, UnknownSite
+from bestdefense_async.errors import JournalMismatch, ServerError, UnknownSite
 from bestdefense_async.models import (
     Finding,
     Outcome,
@@ -40,12 +39,10 @@ from typing import TYPE_CHECKING
 
 from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.errors import JournalError
-from bestdefense_async.runs import ScanGroup, SqliteJournal, Target
+from bestdefense_async.runs import ScanGroup, SqliteStore, Target
 from bestdefense_async.runs.saved import load
 from bestdefense_async.sandbox import Sandbox
-from tests.support import journals
-from tests.support.journals import URL, claim, create
+from tests.support import stores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -328,23 +325,23 @@ def test_a_damaged_log_is_refused(text: str, tmp_path: Path) -> None:
 SPEED = 1_200.0
 
 
-async def test_a_journal_gives_the_rows_of_its_run(tmp_path: Path) -> None:
+async def test_a_store_gives_the_outcomes_of_its_newest_run(tmp_path: Path) -> None:
     """With findings, in the order of the list, without the duplicate; no server is asked."""
-    path = tmp_path / "20251125-120000-abcd.journal"
-    async with Sandbox(sites=20, speed=SPEED) as sandbox:
+    path = tmp_path / "runs.db"
+    async with Sandbox(sites=20, speed=SPEED) as sandbox, SqliteStore(path) as store:
         names = [*sandbox.hostnames, sandbox.hostnames[0], "stranger.example"]
+        await stores.create(store)
+        held = await store.create(
+            base_url=sandbox.url,
+            token_key="k",
+            options=ScanOptions(intensity="quick"),
+            plan=map(Target, names),
+        )
         async with (
-            await SqliteJournal.create(
-                path,
-                base_url=sandbox.url,
-                token=sandbox.token,
-                options=ScanOptions(intensity="quick"),
-                targets=map(Target, names),
-            ) as journal,
             BestDefense(sandbox.token, sandbox.url) as client,
-            ScanGroup(client, journal=journal, polling=PollPolicy(speed=SPEED)) as group,
+            ScanGroup(client, journal=held.journal, polling=PollPolicy(speed=SPEED)) as group,
         ):
-            group.feed(await journal.remaining())
+            group.feed(await held.record.remaining())
             outcomes = [outcome async for outcome in group]
     run = load(path)
 
@@ -354,7 +351,7 @@ async def test_a_journal_gives_the_rows_of_its_run(tmp_path: Path) -> None:
         ("stranger.example", "not_started")
     ]
     assert any(row.findings for row in run.outcomes)
-    assert run.name == path.stem
+    assert run.name == held.name
     assert run.base_url == sandbox.url
     assert run.options["intensity"] == "quick"
     assert run.seconds is not None
@@ -362,29 +359,14 @@ async def test_a_journal_gives_the_rows_of_its_run(tmp_path: Path) -> None:
 
 async def test_a_run_that_was_cut_off_never_passes(tmp_path: Path) -> None:
     """A target without an outcome has no verdict."""
-    path = tmp_path / "run"
+    path = tmp_path / "runs.db"
 
-    async with await create(path, targets=[Target("h0.example"), Target("h1.example")]) as journal:
-        await claim(journal, 0)
-        await journal.created(0, report_id="r0")
-        await journal.finished(journals.done(0))
+    async with SqliteStore(path) as store:
+        held = await stores.create(store, plan=[Target("h0.example"), Target("h1.example")])
+        await stores.begin(held.journal, 0)
+        await held.journal.finished(stores.done(0))
         run = load(path)
 
     assert run.by_status() == {"done": 1, "running": 0, "failed": 0, "unknown": 0, "not_started": 1}
     assert run.finished_at is None
-    assert run.base_url == URL
-    assert judge(run.outcomes, GatePolicy(fail_on=None)).status == "incomplete"
-
-
-async def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    """A database of another program is no journal, and an absent file is just absent."""
-    other = tmp_path / "other.db"
-    connection = sqlite3.connect(other)
-    connection.execute("CREATE TABLE a (b)")
-    connection.close()
-
-    with pytest.raises(JournalMismatch, match="not a journal"):
-        load(other)
-    with pytest.raises(ConfigError, match="No such file"):
-        load(tmp_path / "absent")
-    assert issubclass(JournalMismatch, JournalError)
+    assert run.base_url == stores.URL

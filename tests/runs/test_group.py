@@ -39,6 +39,8 @@ from bestdefense_async.models import (
 )
 from bestdefense_async.runs import ExistingScan, NullJournal, ScanGroup, Target, read_targets
 from bestdefense_async.runs.outcome_queue import BACKLOG
+from bestdefense_async.runs.pipeline import PUT_BACKS
+from bestdefense_async.runs.store.protocol import ClaimAnswer
 from tests.support.fake_scans import (
     FakeScans,
     absent,
@@ -181,7 +183,9 @@ def test_a_bad_target_disturbs_no_other() -> None:
         assert by_index[5].report_id == "r-s5"
         assert by_index[3].started_at is None
         assert by_index[2].started_at is not None
-        assert all(count == 1 for (name, _), count in client.asked.items() if name == "create")
+        creations = {site: n for (name, site), n in client.asked.items() if name == "create"}
+        assert creations.pop("s3") == 1 + PUT_BACKS  # certainly not sent: it is tried again
+        assert set(creations.values()) == {1}
 
     run(main)
 
@@ -772,22 +776,26 @@ class Recorder(NullJournal):
         if what == self.full_at:
             raise JournalError("The disk is full.")
 
-    async def accepted(self, index: int, *, target: str, site_id: str) -> None:
+    def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Record it."""
         self._note("accepted", index)
 
-    async def rejected(
+    def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
     ) -> None:
         """Record it."""
         self._note("duplicate" if is_duplicate else "rejected", index)
 
-    async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
+    async def claim(self, index: int, *, target: str, site_id: str, at: float) -> ClaimAnswer:
         """Take half a second, and record whether the creation has left already."""
         self._note("claimed", index)
         await asyncio.sleep(0.5)
         self.claims[index] = self.client.asked["create", site_id]
-        return index not in self.lost
+        return ClaimAnswer.TAKEN if index in self.lost else ClaimAnswer.OURS
+
+    async def give_back(self, index: int) -> None:
+        """Record it."""
+        self._note("given back", index)
 
     async def created(self, index: int, *, report_id: str) -> None:
         """Record it."""
@@ -801,7 +809,7 @@ class Recorder(NullJournal):
         """Record it."""
         self._note("unknown", index)
 
-    async def finished(self, outcome: Outcome) -> None:
+    async def finished(self, outcome: Outcome, *, security_id: int | None = None) -> None:
         """Record it."""
         self._note("finished", outcome.index)
 
@@ -888,6 +896,7 @@ def test_the_journal_hears_why_a_scan_that_exists_has_no_result() -> None:
         {"max_active": 0},
         {"max_active": True},
         {"max_active": 1.5},
+        {"max_starting": 0},
         {"scan_timeout": 0},
         {"run_timeout": float("nan")},
         {"run_timeout": float("inf")},

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -24,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bestdefense_async.errors import (
     ConnectError,
     ConnectionLost,
+    JournalLost,
     OutcomeUnknown,
     PermissionDenied,
     QuotaExceeded,
@@ -31,13 +32,17 @@ from bestdefense_async.errors import (
     ServerError,
 )
 from bestdefense_async.models import Outcome, Report, ScanOptions
-from bestdefense_async.runs import ScanGroup, SqliteJournal, Target, read_journal
-from tests.support.fake_scans import FakeScans, absent, denied, hosts
+from bestdefense_async.runs import ExistingScan, Journal, ScanGroup, Target
+from tests.support.fake_scans import FakeScans, absent, claimed, denied, hosts
+from tests.support.stores import Sqlite, create, take
 from tests.support.virtual_time import run_hurried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from bestdefense_async.core.request import Claim
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - to wait for no disk where there is one in memory
 SITES = 12
 TARGETS = [*hosts(SITES), "nobody.example", "h3.example."]
 """Each site once, a name that is no site, and a site a second time."""
@@ -75,8 +80,14 @@ class Server(FakeScans):
         if self.chance.random() < self.rate:
             raise self.chance.choice([absent(), ServerError("Boom.", status=500), denied()])
 
-    async def create(self, site: str, options: ScanOptions | None = None) -> Report:
+    async def create(
+        self, site: str, options: ScanOptions | None = None, *, claim: Claim | None = None
+    ) -> Report:
         """Start a scan, or not, and answer, or not."""
+        async with claimed(claim):
+            return await self._create(site)
+
+    async def _create(self, site: str) -> Report:
         await self.pause()
         fate = self.chance.random()
         if fate < self.rate / 2:
@@ -102,29 +113,25 @@ def _lost(site: str) -> OutcomeUnknown:
     return OutcomeUnknown("reset", operation="reports.create", subject=site, sent_at=1.0)
 
 
-class PausingJournal(SqliteJournal):
+class PausingJournal:
     """A journal around whose writes the run may be cancelled too."""
 
-    server: Server
+    def __init__(self, journal: Journal, server: Server) -> None:
+        self._journal = journal
+        self._server = server
 
-    async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
-        """Claim it."""
-        await self.server.pause()
-        is_ours = await super().claimed(index, site_id=site_id, at=at)
-        await self.server.pause()
-        return is_ours
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._journal, name)
+        if name not in {"claim", "give_back", "created", "finished"}:
+            return method
 
-    async def created(self, index: int, *, report_id: str) -> None:
-        """Record it."""
-        await self.server.pause()
-        await super().created(index, report_id=report_id)
-        await self.server.pause()
+        async def paused(*values: Any, **members: Any) -> Any:
+            await self._server.pause()
+            answer = await method(*values, **members)
+            await self._server.pause()
+            return answer
 
-    async def finished(self, outcome: Outcome) -> None:
-        """Record it."""
-        await self.server.pause()
-        await super().finished(outcome)
-        await self.server.pause()
+        return paused
 
 
 class ResumedRuns(RuleBasedStateMachine):
@@ -132,47 +139,93 @@ class ResumedRuns(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
-        self.path = self.directory / "run.journal"
+        self.directory = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
+        self.backend = Sqlite(self.directory)
         self.server = Server()
+        self.has_begun = False
 
     @initialize()
     def begin(self) -> None:
-        """Make the journal with all targets."""
+        """Begin the run with all targets."""
 
         async def main() -> None:
-            journal = await SqliteJournal.create(
-                self.path,
-                base_url="http://x",
-                token="t",
-                options=ScanOptions(),
-                targets=[Target(each) for each in TARGETS],
-            )
-            await journal.aclose()
+            async with self.backend.open() as store:
+                held = await create(store, plan=[Target(each) for each in TARGETS])
+                await held.journal.aclose()
 
         run_hurried(main())
+        self.has_begun = True
 
-    async def _open(self) -> SqliteJournal:
-        journal = await PausingJournal.open(self.path, base_url="http://x", token="t")
-        journal.server = self.server
-        return journal
+    async def outcomes(self) -> dict[int, Outcome]:
+        """Return how everything stands."""
+        async with self.backend.open() as store:
+            result = await (await store.record("last")).result()
+        return {each.index: each for each in result.outcomes}
 
-    async def _session(self, *, max_active: int, drain_after: int | None) -> list[Outcome]:
-        """Go on with what remains, and return the outcomes of this session."""
+    async def _session(
+        self, *, max_active: int, drain_after: int | None, late: str = ""
+    ) -> list[Outcome]:
+        """Go on with what remains, and return the outcomes of this session.
+
+        With `late`, another owner takes the run first and hangs after its first claims; what it has
+        sent is answered in the midst of this session, or not at all.
+        """
         told: list[Outcome] = []
-        async with await self._open() as journal:
-            items = await journal.remaining()
+        async with self.backend.open() as store:
+            wake_up = await self._hung_owner(late) if late else None
+            held = await take(store)
+            items = await held.record.remaining()
+            journal: Any = PausingJournal(held.journal, self.server)
             async with ScanGroup(
                 self.server, journal=journal, max_active=max_active, scan_timeout=900.0
             ) as group:
                 group.feed(items)
+                if wake_up is not None:
+                    await wake_up()
                 if drain_after is not None:
                     for _ in range(drain_after):
                         await asyncio.sleep(0)
                     await group.drain()
                 told += [outcome async for outcome in group]
+            told_late = [outcome async for outcome in group]
+            await held.journal.aclose()
         assert Counter(each.index for each in told) == Counter(each.index for each in items)
+        assert {each.index for each in told_late}.isdisjoint(each.index for each in told)
         return told
+
+    async def _hung_owner(self, late: str) -> Callable[[], Awaitable[None]]:
+        """Let an owner claim and send some creations and then hang; return what it does later."""
+        store = self.backend.open()
+        held = await take(store)
+        sent = []
+        new = [each for each in await held.record.remaining() if each.index < SITES]
+        for each in [each for each in new if not isinstance(each.item, ExistingScan)][:3]:
+            site = f"s{each.index}"
+            answer = await held.journal.claim(each.index, target="h", site_id=site, at=1.0)
+            if answer.is_ours:
+                self.server.creations[site] += 1
+                self.server.created[site] = asyncio.get_running_loop().time()
+                sent.append((each.index, site))
+        self.backend.give_up(store)
+
+        async def wake_up() -> None:
+            for index, site in sent if late == "answered" else ():
+                await held.journal.created(index, report_id=f"r-{site}")
+            with pytest.raises(JournalLost):
+                await held.journal.claim(99, target="h", site_id="other", at=1.0)
+            await store.aclose()
+
+        return wake_up
+
+    @rule(
+        seed=st.integers(0, 2**32),
+        rate=st.sampled_from([0.0, 0.3]),
+        late=st.sampled_from(["answered", "silent"]),
+    )
+    def go_on_where_another_owner_hangs(self, seed: int, rate: float, late: str) -> None:
+        """Take the run over from an owner that wakes up later."""
+        self.server.arrange(seed, rate)
+        run_hurried(self._session(max_active=4, drain_after=None, late=late))
 
     @rule(
         seed=st.integers(0, 2**32),
@@ -210,9 +263,9 @@ class ResumedRuns(RuleBasedStateMachine):
     @invariant()
     def the_journal_tells_the_truth(self) -> None:
         """Each input has one outcome, and none contradicts what the server has done."""
-        if not self.path.exists():
+        if not self.has_begun:
             return
-        outcomes = {each.index: each for each in read_journal(self.path).outcomes}
+        outcomes = run_hurried(self.outcomes())
         assert outcomes.keys() <= set(range(len(TARGETS)))
         assert outcomes.keys() >= set(range(len(TARGETS) - 1)) - {3}
         for outcome in outcomes.values():
@@ -226,14 +279,14 @@ class ResumedRuns(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Without faults the run comes to its end: everything is done or was lost for good."""
         self.server.arrange(0, 0.0)
-        if self.path.exists():
+        if self.has_begun:
             run_hurried(self._session(max_active=SITES, drain_after=None))
             self.no_site_is_scanned_twice()
             self.the_journal_tells_the_truth()
-            statuses = Counter(str(each.status) for each in read_journal(self.path).outcomes)
-            assert statuses.keys() <= {"done", "unknown", "not_started"}
+            statuses = Counter(str(each.status) for each in run_hurried(self.outcomes()).values())
+            assert statuses.keys() <= {"done", "failed", "unknown", "not_started"}
             assert statuses["not_started"] == 1
-            assert statuses["done"] + statuses["unknown"] == SITES
+            assert statuses["done"] + statuses["failed"] + statuses["unknown"] == SITES
         shutil.rmtree(self.directory)
 
 

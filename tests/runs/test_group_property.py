@@ -37,6 +37,8 @@ from tests.support.fake_scans import FakeScans, absent, denied, hosts, run, unkn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bestdefense_async.core.request import Claim
+
 FAULTS: dict[str, list[Callable[[str], Exception]]] = {
     "create": [
         unknown,
@@ -202,8 +204,12 @@ class Forgetful(FakeScans):
     async def _ask(self, operation: str, subject: str) -> None:
         await asyncio.sleep(0)
 
-    async def create(self, site: str, options: ScanOptions | None = None) -> Report:
+    async def create(
+        self, site: str, options: ScanOptions | None = None, *, claim: Claim | None = None
+    ) -> Report:
         """Start a scan and forget it."""
+        if claim is not None:
+            await claim.take()
         return Report(id=f"r-{site}")
 
 

@@ -14,7 +14,8 @@ from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import PollTimeout
 from bestdefense_async.models import Outcome, ScanOptions
-from bestdefense_async.runs import ScanGroup, SqliteJournal, Target, read_journal
+from bestdefense_async.runs import ScanGroup, SqliteStore, Target
+from bestdefense_async.runs.saved import load
 from bestdefense_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -28,24 +29,28 @@ async def scanned(
     sandbox: Sandbox, path: Path, *, scan_timeout: float | None = None
 ) -> list[Outcome]:
     """Begin a run or go on with it, and return the outcomes of this session."""
-    owner = {"base_url": sandbox.url, "token": sandbox.token}
-    if path.exists():
-        journal = await SqliteJournal.open(path, **owner)
-    else:
-        targets = [Target(name) for name in sandbox.hostnames]
-        journal = await SqliteJournal.create(path, **owner, options=ScanOptions(), targets=targets)
-    async with (
-        journal,
-        BestDefense(sandbox.token, sandbox.url) as client,
-        ScanGroup(client, journal=journal, polling=POLLING, scan_timeout=scan_timeout) as group,
-    ):
-        group.feed(await journal.remaining())
-        return [outcome async for outcome in group]
+    owner = {"base_url": sandbox.url, "token_key": "k"}
+    async with SqliteStore(path) as store:
+        if path.exists():
+            held = await store.take("last", **owner)
+        else:
+            plan = [Target(name) for name in sandbox.hostnames]
+            held = await store.create(**owner, options=ScanOptions(), plan=plan)
+        async with (
+            BestDefense(sandbox.token, sandbox.url) as client,
+            ScanGroup(
+                client, journal=held.journal, polling=POLLING, scan_timeout=scan_timeout
+            ) as group,
+        ):
+            group.feed(await held.record.remaining())
+            outcomes = [outcome async for outcome in group]
+        await held.journal.aclose()
+        return outcomes
 
 
 def words_of(path: Path) -> Counter[str]:
     """Count the outcomes of the whole run."""
-    return Counter(outcome.status for outcome in read_journal(path).outcomes)
+    return Counter(outcome.status for outcome in load(path).outcomes)
 
 
 async def test_a_report_that_is_unknown_for_two_seconds_is_waited_for(tmp_path: Path) -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bestdefense_async.errors import AuthError, BestDefenseError, NotFound, OutcomeUnknown
+from bestdefense_async.errors import (
+    AuthError,
+    BestDefenseError,
+    ConnectError,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    Sent,
+)
 from bestdefense_async.models import (
     Alerts,
     Overview,
@@ -21,6 +30,9 @@ from bestdefense_async.models import (
 from bestdefense_async.polling.scheduler import PollScheduler
 from bestdefense_async.runs.site_index import SiteIndex
 from tests.support.virtual_time import run_virtual
+
+if TYPE_CHECKING:
+    from bestdefense_async.core.request import Claim
 
 T = TypeVar("T")
 Fault = Callable[[str, str, int], Awaitable[None]]
@@ -44,6 +56,19 @@ def absent() -> NotFound:
 def unknown(site_id: str) -> OutcomeUnknown:
     """Return the error of a creation whose answer is lost."""
     return OutcomeUnknown("reset", operation="reports.create", subject=site_id, sent_at=time.time())
+
+
+@contextlib.asynccontextmanager
+async def claimed(claim: Claim | None) -> AsyncIterator[None]:
+    """Take a claim, and give it back when what follows did no work: as a client does."""
+    if claim is not None:
+        await claim.take()
+    try:
+        yield
+    except BestDefenseError as error:
+        if claim is not None and (error.sent is Sent.NO or isinstance(error, RateLimited)):
+            await claim.give_back()
+        raise
 
 
 class FakeScans:
@@ -117,9 +142,16 @@ class FakeScans:
         await self._ask("list", "")
         return tuple(Site(id=f"s{n}", hostname=f"H{n}.Example.") for n in range(self._sites))
 
-    async def create(self, site: str, options: ScanOptions | None = None) -> Report:
+    async def create(
+        self, site: str, options: ScanOptions | None = None, *, claim: Claim | None = None
+    ) -> Report:
         """Start a scan."""
-        await self._ask("create", site)
+        try:
+            async with claimed(claim):
+                await self._ask("create", site)
+        except (ConnectError, RateLimited):
+            self.denied["create", site] += 1
+            raise
         self.created[site] = asyncio.get_running_loop().time()
         return Report(id=f"r-{site}")
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from bestdefense_async.errors import BestDefenseError
-from bestdefense_async.runs.store.sqlite_store import SqliteStore
+from bestdefense_async.runs.store.sqlite import SqliteStore
 from tests.support.stores import begin, claim, create
 
 

@@ -18,7 +18,7 @@ from bestdefense_async.models import (
     Severity,
 )
 from bestdefense_async.runs.inputs import ExistingScan
-from bestdefense_async.runs.store.sqlite_store import SqliteStore
+from bestdefense_async.runs.store.sqlite import SqliteStore
 from bestdefense_async.runs.store.statements import Write
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.errors import BestDefenseError
     from bestdefense_async.runs.inputs import IndexedInput
-    from bestdefense_async.runs.store.interface import (
+    from bestdefense_async.runs.store.protocol import (
         ClaimAnswer,
         HeldRun,
         Journal,

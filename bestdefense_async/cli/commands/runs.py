@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bestdefense_async.cli.terminal.signals import Interruption
-    from bestdefense_async.models import Outcome
-    from bestdefense_async.runs import RunInfo, SqliteJournal
+    from bestdefense_async.models import Outcome, ScanOptions
+    from bestdefense_async.runs import RunInfo
+    from bestdefense_async.runs.store.protocol import Record
 
 
 @click.group("runs")
@@ -35,10 +36,10 @@ def command() -> None:
 @FORMAT
 def list_runs(format_: str) -> int:
     """List the runs on this machine, the newest first."""
-    from bestdefense_async.cli.jobs.prepared_run import run_store
+    from bestdefense_async.cli.jobs.prepared_run import ask_store
 
     streams.require_stdout()
-    emit("runs", [_info_record(info) for info in run_store().list()], format_)
+    emit("runs", [_info_record(info) for info in ask_store(lambda store: store.list())], format_)
     return Exit.OK
 
 
@@ -52,11 +53,10 @@ def show_run(name: str, format_: str) -> int:
 
     streams.require_stdout()
     run = ResumedRun.find(name)
-    emit("targets", [_outcome_record(each) for each in run.snapshot.outcomes], format_)
-    record = run.snapshot.run
+    emit("targets", [_outcome_record(each) for each in run.result.outcomes], format_)
     streams.say(
-        f"run {run.path.stem}: {counted(run.total, 'target')} at {record.base_url}, started "
-        f"{moment(record.created_at)}, {run.creations} to start, {run.follows} to follow"
+        f"run {run.name}: {counted(run.total, 'target')} at {run.result.base_url}, started "
+        f"{moment(run.result.started_at or 0.0)}, {run.creations} to start, {run.follows} to follow"
     )
     return Exit.OK
 
@@ -74,14 +74,16 @@ def prune_runs(
     Runs that another process holds are never deleted, and those that could be resumed only with
     --incomplete.
     """
-    from bestdefense_async.cli.jobs.prepared_run import run_store
+    from bestdefense_async.cli.jobs.prepared_run import ask_store
     from bestdefense_async.report.text import counted
 
     streams.require_stdout()
     if keep is None and older_than is None:
         raise ConfigError("Say what to delete: --older-than 30d, --keep 20, or both.")
-    deleted = run_store().prune(
-        keep=keep, older_than=older_than, now=time.time(), include_incomplete=incomplete
+    deleted = ask_store(
+        lambda store: store.prune(
+            keep=keep, older_than=older_than, now=time.time(), include_incomplete=incomplete
+        )
     )
     emit("runs", [_info_record(info) for info in deleted], format_)
     streams.say(f"bestdefense: {counted(len(deleted), 'run')} deleted")
@@ -109,13 +111,13 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
     connection.check()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.jobs.prepared_run import ResumedRun
+        from bestdefense_async.cli.jobs.prepared_run import ResumedRun, run_store
         from bestdefense_async.runs.store.reconcile import reconcile
 
-        run = ResumedRun.find(name)
-        async with connection.client() as bd, await run.journal(connection, bd) as journal:
-            await _mark_absent(journal, gone)
-            settlements = await reconcile(bd.reports, journal)
+        run = await ResumedRun.read(run_store(), name)
+        async with connection.client() as bd, run.taken(connection, bd) as held:
+            await _mark_absent(held.record, gone)
+            settlements = await reconcile(bd.reports, held.record)
         records = [
             {
                 "target": each.lost.target,
@@ -130,14 +132,14 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
         unknown = len(settlements) - found
         streams.say(
             f"bestdefense: {found} found, {unknown} still unknown"
-            + (f"; to resume: bestdefense scan --resume {run.path.stem}" if found or gone else "")
+            + (f"; to resume: bestdefense scan --resume {run.name}" if found or gone else "")
         )
         return Exit.INCOMPLETE if unknown else Exit.OK
 
     return run_async(work)
 
 
-async def _mark_absent(journal: SqliteJournal, targets: Sequence[str]) -> None:
+async def _mark_absent(record: Record, targets: Sequence[str]) -> None:
     """Record that there is no scan of these targets, as a person says.
 
     Raises:
@@ -145,12 +147,12 @@ async def _mark_absent(journal: SqliteJournal, targets: Sequence[str]) -> None:
     """
     if not targets:
         return
-    lost = {each.target: each.index for each in await journal.unknowns()}
+    lost = {each.target: each.index for each in await record.unknowns()}
     wrong = [target for target in targets if target not in lost]
     if wrong:
         raise ConfigError(f"{wrong[0]!r} is not unknown in this run: nothing was changed.")
     for target in targets:
-        await journal.forget(lost[target])
+        await record.forget(lost[target])
 
 
 def _info_record(info: RunInfo) -> dict[str, Any]:
@@ -162,10 +164,14 @@ def _info_record(info: RunInfo) -> dict[str, Any]:
         "run": info.name,
         "started": None if info.created_at is None else moment(info.created_at),
         "host": info.base_url,
-        "kind": info.kind.replace(":-", "").replace(":", " "),
+        "kind": "" if info.options is None else _kind(info.options),
         **counts,
         "state": next(_states(info)),
     }
+
+
+def _kind(options: ScanOptions) -> str:
+    return options.kind.replace(":-", "").replace(":", " ")
 
 
 def _states(info: RunInfo) -> Iterator[str]:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from attrs import field, frozen
 
@@ -22,10 +20,11 @@ from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMATS, emit
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.errors import ConfigError, TargetError, UnknownSite
+from bestdefense_async.errors import ConfigError, JournalError, TargetError, UnknownSite
 from bestdefense_async.models import OutcomeStatus, ScanOptions
+from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.text import counted, duration
-from bestdefense_async.runs import RunStore, Snapshot, SqliteJournal, Target, read_journal
+from bestdefense_async.runs import SqliteStore, Target
 from bestdefense_async.runs.plan import make_plan
 from bestdefense_async.runs.site_index import SiteIndex
 
@@ -38,15 +37,27 @@ if TYPE_CHECKING:
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Outcome, Site
     from bestdefense_async.runs.plan import Plan
+    from bestdefense_async.runs.store.protocol import HeldRun
 
+T = TypeVar("T")
 
 _SETTLED: Final = {OutcomeStatus.DONE, OutcomeStatus.UNKNOWN}
 """What cannot be gone on with."""
 
 
-def run_store() -> RunStore:
-    """Return where this user's runs are kept."""
-    return RunStore(state_directory() / "runs")
+def run_store() -> SqliteStore:
+    """Return where this user's runs are kept; the caller closes it."""
+    return SqliteStore(state_directory() / "runs.db")
+
+
+def ask_store(question: Callable[[SqliteStore], Awaitable[T]]) -> T:
+    """Ask this user's runs something, where no loop runs yet."""
+
+    async def ask() -> T:
+        async with run_store() as store:
+            return await question(store)
+
+    return asyncio.run(ask())
 
 
 @frozen
@@ -70,53 +81,62 @@ class NewRun:
 
     @contextlib.asynccontextmanager
     async def opened(self, connection: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
-        """Write the plan of the run into a new journal, and hold it.
+        """Write the plan of the run into the store, and hold it.
 
         Raises:
             JournalError: It cannot be written.
         """
-        journal = await SqliteJournal.create(
-            run_store().new_path(now=time.time()),
-            base_url=client.base_url,
-            token=connection.token.secret.reveal(),
-            options=self.options,
-            targets=self.targets,
-        )
-        async with journal:
-            yield await _run_input(journal)
+        async with run_store() as store:
+            held = await store.create(
+                base_url=client.base_url,
+                token_key=connection.token.secret.token_key,
+                options=self.options,
+                plan=self.targets,
+            )
+            yield await _run_input(held)
+            await held.journal.aclose()
 
 
 @frozen
 class ResumedRun:
     """A run that was left before its end."""
 
-    path: Path
-    snapshot: Snapshot = field(repr=False)
+    result: RunResult = field(repr=False)
+    options: ScanOptions
+    """What the run scans."""
 
     @classmethod
     def find(cls, name: str) -> ResumedRun:
+        """Return the run of that name, where no loop runs yet. Raises what `read` raises."""
+        return ask_store(lambda store: cls.read(store, name))
+
+    @classmethod
+    async def read(cls, store: SqliteStore, name: str) -> ResumedRun:
         """Return the run of that name.
 
         Raises:
             JournalError: There is none, or it cannot be read.
         """
-        path = run_store().find(name)
-        return cls(path, read_journal(path))
+        record = await store.record(name)
+        info = await record.info()
+        if info.options is None:
+            raise JournalError(f"Run {info.name}: {info.problem}")
+        return cls(await record.result(), info.options)
 
     @property
-    def options(self) -> ScanOptions:
-        """What the run scans."""
-        return self.snapshot.run.options
+    def name(self) -> str:
+        """The name of the run."""
+        return self.result.name
 
     @property
     def total(self) -> int:
         """How many targets the run has."""
-        return len(self.snapshot.outcomes)
+        return len(self.result.outcomes)
 
     @property
     def left(self) -> list[Outcome]:
         """What has no result and can be resumed; what is unknown cannot."""
-        return [each for each in self.snapshot.outcomes if each.status not in _SETTLED]
+        return [each for each in self.result.outcomes if each.status not in _SETTLED]
 
     @property
     def creations(self) -> int:
@@ -130,42 +150,46 @@ class ResumedRun:
 
     @contextlib.asynccontextmanager
     async def opened(self, connection: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
-        """Open the journal of the run, and hold it. Raises what `journal` raises."""
-        async with await self.journal(connection, client) as journal:
-            # Again: somebody may have gone on with it since. In a thread: it may be long.
-            now = await asyncio.to_thread(read_journal, self.path)
+        """Take the run over, and hold it. Raises what `taken` raises."""
+        async with self.taken(connection, client) as held:
+            # Again: somebody may have gone on with it since.
+            now = await held.record.result()
             ended = [each for each in now.outcomes if each.status in _SETTLED]
-            yield await _run_input(journal, ended=ended)
+            yield await _run_input(held, ended=ended)
 
-    async def journal(self, connection: Connection, client: BestDefense) -> SqliteJournal:
-        """Open the journal; the caller closes it.
+    @contextlib.asynccontextmanager
+    async def taken(self, connection: Connection, client: BestDefense) -> AsyncIterator[HeldRun]:
+        """Take the run over.
 
         Raises:
             JournalError: It is held, of another organization, or cannot be written.
             BestDefenseError: The sites, which tell the organization, cannot be listed.
         """
         sites = await client.sites.list()
-        return await SqliteJournal.open(
-            self.path,
-            base_url=client.base_url,
-            token=connection.token.secret.reveal(),
-            site_ids=[site.id for site in sites],
-        )
+        async with run_store() as store:
+            held = await store.take(
+                self.name,
+                base_url=client.base_url,
+                token_key=connection.token.secret.token_key,
+                site_ids=[site.id for site in sites],
+            )
+            yield held
+            await held.journal.aclose()
 
 
-async def _run_input(journal: SqliteJournal, *, ended: Sequence[Outcome] = ()) -> RunInput:
+async def _run_input(held: HeldRun, *, ended: Sequence[Outcome] = ()) -> RunInput:
     return RunInput(
-        items=await journal.remaining(),
+        items=await held.record.remaining(),
         ended=ended,
-        journal=journal,
-        name=journal.path.stem,
-        started_at=journal.run.created_at,
+        journal=held.journal,
+        name=held.name,
+        started_at=(await held.record.info()).created_at,
     )
 
 
 def earlier_scans(connection: Connection, options: ScanOptions) -> Sequence[tuple[float, bool]]:
     """Return how long scans of the kind have taken at the host, as this machine knows it."""
-    return run_store().samples(options.kind, base_url=connection.host)
+    return ask_store(lambda store: store.samples(options.kind, base_url=connection.host))
 
 
 def plan_of(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
 from bestdefense_async.errors import ConfigError, JournalError
-from bestdefense_async.files import STDIN, shown
+from bestdefense_async.files import shown
 from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def load_run(name: str) -> RunResult:
-    """Return a run: of a file (`.json`, `.jsonl`, a journal) or stdin, else of this user's runs.
+    """Return a run: of a file (`.json`, `.jsonl`, a store) or stdin, else of this user's runs.
 
     Args:
         name: A path, `-` for stdin, the name of a run or the beginning of it, or `last`.
@@ -32,15 +31,12 @@ def load_run(name: str) -> RunResult:
         ConfigError: There is none, or it cannot be read.
     """
     from bestdefense_async.cli.options.settings import state_directory
+    from bestdefense_async.runs import SqliteStore
     from bestdefense_async.runs.saved import load
-    from bestdefense_async.runs.store.directory import RunStore
 
-    path: Path | str
-    path, problem = name, ""
+    problem = ""
     try:
-        if name != STDIN and not Path(name).is_file():
-            path = RunStore(state_directory() / "runs").find(name)
-        return load(path)
+        return load(name, store=SqliteStore(state_directory() / "runs.db"))
     except (JournalError, ConfigError) as error:
         problem = str(error)
     except (OSError, ValueError) as error:

@@ -15,6 +15,8 @@ from bestdefense_async.models import (
     ScanEvent,
     ScanFinished,
     ScanStarted,
+    StartingPaused,
+    StartingResumed,
     TargetAccepted,
     TargetRejected,
     error_as_dict,
@@ -57,6 +59,14 @@ def _started(event: ScanStarted) -> dict[str, Any]:
     }
 
 
+def _paused(event: StartingPaused) -> dict[str, Any]:
+    return {"since": finite(event.since), "error": error_as_dict(event.error)}
+
+
+def _resumed(event: StartingResumed) -> dict[str, Any]:
+    return {"paused_for": finite(event.paused_for)}
+
+
 def _finished(event: ScanFinished) -> dict[str, Any]:
     return outcome_record(event.outcome)
 
@@ -66,6 +76,8 @@ _RECORDS: Final[Mapping[type, tuple[str, Callable[[Any], dict[str, Any]]]]] = {
     TargetRejected: ("target.rejected", _rejected),
     ScanStarted: ("scan.started", _started),
     ScanFinished: ("scan.finished", _finished),
+    StartingPaused: ("starting.paused", _paused),
+    StartingResumed: ("starting.resumed", _resumed),
 }
 
 
@@ -88,6 +100,9 @@ class EventLog:
             OSError: The disk is full, or the reader has gone.
         """
         name, record = _RECORDS[type(event)]
+        if isinstance(event, StartingPaused | StartingResumed):
+            self._write(name, record(event))
+            return
         index = event.outcome.index if isinstance(event, ScanFinished) else event.index
         self._write(name, {"index": index, **record(event)})
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.errors import BestDefenseError, JournalError, JournalMismatch
-from bestdefense_async.runs.store.tables import APPLICATION_ID, VERSION, make_tables
+from bestdefense_async.runs.store.schema import APPLICATION_ID, VERSION, make_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,6 +188,18 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
             f"{path} was written by a newer version of this program (store version {version}, "
             f"this one knows {VERSION}): use that version."
         )
+    return True
+
+
+def is_database(path: Path) -> bool:
+    """Return whether a file begins as a database of SQLite does, as every store does."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(_uri(path, "ro"), uri=True)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        return _code(error) != sqlite3.SQLITE_NOTADB
     return True
 
 

@@ -1,66 +1,163 @@
-"""The seam for a durable record of a run.
+"""What a run needs of a store, whichever database stands behind it.
 
-A group records what happens before it relies on it, and waits for each answer. The
-order of the calls for one input:
+A `Store` holds many runs. A run is taken by one owner at a time, who gets its `Journal` and a
+fencing number; taking it again raises the number, and from then on the earlier owner can change
+nothing. One thing is welcome even from it: the answer to a creation that it did send, for that is
+knowledge and not a decision.
 
-    accepted -> claimed -> created -> finished
-    rejected            |-> refused
-                        '-> unknown
+The order of the calls for one input:
 
-`claimed` is the one that matters: it is committed before the creation leaves, so that after a
-crash everything claimed and not created is known to be unknown, and is never sent again. A group
-that is cancelled writes nothing: what was claimed or created stays so, and can be continued.
+    accepted --> claim --> created --> finished
+    rejected       |-- give_back: certainly not begun; may be claimed again
+                   |-- refused: certainly no scan
+                   '-- unknown: perhaps a scan
+
+`claim` is the one that matters. It is durable before the creation leaves, so that after a crash
+everything claimed and not created is known to be unknown, and is never sent again.
+
+Reading is asynchronous, and goes on past what cannot be read.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeAlias
+
+from attrs import field, frozen
+
+from bestdefense_async.errors import TargetError
+from bestdefense_async.models import ScanOptions, Site
+from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
     from bestdefense_async.errors import BestDefenseError
     from bestdefense_async.models import Outcome
+    from bestdefense_async.report.result import RunResult
+    from bestdefense_async.runs.inputs import IndexedInput
+
+PlannedItem: TypeAlias = Target | Site | TargetError
+"""What may stand in the plan of a run."""
+
+LAST: Final = "last"
+"""The name by which the newest run is found."""
+
+
+@frozen
+class ClaimAnswer:
+    """What a store says to a claim."""
+
+    OURS: ClassVar[ClaimAnswer]
+    """The creation is ours to send."""
+    TAKEN: ClassVar[ClaimAnswer]
+    """The input was claimed before, perhaps by another owner: nothing is sent."""
+
+    is_ours: bool
+    duplicate_of: int | None = None
+    """The index of the input that names the same site: nothing is sent."""
+
+
+ClaimAnswer.OURS = ClaimAnswer(is_ours=True)
+ClaimAnswer.TAKEN = ClaimAnswer(is_ours=False)
+
+
+@frozen(kw_only=True)
+class RunInfo:
+    """One run of a store."""
+
+    name: str
+    created_at: float | None = None
+    """Seconds since the epoch; None when it cannot be read."""
+    base_url: str = ""
+    options: ScanOptions | None = None
+    """Without the callback secret, which is never stored."""
+    previous: str | None = None
+    """The newest run when this one began: what `last` means beside it."""
+    counts: Mapping[str, int] = field(factory=dict)
+    """Inputs by the status of their outcome as it stands."""
+    is_held: bool = False
+    """Whether a process is writing it."""
+    is_complete: bool = False
+    """Whether nothing is left to do: every input is done. One that was rejected is not, since its
+    site may be known by now."""
+    problem: str | None = None
+    """Why it cannot be read."""
+
+
+@frozen(kw_only=True)
+class UnknownScan:
+    """A creation whose answer is lost: what to look for at the server."""
+
+    index: int
+    target: str
+    site_id: str
+    claimed_at: float
+    """When the creation was sent, in seconds since the epoch."""
 
 
 class Journal(Protocol):
     """Where a group writes. An input is known by its index.
 
-    Every method may raise `JournalError`. The group then starts nothing more; what was created
-    is followed to its end.
+    Every method may raise `JournalError`: the group then starts nothing more, and follows what was
+    created to its end. `JournalLost` says that another owner has the run: the group stops at once.
+    What is not awaited is written in its turn, and should it fail, the next call raises.
     """
 
     @property
     def next_index(self) -> int:
         """The first index that no input of the run has: a group counts on from here."""
 
-    async def accepted(self, index: int, *, target: str, site_id: str) -> None:
+    def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Record an input that names a site and is to be scanned."""
 
-    async def rejected(
+    def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
     ) -> None:
         """Record an input that cannot be scanned, or that names a site a second time."""
 
-    async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
-        """Record, durably, that the creation is about to be sent; `at` is seconds since the epoch.
+    async def claim(self, index: int, *, target: str, site_id: str, at: float) -> ClaimAnswer:
+        """Record, durably, that the creation is sent next; `at` is seconds since the epoch."""
 
-        Returns:
-            False when another owner has claimed it: nothing is sent then.
-        """
+    async def give_back(self, index: int) -> None:
+        """Undo a claim: the creation was certainly not begun, and may be claimed again."""
 
     async def created(self, index: int, *, report_id: str) -> None:
-        """Record that the server has created the scan."""
+        """Record that the server has created the scan.
+
+        Raises:
+            IntegrityError: Another scan of the run has that id.
+        """
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
-        """Record that certainly no scan was started."""
+        """Record that certainly no scan was started, whether it is claimed or was given back."""
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
         """Record that a scan may have been started."""
 
-    async def finished(self, outcome: Outcome) -> None:
-        """Record the result of a scan that was created, or why there is none yet.
+    async def finished(self, outcome: Outcome, *, security_id: int | None = None) -> None:
+        """Record how a scan that exists has ended, findings included, or why it has not yet.
 
-        A result is final. Another outcome is not: the scan exists, and can be followed on.
+        Raises:
+            IntegrityError: Another scan of the run has that report id or security id.
         """
+
+    def span(
+        self, kind: str, begun: float, ended: float | None, error: BestDefenseError | None = None
+    ) -> None:
+        """Record a time in which nothing could start: `throttled` or `outage`.
+
+        Called again with the same beginning, it records the end.
+        """
+
+    async def end(self) -> Sequence[IndexedInput]:
+        """End the run, unless it has scans that nobody follows; return those.
+
+        The answer to a creation may come after its owner was given up: it is followed then.
+        """
+
+    async def aclose(self) -> None:
+        """Write what is still to be written and leave the run to others. Again is harmless."""
 
 
 class NullJournal:
@@ -68,17 +165,27 @@ class NullJournal:
 
     next_index: int = 0
 
-    async def accepted(self, index: int, *, target: str, site_id: str) -> None:
+    def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Forget it."""
 
-    async def rejected(
+    def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
     ) -> None:
         """Forget it."""
 
-    async def claimed(self, index: int, *, site_id: str, at: float) -> bool:  # noqa: ARG002 - the protocol's names
+    async def claim(
+        self,
+        index: int,  # noqa: ARG002 - the protocol's names
+        *,
+        target: str,  # noqa: ARG002
+        site_id: str,  # noqa: ARG002
+        at: float,  # noqa: ARG002
+    ) -> ClaimAnswer:
         """Agree to every claim."""
-        return True
+        return ClaimAnswer.OURS
+
+    async def give_back(self, index: int) -> None:
+        """Forget it."""
 
     async def created(self, index: int, *, report_id: str) -> None:
         """Forget it."""
@@ -89,5 +196,163 @@ class NullJournal:
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
         """Forget it."""
 
-    async def finished(self, outcome: Outcome) -> None:
+    async def finished(self, outcome: Outcome, *, security_id: int | None = None) -> None:
         """Forget it."""
+
+    def span(
+        self, kind: str, begun: float, ended: float | None, error: BestDefenseError | None = None
+    ) -> None:
+        """Forget it."""
+
+    async def end(self) -> Sequence[IndexedInput]:
+        """Leave nothing to follow."""
+        return ()
+
+    async def aclose(self) -> None:
+        """Have nothing to close."""
+
+
+class Record(Protocol):
+    """What is read of a run, and what a person decides about it."""
+
+    async def info(self) -> RunInfo:
+        """Return what is known of the run."""
+
+    async def remaining(self) -> Sequence[IndexedInput]:
+        """Return what to feed to a group: scans to follow first, then what was never started.
+
+        What was rejected is there again: a site that was unknown may be known by now.
+        """
+
+    async def unknowns(self) -> Sequence[UnknownScan]:
+        """Return the creations whose answers are lost, by index."""
+
+    async def known_reports(self) -> set[str]:
+        """Return the ids of all scans the run has."""
+
+    async def known_targets(self) -> set[str]:
+        """Return the targets the run has, as they were written."""
+
+    async def found(self, index: int, *, report_id: str) -> None:
+        """Record the scan that was found for an unknown creation: now it can be followed.
+
+        Raises:
+            JournalError: The creation is not unknown, the scan belongs to another input, or the run
+                is not held.
+        """
+
+    async def forget(self, index: int) -> None:
+        """Make an unknown creation new, so that it is sent again: by a person's order only.
+
+        Raises:
+            JournalError: The creation is not unknown, or the run is not held.
+        """
+
+    async def result(self) -> RunResult:
+        """Return the run with all its outcomes.
+
+        What has none yet has the one that it would have if the run ended now.
+        """
+
+
+class HeldRun(Protocol):
+    """A run that is ours until it is closed."""
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+
+    @property
+    def journal(self) -> Journal:
+        """Where its group writes."""
+
+    @property
+    def record(self) -> Record:
+        """What is read and decided."""
+
+
+class Store(Protocol):
+    """Many runs, in the order in which they began."""
+
+    async def create(
+        self,
+        *,
+        base_url: str,
+        token_key: str,
+        options: ScanOptions,
+        plan: Iterable[PlannedItem] = (),
+    ) -> HeldRun:
+        """Begin a run. It is there with its whole plan, or not at all.
+
+        Args:
+            base_url: The server of the run.
+            token_key: The name of its token; a token is never stored.
+            options: What is scanned; the callback secret is not stored.
+            plan: Its inputs as far as they are known, with the indexes from 0.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+
+    async def take(
+        self,
+        name: str,
+        *,
+        base_url: str,
+        token_key: str,
+        site_ids: Collection[str] | None = None,
+    ) -> HeldRun:
+        """Take a run over, to go on with it. What was claimed becomes unknown.
+
+        A token that was renewed is accepted when `site_ids`, the sites of its organization,
+        contains a site of the run, since no two organizations share one.
+
+        Raises:
+            JournalBusy: Another owner holds it.
+            JournalMismatch: It is of another server or organization.
+            JournalError: There is none of that name, or it cannot be written.
+        """
+
+    async def find(self, name: str) -> str:
+        """Return the name of the run that is meant: its name, the beginning of it, or `last`.
+
+        Raises:
+            JournalError: None is called that, or several begin so. The message names some.
+        """
+
+    async def record(self, name: str) -> Record:
+        """Return a run to be read; found as by `find`."""
+
+    async def list(self) -> Sequence[RunInfo]:
+        """Return all runs, the newest first, those that cannot be read with their problem."""
+
+    async def prune(
+        self,
+        *,
+        keep: int | None = None,
+        older_than: float | None = None,
+        include_incomplete: bool = False,
+        now: float | None = None,
+    ) -> Sequence[RunInfo]:
+        """Delete old runs and return them. One that is held or cannot be read is never deleted.
+
+        Args:
+            keep: Leave that many of the newest runs.
+            older_than: Leave what began less than that many seconds ago.
+            include_incomplete: Delete also runs with something left to do. Scans that may still
+                run at the server, and creations that may have been sent, are forgotten with them.
+            now: Seconds since the epoch; None is now.
+
+        Raises:
+            ConfigError: Neither `keep` nor `older_than` is given, or one is below 0.
+            JournalError: It cannot be written.
+        """
+
+    async def samples(self, kind: str, *, base_url: str) -> Sequence[tuple[float, bool]]:
+        """Return how long scans of a kind took at a host: seconds, and whether they were finished.
+
+        From the newest runs, and from so many of them as costs a moment.
+        """
+
+    async def aclose(self) -> None:
+        """Write what was handed in and close it. Again is harmless."""

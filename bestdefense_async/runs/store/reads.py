@@ -1,119 +1,121 @@
-"""What is read from a journal: what remains to be done, and how every input stands."""
+"""What the rows of a store mean, whichever database they come from; and how they are read.
+
+A row that cannot be read is an input without a result, never the end of the reading.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import asdict, evolve
 
-from bestdefense_async.errors import OutcomeUnknown, RunStopped, TargetError
-from bestdefense_async.models import Outcome, OutcomeStatus, Site, status_of
+from bestdefense_async.errors import (
+    BestDefenseError,
+    JournalError,
+    OutcomeUnknown,
+    RunStopped,
+    TargetError,
+)
+from bestdefense_async.models import Outcome, OutcomeStatus, ScanOptions, Site
+from bestdefense_async.models.outcome import status_of
+from bestdefense_async.report.record import error_from, result_from
+from bestdefense_async.report.result import RunResult
 from bestdefense_async.runs.inputs import ExistingScan, IndexedInput
-from bestdefense_async.runs.store import file
-from bestdefense_async.runs.store.codec import RunRecord, read_error, read_result, read_run_record
+from bestdefense_async.runs.store.protocol import RunInfo, UnknownScan
 from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from bestdefense_async.errors import BestDefenseError
-    from bestdefense_async.runs.store.writes import PlannedItem
+    from bestdefense_async.runs.store.protocol import PlannedItem
 
+RUN_COLUMNS: Final = "id, name, created_at, base_url, options, previous"
+_SAMPLED_RUNS: Final = 30
+_SAMPLED_SCANS: Final = 2000
 
-@frozen(kw_only=True)
-class Snapshot:
-    """A run as its journal knows it at one moment."""
-
-    run: RunRecord
-    outcomes: tuple[Outcome, ...]
-    """One per input that is no duplicate, by index. What has no outcome yet has the one
-    that it would have if the run ended now."""
-    states: Mapping[str, int]
-    """How many of them are new, claimed, created, finished and unknown."""
-    is_held: bool
-    """Whether a process is writing the journal."""
-    changed_at: float
-    """When a claim or an outcome was last written, in seconds since the epoch."""
-    ended_at: float | None
-    """The same once every input has its outcome; None before."""
+_READING_FAULTS = (ValueError, TypeError, KeyError, AttributeError, BestDefenseError)
+"""What damaged rows raise."""
 
 
-@frozen(kw_only=True)
-class UnknownScan:
-    """A creation whose answer is lost: what to look for at the server."""
-
-    index: int
-    target: str
-    site_id: str
-    claimed_at: float
-    """When the creation was sent, in seconds since the epoch."""
+def options_text(options: ScanOptions) -> str:
+    """Return options as they are stored: without the callback secret."""
+    return json.dumps({**asdict(options), "callback_secret": None})
 
 
-_COLUMNS: Final = (
-    "input_index, target, site_id, report_id, claimed_at, finished_at, state, error, result"
-)
-
-
-def read_journal(path: Path) -> Snapshot:
-    """Return how a run stands, without taking or changing its journal.
-
-    It may be held by a process that writes, and it may stand on a read-only disk. All of it is
-    read: a tenth of a second for each thousand scans with ten findings, and their memory.
-
-    Raises:
-        JournalMismatch: It is no journal, or one of a newer version.
-        JournalError: It is not there, damaged, or cannot be read.
-    """
-    is_held = file.is_held(path)
-    with file.reading(path) as connection:
-        run = read_run_record(connection)
-        claims, ends, unsettled = connection.execute(
-            "SELECT max(claimed_at), max(finished_at), coalesce(sum(state = 'claimed'"
-            " OR (state IN ('new', 'created') AND error IS NULL)), 0)"
-            " FROM scan WHERE is_duplicate = 0"
-        ).fetchone()
-        changed_at = max(run.created_at, claims or 0.0, ends or 0.0)
-        return Snapshot(
-            run=run,
-            outcomes=tuple(_outcomes(connection, is_held=is_held)),
-            states=count_states(connection),
-            is_held=is_held,
-            changed_at=changed_at,
-            ended_at=None if unsettled else changed_at,
-        )
-
-
-def remaining(connection: sqlite3.Connection) -> list[IndexedInput]:
-    """Return what is left to do: the scans to follow, then what was never started."""
-    rows = connection.execute(
-        "SELECT input_index, target, line, site_id, report_id, claimed_at, error FROM scan"
-        " WHERE is_duplicate = 0 AND state IN ('created', 'new') ORDER BY state, input_index"
+def run_info(row: tuple[Any, ...]) -> RunInfo:
+    """Return what a row of `RUN_COLUMNS` says, and the problem when it says nothing."""
+    _, name, created_at, base_url, options, previous = row
+    try:
+        read = ScanOptions(**json.loads(options))
+    except _READING_FAULTS:
+        return RunInfo(name=name, problem="The record of this run is damaged.")
+    return RunInfo(
+        name=name, created_at=created_at, base_url=base_url, options=read, previous=previous
     )
-    return [IndexedInput(row[0], _item(row[1:])) for row in rows]
 
 
-def _item(row: tuple[Any, ...]) -> PlannedItem | ExistingScan:
-    target, line, site_id, report_id, claimed_at, error = row
+def with_counts(connection: sqlite3.Connection, run: int, info: RunInfo) -> RunInfo:
+    """Return a run with its inputs counted by status."""
+    if info.problem is not None:
+        return info
+    counts = count_outcomes(connection, run)
+    return evolve(
+        info, counts=counts, is_complete=counts[OutcomeStatus.DONE] == sum(counts.values())
+    )
+
+
+def remaining(
+    connection: sqlite3.Connection, run: int, *, followed_only: bool = False
+) -> list[IndexedInput]:
+    """Return what is left to do: the scans to follow, then what was never started.
+
+    Args:
+        connection: Where they are read.
+        run: The run's number.
+        followed_only: Leave out what was never started, and scans whose wait has ended.
+    """
+    wanted = (
+        "state = 'created' AND error IS NULL" if followed_only else "state IN ('created', 'new')"
+    )
+    rows = connection.execute(
+        "SELECT input_index, target, line, site_id, report_id, claimed_at, error FROM scan"  # noqa: S608 - ours
+        f" WHERE run = ? AND is_duplicate = 0 AND {wanted} ORDER BY state, input_index",
+        (run,),
+    )
+    return [IndexedInput(row[0], _item(*row[1:])) for row in rows]
+
+
+def _item(  # noqa: PLR0917 - the columns
+    target: str,
+    line: int | None,
+    site_id: str | None,
+    report_id: str | None,
+    claimed_at: float | None,
+    error: str | None,
+) -> PlannedItem | ExistingScan:
     if report_id is not None:
         return ExistingScan(
-            target=target, site_id=site_id, report_id=report_id, started_at=claimed_at or 0.0
+            target=target, site_id=site_id or "", report_id=report_id, started_at=claimed_at or 0.0
         )
     if site_id is not None:
         return Site(id=site_id, hostname=target)
-    known = None if error is None else read_error(error)
+    known = _error(error)
     if type(known) is TargetError:  # an unknown site may be known by now; a malformed text is not
         return known
-    return Target(target, line)
+    try:
+        return Target(target, line)
+    except TargetError as malformed:
+        return malformed.with_traceback(None)
 
 
-def unknowns(connection: sqlite3.Connection) -> list[UnknownScan]:
+def unknowns(connection: sqlite3.Connection, run: int) -> list[UnknownScan]:
     """Return the creations whose answers are lost, by index."""
     rows = connection.execute(
         "SELECT input_index, target, site_id, claimed_at FROM scan"
-        " WHERE is_duplicate = 0 AND state = 'unknown' ORDER BY input_index"
+        " WHERE run = ? AND is_duplicate = 0 AND state = 'unknown' ORDER BY input_index",
+        (run,),
     )
     return [
         UnknownScan(index=index, target=target, site_id=site_id, claimed_at=claimed_at or 0.0)
@@ -121,48 +123,65 @@ def unknowns(connection: sqlite3.Connection) -> list[UnknownScan]:
     ]
 
 
-def known_reports(connection: sqlite3.Connection) -> set[str]:
-    """Return the ids of all scans the journal knows."""
-    rows = connection.execute("SELECT report_id FROM scan WHERE report_id IS NOT NULL")
-    return {report_id for (report_id,) in rows}
-
-
-def count_states(connection: sqlite3.Connection) -> dict[str, int]:
-    """Return how many inputs are in each state, duplicates not counted."""
-    counts = dict.fromkeys(("new", "claimed", "created", "finished", "unknown"), 0)
-    rows = connection.execute(
-        "SELECT state, count(*) FROM scan WHERE is_duplicate = 0 GROUP BY state"
-    )
-    return counts | dict(rows.fetchall())
-
-
-def count_outcomes(connection: sqlite3.Connection) -> dict[str, int]:
+def count_outcomes(connection: sqlite3.Connection, run: int) -> dict[str, int]:
     """Return how many inputs have each outcome as it stands, by status."""
-    counts = {str(status): 0 for status in OutcomeStatus}
     # One error stands for all of its kind; the others are not even decoded.
     rows = connection.execute(
-        "SELECT state, max(report_id), max(error), count(*) FROM scan WHERE is_duplicate = 0"
-        " GROUP BY state, json_extract(error, '$.kind'), json_extract(error, '$.attributes.sent')"
+        "SELECT state, max(error), count(*) FROM scan WHERE run = ? AND is_duplicate = 0"
+        " GROUP BY state, CASE WHEN json_valid(error) THEN json_extract(error, '$.kind')"
+        " || coalesce(json_extract(error, '$.attributes.sent'), '') END",
+        (run,),
     )
-    for state, report_id, error, count in rows:
-        reason = None if error is None else read_error(error)
-        counts[_status(state, reason, report_id)] += count
+    counts = {str(status): 0 for status in OutcomeStatus}
+    for state, error, count in rows:
+        status = _status(state, _error(error), report_id="" if state in _HAS_SCAN else None)
+        counts[status] += count
     return counts
 
 
-def durations(connection: sqlite3.Connection, *, most: int) -> list[tuple[float, bool]]:
-    """Return how long the latest scans took, at most so many: seconds, and whether to their end.
+_HAS_SCAN: Final = {"created", "finished"}
+
+
+def _status(state: str, error: BestDefenseError | None, *, report_id: str | None) -> OutcomeStatus:
+    """Return the status of a row: the one it has, or would have if the run ended now."""
+    if state in {"claimed", "unknown"}:
+        return OutcomeStatus.UNKNOWN
+    if state == "finished":
+        return OutcomeStatus.DONE if error is None else OutcomeStatus.FAILED
+    if state == "created":
+        return OutcomeStatus.RUNNING
+    return OutcomeStatus.NOT_STARTED if error is None else status_of(error, report_id=report_id)
+
+
+def samples(
+    connection: sqlite3.Connection, kind: str, *, base_url: str
+) -> list[tuple[float, bool]]:
+    """Return how long the latest scans of a kind took: seconds, and whether to their end."""
+    found: list[tuple[float, bool]] = []
+    rows = connection.execute(
+        f"SELECT {RUN_COLUMNS} FROM run WHERE base_url = ? ORDER BY id DESC LIMIT ?",  # noqa: S608 - ours
+        (base_url, _SAMPLED_RUNS),
+    ).fetchall()
+    for row in rows:
+        options = run_info(row).options
+        if options is not None and options.kind == kind and len(found) < _SAMPLED_SCANS:
+            found += _durations(connection, row[0], most=_SAMPLED_SCANS - len(found))
+    return found
+
+
+def _durations(connection: sqlite3.Connection, run: int, *, most: int) -> list[tuple[float, bool]]:
+    """Return how long the scans of a run took.
 
     What is not finished after those seconds was still running then, as far as is known. A scan
     that was not followed for a while is left out: when it finished is not known.
     """
     rows = connection.execute(
         "SELECT claimed_at, finished_at, state = 'finished' FROM scan"
-        " WHERE is_duplicate = 0 AND was_left = 0 AND claimed_at IS NOT NULL"
-        " AND (state = 'finished' OR (state = 'created'"
+        " WHERE run = ? AND is_duplicate = 0 AND was_left = 0 AND claimed_at IS NOT NULL"
+        " AND ((state = 'finished' AND error IS NULL) OR (state = 'created'"
         " AND (error IS NULL OR json_extract(error, '$.kind') = 'PollTimeout')))"
         " ORDER BY input_index DESC LIMIT ?",
-        (most,),
+        (run, most),
     ).fetchall()
     latest = max((at for row in rows for at in row[:2] if at is not None), default=0.0)
     took = [
@@ -172,13 +191,48 @@ def durations(connection: sqlite3.Connection, *, most: int) -> list[tuple[float,
     return [(seconds, is_finished) for seconds, is_finished in took if seconds > 0.0]
 
 
-def _outcomes(connection: sqlite3.Connection, *, is_held: bool) -> Iterator[Outcome]:
+def run_result(connection: sqlite3.Connection, run: int, info: RunInfo) -> RunResult:
+    """Return a run with all its outcomes. Duplicates have none."""
+    claims, ends, unsettled = connection.execute(
+        "SELECT max(claimed_at), max(finished_at), coalesce(sum(state = 'claimed'"
+        " OR (state IN ('new', 'created') AND error IS NULL)), 0)"
+        " FROM scan WHERE run = ? AND is_duplicate = 0",
+        (run,),
+    ).fetchone()
+    changed_at = max(info.created_at or 0.0, claims or 0.0, ends or 0.0)
+    return RunResult(
+        name=info.name,
+        outcomes=tuple(_outcomes(connection, run, is_held=info.is_held)),
+        base_url=info.base_url,
+        options=info.options,
+        started_at=info.created_at,
+        finished_at=None if unsettled else changed_at,
+        throttled=tuple(_spans(connection, run, "throttled", until=changed_at)),
+    )
+
+
+def _spans(
+    connection: sqlite3.Connection, run: int, kind: str, *, until: float
+) -> Iterator[tuple[float, float]]:
+    """Yield spans of time; one that has no end was cut off by the end of the run."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM scan WHERE is_duplicate = 0 ORDER BY input_index"  # noqa: S608 - ours
+        "SELECT begun, ended FROM span WHERE run = ? AND kind = ? ORDER BY begun", (run, kind)
+    )
+    for begun, ended in rows:
+        yield begun, max(begun, until) if ended is None else ended
+
+
+def _outcomes(connection: sqlite3.Connection, run: int, *, is_held: bool) -> Iterator[Outcome]:
+    rows = connection.execute(
+        "SELECT scan.input_index, target, site_id, report_id, claimed_at, finished_at, state,"
+        " error, result FROM scan LEFT JOIN result"
+        " ON result.run = scan.run AND result.input_index = scan.input_index"
+        " WHERE scan.run = ? AND is_duplicate = 0 ORDER BY scan.input_index",
+        (run,),
     )
     for *common, state, error, result in rows:
         index, target, site_id, report_id, claimed_at, finished_at = common
-        known = {
+        known: dict[str, Any] = {
             "index": index,
             "target": target,
             "site_id": site_id,
@@ -186,17 +240,7 @@ def _outcomes(connection: sqlite3.Connection, *, is_held: bool) -> Iterator[Outc
             "started_at": claimed_at,
             "finished_at": finished_at,
         }
-        reason = None if error is None else read_error(error)
-        yield _outcome(known, state, reason, result, is_held=is_held)
-
-
-def _status(state: str, error: BestDefenseError | None, report_id: str | None) -> OutcomeStatus:
-    """Return the status of a row: the one it has, or would have if the run ended now."""
-    if state == "finished":
-        return OutcomeStatus.DONE
-    if state in {"claimed", "unknown"}:
-        return OutcomeStatus.UNKNOWN
-    return status_of(error or RunStopped("It has not ended."), report_id=report_id)
+        yield _outcome(known, state, _error(error), result, is_held=is_held)
 
 
 def _outcome(
@@ -207,21 +251,41 @@ def _outcome(
     *,
     is_held: bool,
 ) -> Outcome:
-    """Return the outcome of a row: the one it has, or would have if the run ended now."""
-    status = _status(state, error, known["report_id"])
-    if status is OutcomeStatus.DONE and result is not None:
-        risk, findings = read_result(result)
-        return Outcome(**known, status=status, risk=risk, findings=findings)
-    if error is None and state == "created":
-        going_on = "It is still running." if is_held else "It was still running when the run ended."
-        error = RunStopped(going_on)
-    elif error is None and state == "new":
-        error = RunStopped("It was not started yet.")
-    elif error is None:
-        error = OutcomeUnknown(
-            "no answer is recorded",
-            operation="reports.create",
-            subject=known["site_id"],
-            sent_at=known["started_at"],
-        )
+    if state == "finished" and error is None:
+        try:
+            risk, findings = result_from(json.loads(result or ""))
+        except _READING_FAULTS:
+            # It can be read again from the server, by its id.
+            lost = JournalError("The result of this scan cannot be read from the record.")
+            return Outcome(**known, status=OutcomeStatus.RUNNING, error=lost)
+        return Outcome(**known, status=OutcomeStatus.DONE, risk=risk, findings=findings)
+    status = _status(state, error, report_id=known["report_id"])
+    if error is None:
+        error = _reason(state, known, is_held=is_held)
     return Outcome(**known, status=status, error=error)
+
+
+def _reason(state: str, known: dict[str, Any], *, is_held: bool) -> BestDefenseError:
+    """Return why an input has no result that was not told why."""
+    if state == "created":
+        return RunStopped(
+            "It is still running." if is_held else "It was still running when the run ended."
+        )
+    if state == "new":
+        return RunStopped("It was not started yet.")
+    return OutcomeUnknown(
+        "no answer is recorded",
+        operation="reports.create",
+        subject=known["site_id"] or "",
+        sent_at=known["started_at"] or 0.0,
+    )
+
+
+def _error(text: str | None) -> BestDefenseError | None:
+    """Return an error as it was stored."""
+    if text is None:
+        return None
+    try:
+        return error_from(json.loads(text))
+    except _READING_FAULTS:
+        return JournalError("The reason cannot be read from the record.")

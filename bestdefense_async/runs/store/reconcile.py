@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import frozen
 
-from bestdefense_async.runs.store.reads import UnknownScan
+from bestdefense_async.runs.store.protocol import UnknownScan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,141 +1,68 @@
-"""A durable record of a run in one SQLite file: what a run that was killed is resumed from.
+"""The runs of a user in one SQLite file: one writer thread, however many runs a process has.
 
-An input is known by the group's index, and a site is claimed once per run. Every claim has an
-attempt id of its own. Who opens the file raises its fencing number. From then on an earlier owner
-can change nothing, with one exception: the answer to a creation that it did send is knowledge, and
-is welcome late.
+What is written goes to that thread; what is read is read beside it, on a thread that ends with the
+reading. The database is touched when it is first needed.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
+import contextlib
+import secrets
 import time
-import uuid
-from functools import partial
-from typing import TYPE_CHECKING, Self
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from attrs import asdict
+from attrs import frozen
 
-from bestdefense_async.core.secret import Secret
-from bestdefense_async.errors import JournalError
-from bestdefense_async.runs.store import file, reads, writes
-from bestdefense_async.runs.store.codec import check_owner, key_of
-from bestdefense_async.runs.store.owner import JournalOwner
+from bestdefense_async.errors import (
+    ConfigError,
+    JournalBusy,
+    JournalError,
+    JournalMismatch,
+    TargetError,
+)
+from bestdefense_async.models import Site, error_as_dict
+from bestdefense_async.runs.store import files, reads
+from bestdefense_async.runs.store.database import Database
+from bestdefense_async.runs.store.schema import LAST_INDEX, OF_A_RUN
+from bestdefense_async.runs.store.sqlite_journal import SqliteJournal, key_of, storable
+from bestdefense_async.runs.store.sqlite_record import (
+    SqliteRecord,
+    column_of,
+    find_name,
+    info_of,
+    names_of,
+    run_of,
+)
+from bestdefense_async.runs.store.statements import to_text
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterable
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Sequence
     from types import TracebackType
 
-    from bestdefense_async.errors import BestDefenseError
-    from bestdefense_async.models import Outcome, ScanOptions
-    from bestdefense_async.runs.inputs import IndexedInput
-    from bestdefense_async.runs.store.codec import RunRecord
-    from bestdefense_async.runs.store.reads import UnknownScan
-    from bestdefense_async.runs.store.writes import PlannedItem
+    from bestdefense_async.models import ScanOptions
+    from bestdefense_async.runs.store.protocol import PlannedItem, RunInfo
+    from bestdefense_async.runs.store.statements import Shard
+    from bestdefense_async.runs.store.writer import WriterThread
 
 
-class SqliteJournal:
-    """A `Journal` in a file. Made by `create` or `open`; use it as `async with`, or close it.
+@frozen
+class SqliteRun:
+    """A run that is ours until its journal is closed."""
 
-    One process holds a journal at a time, by a lock that ends with the process. Others may read
-    it meanwhile with `read_journal`.
-    """
+    name: str
+    journal: SqliteJournal
+    record: SqliteRecord
 
-    def __init__(self, path: Path) -> None:
-        self._owner = JournalOwner(path)
-        self._next_index = 0
-        self._targets: dict[int, str] = {}
-        """Of the inputs that were accepted and not yet claimed."""
-        self._attempts: dict[int, str] = {}
-        """Of the claimed ones that were not answered yet."""
-        self._unreported: BaseException | None = None
-        """Why an input that was rejected could not be written, until that is raised."""
 
-    @classmethod
-    async def create(
-        cls,
-        path: Path,
-        *,
-        base_url: str,
-        token: str,
-        options: ScanOptions,
-        targets: Iterable[PlannedItem] = (),
-    ) -> Self:
-        """Make the journal of a new run, readable for its owner only.
+class SqliteStore:
+    """A `Store` in a file. Use it as `async with`, or close it; it belongs to one event loop."""
 
-        Args:
-            path: Where nothing may stand yet.
-            base_url: The server of the run.
-            token: Only its hash is stored.
-            options: What is scanned; the callback secret is not stored.
-            targets: The plan, when it is known, with the errors of a list that was read leniently:
-                it has the indexes from 0, and `remaining` gives it to be fed.
-
-        Raises:
-            JournalError: The file exists, or cannot be written.
-            JournalBusy: Another process holds it.
-        """
-        file.check_absent(path)
-        plan = list(targets)
-        known = json.dumps({**asdict(options), "callback_secret": None})
-        row = (uuid.uuid4().hex, time.time(), base_url, Secret(token).token_key, known)
-
-        def begin(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, 1)", row)
-            writes.plan(connection, plan)
-
-        journal = cls(path)
-        await journal._start(partial(file.make, path), begin, is_new=True)
-        return journal
-
-    @classmethod
-    async def open(
-        cls,
-        path: Path,
-        *,
-        base_url: str,
-        token: str,
-        site_ids: Collection[str] | None = None,
-    ) -> Self:
-        """Take over the journal of a run, to resume it. What was claimed becomes unknown.
-
-        A token that was renewed is accepted when `site_ids`, the sites of its organization,
-        contains a site of the run, since no two organizations share one.
-
-        Raises:
-            JournalMismatch: It is no journal, or one of a newer version or another organization.
-            JournalBusy: Another process holds it.
-            JournalError: It is not there, damaged, or cannot be written.
-        """
-        token_key = Secret(token).token_key
-        ours = None if site_ids is None else {key_of(each) for each in site_ids}
-
-        def check() -> None:
-            with file.reading(path) as reader:
-                file.check_integrity(reader, path)
-                check_owner(reader, base_url=base_url, token_key=token_key, site_keys=ours)
-            file.check_writable(path)
-
-        def take_over(connection: sqlite3.Connection) -> None:
-            writes.take_over(connection, token_key=token_key, at=time.time())
-
-        await asyncio.to_thread(check)  # nothing is touched that is not ours
-        journal = cls(path)
-        await journal._start(partial(file.connect, path), take_over, is_new=False)
-        return journal
-
-    async def _start(
-        self,
-        connect: Callable[[], sqlite3.Connection],
-        first: Callable[[sqlite3.Connection], None],
-        *,
-        is_new: bool,
-    ) -> None:
-        await self._owner.start(connect, first, is_new=is_new)
-        self._next_index = self._owner.inputs
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._database = Database(self.path)
 
     async def __aenter__(self) -> Self:
         return self
@@ -146,162 +73,248 @@ class SqliteJournal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            await self.aclose()
-        except JournalError:
-            if kind is None:
-                raise
+        await self.aclose()
 
     async def aclose(self) -> None:
-        """Write what is still to be written, and give the file free. Again is harmless.
-
-        Raises:
-            JournalError: An input that was rejected could not be written.
-        """
-        await self._owner.close()
-        self._raise_unreported()
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._owner.path
-
-    @property
-    def run(self) -> RunRecord:
-        """The run this journal is of."""
-        return self._owner.run
-
-    @property
-    def next_index(self) -> int:
-        """The first index that no input of the run has: a group counts on from here."""
-        return self._next_index
+        """Write what was handed in and close it. Again is harmless."""
+        await self._database.aclose()
 
     @property
     def commits(self) -> int:
         """Transactions committed since it was opened."""
-        return self._owner.thread.commits
+        return self._database.commits
 
-    async def accepted(self, index: int, *, target: str, site_id: str) -> None:
-        """Record an input, without waiting for the disk: its claim is written after it."""
-        self._raise_unreported()
-        self._take(index)
-        self._targets[index] = target
-        written = self._owner.submit(writes.take_in, index, target=target, site_id=site_id)
-        written.add_done_callback(_settled)  # should it fail, the claim writes it, or fails too
-
-    async def rejected(
-        self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
-    ) -> None:
-        """Record an input that is not scanned, without waiting for the disk.
+    async def create(
+        self,
+        *,
+        base_url: str,
+        token_key: str,
+        options: ScanOptions,
+        plan: Iterable[PlannedItem] = (),
+    ) -> SqliteRun:
+        """Begin a run. It is there with its whole plan, or not at all.
 
         Raises:
-            JournalError: An earlier one could not be written.
+            JournalError: It cannot be written.
         """
-        self._raise_unreported()
-        self._take(index)
-        written = self._owner.submit(
-            writes.reject,
-            index,
-            target=target,
-            error=error,
-            is_duplicate=is_duplicate,
-            at=time.time(),
+        planned = [_planned(index, item) for index, item in enumerate(plan)]
+        values = (base_url, token_key, reads.options_text(options))
+
+        def make(connection: sqlite3.Connection) -> tuple[int, str]:
+            name, now = _new_name(connection), time.time()
+            previous = connection.execute("SELECT name FROM run ORDER BY id DESC LIMIT 1")
+            run = connection.execute(
+                "INSERT INTO run (name, created_at, base_url, token_key, options, previous)"
+                " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+                (name, now, *values, (previous.fetchone() or (None,))[0]),
+            ).fetchone()[0]
+            connection.execute(
+                "INSERT INTO shard VALUES (?, 0, 0, ?, 1, 'held', ?)",
+                (run, LAST_INDEX, self._database.owner),
+            )
+            connection.executemany(
+                "INSERT INTO scan (run, input_index, shard, target, line, site_id, site_key, error)"
+                " VALUES (?, ?, 0, ?, ?, ?, ?, ?)",
+                [(run, *row) for row in planned],
+            )
+            return run, name
+
+        writer = await self._database.writer()
+        run, name = await writer.do(make)
+        return self._held(writer, name, (run, 0, 1), next_index=len(planned))
+
+    async def take(
+        self,
+        name: str,
+        *,
+        base_url: str,
+        token_key: str,
+        site_ids: Collection[str] | None = None,
+    ) -> SqliteRun:
+        """Take a run over, to go on with it. What was claimed becomes unknown.
+
+        Raises:
+            JournalBusy: Another owner holds it.
+            JournalMismatch: It is of another server or organization.
+            JournalError: There is none of that name, or it cannot be written.
+        """
+        name = await self.find(name)
+        ours = None if site_ids is None else {key_of(each) for each in site_ids}
+
+        def take_over(connection: sqlite3.Connection) -> tuple[int, int, int]:
+            run = run_of(connection, name)
+            _check_owner(connection, run, base_url, token_key, ours)
+            state, owner, fence = connection.execute(
+                "SELECT state, owner, fence FROM shard WHERE run = ? AND shard = 0", (run,)
+            ).fetchone()
+            if state == "held" and (
+                owner == self._database.owner or files.is_alive(self.path, owner)
+            ):
+                raise JournalBusy(f"Another process holds run {name}: wait for it, or stop it.")
+            connection.execute(
+                "UPDATE shard SET fence = fence + 1, state = 'held', owner = ?"
+                " WHERE run = ? AND shard = 0",
+                (self._database.owner, run),
+            )
+            connection.execute("UPDATE run SET token_key = ? WHERE id = ?", (token_key, run))
+            connection.execute(
+                "UPDATE scan SET state = 'unknown', finished_at = ?"
+                " WHERE run = ? AND state = 'claimed'",
+                (time.time(), run),
+            )
+            connection.execute(
+                "UPDATE scan SET was_left = 1 WHERE run = ? AND state = 'created'", (run,)
+            )
+            (last,) = connection.execute(
+                "SELECT max(input_index) FROM scan WHERE run = ?", (run,)
+            ).fetchone()
+            return run, fence + 1, 0 if last is None else last + 1
+
+        # A store that is not ours, or that is damaged, is not touched.
+        await self._database.read(lambda connection: _check_whole(connection, self.path), None)
+        writer = await self._database.writer()
+        run, fence, next_index = await writer.do(take_over)
+        return self._held(writer, name, (run, 0, fence), next_index=next_index)
+
+    def _held(self, writer: WriterThread, name: str, shard: Shard, *, next_index: int) -> SqliteRun:
+        journal = SqliteJournal(writer, shard, next_index=next_index)
+        return SqliteRun(name, journal, SqliteRecord(self._database, name, shard))
+
+    async def find(self, name: str) -> str:
+        """Return the name of the run that is meant: its name, the beginning of it, or `last`.
+
+        Raises:
+            JournalError: None is called that, or several begin so. The message names some.
+        """
+        names: list[str] = await self._database.read(names_of, [])
+        return find_name(names, name, self.path)
+
+    async def record(self, name: str) -> SqliteRecord:
+        """Return a run to be read; found as by `find`."""
+        return SqliteRecord(self._database, await self.find(name), None)
+
+    async def list(self) -> Sequence[RunInfo]:
+        """Return all runs, the newest first, those that cannot be read with their problem."""
+
+        def read(connection: sqlite3.Connection) -> tuple[RunInfo, ...]:
+            found = connection.execute(
+                f"SELECT {reads.RUN_COLUMNS} FROM run ORDER BY id DESC"  # noqa: S608 - ours
+            ).fetchall()
+            return tuple(info_of(connection, self.path, row) for row in found)
+
+        return await self._database.read(read, ())
+
+    async def prune(
+        self,
+        *,
+        keep: int | None = None,
+        older_than: float | None = None,
+        include_incomplete: bool = False,
+        now: float | None = None,
+    ) -> Sequence[RunInfo]:
+        """Delete old runs and return them. One that is held or cannot be read is never deleted.
+
+        Raises:
+            ConfigError: Neither `keep` nor `older_than` is given, or one is below 0.
+            JournalError: It cannot be written.
+        """
+        if keep is None and older_than is None:
+            raise ConfigError("Say which runs stay: the newest so many, or those of some age.")
+        if (keep or 0) < 0 or (older_than or 0.0) < 0:
+            raise ConfigError("What is kept is a number of 0 or more.")
+        now = time.time() if now is None else now
+        old = [
+            info
+            for info in (await self.list())[keep or 0 :]
+            if info.created_at is not None
+            and (older_than is None or now - info.created_at >= older_than)
+            and (info.is_complete or include_incomplete)
+        ]
+        if not old:
+            return ()
+        writer = await self._database.writer()
+
+        def delete(connection: sqlite3.Connection) -> tuple[RunInfo, ...]:
+            return tuple(info for info in old if self._delete(connection, info.name))
+
+        deleted = await writer.do(delete)
+        with contextlib.suppress(JournalError):  # then the file stays as large as it is
+            await writer.do(lambda connection: connection.execute("PRAGMA incremental_vacuum"))
+        return deleted
+
+    def _delete(self, connection: sqlite3.Connection, name: str) -> bool:
+        row = connection.execute(
+            "SELECT id, owner FROM run JOIN shard ON shard.run = run.id WHERE name = ?", (name,)
+        ).fetchone()
+        if row is None or files.is_alive(self.path, row[1]):
+            return False
+        for table in OF_A_RUN:
+            connection.execute(f"DELETE FROM {table} WHERE run = ?", row[:1])  # noqa: S608 - ours
+        connection.execute("DELETE FROM run WHERE id = ?", row[:1])
+        return True
+
+    async def samples(self, kind: str, *, base_url: str) -> Sequence[tuple[float, bool]]:
+        """Return how long scans of a kind took at a host: seconds, and whether they were finished.
+
+        From the newest runs, and from so many of them as costs a moment.
+        """
+        return await self._database.read(
+            lambda connection: reads.samples(connection, kind, base_url=base_url), []
         )
-        written.add_done_callback(self._on_written)
-
-    async def claimed(self, index: int, *, site_id: str, at: float) -> bool:
-        """Claim a scan; False when it was claimed before. Committed when this returns.
-
-        Raises:
-            JournalError: It cannot be written, or the run was taken over.
-        """
-        self._take(index)
-        target = self._targets.pop(index, site_id)
-        attempt = uuid.uuid4().hex
-
-        def claim(connection: sqlite3.Connection) -> bool:
-            writes.take_in(connection, index, target=target, site_id=site_id)
-            return writes.claim(connection, index, site_id=site_id, attempt=attempt, at=at)
-
-        is_ours = await self._owner.submit(claim)
-        if is_ours:
-            self._attempts[index] = attempt
-        return is_ours
-
-    async def created(self, index: int, *, report_id: str) -> None:
-        """Record the scan's id. Welcome from an earlier owner too, while nothing else is known."""
-        attempt = self._attempt(index)
-        write = partial(writes.create, index=index, report_id=report_id, attempt=attempt)
-        await self._owner.thread.submit(write)
-        del self._attempts[index]
-
-    async def refused(self, index: int, *, error: BestDefenseError) -> None:
-        """Make the scan new again, and count the refusal."""
-        attempt = self._attempt(index)
-        await self._owner.submit(writes.refuse, index, attempt=attempt, error=error, at=time.time())
-        del self._attempts[index]
-
-    async def unknown(self, index: int, *, error: BestDefenseError) -> None:
-        """Record that a scan may exist. It stays unknown until it is settled."""
-        attempt = self._attempt(index)
-        await self._owner.submit(writes.lose, index, attempt=attempt, error=error, at=time.time())
-
-    async def finished(self, outcome: Outcome) -> None:
-        """Record outcome and findings together. Called again, it changes nothing."""
-        self._take(outcome.index)
-        await self._owner.submit(writes.finish, outcome)
-
-    async def remaining(self) -> list[IndexedInput]:
-        """Return what to feed to a group: scans to follow first, then what was never started.
-
-        What was rejected is there again: a site that was unknown may be known by now.
-        """
-        return await self._owner.thread.submit(reads.remaining)
-
-    async def unknowns(self) -> list[UnknownScan]:
-        """Return the creations whose answers are lost, to search for their scans at the server."""
-        return await self._owner.thread.submit(reads.unknowns)
-
-    async def known_reports(self) -> set[str]:
-        """Return the ids of all scans the journal knows."""
-        return await self._owner.thread.submit(reads.known_reports)
-
-    async def found(self, index: int, *, report_id: str) -> None:
-        """Record the scan that was found for an unknown creation: from now on it can be followed.
-
-        Raises:
-            JournalError: The creation is not unknown, or the scan belongs to another input.
-        """
-        await self._owner.submit(writes.find, index, report_id=report_id)
-
-    async def forget(self, index: int) -> None:
-        """Make an unknown creation new, so that it is sent again: by a person's order only.
-
-        Raises:
-            JournalError: The creation is not unknown.
-        """
-        await self._owner.submit(writes.forget, index)
-
-    def _take(self, index: int) -> None:
-        self._next_index = max(self._next_index, index + 1)
-
-    def _attempt(self, index: int) -> str:
-        try:
-            return self._attempts[index]
-        except KeyError:
-            raise JournalError(f"Input {index} was not claimed in this journal.") from None
-
-    def _on_written(self, written: asyncio.Future[None]) -> None:
-        if not written.cancelled() and (error := written.exception()) is not None:
-            self._unreported = error
-
-    def _raise_unreported(self) -> None:
-        error, self._unreported = self._unreported, None
-        if error is not None:
-            raise error
 
 
-def _settled(written: asyncio.Future[None]) -> None:
-    """Take notice of an error, which asyncio would complain about otherwise."""
-    if not written.cancelled():
-        written.exception()
+def _new_name(connection: sqlite3.Connection) -> str:
+    """Return the time in UTC, to the millisecond: a name to tell runs apart, not their order."""
+    at = datetime.now(UTC)
+    while True:
+        name = f"{at:%Y%m%d-%H%M%S}-{at.microsecond // 1000:03}{secrets.token_hex(1)}"
+        if connection.execute("SELECT 1 FROM run WHERE name = ?", (name,)).fetchone() is None:
+            return name
+
+
+def _check_owner(
+    connection: sqlite3.Connection,
+    run: int,
+    base_url: str,
+    token_key: str,
+    site_keys: set[str] | None,
+) -> None:
+    """Make sure that the run is of this server and organization.
+
+    Raises:
+        JournalMismatch: It is of another one, or that cannot be decided.
+    """
+    known_url, known_key = connection.execute(
+        "SELECT base_url, token_key FROM run WHERE id = ?", (run,)
+    ).fetchone()
+    if known_url != base_url:
+        raise JournalMismatch(f"The run is one at {known_url}, not at {base_url}.")
+    if known_key == token_key:
+        return
+    if site_keys is None:
+        raise JournalMismatch("The run is of another token, perhaps of another organization.")
+    known = column_of(connection, run, "site_key")
+    if known and known.isdisjoint(site_keys):
+        raise JournalMismatch("The run is of another organization: none of its sites is here.")
+
+
+def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that a store is not damaged. Reads all of it.
+
+    Raises:
+        JournalError: It is damaged.
+    """
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise JournalError(f"{path} is damaged: {verdict}.")
+
+
+def _planned(index: int, item: PlannedItem | str) -> tuple[Any, ...]:
+    """Return the row of an input: index, target, line, site id, site key, error."""
+    if isinstance(item, Site):
+        return index, storable(item.hostname), None, item.id, key_of(item.id), None
+    if isinstance(item, TargetError):
+        return index, storable(item.target), item.line, None, None, to_text(error_as_dict(item))
+    if isinstance(item, str):
+        return index, storable(item), None, None, None, None
+    return index, storable(item.text), item.line, None, None, None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.errors import JournalError, TargetError, clean_text
 from bestdefense_async.models import OutcomeStatus, error_as_dict
-from bestdefense_async.runs.store import rows, statements
-from bestdefense_async.runs.store.interface import ClaimAnswer
+from bestdefense_async.runs.store import reads, statements
+from bestdefense_async.runs.store.protocol import ClaimAnswer
 from bestdefense_async.runs.store.statements import Write, to_text
 from bestdefense_async.runs.targets import LONGEST_TARGET
 
@@ -161,7 +161,7 @@ class SqliteJournal:
 
         def work(connection: sqlite3.Connection) -> Sequence[IndexedInput]:
             statements.check_fence(connection, self._shard)
-            late = rows.remaining(connection, run, followed_only=True)
+            late = reads.remaining(connection, run, followed_only=True)
             if not late:
                 connection.execute(
                     "UPDATE shard SET state = 'ended', owner = NULL WHERE run = ? AND shard = ?",

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from attrs import evolve
 
-from bestdefense_async.errors import JournalError
-from bestdefense_async.runs.store import files, rows
+from bestdefense_async.errors import JournalError, clean_text
+from bestdefense_async.runs.store import files, reads
+from bestdefense_async.runs.store.protocol import LAST
 from bestdefense_async.runs.store.statements import check_fence
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs.inputs import IndexedInput
     from bestdefense_async.runs.store.database import Database
-    from bestdefense_async.runs.store.interface import RunInfo, UnknownScan
+    from bestdefense_async.runs.store.protocol import RunInfo, UnknownScan
     from bestdefense_async.runs.store.statements import Shard
 
 T = TypeVar("T")
+
+_NAMED: Final = 5
+"""Names that an error lists; the others are only counted."""
 
 
 class SqliteRecord:
@@ -49,18 +53,18 @@ class SqliteRecord:
 
     def _info(self, connection: sqlite3.Connection, run: int) -> RunInfo:
         row = connection.execute(
-            f"SELECT {rows.RUN_COLUMNS} FROM run WHERE id = ?",  # noqa: S608 - ours
+            f"SELECT {reads.RUN_COLUMNS} FROM run WHERE id = ?",  # noqa: S608 - ours
             (run,),
         ).fetchone()
         return info_of(connection, self._database.path, row)
 
     async def remaining(self) -> Sequence[IndexedInput]:
         """Return what to feed to a group: scans to follow first, then what was never started."""
-        return await self._read(rows.remaining)
+        return await self._read(reads.remaining)
 
     async def unknowns(self) -> Sequence[UnknownScan]:
         """Return the creations whose answers are lost, by index."""
-        return await self._read(rows.unknowns)
+        return await self._read(reads.unknowns)
 
     async def known_reports(self) -> set[str]:
         """Return the ids of all scans the run has."""
@@ -76,7 +80,7 @@ class SqliteRecord:
         All of it is read: a tenth of a second for each thousand scans with ten findings.
         """
         return await self._read(
-            lambda connection, run: rows.run_result(connection, run, self._info(connection, run))
+            lambda connection, run: reads.run_result(connection, run, self._info(connection, run))
         )
 
     async def found(self, index: int, *, report_id: str) -> None:
@@ -139,13 +143,64 @@ def _settle(connection: sqlite3.Connection, change: str, values: tuple[Any, ...]
         raise JournalError(f"Input {values[-1]} is not unknown: nothing was written.")
 
 
+def read_result(path: Path, name: str) -> RunResult:
+    """Return a run of a store, found as by `Store.find`, where no loop can be waited for.
+
+    Raises:
+        JournalError: There is none, or it cannot be read.
+    """
+    with files.reading(path) as connection:
+        try:
+            name = find_name([] if connection is None else names_of(connection), name, path)
+            assert connection is not None  # noqa: S101 - it had a name
+            row = connection.execute(
+                f"SELECT {reads.RUN_COLUMNS} FROM run WHERE name = ?",  # noqa: S608 - ours
+                (name,),
+            ).fetchone()
+            return reads.run_result(connection, row[0], info_of(connection, path, row))
+        except sqlite3.Error as error:
+            raise files.to_error(error, path) from None
+
+
+def names_of(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of all runs, the newest first."""
+    return [name for (name,) in connection.execute("SELECT name FROM run ORDER BY id DESC")]
+
+
+def find_name(names: list[str], name: str, path: Path) -> str:
+    """Return which of the names is meant.
+
+    Raises:
+        JournalError: None is, or several begin so. The message names some.
+    """
+    if name in names:
+        return name
+    if name == LAST and names:
+        return names[0]
+    fitting = [each for each in names if each.startswith(name)] if name else []
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise JournalError(f"{name} fits {len(fitting)} runs: {_some(fitting)}.")
+    shown = clean_text(repr(name), longest=80)
+    if names:
+        raise JournalError(f"There is no run {shown}; runs are {_some(names)}.")
+    raise JournalError(f"There is no run {shown}, and none at all in {path}.")
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - _NAMED
+    shown = ", ".join(names[:_NAMED])
+    return shown if rest <= 0 else f"{shown} and {rest} more"
+
+
 def info_of(connection: sqlite3.Connection, path: Path, row: tuple[Any, ...]) -> RunInfo:
     """Return all that is told of a run, from its row of `RUN_COLUMNS`."""
     state, owner = connection.execute(
         "SELECT state, owner FROM shard WHERE run = ? AND shard = 0", row[:1]
     ).fetchone() or ("ready", None)
     is_held = state == "held" and files.is_alive(path, owner)
-    return rows.with_counts(connection, row[0], evolve(rows.run_info(row), is_held=is_held))
+    return reads.with_counts(connection, row[0], evolve(reads.run_info(row), is_held=is_held))
 
 
 def column_of(connection: sqlite3.Connection, run: int, column: str) -> set[str]:

@@ -22,7 +22,7 @@ from attrs import define
 
 from bestdefense_async.errors import IntegrityError, JournalError, JournalLost, TargetError
 from bestdefense_async.models import error_as_dict
-from bestdefense_async.runs.store.interface import ClaimAnswer
+from bestdefense_async.runs.store.protocol import ClaimAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

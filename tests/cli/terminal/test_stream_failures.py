@@ -13,7 +13,7 @@ from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.writer import write_run
 from tests.support.command import LONGEST, Command
-from tests.support.journals import mounted
+from tests.support.mounts import mounted
 from tests.support.runs import fleet
 
 if TYPE_CHECKING:

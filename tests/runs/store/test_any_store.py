@@ -26,7 +26,7 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import OutcomeStatus, ScanOptions, Site
 from bestdefense_async.runs.inputs import ExistingScan
-from bestdefense_async.runs.store.interface import ClaimAnswer
+from bestdefense_async.runs.store.protocol import ClaimAnswer
 from bestdefense_async.runs.targets import Target
 from tests.support.stores import (
     BACKENDS,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from bestdefense_async.runs.store.interface import Store
+    from bestdefense_async.runs.store.protocol import Store
 
 SITES = [Site(id=f"s{n}", hostname=f"h{n}.example") for n in range(6)]
 

@@ -35,7 +35,7 @@ from tests.support.stores import BACKENDS, create, done, ended, take
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from bestdefense_async.runs.store.interface import HeldRun, Journal, Store
+    from bestdefense_async.runs.store.protocol import HeldRun, Journal, Store
 
 T = TypeVar("T")
 

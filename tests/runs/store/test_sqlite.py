@@ -1,363 +1,318 @@
-"""The durable journal: what it takes, what it refuses, and what it gives back."""
+"""The file of a store in the real world: wrong files, bad disks, killed processes."""
 
 from __future__ import annotations
 
 import asyncio
-import stat
+import os
+import shutil
+import sqlite3
 import threading
+import time
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.errors import (
-    ConnectError,
-    ConnectionLost,
-    JournalBusy,
-    JournalError,
-    JournalMismatch,
-    PermissionDenied,
-    PollTimeout,
-    Sent,
-    TargetError,
-    UnknownSite,
-)
-from bestdefense_async.models import Outcome, ScanOptions, Site
-from bestdefense_async.runs import (
-    ExistingScan,
-    IndexedInput,
-    RunStore,
-    SqliteJournal,
-    Target,
-    read_journal,
-)
-from tests.support.journals import URL, claim, create, created_site, done, reopen
+from bestdefense_async.errors import JournalBusy, JournalError, JournalMismatch, RateLimited
+from bestdefense_async.models import Site
+from bestdefense_async.runs.store.sqlite import SqliteStore
+from bestdefense_async.runs.targets import Target
+from tests.support.mounts import mounted, remount
+from tests.support.stores import begin, child, claim, create, done, statuses, take
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bestdefense_async.runs.store.writes import PlannedItem
-
-SPEED = 1_200.0
-DENIED = PermissionDenied("No.", status=403)
+    from collections.abc import Callable
 
 
-async def test_a_resumed_run_knows_what_is_new_created_finished_and_unknown(tmp_path: Path) -> None:
-    """Findings come back whole, and a claim without an answer is unknown and fed no more."""
-    path = tmp_path / "run"
-    plan = [Target(f"h{index}.example", index + 1) for index in range(6)]
-    async with await create(path, targets=plan) as journal:
-        assert [await claim(journal, index) for index in range(5)] == [True] * 5
-        await journal.created(0, report_id="r0")
-        await journal.created(1, report_id="r1")
-        await journal.finished(done(1))
-        await journal.refused(3, error=DENIED)
-        await journal.unknown(4, error=ConnectionLost("Reset."))
-    async with await reopen(path) as journal:
-        remaining = await journal.remaining()
-        outcomes = read_journal(path).outcomes
-
-        assert (journal.run.fence, journal.next_index) == (2, 6)
-        assert remaining == [
-            IndexedInput(
-                0, ExistingScan(target="h0.example", site_id="s0", report_id="r0", started_at=100.0)
-            ),
-            IndexedInput(3, Site(id="s3", hostname="h3.example")),
-            IndexedInput(5, Target("h5.example", 6)),
-        ]
-        assert [each.status for each in outcomes] == [
-            "running", "done", "unknown", "failed", "unknown", "not_started"
-        ]  # fmt: skip
-        assert outcomes[1].status == "done"
-        assert (outcomes[1].findings, outcomes[1].risk) == (done(1).findings, done(1).risk)
-        assert outcomes[2].started_at == 102.0
-        assert outcomes[3].status == "failed"
-        assert isinstance(outcomes[3].error, PermissionDenied)
-        assert outcomes[4].status == "unknown"
-        assert isinstance(outcomes[4].error, ConnectionLost)
-        assert not await claim(journal, 2)
-        assert await claim(journal, 3)
+def change(path: Path, *commands: str) -> None:
+    """Change a database behind the back of its store."""
+    with closing(sqlite3.connect(path)) as connection:
+        for command in commands:
+            connection.execute(command)
+        connection.commit()
 
 
-async def test_a_failure_keeps_its_error_and_is_followed_again(tmp_path: Path) -> None:
-    """A scan that was given up exists still; only a result is final."""
-    path = tmp_path / "run"
-    error = PollTimeout("r0", waited=5.0)
-    failed = Outcome(
-        status="running", index=0, target="h0.example", site_id="s0", report_id="r0", error=error
-    )
-    async with await create(path) as journal:
-        await claim(journal, 0)
-        await journal.created(0, report_id="r0")
-        await journal.finished(failed)
-    async with await reopen(path) as journal:
-        (read,) = read_journal(path).outcomes
-        remaining = await journal.remaining()
-        await journal.finished(done(0))
-        await journal.finished(failed)
-        (final,) = read_journal(path).outcomes
-
-    assert read.status == "running"
-    assert isinstance(read.error, PollTimeout)
-    assert (str(read.error), read.error.waited) == (str(error), 5.0)
-    assert [created_site(each) for each in remaining] == ["s0"]
-    assert final.status == "done"
+def foreign(path: Path) -> None:
+    """Put another program's database there."""
+    path.unlink()
+    change(path, "CREATE TABLE a (b)")
 
 
-async def test_a_site_is_claimed_once_however_it_is_named(tmp_path: Path) -> None:
-    """What the group calls a duplicate, and what only the journal knows to be one."""
-    path = tmp_path / "run"
-    plan = [Target("a.example"), Target("https://a.example/"), Target("A.example")]
-    again = TargetError("It names the same site as target 0.", target="https://a.example/")
-    async with await create(path, targets=plan) as journal:
-        await journal.accepted(0, target="a.example", site_id="s0")
-        await journal.rejected(1, target="https://a.example/", error=again, is_duplicate=True)
-        assert await journal.claimed(0, site_id="s0", at=1.0)
-        await journal.created(0, report_id="r0")
-        await journal.finished(done(0))
-    async with await reopen(path) as journal:
-        assert [each.index for each in await journal.remaining()] == [2]
-        await journal.accepted(2, target="A.example", site_id="S0")
-        assert not await journal.claimed(2, site_id="S0", at=2.0)
-        await journal.accepted(3, target="a.example", site_id="s0")
-        assert not await journal.claimed(3, site_id="s0", at=2.0)
-
-        assert await journal.remaining() == []
-        assert journal.next_index == 4
-    assert [each.status for each in read_journal(path).outcomes] == ["done"]
+def directory(path: Path) -> None:
+    """Put a directory there."""
+    path.unlink()
+    path.mkdir()
 
 
-async def test_rejected_inputs_are_recorded_and_given_again(tmp_path: Path) -> None:
-    """A malformed one as its error, an unknown site as a target: it may be known by now."""
-    path = tmp_path / "run"
-    malformed = TargetError("No.", target="a b", line=1)
-    stranger = UnknownSite("No site is called b.example.", target="b.example", line=2)
-    site = Site(id="s2", hostname="c.example")
-    plan: list[PlannedItem] = [malformed, Target("b.example", 2), site]
-    async with await create(path, targets=plan) as journal:
-        await journal.rejected(0, target="a b", error=malformed, is_duplicate=False)
-        await journal.rejected(1, target="b.example", error=stranger, is_duplicate=False)
-        await journal.rejected(3, target="d.example", error=stranger, is_duplicate=False)
-    async with await reopen(path) as journal:
-        first, *others = await journal.remaining()
-    outcomes = read_journal(path).outcomes
-
-    assert first.index == 0
-    assert isinstance(first.item, TargetError)
-    assert (str(first.item), first.item.target) == (str(malformed), "a b")
-    assert others == [
-        IndexedInput(1, Target("b.example", 2)),
-        IndexedInput(2, site),
-        IndexedInput(3, Target("d.example", 2)),
-    ]
-    assert {each.status for each in outcomes} == {"not_started"}
-    assert [str(each.error) for each in outcomes] == [
-        str(malformed), str(stranger), "It was not started yet.", str(stranger)
-    ]  # fmt: skip
+def spoilt(path: Path) -> None:
+    """Overwrite a part of it."""
+    with path.open("r+b") as file:
+        file.seek(9000)
+        file.write(b"\xff" * 29000)
 
 
-async def test_a_refusal_is_no_failure_when_nothing_was_sent(tmp_path: Path) -> None:
-    """The journal has the outcome that the group yielded."""
-    path = tmp_path / "run.journal"
-    errors = [ConnectError("Refused."), ConnectionLost("Reset.", sent=Sent.NO), DENIED]
-    async with await create(path) as journal:
-        for index, error in enumerate(errors):
-            await claim(journal, index)
-            await journal.refused(index, error=error)
-    refused, unsent, denied = read_journal(path).outcomes
-    (info,) = RunStore(tmp_path).list()
-
-    assert refused.status == "not_started"
-    assert isinstance(refused.error, ConnectError)
-    assert unsent.status == "not_started"
-    assert unsent.error is not None
-    assert unsent.error.sent is Sent.NO
-    assert denied.status == "failed"
-    assert info.counts == {"done": 0, "running": 0, "failed": 1, "unknown": 0, "not_started": 2}
+WRONG: dict[str, tuple[Callable[[Path], object], type[JournalError], str]] = {
+    "newer": (lambda path: change(path, "PRAGMA user_version = 99"), JournalMismatch, "newer"),
+    "a foreign database": (foreign, JournalMismatch, "not a store"),
+    "a list": (lambda path: path.write_text("a.example\n" * 99), JournalMismatch, "not a store"),
+    "cut off": (lambda path: os.truncate(path, path.stat().st_size // 2), JournalError, "damaged"),
+    "spoilt": (spoilt, JournalError, "damaged"),
+    "a directory": (directory, JournalMismatch, "no regular file"),
+}
 
 
-async def test_an_old_owner_changes_nothing_but_its_late_answer_is_welcome(tmp_path: Path) -> None:
-    """After its lock file was removed, two think they own the run; the later one does."""
-    path = tmp_path / "run"
-    async with await create(path) as old:
-        for index in range(3):
-            await claim(old, index)
-        await old.created(0, report_id="r0")
-        (tmp_path / "run.lock").unlink()
-        async with await reopen(path) as new:
-            with pytest.raises(JournalError, match="taken over"):
-                await claim(old, 9)
-            with pytest.raises(JournalError, match="taken over"):
-                await old.refused(1, error=DENIED)
-            with pytest.raises(JournalError, match="taken over"):
-                await old.finished(done(0))
-            await old.created(2, report_id="r2")
-
-            remaining = await new.remaining()
-            unknown = [each.site_id for each in await new.unknowns()]
-
-    assert [created_site(each) for each in remaining] == ["s0", "s2"]
-    assert unknown == ["s1"]
-
-
-async def test_a_rejection_that_could_not_be_written_is_raised_with_the_next_or_the_end(
-    tmp_path: Path,
+@pytest.mark.parametrize(("spoil", "kind", "sentence"), WRONG.values(), ids=WRONG)
+async def test_what_is_no_store_is_refused_in_one_sentence_and_stays_as_it_is(
+    tmp_path: Path, spoil: Callable[[Path], object], kind: type[JournalError], sentence: str
 ) -> None:
-    """The group does not wait for it, but it is not lost in silence either."""
-    error = TargetError("No.")
-    old = await create(tmp_path / "run")
-    (tmp_path / "run.lock").unlink()
-    async with await reopen(tmp_path / "run") as new:
-        await old.rejected(0, target="", error=error, is_duplicate=False)
-        await old.remaining()
-        with pytest.raises(JournalError, match="taken over"):
-            await old.accepted(1, target="h1.example", site_id="s1")
-        await old.rejected(2, target="", error=error, is_duplicate=False)
-        with pytest.raises(JournalError, match="taken over"):
-            await old.aclose()
-        await old.aclose()
+    """Also where it is to be written, for a program that can use it."""
+    path = tmp_path / "runs.db"
+    async with SqliteStore(path) as store:
+        run = await create(store, plan=[Target(f"h{n}.example") for n in range(500)])
+        await run.journal.aclose()
+    spoil(path)
+    before = content(tmp_path)
 
-        assert await new.remaining() == []
+    async with SqliteStore(path) as store:
+        with pytest.raises(kind, match=sentence) as caught:
+            await take(store)
+    assert str(path) in str(caught.value)
 
-
-async def test_a_lost_creation_is_found_or_forgotten_by_a_persons_order(tmp_path: Path) -> None:
-    """What was found is followed; what was forgotten is sent again, unless its answer comes."""
-    path = tmp_path / "run"
-    async with await create(path) as old:
-        for index in range(4):
-            await claim(old, index)
-        await old.created(3, report_id="r3")
-        (tmp_path / "run.lock").unlink()
-        async with await reopen(path) as new:
-            lost = [(each.index, each.target, each.site_id, each.claimed_at)
-                    for each in await new.unknowns()]  # fmt: skip
-            with pytest.raises(JournalError, match="input 3 already"):
-                await new.found(0, report_id="r3")
-            await new.found(0, report_id="r0")
-            await new.forget(1)
-            await new.forget(2)
-            with pytest.raises(JournalError, match="not unknown"):
-                await new.forget(0)
-            with pytest.raises(JournalError, match="not unknown"):
-                await new.found(1, report_id="r9")
-            assert await claim(new, 1)
-            with pytest.raises(JournalError, match="something else"):
-                await old.created(1, report_id="r1")
-            await old.created(2, report_id="r2")
-            assert not await claim(new, 2)
-
-            remaining = await new.remaining()
-
-    assert lost == [(index, f"h{index}.example", f"s{index}", 100.0 + index) for index in range(3)]
-    assert [created_site(each) for each in remaining] == ["s0", "s2", "s3"]
+    assert content(tmp_path) == before
 
 
-async def test_a_result_counts_where_the_scans_id_could_not_be_written(tmp_path: Path) -> None:
-    """As when the disk was full for a moment; another scan's result does not count."""
-    async with await create(tmp_path / "run") as journal:
-        await claim(journal, 0)
-        await journal.finished(done(0))
-        await claim(journal, 1)
-        await journal.created(1, report_id="another")
-        with pytest.raises(JournalError, match="something else"):
-            await journal.finished(done(1))
-        outcomes = read_journal(journal.path).outcomes
-
-    assert [each.status for each in outcomes] == ["done", "running"]
+def content(directory: Path) -> dict[str, bytes]:
+    """Return what all files of a directory contain."""
+    return {each.name: each.read_bytes() for each in directory.iterdir() if each.is_file()}
 
 
-async def test_a_scan_from_elsewhere_is_written_when_it_is_done(tmp_path: Path) -> None:
-    """It was fed with its id, so it was neither accepted nor claimed here."""
-    async with await create(tmp_path / "run") as journal:
-        await journal.finished(done(7))
-        assert journal.next_index == 8
-        assert read_journal(journal.path).outcomes == (done(7),)
+async def test_reading_makes_and_changes_nothing(tmp_path: Path) -> None:
+    """Neither where there is a store nor where there is none."""
+    async with SqliteStore(tmp_path / "absent" / "runs.db") as store:
+        assert await store.list() == ()
+        assert await store.samples("x", base_url="y") == []
+        assert await store.prune(keep=0) == ()
+        with pytest.raises(JournalError, match="none at all"):
+            await take(store)
+    assert list(tmp_path.iterdir()) == []
+
+    async with SqliteStore(tmp_path / "runs.db") as store:
+        run = await create(store)
+        await claim(run.journal, 0)
+        await run.journal.aclose()
+    before = content(tmp_path)
+    assert await statuses(SqliteStore(tmp_path / "runs.db")) == {0: "unknown"}
+    assert content(tmp_path) == before
 
 
-async def test_writes_that_arrive_together_are_committed_together(tmp_path: Path) -> None:
-    """Two hundred claims at once cost a few commits."""
-    async with await create(tmp_path / "run") as journal:
-        before = journal.commits
-        assert all(await asyncio.gather(*(claim(journal, index) for index in range(200))))
-        assert journal.commits - before <= 20
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+async def test_everything_is_its_owners_only_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """The directories it makes 0700, the files 0600."""
+    path = tmp_path / "a" / "b" / "runs.db"
+    before = os.umask(umask)
+    try:
+        async with SqliteStore(path) as store:
+            await create(store)
+            made = [tmp_path / "a", *(tmp_path / "a").rglob("*")]
+            modes = {each.name: each.stat().st_mode & 0o777 for each in made}
+    finally:
+        os.umask(before)
+
+    assert {modes.pop(name) for name in ("a", "b", "runs.db.owners")} == {0o700}
+    assert len(modes) >= 3
+    assert set(modes.values()) == {0o600}
 
 
-async def test_one_bad_write_does_not_undo_its_neighbours(tmp_path: Path) -> None:
-    """An id that cannot be stored fails alone."""
-    async with await create(tmp_path / "run") as journal:
-        await asyncio.gather(*(claim(journal, index) for index in range(2)))
-        bad, good = await asyncio.gather(
-            journal.created(0, report_id="\ud800"),
-            journal.created(1, report_id="r1"),
-            return_exceptions=True,
+async def test_what_is_left_of_a_killed_beginning_disturbs_nobody(tmp_path: Path) -> None:
+    """An empty file and a database without tables are stores without runs."""
+    path = tmp_path / "runs.db"
+    path.touch()
+    assert await SqliteStore(path).list() == ()
+    change(path, "PRAGMA journal_mode = WAL", "VACUUM")
+    assert await SqliteStore(path).list() == ()
+
+    async with SqliteStore(path) as store:
+        await create(store)
+        assert len(await store.list()) == 1
+
+
+def test_a_run_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A process is killed again and again while it begins runs, from its first moment on."""
+    path = tmp_path / "runs.db"
+    seen = 0
+    for number in range(8):
+        with child("many", path) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(0.01 * number)
+            process.kill()
+        runs = asyncio.run(SqliteStore(path).list())
+        assert [each.problem for each in runs] == [None] * len(runs)
+        seen = len(runs)
+    assert seen > 0
+
+    async def go_on() -> None:
+        async with SqliteStore(path) as store:
+            for each in await store.list():
+                await take(store, each.name)
+            assert list(path.parent.glob("*.owners/*")) != []
+
+    asyncio.run(go_on())
+    assert list(path.parent.glob("*.owners")) == []  # those of the killed are gone too
+
+
+async def test_a_damaged_run_is_told_beside_the_others(tmp_path: Path) -> None:
+    """And is never deleted; its results are read as far as they can be."""
+    path = tmp_path / "runs.db"
+    async with SqliteStore(path) as store:
+        for _ in range(3):
+            run = await create(store)
+            await begin(run.journal, 0)
+            await run.journal.finished(done(0))
+            await begin(run.journal, 1)
+            await run.journal.aclose()
+        change(
+            path,
+            "UPDATE run SET options = '{' WHERE id = 2",
+            "UPDATE result SET result = '{\"findings\": 1}' WHERE run = 3",
+            "UPDATE scan SET error = 'x' WHERE run = 3 AND input_index = 1",
+            "DELETE FROM shard WHERE run = 1",
         )
-        remaining = await journal.remaining()
 
-    assert isinstance(bad, JournalError)
-    assert good is None
-    assert [created_site(each) for each in remaining] == ["s1"]
-
-
-async def test_a_target_that_is_no_proper_text_can_be_written(tmp_path: Path) -> None:
-    """A path in another encoding than the terminal's: its host name counts."""
-    async with await create(tmp_path / "run", targets=[Target("http://a.example/\udcff")]) as run:
-        ((_, item),) = [(each.index, each.item) for each in await run.remaining()]
-
-    assert isinstance(item, Target)
-    assert item.host == "a.example"
+        infos = await store.list()
+        assert [each.problem is None for each in infos] == [True, False, True]
+        assert "damaged" in str(infos[1].problem)
+        assert infos[0].counts["running"] == 1
+        result = await (await store.record("last")).result()
+        assert [outcome.status for outcome in result.outcomes] == ["running", "running"]
+        assert "cannot be read" in str(result.outcomes[0].error)
+        pruned = await store.prune(keep=0, include_incomplete=True)
+        assert infos[1].name not in {each.name for each in pruned}
 
 
-async def test_a_second_holder_is_refused_at_once_and_closing_leaves_nothing(
+async def test_a_run_that_a_process_holds_is_read_and_not_taken_and_then_taken_at_once(
     tmp_path: Path,
 ) -> None:
-    """Closing twice is harmless, leaves no thread and one plain file; only we may read it."""
-    path = tmp_path / "run"
-    journal = await create(path)
-    with pytest.raises(JournalBusy):
-        await reopen(path)
-    files = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
-    assert files == dict.fromkeys(("run", "run-shm", "run-wal", "run.lock"), 0o600)
-    await journal.aclose()
-    await journal.aclose()
-    with pytest.raises(JournalError, match="closed"):
-        await claim(journal, 0)
-    await (await reopen(path)).aclose()
+    """Each reading sees a later state; the moment after `kill -9` it can be gone on with."""
+    path = tmp_path / "runs.db"
+    with child("hold", path) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        async with SqliteStore(path) as store:
+            with pytest.raises(JournalBusy, match="Another process holds"):
+                await take(store)
+            counts = [len(await statuses(store))]
+            while counts[-1] < 20:
+                counts.append(len(await statuses(store)))
+            assert (await store.list())[0].is_held
+            process.kill()
+            process.wait()
+            assert not (await store.list())[0].is_held
+            await take(store)
 
-    assert not [each for each in threading.enumerate() if "journal" in each.name]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["run", "run.lock"]
-
-
-async def test_a_write_that_comes_while_it_is_closed_is_refused(tmp_path: Path) -> None:
-    """And does not wait for ever."""
-    journal = await create(tmp_path / "run")
-    closing = asyncio.ensure_future(journal.aclose())
-    await asyncio.sleep(0)
-    async with asyncio.timeout(20):
-        with pytest.raises(JournalError, match="closed"):
-            await journal.claimed(0, site_id="s0", at=1.0)
-        await closing
+    assert counts == sorted(counts)
 
 
-async def test_a_run_is_resumed_only_by_its_own_organization(tmp_path: Path) -> None:
-    """A renewed token needs a site in common; another server is never accepted."""
-    path = tmp_path / "run"
-    async with await create(path) as journal:
-        await claim(journal, 0)
-    before = path.read_bytes()
-    for values in ({"token": "u"}, {"token": "u", "site_ids": ["z"]}, {"base_url": "http://other"}):
-        with pytest.raises(JournalMismatch):
-            await SqliteJournal.open(path, **{"base_url": URL, "token": "t", **values})  # type: ignore[arg-type]
-    assert path.read_bytes() == before
-    await (await SqliteJournal.open(path, base_url=URL, token="u", site_ids=["S0"])).aclose()
+async def test_a_killed_run_on_a_read_only_disk_is_read_with_what_it_wrote_last(
+    tmp_path: Path,
+) -> None:
+    """The file alone does not hold it: the last writes are in the log beside it."""
+    source, disk = tmp_path / "source", tmp_path / "disk"
+    source.mkdir()
+    with child("hold", source / "runs.db") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    assert (source / "runs.db-wal").stat().st_size > 0
+    shutil.copytree(source, tmp_path / "copy")
+    expected = await statuses(SqliteStore(tmp_path / "copy" / "runs.db"))
+    before = content(source)
+    with mounted(disk, "--bind", str(source)):
+        remount(disk, "-o", "remount,bind,ro")
+        async with SqliteStore(disk / "runs.db") as store:
+            read = await statuses(store)
+            with pytest.raises(JournalError, match=r"read-only|Read-only"):
+                await take(store)
+            with pytest.raises(JournalError, match=r"read-only|Read-only"):
+                await create(store)
+
+    assert read == expected
+    assert read[0] == "unknown"
+    assert content(source) == before
 
 
-async def test_neither_the_token_nor_the_callback_secret_is_written(tmp_path: Path) -> None:
-    """The file alone is not enough to start anything."""
-    token, secret = "bd-" + "token" * 5, "ab" * 32
-    options = ScanOptions(callback_secret=secret)
-    path = tmp_path / "run"
-    async with await SqliteJournal.create(path, base_url=URL, token=token, options=options):
-        written = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+async def test_a_full_disk_ends_the_claims_and_loses_nothing(tmp_path: Path) -> None:
+    """What was reported as written is there, and the store is whole."""
+    path = tmp_path / "runs.db"
+    with child("fill", path) as process:
+        told, _ = process.communicate(timeout=60)
+    claimed, created, errors = map(int, told.split())
+    async with SqliteStore(path) as store:
+        run = await take(store)
+        counts = (await run.record.info()).counts
 
-    assert token.encode() not in written
-    assert secret.encode() not in written
-    assert b"security" in written
+    assert (claimed > 9, errors) == (True, 1)
+    assert counts["running"] == created
+    assert counts["unknown"] == claimed - created
+
+
+async def test_a_fault_of_the_program_is_not_told_as_one_of_the_disk(tmp_path: Path) -> None:
+    """Texts are a plan too; a value that no database takes is a fault, and nothing is written."""
+    async with SqliteStore(tmp_path / "runs.db") as store:
+        run = await create(store, plan=["a.example", Site(id="s1", hostname="b.example")])  # type: ignore[list-item]
+        assert len(await run.record.remaining()) == 2
+        odd = Target("h.example")
+        object.__setattr__(odd, "line", 1 << 70)
+        with pytest.raises(OverflowError):
+            await create(store, plan=[odd])
+        assert len(await store.list()) == 1
+
+
+async def test_a_thousand_runs_need_one_thread_and_few_descriptors(tmp_path: Path) -> None:
+    """However many runs a process has, one file is open and one thread writes."""
+    async with SqliteStore(tmp_path / "runs.db") as store:
+        threads, before = threading.active_count(), descriptors()
+        runs = await asyncio.gather(*(create(store) for _ in range(1000)))
+        await asyncio.gather(*(begin(run.journal, 0) for run in runs))
+        commits = store.commits
+
+        assert descriptors() - before <= 6
+        writers = [each for each in threading.enumerate() if each.name == "bestdefense-store"]
+        assert len(writers) == 1
+        assert threading.active_count() - threads <= 40  # the loop's own, which read and resolve
+        assert commits < 1500
+        await asyncio.gather(*(run.journal.finished(done(0)) for run in runs))
+        assert store.commits - commits <= 4
+        await asyncio.gather(*(run.journal.end() for run in runs))
+
+
+def descriptors() -> int:
+    """Return how many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_writes_that_nobody_waited_for_are_raised_by_the_next(tmp_path: Path) -> None:
+    """Nothing that could not be written goes unsaid, not even at the end."""
+    async with SqliteStore(tmp_path / "runs.db") as store:
+        run = await create(store)
+        change(tmp_path / "runs.db", "UPDATE shard SET fence = 9")
+        run.journal.span("outage", 1.0, 2.0, RateLimited("x", status=429))
+        await asyncio.sleep(0.1)
+
+        with pytest.raises(JournalError, match="taken over"):
+            run.journal.accepted(0, target="x", site_id="s0")
+
+
+async def test_a_claim_that_was_cancelled_can_be_given_back(tmp_path: Path) -> None:
+    """Whether or not it was written already when its task was cancelled."""
+    async with SqliteStore(tmp_path / "runs.db") as store:
+        run = await create(store)
+        for index in range(4):
+            task = asyncio.create_task(claim(run.journal, index))
+            await asyncio.sleep(0.002 * index)
+            task.cancel()
+            await asyncio.wait([task])
+            await run.journal.give_back(index)
+
+        assert set((await statuses(store)).values()) == {"not_started"}
