@@ -15,7 +15,7 @@ from bestdefense_async.cli.options.settings import CHECKS
 from bestdefense_async.cli.options.verdict import GateOptions
 from bestdefense_async.cli.terminal.live import SEVERITY_STYLES
 from bestdefense_async.models import SEVERITIES, RiskSummary, Severity, Stage
-from bestdefense_async.openapi.vocabulary import MEANINGS
+from bestdefense_async.openapi.words import MEANINGS
 from bestdefense_async.report.summary import BANDS
 from bestdefense_async.runs.plan import ASSUMED
 

@@ -1,45 +1,88 @@
 """Where an operation really stands on a host, and the translation there and back.
 
 What is not published stands in the table of routes as a guess. A binding replaces the guess by
-what the host's own specification says, or the caller: method, path and names. Resources go on
-in our names; a request is translated on its way out, its answer on the way back.
-
-A field is a path: names joined by dots, and `[]` for each member of a list, as in
-`reports[].siteId`. The empty path is the whole value. A pair of paths moves what stands at one
-to the other. First everything is taken out, the deepest first, then everything is put in, the
-shallowest first: so names can be swapped, and a member can leave an object that moves itself.
-What no pair names stays where it is.
+what the host's own specification says, or the caller: method, path, names and values. Resources go
+on in our names; a request is translated on its way out, its answer on the way back. How paths of
+fields are written and moved: `core.moves`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from attrs import Attribute, evolve, field, frozen
 
-from bestdefense_async.core.check import check_flag, check_text, validated
+from bestdefense_async.core.check import check_text, validated
+from bestdefense_async.core.moves import FIELD, Move, changed, moved, plan_moves, put_at, take_from
 from bestdefense_async.core.request import METHODS, Request, build_request
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route
 from bestdefense_async.errors import ConfigError, clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
-_NAME: Final = r"[^.\[\]{}\s]+"
-_FIELD: Final = re.compile(rf"|(?:\[\]|{_NAME}(?:\[\])?)(?:\.{_NAME}(?:\[\])?)*")
 _TEMPLATE: Final = re.compile(r"(?:/(?:[A-Za-z0-9_~.-]|{\w+})+)+/?")
 _WITHOUT_BODY: Final = frozenset({"GET", "DELETE"})
-_NOTHING: Final = object()
+ENVELOPES: Final = {"data": Body.ENVELOPE, "top": Body.TOP_LEVEL, "none": Body.BARE}
+"""What `Binding.envelope` may say."""
+_FIRST: Final = {"page": 1, "page0": 0, "offset": 0}
+PAGES: Final = (*_FIRST, "next")
+"""What `Binding.pages` may say."""
+_TRUTHS: Final[Mapping[str, object]] = {"true": True, "false": False}
 
 
 def _check_names(_: object, attribute: Attribute[Any], value: object) -> None:
     pairs = value.items() if isinstance(value, Mapping) else [(value, None)]
     if not all(isinstance(each, str) for pair in pairs for each in pair):
         raise ConfigError(f"{attribute.name} of a binding must be a mapping from text to text.")
+
+
+def _check_constants(_: object, __: object, value: object) -> None:
+    pairs = value.items() if isinstance(value, Mapping) else [(value, None)]
+    for name, constant in pairs:
+        if not isinstance(name, str) or type(constant) not in {str, int, bool}:
+            raise ConfigError(
+                "constants of a binding must be a mapping from text to text, numbers or truths."
+            )
+
+
+def _check_values(_: object, __: object, value: object) -> None:
+    tables = value.items() if isinstance(value, Mapping) else [(value, None)]
+    for name, table in tables:
+        words = [name, *(table if isinstance(table, Mapping) else [None])]
+        for theirs in table.values() if isinstance(table, Mapping) else []:
+            words += theirs if isinstance(theirs, list | tuple) and theirs else [theirs]
+        if not all(isinstance(each, str) for each in words):
+            raise ConfigError(
+                "values of a binding must say for a field which of our words is which of theirs: "
+                '{"cadence": {"daily": "DAY"}}.'
+            )
+
+
+def _fields_of(value: object) -> tuple[str, ...]:
+    """Return what need not be sent, as it stands in a settings file."""
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ConfigError("unsent of a binding must be a list of our fields.")
+    return tuple(value)
+
+
+def _check_source(_: object, __: object, value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigError("source of a binding must be a text.")
+
+
+def _one_of(*words: str) -> Callable[[object, Attribute[Any], object], None]:
+    def check(_: object, attribute: Attribute[Any], value: object) -> None:
+        if value is not None and value not in words:
+            raise ConfigError(f"{attribute.name} of a binding must be one of {', '.join(words)}.")
+
+    return check
 
 
 @frozen(kw_only=True)
@@ -51,8 +94,10 @@ class Binding:
 
             Binding(
                 method="POST",
-                template="/api/schedule/create/for-target/{siteId}",
-                request={"cadence": "interval"},
+                template="/api/organizations/{org}/sites/{siteId}/schedules",
+                constants={"org": "42"},
+                request={"cadence": "cron"},
+                values={"cadence": {"daily": "0 3 * * *", "weekly": "0 3 * * 1"}},
                 answer={"schedule": "scheduledReport"},
             )
 
@@ -62,30 +107,33 @@ class Binding:
 
     method: str = field(validator=validated(check_text))
     template: str = field(validator=validated(check_text))
-    """Path with our names in braces: a part of our path, or a member of our request (which then
-    leaves the body). A part that is not in it must stand in `request`."""
+    """Path with names in braces: a part of our path, a member of our request (which then leaves the
+    body), an argument of the call that is not sent otherwise (`Route.arguments`), or a constant. A
+    part of ours that is not in it must stand in `request`."""
     request: Mapping[str, str] = field(factory=dict, validator=_check_names)
     """From our field to theirs, where they differ; `Route.request_fields` lists ours."""
     answer: Mapping[str, str] = field(factory=dict, validator=_check_names)
     """From our field to theirs, where they differ; `Route.answer_fields` lists ours. Paths begin
     below `data`, or at the top where there is no envelope."""
-    has_envelope: bool | None = field(default=None)
-    """Whether the payload stands under `data`; None: as for our route."""
-    source: str = ""
+    constants: Mapping[str, str | int | bool] = field(factory=dict, validator=_check_constants)
+    """What is the same in every call: a name of the template, or a path of theirs in the body (in
+    the query of a GET or DELETE)."""
+    values: Mapping[str, Mapping[str, str | list[str]]] = field(
+        factory=dict, validator=_check_values
+    )
+    """By the last name of our field: which of our words is which of theirs, on both ways. Of
+    several of theirs the first is sent. `true` and `false` are truths; without `false`, everything
+    that is not `true` is false, and the field of theirs stays readable under its own name."""
+    unsent: tuple[str, ...] = field(default=(), converter=_fields_of)
+    """Our fields that this host does not take: they are left away, whatever the call says."""
+    envelope: str | None = field(default=None, validator=_one_of(*ENVELOPES))
+    """`data`: the payload stands below `data`, beside `success`; `top`: beside `success`; `none`:
+    the answer is the payload, a list or an object; None: as for our route."""
+    pages: str | None = field(default=None, validator=_one_of(*PAGES))
+    """How a list goes on: `after` of the request counts pages (`page`: from 1, `page0`: from 0) or
+    members (`offset`), or takes what the last answer had at `next`: a cursor, or an address."""
+    source: str = field(default="", validator=_check_source)
     """Where this was read, for people: a specification's address, a settings file."""
-
-    @has_envelope.validator
-    def _check_envelope(self, _: object, value: object) -> None:
-        if value is not None:
-            check_flag("has_envelope", value)
-
-
-@frozen(kw_only=True)
-class _Move:
-    source: tuple[str, ...]
-    target: tuple[str, ...]
-    within: tuple[_Move, ...] = ()
-    """What moves in each member, when a list stands there."""
 
 
 @frozen(kw_only=True)
@@ -94,22 +142,37 @@ class Bound:
 
     route: Route
     """Its row, as the host has it."""
+    _binding: Binding
     _in_path: tuple[str, ...]
-    _outward: tuple[_Move, ...]
-    _inward: tuple[_Move, ...]
+    _in_body: Mapping[str, str | int | bool]
+    """The constants that do not stand in the path."""
+    _outward: tuple[Move, ...]
+    _inward: tuple[Move, ...]
 
     def request_there(self, request: Request[T]) -> Request[T]:
         """Return a request of our operation in the form the host wants.
 
         Raises:
-            ConfigError: A value that belongs into the path may not stand there.
+            ConfigError: A value that belongs into the path may not stand there, or the host counts
+                pages and was asked for what comes after something else.
         """
         json = request.json if isinstance(request.json, dict) else {}
-        ours = {**request.parts, **request.query, **json}
-        parts = {name: _as_part(name, ours.pop(name, None)) for name in self._in_path}
-        theirs = _moved(ours, self._outward)
+        ours: dict[str, Any] = {**request.parts, **request.query, **json}
+        known = {**request.given, **self._binding.constants, **ours}
+        parts = {name: self._as_part(name, known.get(name)) for name in self._in_path}
+        ours = {name: value for name, value in ours.items() if name not in parts}
+        if self._binding.pages in _FIRST:
+            ours["after"] = self._position(ours.get("after"))
+        for path, table in self._tables(self.route.request_fields):
+            ours = changed(ours, path, partial(_sent, table))
+        theirs: dict[str, Any] = moved(ours, self._outward)
+        for path, constant in self._in_body.items():
+            # What the call says itself counts more.
+            if take_from(theirs, keys := tuple(path.split(".")))[0] is theirs:
+                theirs = put_at(theirs, keys, constant)
         has_body = self.route.method not in _WITHOUT_BODY
         body = theirs if has_body and (theirs or request.json is not None) else None
+        is_translated = bool(self._inward or self._binding.values or self._binding.pages)
         return build_request(
             self.route,
             parts,
@@ -117,19 +180,74 @@ class Bound:
             query=None if has_body else theirs,
             subject=request.subject,
             # What has other names is translated first, as JSON.
-            items=None if self._inward else request.items,
+            items=None if is_translated else request.items,
             claim=request.claim,
-            read=self._reading(request.read) if self._inward else request.read,
+            read=self._reading(request, ours.get("after")) if is_translated else request.read,
         )
 
     def answer_here(self, payload: Any) -> Any:  # noqa: ANN401  # any JSON value
         """Return a payload of the host under our names; what is missing stays missing."""
-        return _moved(payload, self._inward)
+        here = moved(payload, self._inward)
+        for path, table in self._tables(self.route.answer_fields):
+            here = changed(here, path, partial(_read, table))
+        return here
 
-    def _reading(self, read: Callable[[Any], T] | None) -> Callable[[Any], T]:
-        """Return what reads a payload of the host as `read` does ours."""
-        here = self.answer_here
-        return here if read is None else lambda payload: read(here(payload))
+    def _reading(self, request: Request[T], after: object) -> Callable[[Any], T]:
+        """Return what reads a payload of the host as the request does ours."""
+
+        def read(payload: Any) -> Any:  # noqa: ANN401  # any JSON value, or the model
+            here = self._with_next(self.answer_here(payload), after)
+            return here if request.read is None else request.read(here)
+
+        return read
+
+    def _tables(self, fields: tuple[str, ...]) -> list[tuple[str, Mapping[str, str | list[str]]]]:
+        """Return the fields whose words differ, each with its table."""
+        values = self._binding.values
+        return [(path, values[last(path)]) for path in fields if last(path) in values]
+
+    def _as_part(self, name: str, value: object) -> str:
+        if name in self._binding.constants:
+            return str(value)
+        if not isinstance(value, str):
+            raise ConfigError(
+                f"{name} belongs into the path on this host, and must be given as text."
+            )
+        table = self._binding.values.get(name)
+        return value if table is None else str(_sent(table, value))
+
+    def _position(self, after: object) -> int:
+        if after is None:
+            return _FIRST[str(self._binding.pages)]
+        if isinstance(after, int) or (isinstance(after, str) and after.isdecimal()):
+            return int(after)
+        raise ConfigError(
+            f"{self.route.name} goes page by page on this host: what comes after one member cannot "
+            "be asked for."
+        )
+
+    def _with_next(self, here: Any, after: object) -> Any:  # noqa: ANN401  # any JSON value
+        """Return a payload of ours with what `after` must be for the next page, None at the end."""
+        pages = self._binding.pages
+        if pages is None or not isinstance(here, dict):
+            return here
+        if pages == "next":
+            return {**here, "next": self._cursor(here.get("next"))}
+        rows = here.get(self.route.answer_fields[0].partition("[]")[0])
+        count = len(rows) if isinstance(rows, list) else 0
+        step = count if pages == "offset" else 1
+        at = int(str(after or _FIRST[pages])) + step
+        total = here.get("total")
+        is_over = pages == "offset" and isinstance(total, int) and at >= total
+        return {**here, "next": at if count and not is_over else None}
+
+    def _cursor(self, value: object) -> object:
+        """Return a cursor, also one that stands in the address of the next page."""
+        if not isinstance(value, str) or "?" not in value:
+            return value or None
+        name = self._binding.request.get("after", "after")
+        found = parse_qs(urlsplit(value).query).get(name)
+        return found[0] if found else None
 
 
 def bind(name: str, binding: Binding) -> Bound:
@@ -146,26 +264,54 @@ def bind(name: str, binding: Binding) -> Bound:
     in_path = _check_template(route, binding)
     _check_fields(name, "request", binding.request, {*route.parts, *route.request_fields})
     _check_fields(name, "answer", binding.answer, set(route.answer_fields))
-    lost = [part for part in route.parts if part not in in_path and part not in binding.request]
-    if lost:
-        raise ConfigError(
-            f"The binding of {name} leaves {lost[0]} out: it must stand in the template as "
-            f"{{{lost[0]}}} or in the request."
-        )
+    _check_fields(
+        name,
+        "request",
+        dict(zip(binding.unsent, binding.unsent, strict=True)),
+        {*route.parts, *route.request_fields},
+    )
+    _check_complete(route, binding, in_path)
+    _check_values_and_pages(route, binding)
     moves = [(ours, theirs) for ours, theirs in binding.request.items() if ours not in in_path]
-    if binding.method in _WITHOUT_BODY and any(re.search(r"[.\[]|^$", to) for _, to in moves):
+    in_body = {key: each for key, each in binding.constants.items() if key not in in_path}
+    plain = [*(to for _, to in moves), *in_body]
+    if binding.method in _WITHOUT_BODY and any(re.search(r"[.\[]|^$", to) for to in plain):
         raise ConfigError(f"The binding of {name} needs plain names: {binding.method} has no body.")
-    body = route.body
-    if binding.has_envelope is not None:
-        body = Body.ENVELOPE if binding.has_envelope else Body.TOP_LEVEL
+    body = route.body if binding.envelope is None else ENVELOPES[binding.envelope]
+    what = f"The binding of {name}"
+    kept = frozenset(key for key, table in binding.values.items() if "true" in table)
     return Bound(
         route=evolve(
             route, method=binding.method, template=binding.template, grade=Grade.BOUND, body=body
         ),
+        binding=binding,
         in_path=in_path,
-        outward=_plan(name, moves),
-        inward=_plan(name, [(theirs, ours) for ours, theirs in binding.answer.items()]),
+        in_body=in_body,
+        outward=plan_moves(what, moves, dropped=binding.unsent),
+        inward=plan_moves(
+            what, [(theirs, ours) for ours, theirs in binding.answer.items()], copied=kept
+        ),
     )
+
+
+def last(path: str) -> str:
+    """Return the last name of a path."""
+    return path.removesuffix("[]").rpartition(".")[2].removesuffix("[]")
+
+
+def _sent(table: Mapping[str, str | list[str]], value: object) -> object:
+    """Return the word of theirs for one of ours; what is not listed goes as it is."""
+    word = str(value).lower() if isinstance(value, bool) else value
+    theirs = table.get(word, value) if isinstance(word, str) else value
+    return theirs[0] if isinstance(theirs, list | tuple) and theirs else theirs
+
+
+def _read(table: Mapping[str, str | list[str]], value: object) -> object:
+    """Return the word of ours for one of theirs; what is not listed stays as it came."""
+    for ours, theirs in table.items():
+        if value == theirs or (isinstance(theirs, list | tuple) and value in theirs):
+            return _TRUTHS.get(ours, ours)
+    return False if "true" in table and "false" not in table else value
 
 
 def _check_template(route: Route, binding: Binding) -> tuple[str, ...]:
@@ -181,15 +327,49 @@ def _check_template(route: Route, binding: Binding) -> tuple[str, ...]:
         shown = clean_text(binding.template, longest=120)
         raise ConfigError(f"The binding of {route.name} has no plain path as template: {shown!r}.")
     names = tuple(re.findall(r"{(\w+)}", binding.template))
-    known = {*route.parts, *route.request_fields}
+    known = {*route.parts, *route.request_fields, *route.arguments}
     for name in names:
-        if name not in known or names.count(name) > 1:
+        if name not in {*known, *binding.constants} or names.count(name) > 1:
             shown = clean_text(name, longest=80)
             fitting = ", ".join(sorted(one for one in known if one.isidentifier())) or "nothing"
             raise ConfigError(
-                f"The template of {route.name} has {{{shown}}}; it may have, each once: {fitting}."
+                f"The template of {route.name} has {{{shown}}}; it may have, each once: {fitting}, "
+                f"and constants (--set {shown}=VALUE)."
             )
     return names
+
+
+def _check_complete(route: Route, binding: Binding, in_path: tuple[str, ...]) -> None:
+    """Check that every part of our path is sent, and every constant can be."""
+    for part in route.parts:
+        # A file may be named by its version and platform; nothing else goes without its id.
+        is_named = part in binding.unsent and {*in_path, *binding.request} & {*route.arguments}
+        if part not in in_path and part not in binding.request and not is_named:
+            raise ConfigError(
+                f"The binding of {route.name} leaves {part} out: it must stand in the template as "
+                f"{{{part}}} or in the request."
+            )
+    for name, constant in binding.constants.items():
+        if not FIELD.fullmatch(name) or "[" in name or not name:
+            shown = clean_text(name, longest=80)
+            raise ConfigError(f"The binding of {route.name} has no place for constant {shown!r}.")
+        if name in in_path and name in {*route.parts}:
+            raise ConfigError(
+                f"The binding of {route.name} has {name} as a constant, which every call says anew."
+            )
+        if name in in_path and not re.fullmatch(r"[\w~.-]+", str(constant)):
+            raise ConfigError(f"Constant {name} of {route.name} cannot stand in a path.")
+
+
+def _check_values_and_pages(route: Route, binding: Binding) -> None:
+    fields = (*route.parts, *route.arguments, *route.request_fields, *route.answer_fields)
+    names = {last(path) for path in fields}
+    for name in binding.values:
+        if name not in names:
+            shown = clean_text(name, longest=80)
+            raise ConfigError(f"{route.name} has no field {shown!r} to translate values of.")
+    if binding.pages is not None and "after" not in route.request_fields:
+        raise ConfigError(f"{route.name} is no list that has pages.")
 
 
 def _check_fields(name: str, side: str, pairs: Mapping[str, str], known: set[str]) -> None:
@@ -199,72 +379,6 @@ def _check_fields(name: str, side: str, pairs: Mapping[str, str], known: set[str
         if ours not in known | parents | {f"{parent}[]" for parent in parents if parent}:
             shown = clean_text(ours, longest=80)
             raise ConfigError(f"The {side} of {name} has no field {shown!r}.")
-        if not _FIELD.fullmatch(theirs) or ours.count("[]") != theirs.count("[]"):
+        if not FIELD.fullmatch(theirs) or ours.count("[]") != theirs.count("[]"):
             shown = clean_text(theirs, longest=120)
             raise ConfigError(f"The binding of {name} cannot move {ours} to {shown!r}.")
-
-
-def _plan(name: str, pairs: Iterable[tuple[str, str]]) -> tuple[_Move, ...]:
-    """Return pairs of paths as moves, those through the same list together."""
-    grouped: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for source, target in pairs:
-        head, _, rest = source.partition("[]")
-        there, _, rest_there = target.partition("[]")
-        within = grouped.setdefault((head, there), [])
-        if rest or rest_there:
-            within.append((rest.removeprefix("."), rest_there.removeprefix(".")))
-    for heads in zip(*grouped, strict=True):
-        twice = next((head for head in heads if heads.count(head) > 1), None)
-        if twice is not None:
-            shown = clean_text(twice, longest=80)
-            raise ConfigError(f"The binding of {name} moves {shown!r} twice.")
-    return tuple(
-        _Move(source=_keys(head), target=_keys(there), within=_plan(name, within))
-        for (head, there), within in grouped.items()
-    )
-
-
-def _keys(path: str) -> tuple[str, ...]:
-    return tuple(path.split(".")) if path else ()
-
-
-def _as_part(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise ConfigError(f"{name} belongs into the path on this host, and must be given as text.")
-    return value
-
-
-def _moved(tree: Any, moves: tuple[_Move, ...]) -> Any:  # noqa: ANN401  # any JSON value
-    taken: list[tuple[_Move, Any]] = []
-    for move in sorted(moves, key=lambda each: -len(each.source)):
-        tree, value = _take(tree, move.source)
-        if value is not _NOTHING:
-            taken.append((move, value))
-    for move, value in sorted(taken, key=lambda each: len(each[0].target)):
-        is_list = isinstance(value, list) and move.within
-        put = [_moved(member, move.within) for member in value] if is_list else value
-        tree = _put(tree, move.target, put)
-    return {} if tree is _NOTHING else tree
-
-
-def _take(tree: Any, keys: tuple[str, ...]) -> tuple[Any, Any]:  # noqa: ANN401  # any JSON value
-    """Return `tree` without what stands at `keys`, and that; an object left empty goes, too."""
-    if not keys:
-        return _NOTHING, tree
-    if not isinstance(tree, dict) or keys[0] not in tree:
-        return tree, _NOTHING
-    inner, value = _take(tree[keys[0]], keys[1:])
-    if value is _NOTHING:
-        return tree, _NOTHING
-    rest = {name: member for name, member in tree.items() if name != keys[0]}
-    if inner is not _NOTHING and inner != {}:
-        rest[keys[0]] = inner
-    return rest, value
-
-
-def _put(tree: Any, keys: tuple[str, ...], value: Any) -> Any:  # noqa: ANN401  # any JSON value
-    """Return `tree` with `value` at `keys`, beside what stands there already."""
-    members = tree if isinstance(tree, dict) else {}
-    if not keys:
-        return {**members, **value} if isinstance(value, dict) else value
-    return {**members, keys[0]: _put(members.get(keys[0]), keys[1:], value)}

@@ -88,9 +88,15 @@ def read_envelope(reply: Reply, request: Request[object], secret: Secret) -> Any
     status = reply.status
     if not 200 <= status < 300:  # noqa: PLR2004  # HTTP's successes
         raise _refusal(reply, request, secret)
-    if status == 204:  # noqa: PLR2004  # no content
+    is_bare = request.route.body is Body.BARE
+    if status == 204 or (is_bare and not reply.body.strip()):  # noqa: PLR2004  # no content
         return None
-    return open_envelope(_members(reply, request, secret), status, request, secret)
+    payload = _payload(reply, request, secret)
+    if is_bare and not (isinstance(payload, dict) and payload.get("success") is False):
+        return payload
+    if not isinstance(payload, dict):
+        raise EnvelopeError(f"The answer to {request.route.name} is not an object.")
+    return open_envelope(payload, status, request, secret)
 
 
 def open_envelope(
@@ -115,25 +121,23 @@ def open_envelope(
     return members.get("data")
 
 
-def _members(reply: Reply, request: Request[object], secret: Secret) -> dict[str, Any]:
-    """Return the members of a success.
+def _payload(reply: Reply, request: Request[object], secret: Secret) -> Any:  # noqa: ANN401  # JSON
+    """Return the JSON of a success.
 
     Raises:
-        EnvelopeError, DecodeError: There are none.
+        DecodeError: There is none.
     """
     content_type = reply.headers.get("content-type", "")
     problem = None
     try:
-        members = decode_json(reply.body, content_type)
+        payload = decode_json(reply.body, content_type)
     except DecodeError as error:
         problem = str(error)
-        members = None
+        payload = None
     if problem is not None:
         kind = clean_text(secret.redact(content_type) or "nothing", longest=60)
         raise DecodeError(f"{request.route.name} was answered with {kind}. {problem}")
-    if not isinstance(members, dict):
-        raise EnvelopeError(f"The answer to {request.route.name} is not an object.")
-    return secret.redact_json(members) if secret.is_in(reply.body) else members
+    return secret.redact_json(payload) if secret.is_in(reply.body) else payload
 
 
 def _refusal(reply: Reply, request: Request[object], secret: Secret) -> ApiError | ProtocolError:

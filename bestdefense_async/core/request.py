@@ -75,6 +75,8 @@ class Request(Generic[T_co]):
     read: Callable[[Any], T_co] | None = None
     """What the payload becomes, its identity checked; None leaves it as it is. It runs while nobody
     else uses the connection, which is closed when this raises: its answers may be another's."""
+    given: Mapping[str, str] = _NOTHING
+    """What the call knows besides and does not send: a binding may put it into the path."""
 
     @property
     def method(self) -> str:
@@ -105,6 +107,7 @@ def build_request(
     items: Mapping[str, type] | None = None,
     claim: Claim | None = None,
     read: Callable[[Any], T] | None = None,
+    given: Mapping[str, str | None] | None = None,
 ) -> Request[T]:
     """Return the request of `route` with its path filled in.
 
@@ -117,25 +120,29 @@ def build_request(
         items: Lists of the payload, and the models of their members.
         claim: What must be held before the request may leave.
         read: What the payload becomes; None leaves it as it is.
+        given: What the call knows besides, for a binding; None where it does not.
 
     Raises:
         ConfigError: A part cannot stand in a path, or the body or the query cannot be sent.
     """
-    given = _NOTHING if parts is None else parts
+    in_path = _NOTHING if parts is None else parts
     path, *literals = route.literals
     for name, literal in zip(route.parts, literals, strict=True):
-        path += check_id(name, given[name]) + literal
+        path += check_id(name, in_path[name]) + literal
     if query:
         for name, value in query.items():
             if not isinstance(value, int):
                 check_text(name, value)
         path = f"{path}?{urlencode(query, quote_via=quote)}"
     if subject is None:
-        subject = given[route.parts[0]] if route.parts else ""
+        subject = in_path[route.parts[0]] if route.parts else ""
     body = None if json is None else _encoded(route.name, json)
-    return Request(
-        route, path, body, given, query or _NOTHING, json, subject, items or _NOTHING, claim, read
+    request: Request[T] = Request(
+        route, path, body, in_path, query or _NOTHING, json, subject, items or _NOTHING, claim, read
     )
+    if given:
+        request.given = {name: text for name, text in given.items() if text}
+    return request
 
 
 def raw_request(

@@ -44,6 +44,8 @@ class Body(enum.StrEnum):
     """`{success, message, data, error}`; the payload is `data`."""
     TOP_LEVEL = "top level"
     """`success` beside the payload's own members, no `data`."""
+    BARE = "bare"
+    """The payload itself, a list or an object; only a binding says so."""
     BINARY = "binary"
     """A file."""
 
@@ -70,6 +72,8 @@ class Route:
 
     Dots go down, `[]` stands for each member of a list: `options.security.enabled`.
     """
+    arguments: tuple[str, ...] = field(default=())
+    """What a call knows besides and does not send: a binding may put it into the path."""
     answer_fields: tuple[str, ...] = field(default=())
     """What is read: paths below `data`, below the whole answer where there is no envelope."""
     parts: tuple[str, ...] = field(init=False, eq=False, repr=False)
@@ -99,6 +103,11 @@ _FINDINGS: Final = (
     *_below("alerts[]", "id", "title", "severity", "url", "evidence", "guidance", "cwe"),
     "alerts[].weakness",
 )
+_PAGES: Final = ("limit", "after")
+_NEXT: Final = ("next", "total")
+PAGED: Final = (*_PAGES, *_NEXT)
+"""What is sent and read of pages, where a host has them: no paging is documented anywhere. `next`
+is what `after` must be for the next page, `total` how many there are."""
 _REPORT: Final = (
     *("id", "siteId", "hostname", "types", "scanIntensity", "isCompleted", "createdAt"),
 )
@@ -115,7 +124,8 @@ _ROWS: Final = (
         name="sites.list",
         method="GET",
         template="/api/sites",
-        answer_fields=_below("sites[]", "id", "hostname"),
+        request_fields=_PAGES,
+        answer_fields=(*_below("sites[]", "id", "hostname"), *_NEXT),
     ),
     Route(
         name="reports.create",
@@ -166,8 +176,8 @@ _ROWS: Final = (
         "reports.list",
         "GET",
         "/api/reports",
-        request_fields=("limit", "after"),
-        answer_fields=_below("reports[]", *_REPORT),
+        request_fields=_PAGES,
+        answer_fields=(*_below("reports[]", *_REPORT), *_NEXT),
     ),
     _described(
         "reports.get",
@@ -180,7 +190,8 @@ _ROWS: Final = (
         "GET",
         "/api/schedules",
         permission="manage scheduled reports",
-        answer_fields=_below("schedules[]", *_SCHEDULE),
+        request_fields=_PAGES,
+        answer_fields=(*_below("schedules[]", *_SCHEDULE), *_NEXT),
     ),
     _described(
         "schedules.create",
@@ -210,7 +221,8 @@ _ROWS: Final = (
         "remediation.list",
         "GET",
         "/api/remediations",
-        answer_fields=(*_below("remediations[]", *_REMEDIATION), "creditsRemaining"),
+        request_fields=_PAGES,
+        answer_fields=(*_below("remediations[]", *_REMEDIATION), "creditsRemaining", *_NEXT),
     ),
     _described(
         "remediation.get",
@@ -231,12 +243,14 @@ _ROWS: Final = (
         "network.progress",
         "GET",
         "/api/network-scans/{scan_id}/progress",
+        arguments=("jumpBox",),
         answer_fields=("isCompleted", "percentage"),
     ),
     _described(
         "network.findings",
         "GET",
         "/api/network-scans/{scan_id}/findings",
+        arguments=("jumpBox",),
         answer_fields=_FINDINGS,
     ),
     _described(
@@ -251,6 +265,7 @@ _ROWS: Final = (
         "GET",
         "/api/agents/download/{filename}",
         body=Body.BINARY,
+        arguments=("version", "platform", "os", "arch"),
         limits=(Limit(20, per=3600.0),),
     ),
 )

@@ -8,12 +8,15 @@
     ["https://acme.bestdefense.io"."schedules.create".request]
     cadence = "frequency"
 
-`bestdefense spec adopt` writes it, a person may; reading needs nothing but the library.
+The keys are those of `Binding`. `bestdefense spec adopt` writes it, a person may; reading needs
+nothing but the library.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+
+from attrs import fields
 
 from bestdefense_async.config import line_of, parse_base_url, parse_toml
 from bestdefense_async.core.binding import Binding, bind
@@ -23,9 +26,7 @@ from bestdefense_async.files import read_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TEXTS: Final = ("method", "template", "source")
-_TABLES: Final = ("request", "answer")
-_KEYS: Final = (*_TEXTS, *_TABLES, "has_envelope")
+_KEYS: Final = tuple(each.name for each in fields(Binding))
 
 
 def read_bindings(path: Path, base_url: str) -> dict[str, Binding]:
@@ -88,21 +89,10 @@ def _line_of(name: str, text: str, *, first: int) -> int:
 def _binding(table: Any) -> Binding:  # noqa: ANN401  # any TOML value
     if not isinstance(table, dict):
         raise ConfigError("an operation must be a table.")
-    for key, value in table.items():
+    for key in table:
         if key not in _KEYS:
             shown = clean_text(key, longest=60)
             raise ConfigError(f"there is no key {shown!r}. Known: {', '.join(_KEYS)}.")
-        if key in _TABLES:
-            is_right = isinstance(value, dict) and all(
-                isinstance(one, str) for one in value.values()
-            )
-            expected = "a table of texts"
-        elif key in _TEXTS:
-            is_right, expected = isinstance(value, str), "text"
-        else:
-            is_right, expected = isinstance(value, bool), "true or false"
-        if not is_right:
-            raise ConfigError(f"{key} must be {expected}.")
     missing = [key for key in ("method", "template") if key not in table]
     if missing:
         raise ConfigError(f"{missing[0]} is missing.")

@@ -9,17 +9,17 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from bestdefense_async.core.route import ROUTES, Body, Grade, Route
+from bestdefense_async.core.binding import ENVELOPES, Binding, last
+from bestdefense_async.core.route import PAGED, ROUTES, Body, Grade, Route
 from bestdefense_async.openapi.model import payload_of
-from bestdefense_async.openapi.pairing import demanded
-from bestdefense_async.openapi.vocabulary import MEANINGS
+from bestdefense_async.openapi.pair import translated_values, unsent
+from bestdefense_async.openapi.words import MEANINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from bestdefense_async.core.binding import Binding
     from bestdefense_async.openapi.model import Field, Operation, Specification
 
 _WITHOUT_BODY: Final = frozenset({"GET", "DELETE"})
@@ -67,128 +67,132 @@ def compare_operations(
     )
 
 
+@define
+class _Told:
+    """What came of one comparison, one sentence each."""
+
+    problems: list[str] = field(factory=list)
+    notes: list[str] = field(factory=list)
+
+
 def _compare(specification: Specification, route: Route, binding: Binding | None) -> Comparison:
-    method, template = route.method, route.template
-    if binding is not None:
-        method, template = binding.method, binding.template
-    operation = specification.find(method, template)
-    problems: list[str] = []
-    notes: list[str] = []
+    there = binding or Binding(method=route.method, template=route.template)
+    operation = specification.find(there.method, there.template)
+    told = _Told()
     if operation is None:
-        others = specification.methods_of(template)
-        problems.append(
+        others = specification.methods_of(there.template)
+        told.problems.append(
             f"The path is there with {', '.join(others)} only."
             if others
             else "The specification has no such path."
         )
     else:
-        _compare_request(route, binding, operation, problems, notes)
-        _compare_answer(route, binding, operation, problems, notes)
+        _compare_request(route, there, operation, told)
+        _compare_answer(route, there, operation, told)
     is_guess = route.grade is Grade.DESCRIBED and binding is None
     if operation is None and is_guess:
         standing = Standing.NOT_FOUND
     else:
-        standing = Standing.DRIFT if problems else Standing.AGREES
+        standing = Standing.DRIFT if told.problems else Standing.AGREES
     return Comparison(
         route=route,
-        location=f"{method} {template}",
+        location=f"{there.method} {there.template}",
         is_bound=binding is not None,
         is_there=operation is not None,
         standing=standing,
-        problems=tuple(problems),
-        notes=tuple(notes),
+        problems=tuple(told.problems),
+        notes=tuple(told.notes),
     )
 
 
-def _compare_request(
-    route: Route,
-    binding: Binding | None,
-    operation: Operation,
-    problems: list[str],
-    notes: list[str],
-) -> None:
+def _compare_request(route: Route, there: Binding, operation: Operation, told: _Told) -> None:
     """Record what is sent and not taken, and what is demanded and not sent."""
-    names = {} if binding is None else binding.request
-    template = route.template if binding is None else binding.template
-    placed = {name for name in route.request_fields if f"{{{name}}}" in template}
-    moved = [part for part in route.parts if f"{{{part}}}" not in template]
     theirs = {
-        there: ours
-        for ours in (*route.request_fields, *moved)
-        if ours not in placed
-        for there in [translated(ours, names)]
+        translated(ours, there.request): ours
+        for ours in (*route.request_fields, *route.parts)
+        if f"{{{ours}}}" not in there.template
+        and not (ours in PAGED and ours not in there.request)
+        and not any(f"{ours}.".startswith(f"{left}.") for left in there.unsent)
     }
     fields = operation.query if operation.method in _WITHOUT_BODY else operation.request
     if theirs and not fields:
-        notes.append("The specification does not say what it takes.")
+        told.notes.append("The specification does not say what it takes.")
     else:
-        _compare_fields(theirs, fields, "takes", problems, notes)
-    problems += [f"It demands {path}, which we do not send." for path in demanded(fields, theirs)]
-    problems += [f"It demands the header {name}." for name in operation.headers]
+        _compare_fields(theirs, fields, there.values, "takes", told)
+    sent = [*theirs, *there.constants]
+    told.problems += [f"It demands {path}, which we do not send." for path in unsent(fields, sent)]
+    told.problems += [f"It demands the header {name}." for name in operation.headers]
 
 
-def _compare_answer(
-    route: Route,
-    binding: Binding | None,
-    operation: Operation,
-    problems: list[str],
-    notes: list[str],
-) -> None:
+def _compare_answer(route: Route, there: Binding, operation: Operation, told: _Told) -> None:
     """Record what is read and not answered."""
     if route.body is Body.BINARY:
         if operation.answer:
-            problems.append("It answers JSON, not a file.")
+            told.problems.append("It answers JSON, not a file.")
         return
     if operation.is_file:
-        problems.append("It does not answer JSON.")
+        told.problems.append("It does not answer JSON.")
         return
     if not operation.answer:
         if route.answer_fields:
-            notes.append("The specification does not say what it answers.")
+            told.notes.append("The specification does not say what it answers.")
         return
-    payload, has_envelope = payload_of(operation)
-    expected = route.body is Body.ENVELOPE
-    if binding is not None and binding.has_envelope is not None:
-        expected = binding.has_envelope
-    if has_envelope is None:
-        notes.append("Its answer says neither success nor data.")
-    elif has_envelope is not expected:
-        problems.append(
-            "Its answer has no data." if expected else "Its answer has data around everything."
+    payload, envelope = payload_of(operation)
+    body = route.body if there.envelope is None else ENVELOPES[there.envelope]
+    if body is not Body.BARE and envelope == "none":
+        told.problems.append("Its answer says neither success nor data.")
+        return
+    if body is not Body.BARE and ENVELOPES[envelope or "none"] is not body:
+        told.problems.append(
+            "Its answer has no data."
+            if body is Body.ENVELOPE
+            else "Its answer has data around everything."
         )
         return
-    names = {} if binding is None else binding.answer
-    theirs = {translated(ours, names): ours for ours in route.answer_fields}
-    _compare_fields(theirs, payload, "answers", problems, notes)
+    fields = operation.answer if body is Body.BARE else payload
+    theirs = {
+        translated(ours, there.answer): ours
+        for ours in route.answer_fields
+        if not (ours in PAGED and ours not in there.answer)
+    }
+    _compare_fields(theirs, fields, there.values, "answers", told)
 
 
 def _compare_fields(
     theirs: Mapping[str, str],
     fields: Iterable[Field],
+    values: Collection[str],
     verb: str,
-    problems: list[str],
-    notes: list[str],
+    told: _Told,
 ) -> None:
-    """Compare each path of theirs, and its type, with what is specified."""
+    """Compare each path of theirs, and its type, with what is specified.
+
+    Args:
+        theirs: Their paths to ours.
+        fields: What is specified.
+        values: Names of ours whose values are translated.
+        verb: What the operation does with them.
+        told: Where it is recorded.
+    """
     known = {each.path: each for each in fields}
     for path, ours in theirs.items():
-        meaning = MEANINGS.get(ours.rpartition(".")[2])
+        name = last(ours)
+        meaning = MEANINGS.get(name)
         found = known.get(path)
         if found is None:
             if _is_open(path, known):
                 continue
             is_spare = meaning is not None and meaning.is_optional
-            (notes if is_spare else problems).append(f"It {verb} no {path}.")
-        elif meaning is not None:
-            problems += _contradictions(found, meaning.kinds, meaning.values)
+            (told.notes if is_spare else told.problems).append(f"It {verb} no {path}.")
+        elif meaning is not None and name not in values:
+            told.problems += _contradictions(found, name, meaning.kinds)
 
 
-def _contradictions(found: Field, kinds: frozenset[str], allowed: frozenset[str]) -> list[str]:
+def _contradictions(found: Field, name: str, kinds: frozenset[str]) -> list[str]:
     if kinds and found.kinds and not kinds & found.kinds:
         there, here = " or ".join(sorted(found.kinds)), " or ".join(sorted(kinds))
         return [f"{found.path} is {there} there, {here} here."]
-    values = {word.lower() for word in found.values}
-    if allowed and values and not allowed & values:
+    if found.values and MEANINGS[name].values and not translated_values(name, found.values):
         return [f"{found.path} is one of {', '.join(found.values[:6])} there."]
     return []
 

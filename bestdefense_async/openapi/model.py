@@ -100,16 +100,23 @@ def shape_of(template: str) -> str:
 
 
 _BELOW: Final = re.compile(r"data(?:\.|\[\])")
-_ENVELOPE: Final = frozenset({"success", "error"})
 
 
-def payload_of(operation: Operation) -> tuple[tuple[Field, ...], bool | None]:
-    """Return the members of the payload, and whether it stands under `data`; None: not given."""
+def payload_of(operation: Operation) -> tuple[tuple[Field, ...], str | None]:
+    """Return the members of the payload, and how it is wrapped: `data`, `top`, `none`.
+
+    None where the answer is not described. Without `success` there is no envelope of ours, also
+    where a member is called `data`.
+    """
     names = {each.path for each in operation.answer}
-    if "data" in names:
+    if {"success", "data"} <= names:
         below = (each for each in operation.answer if _BELOW.match(each.path))
         return tuple(
             evolve(each, path=each.path.removeprefix("data").removeprefix(".")) for each in below
-        ), True
-    bare = tuple(each for each in operation.answer if each.path not in _ENVELOPE)
-    return bare, False if "success" in names else None
+        ), "data"
+    if not names:
+        return (), None
+    if "success" in names:
+        bare = (each for each in operation.answer if each.path not in {"success", "error"})
+        return tuple(bare), "top"
+    return operation.answer, "none"

@@ -166,7 +166,7 @@ def test_names_can_be_swapped() -> None:
 
 def test_a_binding_may_say_that_there_is_no_envelope() -> None:
     """Then the payload stands beside `success`."""
-    there = Binding(method="POST", template="/s", has_envelope=False)
+    there = Binding(method="POST", template="/s", envelope="top")
     assert bind("schedules.create", there).route.body is Body.TOP_LEVEL
 
 
@@ -181,7 +181,7 @@ def test_a_binding_may_say_that_there_is_no_envelope() -> None:
         ("schedules.create", {"request": [("siteId", "id")]}),
         ("schedules.create", {"request": {"siteId": 7}}),
         ("schedules.create", {"answer": "schedule"}),
-        ("schedules.create", {"has_envelope": "no"}),
+        ("schedules.create", {"envelope": "no"}),
         ("schedules.create", {"method": "GET"}),
         ("schedules.create", {"template": "https://elsewhere.example/api"}),
         ("schedules.create", {"template": "//elsewhere/api"}),

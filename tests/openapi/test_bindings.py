@@ -13,7 +13,7 @@ GOOD = """\
 ["https://acme.example"."schedules.create"]
 method = "POST"
 template = "/api/v2/{siteId}/plans"  # below the site
-has_envelope = false
+envelope = "top"
 source = "a friend"
 request = { cadence = "every" }
 
@@ -41,7 +41,7 @@ def test_a_host_has_its_own_bindings(tmp_path: Path) -> None:
             template="/api/v2/{siteId}/plans",
             request={"cadence": "every"},
             answer={"schedule": "", "schedule.cadence": "every"},
-            has_envelope=False,
+            envelope="top",
             source="a friend",
         ),
         "reports.list": Binding(method="GET", template="/api/v2/reports"),
@@ -73,9 +73,12 @@ BROKEN = {
     ),
     "no template": (f'{HEAD}method = "GET"\n', "line 1: template is missing"),
     "an unknown key": (f"{HEAD}{ROW}path = 1\n", "line 1: there is no key 'path'"),
-    "a number for text": (f"{HEAD}method = 1\n", "line 1: method must be text"),
-    "text for a truth": (f'{HEAD}{ROW}has_envelope = "no"\n', "has_envelope must be true or false"),
-    "a number for a field": (f"{HEAD}{ROW}answer = {{ reports = 1 }}\n", "answer must be a table"),
+    "a number for text": (f"{HEAD}template = '/x'\nmethod = 1\n", "line 1: method must be a text"),
+    "an unknown envelope": (f'{HEAD}{ROW}envelope = "no"\n', "must be one of data, top, none"),
+    "a number for a field": (
+        f"{HEAD}{ROW}answer = {{ reports = 1 }}\n",
+        "answer of a binding must be a mapping",
+    ),
     "what cannot be bound": (
         f'{HEAD}method = "GET"\ntemplate = "/x?y"\n',
         "line 1: The binding of reports.list has no plain path",

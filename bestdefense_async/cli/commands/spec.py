@@ -15,9 +15,9 @@ from bestdefense_async.cli.terminal.tables import FORMAT, emit
 if TYPE_CHECKING:
     from bestdefense_async.cli.options.params import Command
     from bestdefense_async.cli.terminal.signals import Interruption
-    from bestdefense_async.openapi.adopt import Proposal
     from bestdefense_async.openapi.compare import Comparison
     from bestdefense_async.openapi.model import Specification
+    from bestdefense_async.openapi.propose import Proposal
 
 _MOST_REMARKS = 3
 
@@ -51,8 +51,8 @@ def show(source: str | None, format_: str, connection: Connection) -> int:
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.options import bindings as bindings_file
-        from bestdefense_async.openapi.adopt import propose
         from bestdefense_async.openapi.compare import compare_operations
+        from bestdefense_async.openapi.propose import propose
 
         found, location = await _read(connection, source)
         _say_what(found, location)
@@ -95,13 +95,22 @@ def check(source: str | None, format_: str, connection: Connection) -> int:
 
 @command.command("adopt", cls=ApiCommand)
 @_source
-@click.option("-y", "--yes", is_flag=True, help="Take every sure proposal without asking.")
+@click.option(
+    "-y", "--yes", is_flag=True, help="Take every reading operation that is sure, without asking."
+)
 @click.option(
     "--bind",
     "named",
     metavar="NAME=METHOD PATH",
     multiple=True,
     help="Name the path of an operation yourself, like schedules.create='POST /api/v2/schedules'.",
+)
+@click.option(
+    "--set",
+    "constants",
+    metavar="PART=VALUE",
+    multiple=True,
+    help="What a part of the paths always is, like organization=42.",
 )
 @connected
 @FORMAT
@@ -110,23 +119,27 @@ def adopt(
     *,
     yes: bool,
     named: tuple[str, ...],
+    constants: tuple[str, ...],
     format_: str,
     connection: Connection,
 ) -> int:
-    """Propose paths for unpublished operations, and keep what you agree to.
+    """Propose paths for operations, and keep what you agree to.
 
     The proposals go to stdout, the questions to stderr. What you agree to is written to the user's
-    bindings.toml, and from then on those operations work on this host. Sure is a score of 0.70 or
-    more with nothing in doubt and no other operation as likely; with -y the rest stays undecided,
-    and the exit code is 3.
+    bindings.toml, and from then on those operations work on this host. Sure is a reading operation
+    with nothing in doubt and no second candidate; what writes or deletes is only taken by --bind or
+    by an answer. With -y the rest stays undecided, and the exit code is 3.
     """
     streams.require_stdout()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.jobs.spec_adoption import Adoption
+        from bestdefense_async.cli.jobs.spec_adoption import Adoption, constants_of
 
+        same = constants_of(constants)
         found, location = await _read(connection, source)
-        adoption = Adoption(found, location=location, base_url=connection.host, named=named)
+        adoption = Adoption(
+            found, location=location, base_url=connection.host, named=named, constants=same
+        )
         _say_remarks(found)
         emit("proposals", adoption.records(format_), format_)
         return adoption.settle(is_agreed=yes)
@@ -172,11 +185,12 @@ def _shown(row: Comparison, proposal: Proposal | None) -> dict[str, Any]:
     """Return one operation as a record: its path for us, and on the host."""
     from bestdefense_async.openapi.compare import Standing
 
-    best = None if proposal is None else proposal.best
     there = row.location if row.is_there else None
     standing = str(row.standing)
-    if row.standing is not Standing.AGREES and not row.is_bound and best is not None:
-        there, standing = best.operation.name, f"probably, {best.fit.score:.2f}"
+    may_be_elsewhere = row.standing is not Standing.AGREES and not row.is_bound
+    if may_be_elsewhere and proposal is not None and proposal.candidates:
+        there = proposal.candidates[0].operation.name
+        standing = "sure" if proposal.sure else "perhaps"
     return {
         "operation": row.route.name,
         "known": "bound" if row.is_bound else str(row.route.grade),
@@ -187,15 +201,12 @@ def _shown(row: Comparison, proposal: Proposal | None) -> dict[str, Any]:
 
 
 def _checked(row: Comparison, format_: str) -> dict[str, Any]:
-    said = [*row.problems, *row.notes]
-    return {
+    record = {
         "operation": row.route.name,
         "known": "bound" if row.is_bound else str(row.route.grade),
         "here": row.location,
         "standing": str(row.standing),
-        **(
-            {"what": " ".join(said) or None}
-            if format_ == "table"
-            else {"problems": list(row.problems), "notes": list(row.notes)}
-        ),
     }
+    if format_ == "table":
+        return {**record, "what": " ".join([*row.problems, *row.notes]) or None}
+    return {**record, "problems": list(row.problems), "notes": list(row.notes)}

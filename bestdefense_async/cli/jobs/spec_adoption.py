@@ -14,17 +14,17 @@ from bestdefense_async.cli.options import bindings as bindings_file
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, clean_text
-from bestdefense_async.openapi.adopt import Candidate, Proposal, consider, propose
 from bestdefense_async.openapi.compare import Standing, compare_operations
+from bestdefense_async.openapi.propose import Candidate, Proposal, consider, propose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bestdefense_async.core.binding import Binding
     from bestdefense_async.openapi.model import Specification
 
 _NAMED: Final = re.compile(r"([a-z]+\.[a-z]+)\s*=\s*([A-Za-z]+)\s+(/\S*)")
-_SHOWN_REASONS: Final = 3
+_CONSTANT: Final = re.compile(r"(\w+)=([\w~.-]+)")
 
 
 class Adoption:
@@ -35,11 +35,17 @@ class Adoption:
     """
 
     def __init__(
-        self, found: Specification, *, location: str, base_url: str, named: Sequence[str]
+        self,
+        found: Specification,
+        *,
+        location: str,
+        base_url: str,
+        named: Sequence[str],
+        constants: Mapping[str, str],
     ) -> None:
         self._base_url = base_url
         existing = bindings_file.load_bindings(base_url)
-        self._named = dict(_candidates(found, location, named))
+        self._named = dict(_named_by_person(found, location, named, constants))
         stale = {
             row.route.name: row.problems[0]
             for row in compare_operations(found, existing)
@@ -47,7 +53,7 @@ class Adoption:
         }
         self._proposals = [
             _with_doubt(each, existing.get(each.route.name), stale.get(each.route.name))
-            for each in propose(found, source=location)
+            for each in propose(found, source=location, constants=constants)
             if each.route.name not in self._named
             and (each.route.name not in existing or each.route.name in stale)
         ]
@@ -63,10 +69,10 @@ class Adoption:
         rows = [
             *(_row(one, "named") for one in self._named.values()),
             *(
-                _record(name, f"{one.method} {one.template}", None, "bound", [f"by {one.source}"])
+                _record(name, f"{one.method} {one.template}", "bound", [f"by {one.source}"])
                 for name, one in self._bound.items()
             ),
-            *map(_proposed, self._proposals),
+            *map(proposed_record, self._proposals),
         ]
         order = list(ROUTES)
         rows.sort(key=lambda row: order.index(row["operation"]))
@@ -86,28 +92,28 @@ class Adoption:
         Raises:
             ConfigError: There is something to decide, and no terminal to ask on.
         """
-        open_ones = [each for each in self._proposals if each.best is not None]
+        open_ones = [each for each in self._proposals if each.candidates]
         taken = dict(self._named)
+        sure = {each.route.name: each.sure for each in open_ones if each.sure is not None}
         if is_agreed:
-            taken |= _sure(open_ones)
+            taken |= sure
         elif open_ones and _can_ask():
             taken |= _ask(open_ones)
         elif open_ones and not taken:
-            sure = len(_sure(open_ones))
             raise ConfigError(
-                f"Nothing was written. Add -y to take the {sure} sure proposals, or --bind to name "
-                "one."
+                f"Nothing was written. Add -y to take the {len(sure)} reading operations that are "
+                "sure, or --bind to name one."
             )
         self._write(taken)
         undecided = [each.route.name for each in open_ones if each.route.name not in taken]
         if undecided:
             streams.say(f"spec: undecided, name them with --bind: {', '.join(undecided)}")
-        absent = [each.route.name for each in self._proposals if each.best is None]
+        absent = [each.route.name for each in self._proposals if not each.candidates]
         if absent:
-            streams.say(f"spec: nothing there is like {', '.join(absent)}")
+            streams.say(f"spec: not there: {', '.join(absent)}")
         return Exit.INCOMPLETE if undecided else Exit.OK
 
-    def _write(self, taken: dict[str, Candidate]) -> None:
+    def _write(self, taken: Mapping[str, Candidate]) -> None:
         bindings: dict[str, Binding] = {
             name: one.binding for name, one in taken.items() if one.binding is not None
         }
@@ -118,8 +124,23 @@ class Adoption:
         streams.say(f"spec: written to {path} for {self._base_url}: {', '.join(bindings)}")
 
 
-def _candidates(
-    found: Specification, location: str, named: Sequence[str]
+def constants_of(given: Sequence[str]) -> dict[str, str]:
+    """Return what `--set` says: parts of paths that are the same in every call.
+
+    Raises:
+        ConfigError: It does not look like `org=42`.
+    """
+    matches = [(_CONSTANT.fullmatch(text), text) for text in given]
+    for match, text in matches:
+        if match is None:
+            raise ConfigError(
+                f"--set must look like organization=42, not {clean_text(text, longest=80)!r}."
+            )
+    return {match[1]: match[2] for match, _ in matches if match is not None}
+
+
+def _named_by_person(
+    found: Specification, location: str, named: Sequence[str], constants: Mapping[str, str]
 ) -> Iterator[tuple[str, Candidate]]:
     """Yield what `--bind` names, each with its operation in the specification."""
     for text in named:
@@ -137,7 +158,8 @@ def _candidates(
             there = ", ".join(found.methods_of(path))
             hint = f"; it has that path with {there}" if there else ""
             raise ConfigError(f"The specification has no {method} {clean_text(path)}{hint}.")
-        candidate = consider(ROUTES[name], operation, source=f"{location}, named by a person")
+        source = f"{location}, named by a person"
+        candidate = consider(ROUTES[name], operation, source=source, constants=constants)
         if candidate.binding is None:
             raise ConfigError(f"{name} cannot stand at {operation.name}: {candidate.doubts[0]}")
         yield name, candidate
@@ -145,42 +167,48 @@ def _candidates(
 
 def _with_doubt(proposal: Proposal, binding: Binding | None, problem: str | None) -> Proposal:
     """Return a proposal that is never sure when it would replace what somebody agreed to."""
-    if binding is None or problem is None or proposal.best is None:
+    if binding is None or problem is None:
         return proposal
     doubt = f"It is bound to {binding.method} {binding.template} now. {problem}"
-    return evolve(proposal, best=evolve(proposal.best, doubts=(doubt, *proposal.best.doubts)))
+    doubted = [evolve(each, doubts=(doubt, *each.doubts)) for each in proposal.candidates]
+    return evolve(proposal, candidates=tuple(doubted))
 
 
-def _sure(proposals: Iterable[Proposal]) -> dict[str, Candidate]:
-    return {each.route.name: each.sure for each in proposals if each.sure is not None}
-
-
-def _proposed(proposal: Proposal) -> dict[str, Any]:
-    best = proposal.best
-    if best is None:
-        return _record(proposal.route.name, None, None, "not found", [])
-    rivals = [f"{each.operation.name} is as likely" for each in proposal.rivals]
-    return _row(best, "sure" if proposal.sure else "undecided", rivals)
+def proposed_record(proposal: Proposal) -> dict[str, Any]:
+    """Return a proposal as a record: its first candidate, and what else there is."""
+    if not proposal.candidates:
+        return _record(proposal.route.name, None, "not there", [])
+    first, *others = proposal.candidates
+    plain = [each for each in others if not each.doubts]
+    rivals = [f"{each.operation.name} may be it, too" for each in plain]
+    if proposal.sure is None and not first.doubts and not rivals:
+        rivals = ["It writes: only --bind or an answer takes it"]
+    return _row(proposal.sure or first, "sure" if proposal.sure else "undecided", rivals)
 
 
 def _row(one: Candidate, decision: str, rivals: Sequence[str] = ()) -> dict[str, Any]:
-    said = [*rivals, *one.doubts, *one.notes] or list(one.fit.reasons[:_SHOWN_REASONS])
-    return _record(one.route.name, one.operation.name, one.fit.score, decision, said)
+    said = [*rivals, *one.doubts, *one.notes] or [*one.reasons]
+    return _record(one.route.name, one.operation.name, decision, said)
 
 
-def _record(
-    name: str, there: str | None, score: float | None, decision: str, why: list[str]
-) -> dict[str, Any]:
-    return {"operation": name, "there": there, "score": score, "decision": decision, "why": why}
+def _record(name: str, there: str | None, decision: str, why: list[str]) -> dict[str, Any]:
+    return {"operation": name, "there": there, "decision": decision, "why": why}
 
 
 def _names(one: Candidate) -> Iterator[str]:
-    """Yield how our names map to the host's, for what is sent and what is read."""
-    if one.binding is not None:
-        for verb, pairs in (("sends", one.binding.request), ("reads", one.binding.answer)):
-            if pairs:
-                said = (f"{ours} as {theirs or 'all of it'}" for ours, theirs in pairs.items())
-                yield f"{verb} {', '.join(said)}"
+    """Yield what is sent and read under which name, and what else the binding does."""
+    binding = one.binding
+    if binding is None:
+        return
+    for verb, pairs in (("Sends", binding.request), ("Reads", binding.answer)):
+        if pairs:
+            said = (f"{ours} as {theirs or 'all of it'}" for ours, theirs in pairs.items())
+            yield f"{verb} {', '.join(said)}."
+    for name, table in binding.values.items():
+        said = (f"{theirs} for {ours}" for ours, theirs in table.items())
+        yield f"Says {', '.join(said)} ({name})."
+    if binding.unsent:
+        yield f"Does not send {', '.join(binding.unsent)}."
 
 
 def _can_ask() -> bool:
@@ -189,32 +217,28 @@ def _can_ask() -> bool:
 
 
 def _ask(proposals: Sequence[Proposal]) -> dict[str, Candidate]:
-    """Ask one by one, and return what was agreed to; `all` takes every sure one that is left."""
+    """Return what a person agrees to, asked one by one; none of these is always an answer."""
     taken: dict[str, Candidate] = {}
-    for at, proposal in enumerate(proposals):
-        choices = [
-            each
-            for each in (proposal.best, *proposal.rivals)
-            if each is not None and each.binding is not None
-        ]
+    for proposal in proposals:
+        choices = [each for each in proposal.candidates if each.binding is not None]
         if not choices:
+            first = proposal.candidates[0]
+            streams.say(f"{proposal.route.name}: {first.operation.name}? {first.doubts[0]}")
             continue
         for number, each in enumerate(choices, start=1):
-            streams.say(f"  {number}. {each.operation.name}  ({each.fit.score:.2f})")
-            for line in (*each.fit.reasons, *_names(each), *each.doubts, *each.notes):
+            streams.say(f"  {number}. {each.operation.name}")
+            for line in (*each.reasons, *_names(each), *each.doubts, *each.notes):
                 streams.say(f"       {line}")
         numbers = [str(number) for number in range(1, len(choices) + 1)]
         answer = click.prompt(
-            f"{proposal.route.name}: take {' or '.join(numbers)}, no, all that are sure, or quit",
-            type=click.Choice([*numbers, "no", "all", "quit"]),
-            default="1" if proposal.sure else "no",
+            f"{proposal.route.name}: take {' or '.join(numbers)}, none of these, or quit",
+            type=click.Choice([*numbers, "none", "quit"]),
+            default="1" if proposal.sure else "none",
             show_choices=False,
             err=True,
         )
         if answer == "quit":
             break
-        if answer == "all":
-            return taken | _sure(proposals[at:])
-        if answer != "no":
+        if answer != "none":
             taken[proposal.route.name] = choices[int(answer) - 1]
     return taken

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from attrs import fields
 
 from bestdefense_async.cli.exits import Unwritable
 from bestdefense_async.cli.options.settings import user_directory
 from bestdefense_async.files import is_there, read_text, replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from bestdefense_async.core.binding import Binding
@@ -64,14 +66,10 @@ def _table(binding: Binding) -> Any:  # noqa: ANN401  # tomlkit's own
     import tomlkit
 
     table = tomlkit.table()
-    table["method"] = binding.method
-    table["template"] = binding.template
-    if binding.has_envelope is not None:
-        table["has_envelope"] = binding.has_envelope
-    if binding.source:
-        table["source"] = binding.source
-    for name in ("request", "answer"):
-        pairs: Mapping[str, str] = getattr(binding, name)
-        if pairs:
-            table[name] = dict(pairs)
+    for each in fields(type(binding)):
+        value = getattr(binding, each.name)
+        if value in (None, (), "") or value == {}:
+            continue
+        plain = dict(value) if isinstance(value, Mapping) else value
+        table[each.name] = list(plain) if isinstance(plain, tuple) else plain
     return table

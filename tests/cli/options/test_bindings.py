@@ -31,7 +31,7 @@ def test_what_was_written_is_read(path: Path) -> None:
     bindings.store_bindings("http://127.0.0.1:1", {"reports.list": OTHER_HOST})
     bindings.store_bindings(HOST, {"schedules.create": OTHER})
     assert bindings.load_bindings(HOST) == {"reports.list": ONE, "schedules.create": OTHER}
-    again = Binding(method="GET", template="/api/v3/reports", has_envelope=False)
+    again = Binding(method="GET", template="/api/v3/reports", envelope="top")
     bindings.store_bindings(HOST, {"reports.list": again})
     assert bindings.load_bindings(HOST) == {"reports.list": again, "schedules.create": OTHER}
     assert bindings.load_bindings("http://127.0.0.1:1") == {"reports.list": OTHER_HOST}

@@ -1,0 +1,370 @@
+"""Where our operations may stand on a host: a short list for each, best first, with reasons.
+
+The rule, whole. An operation of theirs is a candidate for one of ours when
+
+1. its path has our noun (`PLACES`), its method is ours, or a POST that says `delete` or `cancel`;
+2. it ends in a part where ours does (one thing), and in none where ours does not (a list);
+3. it has a place for our id.
+
+A doubt is every other word in its path, a missing word for what it does, a field that it needs and
+we do not send, a field that we need and it does not answer, and whatever it does not describe. The
+fewest doubts come first, then the most fields found, then the shortest path. Reading operations
+are *sure* when they are without doubt and no other candidate is; all others are for a person.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+
+from bestdefense_async.core.binding import Binding, bind, last
+from bestdefense_async.core.route import ROUTES, Body, Grade, Route
+from bestdefense_async.errors import ConfigError
+from bestdefense_async.openapi.model import Field, Operation, Specification, payload_of
+from bestdefense_async.openapi.pair import Pairing, pair_fields, unsent
+from bestdefense_async.openapi.words import (
+    MEANINGS,
+    NEUTRAL,
+    OWNERS,
+    PARTS,
+    PLACES,
+    Place,
+    split_words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOST: Final = 4
+"""Candidates that are shown for one operation."""
+_WITHOUT_BODY: Final = frozenset({"GET", "DELETE"})
+_VERSION: Final = re.compile(r"v?\d+(\.\d+)*")
+_ENDS: Final = frozenset({"delete", "cancel", "remove", "unschedule"})
+
+
+@frozen(kw_only=True)
+class Candidate:
+    """One operation of the host that may be one of ours."""
+
+    route: Route
+    operation: Operation
+    binding: Binding | None
+    """None when ours cannot be expressed there (yet); then a doubt says why."""
+    doubts: tuple[str, ...] = ()
+    """What a person should check first, one sentence each."""
+    reasons: tuple[str, ...] = ()
+    """What speaks for it."""
+    notes: tuple[str, ...] = ()
+    """What will be missing, one sentence each."""
+    fields: int = 0
+    """How many of our fields were found."""
+
+    @property
+    def order(self) -> tuple[int, int, int, str]:
+        """The better comes first."""
+        path = self.operation.path
+        return (len(self.doubts), -self.fields, path.count("/"), self.operation.name)
+
+
+@frozen(kw_only=True)
+class Proposal:
+    """What is proposed for one of our operations."""
+
+    route: Route
+    candidates: tuple[Candidate, ...] = field(default=())
+    """Best first; empty when the host has nothing of the kind."""
+
+    @property
+    def sure(self) -> Candidate | None:
+        """The candidate that may be taken without asking, or None."""
+        if self.route.method != "GET":
+            return None
+        plain = [each for each in self.candidates if not each.doubts]
+        best = plain[0] if len(plain) == 1 else None
+        return best if best is not None and best.binding is not None else None
+
+
+def propose(
+    specification: Specification, *, source: str, constants: Mapping[str, str] | None = None
+) -> tuple[Proposal, ...]:
+    """Return what is proposed for each operation that is not where our table has it.
+
+    Args:
+        specification: The host's.
+        source: Who says so, kept in the bindings.
+        constants: Parts of paths that are the same in every call, by the host's names.
+    """
+    at_home = {
+        operation.name
+        for route in ROUTES.values()
+        if route.grade is Grade.DOCUMENTED
+        and (operation := specification.find(route.method, route.template)) is not None
+    }
+    free = [each for each in specification.operations if each.name not in at_home]
+    return tuple(
+        Proposal(route=route, candidates=_candidates(route, free, source, constants or {}))
+        for route in ROUTES.values()
+        if f"{route.method} {route.template}" not in _names_of(route, at_home)
+    )
+
+
+def _names_of(route: Route, at_home: set[str]) -> set[str]:
+    """Return the name of a route in its own words when the host has it where our table does."""
+    shape = re.sub(r"{\w+}", "{}", f"{route.method} {route.template}")
+    names = {re.sub(r"{[^}]+}", "{}", name) for name in at_home}
+    is_there = route.grade is Grade.DOCUMENTED and shape in names
+    return {f"{route.method} {route.template}"} if is_there else set()
+
+
+def _candidates(
+    route: Route, free: list[Operation], source: str, constants: Mapping[str, str]
+) -> tuple[Candidate, ...]:
+    found = [
+        consider(route, each, source=source, constants=constants)
+        for each in free
+        if _may_be(route, each)
+    ]
+    return tuple(sorted(found, key=lambda each: each.order)[:_MOST])
+
+
+def _path_words(operation: Operation) -> list[str]:
+    """Return the words of a path outside its parts; what stands before an owner's part is left."""
+    segments = operation.path.strip("/").split("/")
+    words: list[str] = []
+    for at, segment in enumerate(segments):
+        if segment.startswith("{"):
+            continue
+        found = split_words(segment)
+        is_owner = {*found} <= OWNERS and at + 1 < len(segments) and "{" in segments[at + 1]
+        if not is_owner and not _VERSION.fullmatch(segment):
+            words += found
+    return words
+
+
+def _may_be(route: Route, operation: Operation) -> bool:
+    """Return whether nouns, method and form of the path are those of `route`."""
+    place, words = PLACES[route.name], {*_path_words(operation)}
+    if any(not words & need for need in place.needs):
+        return False
+    if (route.body is Body.BINARY) != operation.is_file and operation.answer:
+        return False
+    is_post = route.method == "DELETE" and operation.method == "POST" and bool(words & _ENDS)
+    if operation.method != route.method and not is_post:
+        return False
+    ends = operation.path.rstrip("/").endswith("}")
+    if is_post or place.ends_in_part is None:
+        sent = operation.query if operation.method in _WITHOUT_BODY else operation.request
+        return bool(operation.parts or sent or not route.parts)
+    return ends is place.ends_in_part
+
+
+def consider(
+    route: Route, operation: Operation, *, source: str, constants: Mapping[str, str] | None = None
+) -> Candidate:
+    """Return how `operation` would serve as our `route`."""
+    place, same = PLACES[route.name], constants or {}
+    template, placed, unknown = _template(route, operation, same)
+    sent = operation.query if operation.method in _WITHOUT_BODY else operation.request
+    ours = [path for path in (*route.request_fields, *route.parts) if path not in placed]
+    request = pair_fields(ours, sent, own=place.own)
+    payload, envelope = payload_of(operation)
+    answer = pair_fields(route.answer_fields, payload, own=place.own)
+    left = _left_out(route, operation, request, placed)
+    doubts = [
+        *_path_doubts(operation, place),
+        *(f"Its path has {{{name}}}: say what it is with --set {name}=VALUE." for name in unknown),
+        *_request_doubts(route, operation, request, placed, left),
+        *_answer_doubts(route, operation, answer),
+    ]
+    if operation.is_deprecated:
+        doubts.append("It is deprecated there.")
+    binding, problem = None, ""
+    if not unknown:
+        binding, problem = _binding(
+            route,
+            Binding(
+                method=operation.method,
+                template=template,
+                constants={name: same[name] for name in operation.parts if name in same},
+                request=request.pairs,
+                answer=answer.pairs,
+                values={**answer.values, **request.values},
+                unsent=left,
+                envelope=_envelope(route, operation, envelope),
+                pages=_pages(request, answer),
+                source=source,
+            ),
+        )
+    if problem:
+        doubts.insert(0, problem)
+    return Candidate(
+        route=route,
+        operation=operation,
+        binding=binding,
+        doubts=tuple(dict.fromkeys(doubts)),
+        reasons=tuple(_reasons(place, operation, request, answer)),
+        notes=tuple(_notes(route, operation, request, answer, placed)),
+        fields=len(request.found) + len(answer.found),
+    )
+
+
+def _template(
+    route: Route, operation: Operation, constants: Mapping[str, str]
+) -> tuple[str, set[str], list[str]]:
+    """Return a path with our names, those in it, and parts that only a person can fill."""
+    fillable = [*route.parts, *route.request_fields, *route.arguments]
+    names: dict[str, str] = {}
+    segments = operation.path.split("/")
+    for at, segment in enumerate(segments):
+        for part in re.findall(r"{([^{}/]+)}", segment):
+            ours = _argument(part, segments[at - 1], fillable, {*names.values()})
+            if ours is not None and part not in constants:
+                names[part] = ours
+    for ours in route.parts:
+        rest = [each for each in operation.parts if each not in names and each not in constants]
+        rest = [each for each in rest if not _is_owner(operation.path, each)]
+        if ours not in names.values() and rest:
+            names[rest[-1]] = ours
+    unknown = [each for each in operation.parts if each not in names and each not in constants]
+    template = re.sub(
+        r"{([^{}/]+)}", lambda part: f"{{{names.get(part[1], part[1])}}}", operation.path
+    )
+    return template, {*names.values()}, unknown
+
+
+def _argument(part: str, before: str, fillable: list[str], taken: set[str]) -> str | None:
+    """Return what of ours belongs into a part of a path: by its name, or by the noun before it."""
+    for name in (part, before):
+        words = {*split_words(name)}
+        for ours in fillable:
+            if ours not in taken and words & PARTS.get(ours, frozenset()):
+                return ours
+    return None
+
+
+def _is_owner(path: str, part: str) -> bool:
+    before = path.partition(f"{{{part}}}")[0].rstrip("/").rpartition("/")[2]
+    return bool({*split_words(before)} & OWNERS)
+
+
+def _path_doubts(operation: Operation, place: Place) -> list[str]:
+    words = _path_words(operation)
+    known = place.own | place.may | place.says | NEUTRAL
+    doubts = [f"Its path says {word!r}." for word in words if word not in known]
+    if place.says and not place.says & {*words}:
+        doubts.append(f"Its path does not say {' or '.join(sorted(place.says)[:3])}.")
+    return doubts
+
+
+def _left_out(
+    route: Route, operation: Operation, request: Pairing, placed: set[str]
+) -> tuple[str, ...]:
+    """Return our fields that need not be sent there, because something else says the same."""
+    left = []
+    if "findingId" in placed and "reportId" not in request.found:
+        left.append("reportId")  # a finding belongs to one report
+    if "filename" in route.parts and placed & {*route.arguments} and "filename" not in placed:
+        left.append("filename")  # version and platform name the file
+    is_described = bool(operation.request) or operation.method in _WITHOUT_BODY
+    tops = {path.partition(".")[0] for path in route.request_fields if "." in path}
+    left += [top for top in sorted(tops) if is_described and not _has(operation.request, top)]
+    return tuple(left)
+
+
+def _has(fields: tuple[Field, ...], path: str) -> bool:
+    return any(each.path == path for each in fields)
+
+
+def _request_doubts(
+    route: Route,
+    operation: Operation,
+    request: Pairing,
+    placed: set[str],
+    left: tuple[str, ...],
+) -> list[str]:
+    sent = operation.query if operation.method in _WITHOUT_BODY else operation.request
+    needed = [
+        path
+        for path in (*route.request_fields, *route.parts)
+        if path not in placed
+        and path not in request.found
+        and path.partition(".")[0] not in left
+        and not (last(path) in MEANINGS and MEANINGS[last(path)].is_optional)
+        and "." not in path
+    ]
+    doubts = []
+    if needed:
+        nothing = " The specification does not say what it takes." if not sent else ""
+        doubts.append(f"It has no place for {_listed(needed)}.{nothing}")
+    there = [request.pairs.get(path, path) for path in request.found]
+    demanded = [*unsent(sent, there), *(f"the header {name}" for name in operation.headers)]
+    if operation.method not in _WITHOUT_BODY:
+        demanded += [each.path for each in operation.query if each.is_required]
+    return doubts + [f"It demands {name}, which we do not send." for name in demanded]
+
+
+def _answer_doubts(route: Route, operation: Operation, answer: Pairing) -> list[str]:
+    if route.body is Body.BINARY:
+        return [] if operation.is_file else ["Its answer is not said to be a file."]
+    needed = PLACES[route.name].answers
+    if needed and not operation.answer:
+        return ["The specification does not say what it answers."]
+    missing = [path for path in needed if path not in answer.found]
+    return [f"Its answer has no {_listed(missing)}."] if missing else []
+
+
+def _reasons(place: Place, operation: Operation, request: Pairing, answer: Pairing) -> list[str]:
+    nouns = [word for word in dict.fromkeys(_path_words(operation)) if word in place.own]
+    reasons = [f"Its path says {' and '.join(nouns)}."]
+    if request.found:
+        reasons.append(f"It takes {_listed(sorted(request.found))}.")
+    if answer.found:
+        reasons.append(f"It answers {_listed(sorted(answer.found))}.")
+    return reasons
+
+
+def _notes(
+    route: Route, operation: Operation, request: Pairing, answer: Pairing, placed: set[str]
+) -> list[str]:
+    notes = []
+    fields = {*route.request_fields} - {"limit", "after"} - placed - request.found
+    if fields and (operation.request or operation.method in _WITHOUT_BODY):
+        notes.append(f"It takes no {_listed(sorted(fields))}.")
+    spare = [path for path in route.answer_fields if path not in {*answer.found, "next", "total"}]
+    if spare and operation.answer:
+        notes.append(f"It does not answer {_listed(spare)}.")
+    return notes
+
+
+def _listed(paths: list[str]) -> str:
+    return ", ".join(dict.fromkeys(last(path) for path in paths))
+
+
+def _envelope(route: Route, operation: Operation, said: str | None) -> str | None:
+    if route.body is Body.BINARY:
+        return None
+    if not operation.answer:
+        return None if PLACES[route.name].answers else "none"
+    return None if said == {Body.ENVELOPE: "data", Body.TOP_LEVEL: "top"}[route.body] else said
+
+
+def _pages(request: Pairing, answer: Pairing) -> str | None:
+    """Return how a list goes on: by what `after` is called there."""
+    there = request.pairs.get("after", "after" if "after" in request.found else "")
+    words = {*split_words(there)}
+    if words & {"offset", "skip"}:
+        return "offset"
+    if words & {"page"} and not words & {"token", "cursor"}:
+        return "page"
+    return "next" if there and "next" in answer.found else None
+
+
+def _binding(route: Route, binding: Binding) -> tuple[Binding | None, str]:
+    """Return a binding that can be, or None and why it cannot."""
+    try:
+        bind(route.name, binding)
+    except ConfigError as error:
+        return None, str(error)
+    return binding, ""
