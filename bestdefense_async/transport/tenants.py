@@ -61,7 +61,7 @@ class Tenant:
         self.lifetime: Lifetime = Lifetime(tenants.home)
         self.budget: RetryBudget = RetryBudget()
         self.slots: SlotQueue = SlotQueue()
-        self.poll_slots: SlotQueue = SlotQueue(is_for_polls=True)
+        self.poll_slots: SlotQueue = SlotQueue(beside=self.slots)
         self.is_kept: bool = False
         """Whether the registry holds it, so that what it knows of its limits stays."""
         self._tenants = tenants

@@ -287,15 +287,18 @@ async def test_a_thousand_tenants_leave_nothing(monkeypatch: pytest.MonkeyPatch)
     """Views of a thousand tokens, dropped after one call and one wait: the next sweep forgets."""
     monkeypatch.setattr(tenants, "KEPT_FOR", 0.1)
     async with Sandbox(sites=1) as sandbox, BestDefense(sandbox.token, sandbox.url) as bd:
-        for number in range(1_000):
+
+        async def one(*, waits: bool) -> None:
             view = bd.with_token(sandbox.add_token())
             await view.sites.list()
-            if number % 100 == 0:
+            if waits:
                 wait = asyncio.create_task(view.reports.wait("a-report", timeout=60.0))
                 await asyncio.sleep(0)
                 wait.cancel()
                 await asyncio.gather(wait, return_exceptions=True)
-        del view, wait
+
+        for number in range(1_000):
+            await one(waits=number % 100 == 0)
         await asyncio.sleep(0.3)
         gc.collect()
 

@@ -2,13 +2,13 @@
 
 One queue for all would let whoever asks for five thousand calls at once make everybody else wait
 for them. So each tenant has queues of its own, and a slot that becomes free goes, at once, to the
-queue that has the fewest at present; among equals, to the one that has waited for its turn
-longest. Counting what a queue *has* matters where one tenant's calls take long, or hang: plain
-turns would let it keep every slot that it was ever given, until it held nearly all.
+tenant that has the fewest at present; among equals, to the one that has waited for its turn
+longest. Counting what a tenant *has* matters where its calls take long, or hang: plain turns would
+let it keep every slot that it was ever given, until it held nearly all.
 
-Polls have a queue of their own, too: a tenant's polls do not wait behind its five thousand
-creations. And they have a part of the slots only, so that creations and downloads find room
-however many scans are waited for.
+A tenant's polls have a queue beside that of its other calls: they do not wait behind its five
+thousand creations. And they have a part of the slots only, so that creations and downloads find
+room however many scans are waited for.
 
 Where requests are paced, a slot is given when the pace allows it too: one after the other, evenly
 spread, whoever waits. aiolimiter keeps the pace, with a bucket of one (a larger one starts almost
@@ -35,17 +35,30 @@ class SlotQueue:
     """One tenant's calls of one kind at the slots.
 
     Args:
-        is_for_polls: Whether its calls are polls, which have a part of the slots only.
+        beside: The queue of the tenant's other calls: then this one is for polls, which have a part
+            of the slots only.
     """
 
-    __slots__ = ("is_for_polls", "used", "waiters")
+    __slots__ = ("_twin", "is_for_polls", "used", "waiters")
 
-    def __init__(self, *, is_for_polls: bool = False) -> None:
-        self.is_for_polls: bool = is_for_polls
+    def __init__(self, *, beside: SlotQueue | None = None) -> None:
+        self.is_for_polls: bool = beside is not None
+        self._twin = beside
+        if beside is not None:
+            beside._twin = self  # noqa: SLF001  # the two are one tenant's
         self.used: int = 0
         """Slots that its calls have now."""
         self.waiters: OrderedDict[asyncio.Future[None], float] = OrderedDict()
         """Calls that wait, the first to come first, with the loop time since when."""
+
+    @property
+    def used_by_tenant(self) -> int:
+        """Slots that the tenant has now."""
+        return self.used if self._twin is None else self.used + self._twin.used
+
+    def those_that_wait(self) -> list[SlotQueue]:
+        """Return the queues of the tenant in which calls wait."""
+        return [each for each in (self, self._twin) if each is not None and each.waiters]
 
     @property
     def waiting(self) -> int:
@@ -59,7 +72,7 @@ class SlotQueue:
 
 
 class _Turns:
-    """Queues that wait, by how many slots they have: in all there are few different numbers."""
+    """Queues in which calls wait, by how many slots their tenants have: few different numbers."""
 
     __slots__ = ("_levels",)
 
@@ -71,7 +84,7 @@ class _Turns:
 
     @property
     def fewest(self) -> int:
-        """How many slots those have that have the fewest."""
+        """How many slots the tenants have that have the fewest."""
         return min(self._levels)
 
     def first(self) -> SlotQueue:
@@ -79,15 +92,15 @@ class _Turns:
         return next(iter(self._levels[self.fewest]))
 
     def add(self, queue: SlotQueue) -> None:
-        """Let a queue wait for its turn, behind those that have as many slots."""
-        self._levels.setdefault(queue.used, OrderedDict())[queue] = None
+        """Let a queue wait for its turn, behind those whose tenants have as many slots."""
+        self._levels.setdefault(queue.used_by_tenant, OrderedDict())[queue] = None
 
     def remove(self, queue: SlotQueue) -> None:
-        """Forget a queue; call it before its number of slots changes."""
-        level = self._levels[queue.used]
+        """Forget a queue; call it before its tenant's number of slots changes."""
+        level = self._levels[queue.used_by_tenant]
         del level[queue]
         if not level:
-            del self._levels[queue.used]
+            del self._levels[queue.used_by_tenant]
 
 
 class Slots:
@@ -165,16 +178,16 @@ class Slots:
         return self._poll_turns if queue.is_for_polls else self._turns
 
     def _count(self, queue: SlotQueue, change: int) -> None:
-        """Count a slot more or less of a queue, whose turn comes later or sooner by that."""
-        turns = self._turns_of(queue) if queue.waiters else None
-        if turns is not None:
-            turns.remove(queue)
+        """Count a slot more or less of a tenant, whose turn comes later or sooner by that."""
+        moved = queue.those_that_wait() if self.waiting else ()
+        for each in moved:
+            self._turns_of(each).remove(each)
         self.used += change
         queue.used += change
         if queue.is_for_polls:
             self._polls += change
-        if turns is not None:
-            turns.add(queue)
+        for each in moved:
+            self._turns_of(each).add(each)
 
     def _next(self) -> SlotQueue | None:
         """Return whose turn it is, None when nobody who waits may have a slot."""

@@ -54,9 +54,29 @@ async def test_who_has_fewest_slots_is_next() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def test_a_tenants_polls_and_calls_are_one_tenants() -> None:
+    """Its two queues together have no more turns than another's one."""
+    slots, busy, calm = Slots(6), SlotQueue(), SlotQueue()
+    polls = SlotQueue(beside=busy)
+    blockers = SlotQueue()
+    for _ in range(6):
+        assert slots.take(blockers)
+    tasks = [
+        asyncio.create_task(slots.wait(queue)) for queue in (busy, polls, calm) for _ in range(9)
+    ]
+    await asyncio.sleep(0)
+    for _ in range(6):
+        slots.release(blockers)
+    assert (busy.used + polls.used, calm.used) == (3, 3)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_polls_have_two_thirds_of_the_slots_and_do_not_wait_for_the_rest() -> None:
     """Neither do other calls wait for polls, nor polls of a tenant for its other calls."""
-    slots, polls, other = Slots(6), SlotQueue(is_for_polls=True), SlotQueue()
+    slots, other = Slots(6), SlotQueue()
+    polls = SlotQueue(beside=other)
     assert [slots.take(polls) for _ in range(5)] == [True] * 4 + [False]
     waiting_polls = [asyncio.create_task(slots.wait(polls)) for _ in range(9)]
     await asyncio.sleep(0)
@@ -66,11 +86,9 @@ async def test_polls_have_two_thirds_of_the_slots_and_do_not_wait_for_the_rest()
     slots.release(other)
     assert (polls.used, other.used) == (4, 2)
     slots.release(polls)
-    assert (polls.used, other.used) == (3, 3)
     slots.release(other)
-    slots.release(polls)
-    slots.release(polls)
-    assert (polls.used, other.used) == (3, 3)
+    assert (polls.used, other.used) == (4, 2)
+    assert (polls.waiting, other.waiting) == (8, 7)
     for task in waiting_polls + waiting_calls:
         task.cancel()
     await asyncio.gather(*waiting_polls, *waiting_calls, return_exceptions=True)
@@ -80,8 +98,8 @@ def test_the_pace_goes_on_when_a_call_comes_while_polls_have_their_part() -> Non
     """Who may begin does not wait for those that may not."""
 
     async def main() -> float:
-        slots, polls, other = Slots(3, rate=10.0), SlotQueue(is_for_polls=True), SlotQueue()
-        loop = asyncio.get_running_loop()
+        slots, other, loop = Slots(3, rate=10.0), SlotQueue(), asyncio.get_running_loop()
+        polls = SlotQueue(beside=other)
         await take(slots, polls)
         await take(slots, polls)
         waiting = asyncio.create_task(take(slots, polls))
