@@ -130,10 +130,13 @@ class View:
             token: As for the client. An async callable is asked in the context of this call, also
                 when another task's request makes it run.
             name: What the organization is called in events, statistics and logs, and what tells
-                it apart: give one with a callable that is made anew for each request.
+                it apart: give one with a callable that is made anew for each request, and with
+                one that reads its context. Sources of one name are compared by text, by path, or
+                by the code of the callable.
 
         Raises:
-            ConfigError: It cannot be a token, or the name stands for another source of tokens.
+            ConfigError: It cannot be a token, the name stands for another source of tokens, or it
+                may not stand in a log.
         """
         return View(self._shared, self._shared.tenants.of(token, name=name))
 
