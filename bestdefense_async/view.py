@@ -178,6 +178,7 @@ class View:
         options: ScanOptions | None = None,
         store: Store | os.PathLike[str] | str | None = None,
         max_active: int = 100,
+        max_starting: int = 8,
         scan_timeout: float | None = None,
         run_timeout: float | None = None,
         fail_fast: bool = False,
@@ -194,6 +195,8 @@ class View:
             store: Where the run is recorded, so that it survives its process: the path of a file
                 that holds any number of runs, or a store. None keeps no record.
             max_active: Most scans under way at the same time.
+            max_starting: Most creations on their way at the same time: so many may become unknown
+                when the process is killed or the host goes away.
             scan_timeout: Seconds to follow one scan, None for ever.
             run_timeout: Seconds until everything is stopped; the outcomes carry the reason.
             fail_fast: Stop at the first target without a result, and raise.
@@ -207,6 +210,7 @@ class View:
 
         settings = RunSettings(
             max_active=max_active,
+            max_starting=max_starting,
             scan_timeout=scan_timeout,
             run_timeout=run_timeout,
             fail_fast=fail_fast,
@@ -230,6 +234,7 @@ class View:
         store: Store | os.PathLike[str] | str,
         source: Source = (),
         max_active: int = 100,
+        max_starting: int = 8,
         scan_timeout: float | None = None,
         run_timeout: float | None = None,
         fail_fast: bool = False,
@@ -252,6 +257,7 @@ class View:
 
         settings = RunSettings(
             max_active=max_active,
+            max_starting=max_starting,
             scan_timeout=scan_timeout,
             run_timeout=run_timeout,
             fail_fast=fail_fast,

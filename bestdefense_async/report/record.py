@@ -36,6 +36,7 @@ def end_record(run: RunResult) -> dict[str, Any]:
     return {
         "finished_at": finite(run.finished_at),
         "throttled": [[begin, end] for begin, end in run.throttled],
+        "outages": [[begin, end] for begin, end in run.outages],
     }
 
 
@@ -56,6 +57,7 @@ def run_from(
         base_url=str(head.get("base_url") or ""),
         options=options if isinstance(options, Mapping) else None,
         throttled=_spans(end.get("throttled")),
+        outages=_spans(end.get("outages")),
     )
 
 
@@ -66,7 +68,7 @@ def _spans(value: object) -> tuple[tuple[float, float], ...]:
             case [int() | float() as begin, int() | float() as end]:
                 spans.append((float(begin), float(end)))
             case _:
-                raise JournalMismatch("A throttled span is not two numbers.")
+                raise JournalMismatch("A span of time is not two numbers.")
     return tuple(spans)
 
 

@@ -45,6 +45,8 @@ class RunResult:
     """The scan options as plain values; a callback secret is never kept."""
     throttled: tuple[tuple[float, float], ...] = ()
     """Spans in which a rate limit held requests back, seconds since the epoch."""
+    outages: tuple[tuple[float, float], ...] = ()
+    """Spans in which the host took no scan, so that none was started, seconds since the epoch."""
 
     @property
     def seconds(self) -> float | None:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, JournalMismatch, LifecycleError
@@ -21,6 +21,8 @@ from bestdefense_async.models import (
     ScanFinished,
     ScanOptions,
     ScanStarted,
+    StartingPaused,
+    StartingResumed,
     TargetRejected,
 )
 from bestdefense_async.report.gate.policy import GatePolicy
@@ -92,6 +94,7 @@ class Run:
         self._outcomes: dict[int, Outcome] = {}
         self._duplicates: set[int] = set()
         self._active: set[int] = set()
+        self._outages: list[tuple[float, float]] = []
         self._started_at: float | None = None
         self._finished_at: float | None = None
 
@@ -106,12 +109,13 @@ class Run:
             raise LifecycleError("A Run is used once: make another.")
         items = await self._begin()
         self._started_at = time.time() if self._info is None else self._info.created_at
-        journal: Any = None if self._held is None else self._held.journal
+        journal = None if self._held is None else self._held.journal
         settings = self._settings
         self._group = ScanGroup(
             self._client,
             options=self._scan_options,
             max_active=settings.max_active,
+            max_starting=settings.max_starting,
             scan_timeout=settings.scan_timeout,
             run_timeout=settings.run_timeout,
             fail_fast=settings.fail_fast,
@@ -174,6 +178,7 @@ class Run:
             finished_at=self._finished_at,
             base_url=self._client.base_url,
             options=self._scan_options,
+            outages=tuple(self._outages),
         )
 
     @property
@@ -289,6 +294,11 @@ class Run:
             self._active.add(event.index)
         elif isinstance(event, TargetRejected) and event.reason == "duplicate":
             self._duplicates.add(event.index)
+        elif isinstance(event, StartingPaused):
+            self._outages.append((event.since, time.time()))
+        elif isinstance(event, StartingResumed):
+            begin, _ = self._outages[-1]
+            self._outages[-1] = (begin, begin + event.paused_for)
         elif isinstance(event, ScanFinished):
             self._active.discard(event.outcome.index)
             if event.outcome.index not in self._duplicates:
@@ -314,7 +324,7 @@ class Run:
     async def _begin(self) -> Sequence[Items]:
         """Begin or take over the run, and return what to feed."""
         if self._resumes is not None:
-            return await self._take_over(self._stored(), self._resumes)
+            return await self._continued(self._stored(), self._resumes)
         found = await listed(self._source)
         if self._store is not None:
             self._held = await self._store.create(
@@ -326,11 +336,13 @@ class Run:
             self._info = await self._held.record.info()
         return [cast("Items", self._source) if found is None else indexed(found)]
 
-    async def _take_over(self, store: Store, name: str) -> Sequence[Items]:
-        self._held = held = await self._taken(store, name)
+    async def _continued(self, store: Store, name: str) -> Sequence[Items]:
+        self._held = held = await take_over(self._client, store, name)
         self._info = await held.record.info()
         self._scan_options = self._info.options or self._scan_options
-        for outcome in (await held.record.result()).outcomes:
+        earlier = await held.record.result()
+        self._outages += earlier.outages
+        for outcome in earlier.outcomes:
             if outcome.status in _SETTLED:
                 self._outcomes[outcome.index] = outcome
         items: list[Items] = [await held.record.remaining()]
@@ -340,16 +352,23 @@ class Run:
             items.append(unknown_of(cast("Items", self._source) if more is None else more, known))
         return items
 
-    async def _taken(self, store: Store, name: str) -> HeldRun:
-        token_key, base_url = await self._client.token_key(), self._client.base_url
-        try:
-            return await store.take(name, base_url=base_url, token_key=token_key)
-        except JournalMismatch:  # perhaps the token was renewed: the sites tell the organization
-            sites = await self._client.sites.list()
-            ids = [site.id for site in sites]
-            return await store.take(name, base_url=base_url, token_key=token_key, site_ids=ids)
-
     def _stored(self) -> Store:
         if self._store is None:
             raise ConfigError("To go on with a run, name the store it is in.")
         return self._store
+
+
+async def take_over(client: RunClient, store: Store, name: str) -> HeldRun:
+    """Take a run over, to go on with it or to decide about it; whoever asks closes its journal.
+
+    Raises:
+        JournalError: There is none of that name, another process holds it, or it is of another
+            server or organization.
+        BestDefenseError: The sites, which tell the organization, cannot be listed.
+    """
+    token_key, base_url = await client.token_key(), client.base_url
+    try:
+        return await store.take(name, base_url=base_url, token_key=token_key)
+    except JournalMismatch:  # perhaps the token was renewed: the sites tell the organization
+        ids = [site.id for site in await client.sites.list()]
+        return await store.take(name, base_url=base_url, token_key=token_key, site_ids=ids)

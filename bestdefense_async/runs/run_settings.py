@@ -29,6 +29,7 @@ class RunSettings:
     """How a run goes. Times are seconds, None for no limit."""
 
     max_active: int = 100
+    max_starting: int = 8
     scan_timeout: float | None = None
     run_timeout: float | None = None
     fail_fast: bool = False

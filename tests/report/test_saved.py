@@ -95,7 +95,7 @@ def logged(events: tuple[ScanEvent, ...] = EVENTS) -> str:
     twice = {event.index for event in refused if event.reason == "duplicate"}
     finished = [event.outcome for event in events if isinstance(event, ScanFinished)]
     rows = [outcome for outcome in finished if outcome.index not in twice]
-    run = run_of(*rows, throttled=((START, START + 1),))
+    run = run_of(*rows, throttled=((START, START + 1),), outages=((START + 2, START + 4),))
     log.run_summary(run, judge(run.outcomes, GatePolicy()))
     return stream.getvalue()
 
@@ -170,6 +170,7 @@ def test_a_logged_run_can_be_read_again(tmp_path: Path) -> None:
     assert third.started_at is None
     assert run.options["intensity"] == "quick"
     assert run.throttled == ((START, START + 1),)
+    assert run.outages == ((START + 2, START + 4),)
     assert run.started_at == START
 
 

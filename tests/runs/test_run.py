@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import ConfigError, PermissionDenied, PollTimeout, UnknownSite
+from bestdefense_async.runs import SqliteStore
 from bestdefense_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -169,3 +172,120 @@ async def test_a_hangup_that_is_ignored_stays_ignored(bd: BestDefense, sandbox: 
         outcomes = [outcome async for outcome in run]
 
     assert {one.status for one in outcomes} == {"done"}
+
+
+async def test_a_run_in_a_store_is_gone_on_with(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What was left is followed, what was not begun is started, and nothing twice."""
+    store = tmp_path / "runs.db"
+    async with scans(bd, sandbox.hostnames, store=store, max_active=4) as run:
+        async for _ in run:
+            await run.drain()
+    first = run.result.by_status()
+    assert first["running"] + first["not_started"] > 0
+
+    async with bd.resume("last", store=str(store), polling=POLLING) as resumed:
+        assert resumed.name == run.name
+        outcomes = [outcome async for outcome in resumed]
+
+    assert len(outcomes) == 20 - first["done"]
+    assert resumed.result.by_status()["done"] == 20
+    assert [one.target for one in resumed.result.outcomes] == sandbox.hostnames
+    sandbox.assert_no_duplicates()
+
+
+async def test_the_last_run_is_the_one_before_this_one(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Fixed when the run begins, so that a run never approves itself, also when it is resumed."""
+    store = tmp_path / "runs.db"
+    async with scans(bd, sandbox.hostnames[:10], store=store) as old:
+        pass
+    with pytest.raises(ConfigError, match="no run before"):
+        old.judge(baseline="last")
+    async with scans(bd, sandbox.hostnames, store=store) as new:
+        await new.drain()
+    async with bd.resume(new.name, store=store, polling=POLLING) as new:
+        pass
+
+    verdict = new.judge(fail_on="high", baseline="last")
+
+    assert verdict.unknown_sites == 10
+    assert verdict.known == sum(len(one.findings) for one in old.result.outcomes)
+    assert new.judge(baseline=old.name).known == verdict.known
+    with pytest.raises(ConfigError, match="by itself"):
+        new.judge(baseline=new.name)
+
+
+async def test_a_run_over_a_generator_goes_on_with_what_is_new(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What the record has is skipped, whatever became of it."""
+    store = tmp_path / "runs.db"
+    async with scans(bd, iter(sandbox.hostnames[:8]), store=store) as run:
+        pass
+
+    source = iter(sandbox.hostnames)
+    async with bd.resume(run.name, store=store, source=source, polling=POLLING) as resumed:
+        outcomes = [outcome async for outcome in resumed]
+
+    assert [one.status for one in outcomes] == ["done"] * 12
+    assert resumed.result.by_status()["done"] == 20
+    sandbox.assert_no_duplicates()
+
+
+async def test_a_plan_of_a_run_starts_nothing(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """It counts what is to be started and what is only followed."""
+    store = tmp_path / "runs.db"
+    run = scans(bd, sandbox.hostnames, store=store)
+    assert (await run.plan()).creations == 20
+    assert sandbox.count("reports.create") == 0
+    async with run:
+        await run.drain()
+
+    plan = await bd.resume(run.name, store=store, polling=POLLING).plan()
+
+    left = run.result.by_status()
+    assert (plan.creations, plan.follows) == (left["not_started"], left["running"])
+
+
+async def test_many_runs_of_a_client_share_one_file_and_one_writer(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A store by path belongs to the client, however many runs are in it."""
+    before = threading.active_count()
+    async with contextlib.AsyncExitStack() as stack:
+        for name in sandbox.hostnames:
+            await stack.enter_async_context(scans(bd, [name], store=tmp_path / "runs.db"))
+        assert threading.active_count() <= before + 8  # readers come and go
+
+    async with SqliteStore(tmp_path / "runs.db") as store:
+        infos = await store.list()
+    assert len(infos) == 20
+    assert all(info.is_complete for info in infos)
+
+
+async def test_an_outage_stands_in_the_result_and_the_record(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """From the first creation that was lost to the first that was taken again."""
+    sandbox.fault("reports.create", status=503, times=8)
+    store = tmp_path / "runs.db"
+    events: list[str] = []
+
+    async with scans(
+        bd,
+        sandbox.hostnames,
+        store=store,
+        on_event=lambda event: events.append(type(event).__name__),
+    ) as run:
+        pass
+    kept = (await (await SqliteStore(store).record(run.name)).result()).outages
+
+    assert events.count("StartingPaused") == events.count("StartingResumed") == 1
+    [(begun, ended)] = run.result.outages
+    assert 0.0 < ended - begun < 20.0
+    assert [pytest.approx(span, abs=1.0) for span in kept] == [(begun, ended)]

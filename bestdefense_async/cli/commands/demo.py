@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -77,11 +78,10 @@ def _report_options() -> ReportOptions:
 
 async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) -> int:
     from bestdefense_async import BestDefense, ScanOptions
-    from bestdefense_async.cli.jobs.bulk_run import BulkRun, RunInput, RunOptions
+    from bestdefense_async.cli.jobs.bulk_run import BulkRun, RunOptions
     from bestdefense_async.cli.jobs.one_call import SANDBOX_SPEED
     from bestdefense_async.cli.terminal.tally import Throttling
     from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.runs import Target
 
     names = sandbox.hostnames
     if len(names) > 1:
@@ -95,8 +95,9 @@ async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) 
     )
     throttling = Throttling()
     async with BestDefense(sandbox.token, sandbox.url, hooks=(throttling,)) as bd:
-        bulk = BulkRun(bd, run_options, results, throttling)
-        run = await bulk.run(RunInput(items=[Target(name) for name in names]), interruption)
+        bulk = BulkRun(bd, run_options, results, throttling, len(names))
+        begin = partial(BestDefense.scan_many, source=names, options=run_options.options)
+        run = await bulk.run(begin, interruption)
     return results.conclude(run, is_interrupted=bool(interruption.count))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.models import Outcome, ScanOptions
-    from bestdefense_async.runs import RunInfo
-    from bestdefense_async.runs.store.protocol import Record
+    from bestdefense_async.runs.store.protocol import Record, RunInfo
 
 
 @click.group("runs")
@@ -36,10 +34,11 @@ def command() -> None:
 @FORMAT
 def list_runs(format_: str) -> int:
     """List the runs on this machine, the newest first."""
-    from bestdefense_async.cli.jobs.prepared_run import ask_store
+    from bestdefense_async.cli.jobs.prepared_run import from_store
 
     streams.require_stdout()
-    emit("runs", [_info_record(info) for info in ask_store(lambda store: store.list())], format_)
+    found = from_store(lambda store: store.list())
+    emit("runs", [_info_record(info) for info in found], format_)
     return Exit.OK
 
 
@@ -55,8 +54,8 @@ def show_run(name: str, format_: str) -> int:
     run = ResumedRun.find(name)
     emit("targets", [_outcome_record(each) for each in run.result.outcomes], format_)
     streams.say(
-        f"run {run.name}: {counted(run.total, 'target')} at {run.result.base_url}, started "
-        f"{moment(run.result.started_at or 0.0)}, {run.creations} to start, {run.follows} to follow"
+        f"run {run.info.name}: {counted(run.total, 'target')} at {run.info.base_url}, started "
+        f"{moment(run.info.created_at)}, {run.creations} to start, {run.follows} to follow"
     )
     return Exit.OK
 
@@ -74,16 +73,14 @@ def prune_runs(
     Runs that another process holds are never deleted, and those that could be resumed only with
     --incomplete.
     """
-    from bestdefense_async.cli.jobs.prepared_run import ask_store
+    from bestdefense_async.cli.jobs.prepared_run import from_store
     from bestdefense_async.report.text import counted
 
     streams.require_stdout()
     if keep is None and older_than is None:
         raise ConfigError("Say what to delete: --older-than 30d, --keep 20, or both.")
-    deleted = ask_store(
-        lambda store: store.prune(
-            keep=keep, older_than=older_than, now=time.time(), include_incomplete=incomplete
-        )
+    deleted = from_store(
+        lambda store: store.prune(keep=keep, older_than=older_than, include_incomplete=incomplete)
     )
     emit("runs", [_info_record(info) for info in deleted], format_)
     streams.say(f"bestdefense: {counted(len(deleted), 'run')} deleted")
@@ -111,13 +108,18 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
     connection.check()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.jobs.prepared_run import ResumedRun, run_store
+        from bestdefense_async.cli.options.settings import runs_path
+        from bestdefense_async.runs.run import take_over
         from bestdefense_async.runs.store.reconcile import reconcile
+        from bestdefense_async.runs.store.sqlite import SqliteStore
 
-        run = await ResumedRun.read(run_store(), name)
-        async with connection.client() as bd, run.taken(connection, bd) as held:
-            await _mark_absent(held.record, gone)
-            settlements = await reconcile(bd.reports, held.record)
+        async with connection.client() as bd, SqliteStore(runs_path()) as store:
+            held = await take_over(bd, store, name)
+            try:
+                await _mark_absent(held.record, gone)
+                settlements = await reconcile(bd.reports, held.record)
+            finally:
+                await held.journal.aclose()
         records = [
             {
                 "target": each.lost.target,
@@ -132,7 +134,7 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
         unknown = len(settlements) - found
         streams.say(
             f"bestdefense: {found} found, {unknown} still unknown"
-            + (f"; to resume: bestdefense scan --resume {run.name}" if found or gone else "")
+            + (f"; to resume: bestdefense scan --resume {held.name}" if found or gone else "")
         )
         return Exit.INCOMPLETE if unknown else Exit.OK
 

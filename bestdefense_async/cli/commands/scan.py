@@ -204,16 +204,15 @@ def _scan(
         with Results(report_options) as results:
             if run_options.verbosity >= 0:
                 streams.say(f"bestdefense: {plan}")
-            async with (
-                connection.client(hooks=(throttling,)) as bd,
-                run.opened(connection, bd) as run_input,
-            ):
-                bulk = BulkRun(bd, run_options, results, throttling)
-                ended = await bulk.run(run_input, interruption)
-                # Before the journal is closed: should that fail, the results are out.
-                return results.conclude(
-                    ended, is_interrupted=bool(interruption.count), resume=run_input.name
-                )
+            async with connection.client(hooks=(throttling,)) as bd:
+                bulk = BulkRun(bd, run_options, results, throttling, run.total)
+                ended = await bulk.run(run.opened, interruption)
+            code = results.conclude(
+                ended, is_interrupted=bool(interruption.count), resume=ended.name
+            )
+            if bulk.lost is not None:  # told last: the results are out
+                raise bulk.lost
+            return code
 
     return run_async(work)
 

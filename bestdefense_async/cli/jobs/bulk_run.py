@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import define, evolve, field, frozen
 
@@ -16,15 +15,23 @@ from bestdefense_async.cli.terminal.progress import counts_text, show_progress
 from bestdefense_async.cli.terminal.tally import Tally, Throttling
 from bestdefense_async.client import BestDefense
 from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.models import Outcome, ScanFinished, ScanOptions, ScanStarted, TargetRejected
-from bestdefense_async.report.result import RunResult
-from bestdefense_async.report.text import counted, visible
-from bestdefense_async.runs import Journal, ScanGroup
-from bestdefense_async.runs.inputs import Item
+from bestdefense_async.errors import JournalError
+from bestdefense_async.models import (
+    Outcome,
+    ScanFinished,
+    ScanOptions,
+    ScanStarted,
+    StartingPaused,
+    StartingResumed,
+    TargetRejected,
+)
+from bestdefense_async.report.text import counted, duration, visible
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.models import ScanEvent
+    from bestdefense_async.report.result import RunResult
+    from bestdefense_async.runs.run import Run
 
 DRAIN_TIMEOUT: Final = 60.0
 """Seconds for what was sent to be answered after a signal."""
@@ -52,96 +59,76 @@ class RunOptions:
     """Leave the last picture of the live view on the terminal."""
 
 
-@frozen(kw_only=True)
-class RunInput:
-    """What to run, and what of it has ended already."""
+class Begin(Protocol):
+    """Makes a run, with the settings of `scan_many` that the command has."""
 
-    items: Sequence[Item]
-    ended: Sequence[Outcome] = ()
-    """Outcomes of an earlier part of the run."""
-    journal: Journal | None = None
-    """Where the run is recorded; None keeps no record."""
-    name: str = "scan"
-    started_at: float | None = None
-    """When the run began, in seconds since the epoch; None is now."""
+    def __call__(self, bd: BestDefense, **settings: Any) -> Run:  # noqa: ANN401
+        """Return the run, to be entered."""
 
 
 @define
 class BulkRun:
-    """Runs one input once and keeps its outcomes."""
+    """Carries one run out, and tells what happens on the way."""
 
     client: BestDefense
     run_options: RunOptions
     results: Results
     """Writes what happens, as it happens."""
     throttling: Throttling
+    total: int
+    """Targets of the run, those that ended earlier included."""
+    lost: JournalError | None = field(default=None, init=False)
+    """Why the end of the run could not be recorded."""
     _tally: Tally = field(init=False)
-    _outcomes: dict[int, Outcome] = field(factory=dict, init=False)
     _duplicates: set[int] = field(factory=set, init=False)
     _failure: Exception | None = field(default=None, init=False)
 
-    async def run(self, run_input: RunInput, interruption: Interruption) -> RunResult:
+    async def run(self, begin: Begin, interruption: Interruption) -> RunResult:
         """Scan all targets and return the run: each target has an outcome, also after a signal.
 
         Raises:
             Unwritable: The results cannot be written; everything was stopped.
             ReaderGone: The reader of stdout went away; everything was stopped.
+            JournalError: The run cannot be recorded; nothing was started.
         """
-        total = len(run_input.items) + len(run_input.ended)
-        self._tally = Tally(total, asyncio.get_running_loop().time())
-        run = RunResult(
-            outcomes=(),
-            name=run_input.name,
-            started_at=time.time() if run_input.started_at is None else run_input.started_at,
-            base_url=self.client.base_url,
-            options=self.run_options.options,
+        options = self.run_options
+        run = begin(
+            self.client,
+            max_active=options.max_active,
+            scan_timeout=options.scan_timeout,
+            run_timeout=options.run_timeout,
+            polling=options.polling,
+            on_event=self._record,
         )
-        self.results.begin(run)
-        self._add_ended(run_input.ended)
-        title = f"Scanning {counted(len(run_input.items), 'site')} at {self.client.base_url}"
-        quiet, keep = self.run_options.verbosity != 0, self.run_options.is_kept
-        async with show_progress(self._tally, title=title, quiet=quiet, keep=keep):
-            group = self._group(run_input.journal)
-            # The outcomes of a stopped group are collected after its block.
+        # The outcomes of a run that was stopped are in its result, too.
+        try:
             with contextlib.suppress(_Stopped):
-                async with group:
-                    group.feed(run_input.items)
-                    await self._until_ended(group, interruption)
-            if self._failure is None:
-                await self._collect(group)
+                async with run:
+                    await self._carry_out(run, interruption)
+        except JournalError as error:
+            if not run.result.outcomes:
+                raise
+            self.lost = error
         if self._failure is not None:
             raise self._failure
-        return evolve(
-            run,
-            outcomes=tuple(self._outcomes[index] for index in sorted(self._outcomes)),
-            finished_at=time.time(),
-            throttled=tuple(self.throttling.spans),
-        )
+        return evolve(run.result, throttled=tuple(self.throttling.spans))
 
-    def _group(self, journal: Journal | None) -> ScanGroup:
-        run_options = self.run_options
-        return ScanGroup(
-            self.client,
-            options=run_options.options,
-            max_active=run_options.max_active,
-            scan_timeout=run_options.scan_timeout,
-            run_timeout=run_options.run_timeout,
-            on_event=self._record,
-            polling=run_options.polling,
-            journal=journal,
-        )
-
-    def _add_ended(self, ended: Sequence[Outcome]) -> None:
-        """Count and write what ended earlier, so that the results are those of the whole run."""
-        for outcome in ended:
-            self._outcomes[outcome.index] = outcome
+    async def _carry_out(self, run: Run, interruption: Interruption) -> None:
+        ended = run.result.outcomes
+        self._tally = Tally(self.total, asyncio.get_running_loop().time())
+        self.results.begin(evolve(run.result, outcomes=()))
+        for outcome in ended:  # so that the results are those of the whole run
             self._tally.end(outcome)
             self.results.record(ScanFinished(outcome=outcome))
+        title = f"Scanning {counted(self.total - len(ended), 'site')} at {self.client.base_url}"
+        quiet, keep = self.run_options.verbosity != 0, self.run_options.is_kept
+        async with show_progress(self._tally, title=title, quiet=quiet, keep=keep):
+            await self._until_ended(run, interruption)
 
-    async def _until_ended(self, group: ScanGroup, interruption: Interruption) -> None:
-        """Collect all outcomes; a signal drains the group first."""
+    async def _until_ended(self, run: Run, interruption: Interruption) -> None:
+        """Wait for all outcomes; a signal drains the run first."""
         interruption.is_handled = True
-        collecting = asyncio.ensure_future(self._collect(group))
+        collecting = asyncio.ensure_future(self._collect(run))
         signal = asyncio.ensure_future(interruption.requested.wait())
         try:
             await asyncio.wait({collecting, signal}, return_when=asyncio.FIRST_COMPLETED)
@@ -150,16 +137,14 @@ class BulkRun:
                     "bestdefense: stopping: waiting for answers to what was sent; "
                     "a second signal ends at once"
                 )
-                await group.drain(DRAIN_TIMEOUT)
+                await run.drain(DRAIN_TIMEOUT)
             await collecting
         finally:
             signal.cancel()
             collecting.cancel()
 
-    async def _collect(self, group: ScanGroup) -> None:
-        async for outcome in group:
-            if outcome.index not in self._duplicates:
-                self._outcomes[outcome.index] = outcome
+    async def _collect(self, run: Run) -> None:
+        async for _ in run:
             if self._failure is not None:
                 raise _Stopped
 
@@ -171,12 +156,26 @@ class BulkRun:
         elif isinstance(event, TargetRejected) and event.reason == "duplicate":
             self._duplicates.add(event.index)
             self._tally.total -= 1
+        elif isinstance(event, StartingPaused):
+            self._host_away(event)
+        elif isinstance(event, StartingResumed):
+            self._tally.away_since = None
+            streams.say(f"bestdefense: the host is back after {duration(event.paused_for)}")
         elif isinstance(event, ScanFinished) and event.outcome.index not in self._duplicates:
             self._end(event.outcome)
         try:
             self.results.record(event)
         except Exception as error:  # noqa: BLE001  # raised again where the run ends
             self._failure = self._failure or error
+
+    def _host_away(self, event: StartingPaused) -> None:
+        """Tell it once: nothing is started until the host takes scans again."""
+        self._tally.away_since = asyncio.get_running_loop().time()
+        self._tally.away_because = visible(event.error.kind, longest=40)
+        streams.say(
+            f"bestdefense: the host takes no scans ({visible(event.error)}): nothing is started "
+            "until it does"
+        )
 
     def _end(self, outcome: Outcome) -> None:
         self._tally.end(outcome)

@@ -7,15 +7,13 @@ shown, refused or agreed to first.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from attrs import field, frozen
 
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.jobs.bulk_run import RunInput
-from bestdefense_async.cli.options.settings import state_directory
+from bestdefense_async.cli.options.settings import runs_path
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMATS, emit
@@ -24,12 +22,14 @@ from bestdefense_async.errors import ConfigError, JournalError, TargetError, Unk
 from bestdefense_async.models import OutcomeStatus, ScanOptions
 from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.text import counted, duration
-from bestdefense_async.runs import SqliteStore, Target
+from bestdefense_async.runs import Target
 from bestdefense_async.runs.plan import make_plan
 from bestdefense_async.runs.site_index import SiteIndex
+from bestdefense_async.runs.store.protocol import RunInfo
+from bestdefense_async.runs.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from bestdefense_async.cli.jobs.bulk_run import RunOptions
     from bestdefense_async.cli.options.connection import Connection
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Outcome, Site
     from bestdefense_async.runs.plan import Plan
-    from bestdefense_async.runs.store.protocol import HeldRun
+    from bestdefense_async.runs.run import Run
+
 
 T = TypeVar("T")
 
@@ -45,19 +46,18 @@ _SETTLED: Final = {OutcomeStatus.DONE, OutcomeStatus.UNKNOWN}
 """What cannot be gone on with."""
 
 
-def run_store() -> SqliteStore:
-    """Return where this user's runs are kept; the caller closes it."""
-    return SqliteStore(state_directory() / "runs.db")
+def from_store(work: Callable[[SqliteStore], Awaitable[T]]) -> T:
+    """Return what `work` reads or changes in the store of this user's runs.
 
+    Raises:
+        JournalError: The store cannot be read, or what is asked for is not in it.
+    """
 
-def ask_store(question: Callable[[SqliteStore], Awaitable[T]]) -> T:
-    """Ask this user's runs something, where no loop runs yet."""
+    async def main() -> T:
+        async with SqliteStore(runs_path()) as store:
+            return await work(store)
 
-    async def ask() -> T:
-        async with run_store() as store:
-            return await question(store)
-
-    return asyncio.run(ask())
+    return asyncio.run(main())
 
 
 @frozen
@@ -79,54 +79,35 @@ class NewRun:
         """How many scans are to be started."""
         return len(self.targets)
 
-    @contextlib.asynccontextmanager
-    async def opened(self, connection: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
-        """Write the plan of the run into the store, and hold it.
-
-        Raises:
-            JournalError: It cannot be written.
-        """
-        async with run_store() as store:
-            held = await store.create(
-                base_url=client.base_url,
-                token_key=connection.token.secret.token_key,
-                options=self.options,
-                plan=self.targets,
-            )
-            yield await _run_input(held)
-            await held.journal.aclose()
+    def opened(self, bd: BestDefense, **settings: Any) -> Run:  # noqa: ANN401  # those of `scan_many`
+        """Return the run, to be entered."""
+        return bd.scan_many(self.targets, options=self.options, store=runs_path(), **settings)
 
 
 @frozen
 class ResumedRun:
     """A run that was left before its end."""
 
-    result: RunResult = field(repr=False)
+    info: RunInfo
     options: ScanOptions
-    """What the run scans."""
+    result: RunResult = field(repr=False)
 
     @classmethod
     def find(cls, name: str) -> ResumedRun:
-        """Return the run of that name, where no loop runs yet. Raises what `read` raises."""
-        return ask_store(lambda store: cls.read(store, name))
-
-    @classmethod
-    async def read(cls, store: SqliteStore, name: str) -> ResumedRun:
         """Return the run of that name.
 
         Raises:
             JournalError: There is none, or it cannot be read.
         """
-        record = await store.record(name)
-        info = await record.info()
-        if info.options is None:
-            raise JournalError(f"Run {info.name}: {info.problem}")
-        return cls(await record.result(), info.options)
 
-    @property
-    def name(self) -> str:
-        """The name of the run."""
-        return self.result.name
+        async def read(store: SqliteStore) -> ResumedRun:
+            record = await store.record(name)
+            info = await record.info()
+            if info.problem is not None or info.options is None:
+                raise JournalError(f"Run {info.name} cannot be read: {info.problem}")
+            return cls(info, info.options, await record.result())
+
+        return from_store(read)
 
     @property
     def total(self) -> int:
@@ -135,7 +116,7 @@ class ResumedRun:
 
     @property
     def left(self) -> list[Outcome]:
-        """What has no result and can be resumed; what is unknown cannot."""
+        """What has no result and can be gone on with; what is unknown cannot."""
         return [each for each in self.result.outcomes if each.status not in _SETTLED]
 
     @property
@@ -148,48 +129,14 @@ class ResumedRun:
         """How many scans exist and have no result yet."""
         return len(self.left) - self.creations
 
-    @contextlib.asynccontextmanager
-    async def opened(self, connection: Connection, client: BestDefense) -> AsyncIterator[RunInput]:
-        """Take the run over, and hold it. Raises what `taken` raises."""
-        async with self.taken(connection, client) as held:
-            # Again: somebody may have gone on with it since.
-            now = await held.record.result()
-            ended = [each for each in now.outcomes if each.status in _SETTLED]
-            yield await _run_input(held, ended=ended)
-
-    @contextlib.asynccontextmanager
-    async def taken(self, connection: Connection, client: BestDefense) -> AsyncIterator[HeldRun]:
-        """Take the run over.
-
-        Raises:
-            JournalError: It is held, of another organization, or cannot be written.
-            BestDefenseError: The sites, which tell the organization, cannot be listed.
-        """
-        sites = await client.sites.list()
-        async with run_store() as store:
-            held = await store.take(
-                self.name,
-                base_url=client.base_url,
-                token_key=connection.token.secret.token_key,
-                site_ids=[site.id for site in sites],
-            )
-            yield held
-            await held.journal.aclose()
-
-
-async def _run_input(held: HeldRun, *, ended: Sequence[Outcome] = ()) -> RunInput:
-    return RunInput(
-        items=await held.record.remaining(),
-        ended=ended,
-        journal=held.journal,
-        name=held.name,
-        started_at=(await held.record.info()).created_at,
-    )
+    def opened(self, bd: BestDefense, **settings: Any) -> Run:  # noqa: ANN401  # those of `resume`
+        """Return the run, to be entered."""
+        return bd.resume(self.info.name, store=runs_path(), **settings)
 
 
 def earlier_scans(connection: Connection, options: ScanOptions) -> Sequence[tuple[float, bool]]:
     """Return how long scans of the kind have taken at the host, as this machine knows it."""
-    return ask_store(lambda store: store.samples(options.kind, base_url=connection.host))
+    return from_store(lambda store: store.samples(options.kind, base_url=connection.host))
 
 
 def plan_of(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def load_run(name: str) -> RunResult:
-    """Return a run: of a file (`.json`, `.jsonl`, a store) or stdin, else of this user's runs.
+    """Return a run: of a file (`.json`, `.jsonl`, a journal) or stdin, else of this user's runs.
 
     Args:
         name: A path, `-` for stdin, the name of a run or the beginning of it, or `last`.
@@ -30,13 +30,13 @@ def load_run(name: str) -> RunResult:
     Raises:
         ConfigError: There is none, or it cannot be read.
     """
-    from bestdefense_async.cli.options.settings import state_directory
-    from bestdefense_async.runs import SqliteStore
+    from bestdefense_async.cli.options.settings import runs_path
     from bestdefense_async.runs.saved import load
+    from bestdefense_async.runs.store.sqlite import SqliteStore
 
     problem = ""
     try:
-        return load(name, store=SqliteStore(state_directory() / "runs.db"))
+        return load(name, store=SqliteStore(runs_path()))
     except (JournalError, ConfigError) as error:
         problem = str(error)
     except (OSError, ValueError) as error:

@@ -103,6 +103,11 @@ def state_directory() -> Path:
     return platformdirs.user_state_path("bestdefense", appauthor=False)
 
 
+def runs_path() -> Path:
+    """Return the store of this user's runs."""
+    return state_directory() / "runs.db"
+
+
 def load_settings(directory: Path | None = None, *, user: Path | None = None) -> dict[str, Setting]:
     """Return the settings of all files, the nearest winning.
 

@@ -114,6 +114,9 @@ class LiveView:
 
     def _speed(self, now: float) -> Text:
         tally = self._tally
+        away = tally.away(now)
+        if away is not None:
+            return Text(away, style="bold yellow", no_wrap=True)
         parts = [duration(now - tally.started)]
         rate = tally.rate(now)
         if rate is not None:

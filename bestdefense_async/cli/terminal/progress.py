@@ -68,8 +68,10 @@ def describe(tally: Tally, now: float) -> str:
     if tally.pauses:
         parts.append(f"rate limited {counted(tally.pauses, 'time')}")
     parts.append(duration(now - tally.started))
-    left = tally.left(now)
-    if left and tally.ended < tally.total:
+    away, left = tally.away(now), tally.left(now)
+    if away is not None:
+        parts.append(away)
+    elif left and tally.ended < tally.total:
         parts.append(f"about {duration(left)} left")
     return "scan: " + ", ".join(parts)
 

@@ -40,6 +40,10 @@ class Tally:
     """Findings by severity."""
     pauses: int = 0
     """How often a rate limit paused us."""
+    away_since: float | None = None
+    """When the host began to take no scan; None while it does."""
+    away_because: str = ""
+    """What the last creation met."""
     _active: set[int] = field(factory=set, repr=False)
     _worst: list[tuple[tuple[int, ...], int, str, dict[str, int]]] = field(factory=list, repr=False)
 
@@ -82,6 +86,16 @@ class Tally:
     def worst(self) -> list[tuple[str, dict[str, int]]]:
         """The worst targets so far with their counts, the worst first."""
         return [(target, counts) for _, _, target, counts in sorted(self._worst, reverse=True)]
+
+    def away(self, now: float) -> str | None:
+        """Return that the host is away, on one line; None while it is there."""
+        if self.away_since is None:
+            return None
+        seconds = int(now - self.away_since)
+        return (
+            f"host away for {seconds // 60}:{seconds % 60:02} ({self.away_because}): nothing is "
+            f"started, {self.waiting:,} wait, {self.active:,} are followed"
+        )
 
     def rate(self, now: float) -> float | None:
         """Return targets ended per second so far, None while too few have ended."""

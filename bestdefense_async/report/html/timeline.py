@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TALL: Final = 150
 """Height of the level."""
 _STRIP: Final = 16
-"""Height of the strip of rate limits and of that of failures, below the floor."""
+"""Height of each strip below the floor: rate limits, outages, failures."""
 _LINE: Final = "#2b62b3"
 _STEPS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400)
 """Seconds between two ticks of the axis."""
@@ -71,7 +71,7 @@ def timeline(run: RunResult, *, is_narrow: bool = False) -> Markup | None:
         and outcome.started_at is not None
     )
     width = svg.NARROW if is_narrow else svg.WIDE
-    keys, top = _keys(width, is_throttled=bool(run.throttled), has_failures=bool(failures))
+    keys, top = _keys(run, width, has_failures=bool(failures))
     scale = _Scale(
         begin=begin,
         end=end,
@@ -84,7 +84,10 @@ def timeline(run: RunResult, *, is_narrow: bool = False) -> Markup | None:
     strip = scale.floor + 4
     parts = [keys, _levels(scale), _area(changes, scale)]
     if run.throttled:
-        parts.append(_throttled(run, scale, top=strip + 4))
+        parts.append(_spans(run.throttled, scale, top=strip + 4, tone="medium", name="rate limit"))
+        strip += _STRIP
+    if run.outages:
+        parts.append(_spans(run.outages, scale, top=strip + 4, tone="high", name="host away"))
         strip += _STRIP
     if failures:
         parts.append(_failures(failures, scale, y=strip + _STRIP / 2))
@@ -98,7 +101,8 @@ def timeline(run: RunResult, *, is_narrow: bool = False) -> Markup | None:
         about="Scans under way over time",
         details=f"At most {counted(peak, 'scan')} at once, over {duration(end - begin)}; "
         f"{counted(len(failures), 'failure')}, "
-        f"{counted(len(run.throttled), 'span')} with a rate limit.",
+        f"{counted(len(run.throttled), 'span')} with a rate limit, "
+        f"{counted(len(run.outages), 'span')} with the host away.",
         is_narrow=is_narrow,
     )
 
@@ -162,9 +166,11 @@ def _caption(content: object, *, x: float, y: float, anchor: str) -> str:
     return svg.text(content, x=x, y=y, size=_SIZE, fill=svg.SOFT, class_="soft", text_anchor=anchor)
 
 
-def _throttled(run: RunResult, scale: _Scale, *, top: float) -> str:
+def _spans(
+    spans: tuple[tuple[float, float], ...], scale: _Scale, *, top: float, tone: str, name: str
+) -> str:
     parts = []
-    for begin, end in run.throttled:
+    for begin, end in spans:
         left = scale.x(begin)
         parts.append(
             svg.rect(
@@ -172,10 +178,10 @@ def _throttled(run: RunResult, scale: _Scale, *, top: float) -> str:
                 top,
                 max(scale.x(end) - left, 2),
                 8,
-                svg.title(f"rate limit, {duration(end - begin)}"),
+                svg.title(f"{name}, {duration(end - begin)}"),
                 rx=1,
-                fill=TONES["medium"].light,
-                class_="b-medium",
+                fill=TONES[tone].light,
+                class_=f"b-{tone}",
             )
         )
     return "".join(parts)
@@ -201,13 +207,18 @@ def _crosses(path: str) -> str:
     )
 
 
-def _keys(width: float, *, is_throttled: bool, has_failures: bool) -> tuple[str, float]:
+def _keys(run: RunResult, width: float, *, has_failures: bool) -> tuple[str, float]:
     area = svg.rect(0, 2, 14, 10, fill=_LINE, fill_opacity=0.16, class_="area")
     level = svg.line(0, 2, 14, 2, stroke=_LINE, stroke_width=1.6, class_="level")
     keys = [("scans under way", area + level)]
-    if is_throttled:
-        symbol = svg.rect(0, 3, 14, 8, rx=1, fill=TONES["medium"].light, class_="b-medium")
-        keys.append(("held back by a rate limit", symbol))
+    strips = (
+        (run.throttled, "medium", "held back by a rate limit"),
+        (run.outages, "high", "host away, nothing started"),
+    )
+    for spans, tone, label in strips:
+        if spans:
+            symbol = svg.rect(0, 3, 14, 8, rx=1, fill=TONES[tone].light, class_=f"b-{tone}")
+            keys.append((label, symbol))
     if has_failures:
         keys.append(("ended without a verdict", _crosses(_cross(7, 7))))
     return legend(keys, left=0, right=width)

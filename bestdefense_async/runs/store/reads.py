@@ -208,6 +208,7 @@ def run_result(connection: sqlite3.Connection, run: int, info: RunInfo) -> RunRe
         started_at=info.created_at,
         finished_at=None if unsettled else changed_at,
         throttled=tuple(_spans(connection, run, "throttled", until=changed_at)),
+        outages=tuple(_spans(connection, run, "outage", until=changed_at)),
     )
 
 

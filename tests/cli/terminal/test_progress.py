@@ -113,3 +113,18 @@ def test_the_live_view_does_not_let_a_name_steer_the_terminal() -> None:
     console.print(LiveView(console, tally, title="\x1b[2J").frame(1.0))
 
     assert "\x1b" not in out.getvalue()
+
+
+def test_a_host_that_is_away_is_said_in_place_of_the_time_left() -> None:
+    """With how long, why, and what waits for it."""
+    tally = Tally(2_000, 0.0)
+    finish(tally, 300)
+    tally.begin(300)
+    tally.away_since, tally.away_because = 60.0, "ServerError"
+
+    said = describe(tally, 102.0)
+
+    assert (
+        "host away for 0:42 (ServerError): nothing is started, 1,699 wait, 1 are followed" in said
+    )
+    assert "left" not in said
