@@ -13,8 +13,8 @@ installed are named and left out.
 With `--instructions` callgrind counts what the interpreter executes for a plain and for a typed
 call: a figure that hardly changes, whoever else uses the machine.
 
-Goals: typed at most 0.80 of plain and send 0.72, observed (an observer, and a log of JSON lines)
-1.0, typed on uvloop 0.75 of plain on asyncio; 1.1 times plain's calls per second.
+Goals: typed at most 0.80 of plain and send 0.72, logged (an observer, and a log of JSON lines) 1.0,
+typed on uvloop 0.75 of plain on asyncio; 1.1 times plain's calls per second.
 """
 
 import argparse
@@ -50,10 +50,10 @@ from bestdefense_async.transport.observe import AttemptInfo, CallInfo, Observer
 
 Call = Callable[[], Awaitable[object]]
 
-OURS = ("plain", "exchange", "envelope", "send", "typed", "observed", "session")
+OURS = ("plain", "exchange", "envelope", "send", "typed", "observer", "logged", "session")
 SHARE = {"httpx": 8, "openai": 8}
 """What a client's blocks are divided by: these would take most of the time."""
-GOALS = {"send": "0.72", "typed": "0.80", "observed": "1.00"}
+GOALS = {"send": "0.72", "typed": "0.80", "logged": "1.00"}
 TARGET = "LADDER_TARGET"
 """Where a child finds what to ask for."""
 COUNTED = (100, 400)
@@ -167,7 +167,8 @@ async def _ours(target: Target, in_flight: int) -> AsyncIterator[dict[str, Call]
             "envelope": lambda: exchanged(Enveloped),
             "send": lambda: bd._sender.send(request),  # noqa: SLF001 - a layer
             "typed": lambda: bd.reports.progress(report_id),
-            "observed": lambda: observed.reports.progress(report_id),
+            "observer": lambda: observed.reports.progress(report_id),
+            "logged": lambda: observed.reports.progress(report_id),
             "session": lambda: other_way.reports.progress(report_id),
         }
 
@@ -301,7 +302,7 @@ def _ladder(target: Target, arguments: argparse.Namespace, in_flight: int) -> No
         for _ in range(arguments.blocks):
             for runner, loop, name, call in turns:
                 share = arguments.calls // SHARE.get(name, 1)
-                with _logged() if name == "observed" else contextlib.nullcontext():
+                with _logged() if name == "logged" else contextlib.nullcontext():
                     cost = runner.run(_block(call, share, in_flight))
                 costs.setdefault((loop, name), []).append(cost)
     low = {key: _low(measured) for key, measured in costs.items()}
