@@ -23,9 +23,11 @@ import time
 import uuid
 from pathlib import Path
 
+from bestdefense_async.core.request import Claim
 from bestdefense_async.models import Progress, Report, ScanOptions
 from bestdefense_async.polling.scheduler import PollScheduler
 from bestdefense_async.runs import ScanGroup
+from bestdefense_async.runs.site_index import SiteIndex
 
 EVERY = 13.0
 """Seconds between two polls of a task: what the policy does on average in the first half minute."""
@@ -54,6 +56,7 @@ class Client:
         self.all_created = asyncio.Event()
         self._left = count
         self.polls = PollScheduler(self.progress, limit=WORKERS)
+        self.site_index = SiteIndex(self.list)
         self.polled = 0
         self._chance = random.Random(1)
 
@@ -61,8 +64,15 @@ class Client:
         """Return no sites: targets are ids."""
         return ()
 
-    async def create(self, site: str, options: ScanOptions | None = None) -> Report:  # noqa: ARG002
+    async def create(
+        self,
+        site: str,  # noqa: ARG002
+        options: ScanOptions | None = None,  # noqa: ARG002
+        *,
+        claim: Claim,
+    ) -> Report:
         """Start a scan."""
+        await claim.take()
         self._left -= 1
         if self._left == 0:
             self.all_created.set()
