@@ -23,10 +23,13 @@ from bestdefense_async.errors import ConfigError
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("http://[::1]:8000/", "http://[::1]:8000"),
         ("http://localhost:1/", "http://localhost:1"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://localhost:443", "https://localhost"),
+        ("http://localhost:443", "http://localhost:443"),
     ],
 )
 def test_a_base_url_is_normalised(text: str, expected: str) -> None:
-    """A slash at the end is dropped, a path is kept."""
+    """A slash at the end and the port of the scheme are dropped, a path is kept."""
     assert str(parse_base_url(text)) == expected
 
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from bestdefense_async.core.admission import (
     LONGEST_AFTER_TRIAL,
-    LONGEST_WAIT,
     Admission,
     Fate,
     fate_of,
@@ -125,8 +124,8 @@ def test_looks_wait_twice_as_long_each_time_up_to_ten_seconds() -> None:
         waits.append(admission.wait(LATEST))
         admission.looked(is_there=False)
 
-    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, LONGEST_WAIT, LONGEST_WAIT]
-    assert admission.wait(lambda low, _: low) == LONGEST_WAIT / 2
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    assert admission.wait(lambda low, _: low) == 5.0
 
 
 def test_each_lost_trial_doubles_the_wait_before_the_next_look_up_to_thirty_seconds() -> None:
@@ -138,7 +137,7 @@ def test_each_lost_trial_doubles_the_wait_before_the_next_look_up_to_thirty_seco
         admission.ended(admission.began(), Fate.AWAY)
         waits.append(admission.wait(LATEST))
 
-    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, *[LONGEST_AFTER_TRIAL] * 3]
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, *[30.0] * 3]
 
 
 def test_with_a_single_place_the_first_loss_is_no_trial() -> None:

@@ -37,6 +37,8 @@ Check = Callable[[str, object], object]
                 (-1, "not -1"),
                 (0, "above 0"),
                 (10**400, "not one so large"),
+                (1 - 10**15, r"not -1e\+15"),
+                (-(10**15), "not one so large"),
                 (Fraction(1, 2), "not a Fraction"),
             )
         ),

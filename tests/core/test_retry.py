@@ -67,7 +67,9 @@ def decision(
         pytest.param(api(errors.ServerError, 500), True, False, id="500"),
         pytest.param(api(errors.ServerError, 503), True, False, id="503"),
         pytest.param(api(errors.ServerError, 501), False, False, id="501"),
+        pytest.param(api(errors.ServerError, 505), False, False, id="505"),
         pytest.param(api(errors.ClientError, 408), True, False, id="408"),
+        pytest.param(api(errors.ClientError, 425), True, False, id="425"),
         pytest.param(api(errors.ClientError, 421), False, False, id="421"),
         pytest.param(api(errors.ClientError, 431), False, False, id="431"),
         pytest.param(api(errors.AuthError, 401), False, False, id="401"),
@@ -94,9 +96,13 @@ def test_attempts_are_bounded() -> None:
     ] * 2
 
 
-def test_an_unknown_host_is_tried_once_more() -> None:
-    """A name that does not resolve rarely comes back."""
-    error = errors.ConnectError("x", is_unknown_host=True)
+@pytest.mark.parametrize(
+    "error",
+    [errors.ConnectError("x", is_unknown_host=True), errors.IntegrityError("x")],
+    ids=["an unknown host", "a wrong checksum"],
+)
+def test_what_rarely_heals_is_tried_once_more(error: BestDefenseError) -> None:
+    """A name that does not resolve rarely comes back, and a wrong file is rarely mended."""
     assert isinstance(decision(error, attempt=1), Again)
     assert isinstance(decision(error, attempt=2), Stop)
 
@@ -141,9 +147,23 @@ def test_the_budget_bounds_the_retries_of_an_outage() -> None:
     budget = RetryBudget()
     lost = errors.ConnectionLost("x")
     assert sum(budget.spend(lost) for _ in range(10_000)) == 35
-    for _ in range(14):
+    for _ in range(4):
         budget.earn()
     assert budget.spend(lost)
+    assert not budget.spend(lost)
+
+
+def test_a_retry_after_a_429_is_the_cheaper_one() -> None:
+    """The server did no work, so a hundred of them are paid before the budget is empty."""
+    budget = RetryBudget()
+    assert sum(budget.spend(throttled(None)) for _ in range(10_000)) == 100
+
+
+def test_a_budget_that_is_full_earns_nothing() -> None:
+    """A good hour does not pay for a worse outage."""
+    budget = RetryBudget()
+    budget.earn(1e6)
+    assert budget == RetryBudget()
 
 
 @pytest.mark.parametrize(
@@ -171,6 +191,12 @@ def test_the_budget_bounds_the_retries_of_an_outage() -> None:
 def test_when_the_fate_of_a_creation_is_unknown(error: BestDefenseError, *, unknown: bool) -> None:
     """The fate is unknown exactly when a scan may exist that nobody has the id of."""
     assert is_fate_unknown(error) is unknown
+
+
+def test_every_time_of_a_policy_may_be_zero() -> None:
+    """Nothing to wait for is a wish that makes sense."""
+    at_once = RetryPolicy(base=0.0, longest_backoff=0.0, longest_wait=0.0)
+    assert (at_once.base, at_once.longest_backoff, at_once.longest_wait) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,48 @@ def test_it_redacts_itself() -> None:
     assert Secret("x").redact_bytes(b"x") == b"x"
 
 
+@pytest.mark.parametrize(
+    ("token", "body", "is_in"),
+    [
+        pytest.param(TOKEN, f'["{TOKEN}"]'.encode(), True, id="as it is"),
+        pytest.param(TOKEN, f'["{TOKEN.upper()}"]'.encode(), True, id="in upper case"),
+        pytest.param(TOKEN, '["a"]'.encode("utf-16"), True, id="UTF-16 is decoded first"),
+        pytest.param(TOKEN, '["a"]'.encode("utf-32-be"), True, id="UTF-32 is decoded first"),
+        pytest.param(TOKEN, b'["a", "\0"]', False, id="a NUL further on is no encoding"),
+        pytest.param(TOKEN, TOKEN.replace("/", r"\/").encode(), True, id="with an escaped slash"),
+        pytest.param(TOKEN, rb'["\u0041"]', True, id="an escaped letter may be one of its own"),
+        pytest.param(TOKEN, rb'["\n \u00e9 /"]', False, id="escapes that no token needs"),
+        pytest.param('abc"defgh', rb'["\n"]', True, id="its quotation mark is always escaped"),
+        pytest.param(r"abc\defgh", rb'["\n"]', True, id="its backslash is always escaped"),
+        pytest.param("abcdefg", b'["abcdefg"]', False, id="too short to be masked"),
+        pytest.param("abcdefgh", b'["abcdefgh"]', True, id="just long enough"),
+    ],
+)
+def test_a_text_that_may_hold_it_is_told_from_one_that_cannot(
+    token: str, body: bytes, *, is_in: bool
+) -> None:
+    """Only a text that may hold the token is searched value by value."""
+    assert Secret(token).is_in(body) is is_in
+
+
+def test_it_redacts_every_text_of_a_json_value() -> None:
+    """Names of members are texts too; what is no text stays."""
+    value = {TOKEN: [f"a {TOKEN}", {"b": TOKEN.upper()}, 1, None, True]}
+    assert Secret(TOKEN).redact_json(value) == {
+        "[token]": ["a [token]", {"b": "[token]"}, 1, None, True]
+    }
+
+
+@pytest.mark.parametrize(("length", "is_accepted"), [(4096, True), (4097, False)])
+def test_a_token_has_at_most_4096_characters(length: int, *, is_accepted: bool) -> None:
+    """Servers refuse headers above some 8 KiB."""
+    if is_accepted:
+        assert len(Secret("x" * length).reveal()) == length
+    else:
+        with pytest.raises(ConfigError, match="longer than 4096"):
+            Secret("x" * length)
+
+
 def test_the_header_line_is_ready() -> None:
     """It is written as it is, so it ends its line."""
     line = Secret(TOKEN).reveal_header()

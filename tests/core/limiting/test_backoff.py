@@ -146,7 +146,7 @@ def test_after_a_refusal_calls_follow_each_other_at_the_pace() -> None:
     assert backoff.not_before == 101.0
     backoff.taken(101.0)
     assert backoff.not_before == 102.0
-    backoff.taken(300.0)
+    backoff.taken(221.0)  # two periods after the pause
     assert backoff.not_before == 102.0
 
 
@@ -164,6 +164,15 @@ def test_an_unknown_history_starts_with_three_in_flight() -> None:
     """Each success allows one more, until the whole window may fly."""
     backoff = Backoff(MINUTE, unknown_until=120.0)
     assert backoff.in_flight_allowed == 3
+    for _ in range(57):
+        backoff.succeeded(sent=1.0)
+    assert backoff.in_flight_allowed == math.inf
+
+
+def test_of_several_limits_the_fastest_and_the_smallest_count() -> None:
+    """A refusal does not say which limit it is about, so each of them bounds the way back."""
+    backoff = Backoff((*MINUTE, Limit(100, per=3600.0)), unknown_until=7200.0)
+    assert (backoff.pace, backoff.period) == (1.0, 60.0)
     for _ in range(57):
         backoff.succeeded(sent=1.0)
     assert backoff.in_flight_allowed == math.inf
@@ -203,6 +212,12 @@ def test_a_share_grows_by_a_quarter_per_period_until_it_is_all() -> None:
     assert backoff.share(170.0) == pytest.approx(0.625)
     assert backoff.share(230.0) == pytest.approx(0.78125)
     assert backoff.share(330.0) == 1.0
+
+
+def test_without_a_refusal_the_share_is_all_wherever_the_clock_stands() -> None:
+    """A clock may begin below zero."""
+    backoff = Backoff(MINUTE, unknown_until=LONG_AGO)
+    assert [backoff.share(now) for now in (-100.0, 0.0, 100.0)] == [1.0, 1.0, 1.0]
 
 
 def test_a_share_never_falls_below_a_quarter() -> None:

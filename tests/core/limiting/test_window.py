@@ -101,6 +101,11 @@ def test_a_share_of_the_limit_is_a_smaller_limit() -> None:
     assert window.not_before(0, 5) == pytest.approx(PERIOD, abs=1e-4)
 
 
+def test_a_period_is_stretched_by_a_ten_thousandth() -> None:
+    """So much may the server's clock be slower than ours."""
+    assert window_of([0.0], 1).not_before(0, 1) == pytest.approx(10.001, abs=1e-5)
+
+
 @pytest.mark.parametrize("base", [0.0, 1e6, 1.7e9], ids=["from zero", "after days", "an epoch"])
 def test_it_is_exact_wherever_the_clock_stands(base: float) -> None:
     """A loop's clock may have any origin; sums are compared with sums."""
@@ -112,9 +117,9 @@ def test_it_is_exact_wherever_the_clock_stands(base: float) -> None:
 
 def test_old_stamps_are_forgotten() -> None:
     """Two periods later nothing is left, neither in the answer nor in memory."""
-    window = window_of([0.0] * 10, 10)
-    assert not window.is_empty(2 * PERIOD)
-    assert window.is_empty(2 * PERIOD + 0.001)
+    window = window_of([0.0] * 9 + [1.0], 10)
+    assert not window.is_empty(1.0 + 2 * PERIOD)
+    assert window.is_empty(1.0 + 2 * PERIOD + 0.001)
     assert window.not_before(9, 10) == -math.inf
 
 
