@@ -1,8 +1,8 @@
 """JSON values into models, by cattrs: strict about types, open about unknown members.
 
-Names on the wire stand here and nowhere else. Each payload is structured by a fast converter;
-only when that fails, a second one that keeps books finds out where, and the error names the
-path, never a value.
+Names on the wire stand here and nowhere else. Each payload is structured by functions that cattrs
+compiles when a model is first needed, and that say only whether it fits; when it does not, others
+that keep books find out where, and the error names the path, never a value.
 
 `parse_time`: points in time as servers write them.
 """
@@ -10,38 +10,28 @@ path, never a value.
 from __future__ import annotations
 
 import math
-import operator
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
 
 import cattrs
-from attrs import fields
+from attrs import fields, has, resolve_types
 from cattrs.gen import make_dict_structure_fn, override
 
 from bestdefense_async.errors import EnvelopeError
 from bestdefense_async.models import (
-    AgentFile,
-    AgentManifest,
+    SEVERITIES,
     Alerts,
     Finding,
-    NetworkScan,
     Overview,
     Progress,
-    Remediation,
-    RemediationList,
-    Report,
-    ReportSummary,
     RiskSummary,
-    Schedule,
     Severity,
-    Site,
     Stage,
-    Triggered,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,25 +63,28 @@ def parse_time(value: object) -> datetime:
 
 Model = TypeVar("Model")
 
-_EXTRA: Final = "\x01extra"
-"""Where unknown members travel to the `extra` attribute; no JSON key of a server is taken away.
-
-Not a NUL: cattrs before 26.2 writes it into source code that Python then cannot compile.
-"""
-
 _IDS: Final = {"id", "site_id", "report_id", "finding_id"}
 """Attributes that hold an id."""
-_PLAIN: Final[tuple[type, ...]] = (
-    *(Site, Report, ReportSummary, Finding, AgentFile, AgentManifest),
-    *(Schedule, Remediation, Triggered, RemediationList, NetworkScan),
-)
-_LISTED: Final[tuple[type, ...]] = (
-    *(str, Finding, Site, AgentFile, ReportSummary, Schedule, Remediation),
-)
-"""What may stand in a list."""
-
 _SUMMARY_KEYS: Final = ("riskSummary", "risk_summary")
 _FINDINGS_KEYS: Final = ("alerts", "findings")
+ALERTS_ITEMS: Final[Mapping[str, type]] = dict.fromkeys(_FINDINGS_KEYS, Finding)
+"""The lists of an answer that becomes `Alerts`, and what their members become."""
+_SEVERITIES: Final = {
+    form: Severity(word)
+    for word in (*SEVERITIES, "info")
+    for form in (word.lower(), word.upper(), word.title())
+}
+"""The documented severities, one object each, as servers write them."""
+
+
+class Structured(list[Any]):
+    """A list whose members are models already: they were made while the answer was read."""
+
+    __slots__ = ("model",)
+
+    def __init__(self, model: type) -> None:
+        super().__init__()
+        self.model = model
 
 
 class _ShapeError(Exception):
@@ -110,15 +103,33 @@ def structure(payload: object, model: type[Model], *, root: str = "data") -> Mod
         EnvelopeError: A member is missing or has another type. Names its path below `root`.
     """
     try:
-        return _FAST.structure(payload, model)
-    except Exception:  # noqa: BLE001, S110  # whatever it is, the second converter says where
+        return builder(model)(payload, model)  # type: ignore[arg-type, no-any-return]
+    except Exception:  # noqa: BLE001, S110  # whatever it is, the detailed converter says where
         pass
+    return structure_in_detail(payload, model, root=root)
+
+
+def structure_in_detail(payload: object, model: type[Model], *, root: str) -> Model:
+    """Do what `structure` does, slowly, and know where a payload does not fit.
+
+    Raises:
+        EnvelopeError: As for `structure`.
+    """
     path, problem = root, "cannot be read"
     try:
-        return _CAREFUL.structure(payload, model)
+        return _converter(is_detailed=True).structure(payload, model)
     except Exception as error:  # noqa: BLE001  # cattrs lets through what hooks raise
         path, problem = _locate(error, root)
     raise EnvelopeError(f"The answer has another shape than the API's: {path} {problem}.")
+
+
+@cache
+def builder(model: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401  # a class, or tuple[it, ...]
+    """Return the function that makes a `model` of a JSON value; the model is its other argument.
+
+    It raises where the value does not fit; what it raises says nothing.
+    """
+    return _converter(is_detailed=False).get_structure_hook(model)
 
 
 def structure_member(payload: object, name: str, model: type[Model]) -> Model:
@@ -161,11 +172,17 @@ def _strict(kind: type, problem: str) -> Callable[[Any, Any], Any]:
     """Return a hook that takes exactly `kind`: no silent coercion, and True is no number."""
 
     def hook(value: Any, _: Any) -> Any:  # noqa: ANN401  # a cattrs hook
-        if type(value) is not kind:
+        if value.__class__ is not kind:
             raise _ShapeError(problem)
         return value
 
     return hook
+
+
+def _optional_text(value: Any, _: Any) -> str | None:  # noqa: ANN401  # a cattrs hook
+    if value is None or value.__class__ is str:
+        return value
+    raise _ShapeError("is not text")
 
 
 def _number(value: Any, _: Any) -> float:  # noqa: ANN401  # a cattrs hook
@@ -188,11 +205,11 @@ def _stage(value: Any, _: Any) -> Stage:  # noqa: ANN401  # a cattrs hook
     return Stage(value)
 
 
-def _optional_identifier(value: Any, _: Any = None) -> str | None:  # noqa: ANN401  # a cattrs hook
-    return None if value is None else _identifier(value)
+def _optional_identifier(value: Any, kind: Any) -> str | None:  # noqa: ANN401  # a cattrs hook
+    return None if value is None else _identifier(value, kind)
 
 
-def _identifier(value: Any, _: Any = None) -> str:  # noqa: ANN401  # a cattrs hook
+def _identifier(value: Any, _: Any) -> str:  # noqa: ANN401  # a cattrs hook
     """Keep an id as text: the API sends UUIDs, the vendor's action types some as numbers."""
     if isinstance(value, str) and value:
         return value
@@ -208,6 +225,8 @@ def _mapping(value: Any, where: str = "") -> dict[str, Any]:  # noqa: ANN401  # 
 
 
 def _severity(value: Any, _: Any) -> Severity:  # noqa: ANN401  # a cattrs hook
+    if value.__class__ is str and (known := _SEVERITIES.get(value)) is not None:
+        return known
     if not isinstance(value, str) or not value.strip():
         raise _ShapeError("is not a severity")
     return Severity(value)
@@ -219,7 +238,7 @@ def _overview(value: Any, _: Any) -> Overview:  # noqa: ANN401  # a cattrs hook
     security = payload.get("security")
     if security is None:
         return Overview(security_id=None, extra=extra)
-    number = _mapping(security, ".security").get("id")
+    number = _mapping(_php_map(security), ".security").get("id")
     if number is not None and type(number) is not int:
         raise _ShapeError("is not a whole number", ".security.id")
     return Overview(security_id=number, extra=extra)
@@ -246,9 +265,14 @@ def _progress(value: Any, _: Any) -> Progress:  # noqa: ANN401  # a cattrs hook
     )
 
 
+def _php_map(value: Any) -> Any:  # noqa: ANN401  # any JSON value
+    """Return `value`, and an empty map for an empty list: PHP writes both as `[]`."""
+    return {} if value == [] else value
+
+
 def _risk_summary(value: Any, _: Any) -> RiskSummary:  # noqa: ANN401  # a cattrs hook
     counts: dict[str, int] = {}
-    for word, count in _mapping(value).items():
+    for word, count in _mapping(_php_map(value)).items():
         if type(count) is not int or count < 0:
             raise _ShapeError("is not a count", f".{word[:40]}")
         severity = str(Severity(word))
@@ -285,38 +309,49 @@ def _alerts(converter: cattrs.Converter) -> Callable[[Any, Any], Alerts]:
     return hook
 
 
-def _with_extra(model: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+def _model(converter: cattrs.Converter, model: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401
     """Return a hook for an attrs class that keeps unknown members in its `extra`."""
-    names = {each.name: _on_wire(each.name) for each in fields(model)} | {"extra": _EXTRA}
-    optional = {each.name for each in fields(model) if each.default is None}
-    hooks = {
-        name: _optional_identifier if name in optional else _identifier
-        for name in names.keys() & _IDS
-    }
-    rules = {
-        name: override(rename=wire, struct_hook=hooks.get(name))
-        for name, wire in names.items()
-        if wire != name or name in hooks
-    }
+    resolve_types(model)
+    rules = {"extra": override(omit=True)}
+    for each in fields(model):
+        if each.name == "extra":
+            continue
+        own: Any = _optional_text if each.default is None and each.type == str | None else None
+        if each.name in _IDS:
+            own = _optional_identifier if each.default is None else _identifier
+        rules[each.name] = override(rename=_on_wire(each.name), struct_hook=own)
     build: Any = make_dict_structure_fn(model, converter, **rules)  # type: ignore[arg-type]
-    known = frozenset(names.values())
+    known = frozenset(_on_wire(each.name) for each in fields(model)) - {"extra"}
+    fill = object.__setattr__  # the class is frozen, and nobody has seen this object yet
 
     def hook(value: Any, kind: Any) -> Any:  # noqa: ANN401  # a cattrs hook
-        payload = _mapping(value)
-        rest = {key: member for key, member in payload.items() if key not in known}
-        return build({**payload, _EXTRA: rest}, kind)
+        if value.__class__ is not dict:
+            raise _ShapeError("is not an object")
+        made = build(value, kind)
+        rest = {name: member for name, member in value.items() if name not in known}
+        if rest:
+            fill(made, "extra", rest)
+        return made
 
     return hook
 
 
-def _strict_sequence(converter: cattrs.Converter, item: type) -> Callable[[Any, Any], Any]:
+def _sequence(converter: cattrs.Converter, kind: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401
+    """Return a hook for `tuple[it, ...]`."""
+    item = get_args(kind)[0]
+    build = converter.get_structure_hook(item)
+
     def hook(value: Any, _: Any) -> Any:  # noqa: ANN401  # a cattrs hook
-        if not isinstance(value, list):
+        if value.__class__ is Structured and value.model is item:
+            return tuple(value)
+        if value.__class__ is not list:
             raise _ShapeError("is not a list")
+        if not converter.detailed_validation:
+            return tuple([build(member, item) for member in value])
         found: list[Any] = []
         for index, member in enumerate(value):
             try:
-                found.append(converter.structure(member, item))
+                found.append(build(member, item))
             except Exception as error:  # noqa: BLE001  # cattrs lets through what hooks raise
                 path, problem = _locate(error, f"[{index}]")
                 raise _ShapeError(problem, path) from None
@@ -325,8 +360,16 @@ def _strict_sequence(converter: cattrs.Converter, item: type) -> Callable[[Any, 
     return hook
 
 
-def _converter(*, careful: bool) -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=careful)
+def _is_sequence(kind: Any) -> bool:  # noqa: ANN401  # any type
+    return get_origin(kind) is tuple
+
+
+@cache
+def _converter(*, is_detailed: bool) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=is_detailed)
+    # Compiled when first needed: a model that nobody asks for costs nothing.
+    converter.register_structure_hook_factory(has, partial(_model, converter))
+    converter.register_structure_hook_factory(_is_sequence, partial(_sequence, converter))
     converter.register_structure_hook(str, _strict(str, "is not text"))
     converter.register_structure_hook(int, _strict(int, "is not a whole number"))
     converter.register_structure_hook(bool, _strict(bool, "is not true or false"))
@@ -338,15 +381,4 @@ def _converter(*, careful: bool) -> cattrs.Converter:
     converter.register_structure_hook(Progress, _progress)
     converter.register_structure_hook(RiskSummary, _risk_summary)
     converter.register_structure_hook(Alerts, _alerts(converter))
-    for item in _LISTED:
-        sequence = tuple[item, ...]  # type: ignore[valid-type]
-        converter.register_structure_hook_func(
-            partial(operator.eq, sequence), _strict_sequence(converter, item)
-        )
-    for model in _PLAIN:
-        converter.register_structure_hook(model, _with_extra(model, converter))
     return converter
-
-
-_FAST: Final = _converter(careful=False)
-_CAREFUL: Final = _converter(careful=True)

@@ -25,7 +25,10 @@ _NARROW: Final = re.compile(
 """Charsets in which ASCII is ASCII, by names that Python shares."""
 _WIDE: Final = re.compile(r"utf-(?:16|32)(?:le|be)?")
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
-_BOM: Final = "\ufeff"
+SURROGATE: Final = re.compile(r"\\u[dD]")
+"""What begins the escape of a surrogate, and of some others."""
+BOM: Final = "\ufeff"
+"""The mark that some writers put in front of a text."""
 _WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
 
@@ -47,7 +50,7 @@ def decode_json(body: bytes, content_type: str = "") -> Any:  # noqa: ANN401  # 
         value = _scanned(text)
         if text.count("[") + text.count("{") > DEEPEST:
             check_depth(value)
-        if "\\ud" in text or "\\uD" in text:
+        if SURROGATE.search(text):
             check_characters(value)
     except UnicodeDecodeError as error:
         fault = f"it is not valid {error.encoding.upper()}"
@@ -79,9 +82,9 @@ def decode_text(body: bytes, content_type: str = "") -> str:
     if b"\0" in body[:4] and _WIDE.fullmatch(charset):
         if charset in {"utf-16", "utf-32"} and not body.startswith(_WIDE_BOMS):
             charset += "be" if body[0] == 0 else "le"
-        return body.decode(charset).removeprefix(_BOM)
+        return body.decode(charset).removeprefix(BOM)
     try:
-        return body.decode("utf-8").removeprefix(_BOM)
+        return body.decode("utf-8").removeprefix(BOM)
     except UnicodeDecodeError:
         if not _NARROW.fullmatch(charset):
             raise
@@ -175,19 +178,23 @@ def check_characters(value: Any) -> None:  # noqa: ANN401  # any JSON value
 
 
 def check_depth(value: Any, *, most: int = DEEPEST) -> None:  # noqa: ANN401  # any JSON value
-    """Check a value whose text had more brackets than there may be levels.
+    """Check that nothing in a value is nested in more than `most` others.
 
     Raises:
-        StrictnessError: More than `most` levels are nested.
+        StrictnessError: Something is.
     """
-    level = [value]
-    for _ in range(most):
+    level: list[Any] = [value] if value.__class__ in _CONTAINERS else []
+    for _ in range(most - 1):
         level = [
-            child
-            for container in level
-            if isinstance(container, dict | list)
-            for child in (container.values() if isinstance(container, dict) else container)
+            inner
+            for outer in level
+            for inner in (outer.values() if outer.__class__ is dict else outer)
+            if inner.__class__ in _CONTAINERS
         ]
         if not level:
             return
-    raise StrictnessError(f"it is nested deeper than {DEEPEST} levels")
+    if any(level):  # what they hold is too deep
+        raise StrictnessError(f"it is nested deeper than {DEEPEST} levels")
+
+
+_CONTAINERS: Final[frozenset[type]] = frozenset({dict, list})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from bestdefense_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SANDBOX_PREFIX: Final = "bd_sandbox_"
 """How tokens of the sandbox begin; the vendor's have no known prefix."""
@@ -20,8 +23,8 @@ SHORTEST_TOKEN: Final = 8
 _MASK: Final = "[token]"
 _ALLOWED: Final = re.compile(r"[\x21-\x7e]+")
 _QUOTES: Final = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\xab\xbb"
-_ESCAPED: Final = re.compile(rb"\\u00[2-7]")
-"""A character that may stand in a token, as JSON may write it."""
+_PIECE: Final = 1 << 18
+"""Bytes of a large text that are searched at once."""
 
 
 class Secret:
@@ -36,7 +39,10 @@ class Secret:
             repeated.
     """
 
-    __slots__ = ("__header", "__lowered", "__pattern", "__text", "is_sandbox", "token_key")
+    __slots__ = (
+        *("__escaped", "__header", "__lowered", "__pattern", "__text"),
+        *("is_sandbox", "token_key"),
+    )
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
@@ -57,6 +63,7 @@ class Secret:
         self.__text = stripped
         self.__header = f"Authorization: Bearer {stripped}\r\n".encode("ascii")
         self.__lowered = stripped.lower().encode("ascii")
+        self.__escaped = _escaped(stripped)
         self.__pattern = re.compile(re.escape(stripped), re.ASCII | re.IGNORECASE)
         self.is_sandbox: bool = stripped.startswith(SANDBOX_PREFIX)
         """Whether this token belongs to the sandbox."""
@@ -102,14 +109,20 @@ class Secret:
         """
         if not self._is_maskable:
             return False
-        if self.__lowered in body.lower() or b"\0" in body[:4]:  # NUL: UTF-16 or UTF-32
+        lowered = body.lower()
+        if self.__lowered in lowered or b"\0" in body[:4]:  # NUL: UTF-16 or UTF-32
             return True
-        if b"\\" not in body:
+        if b"\\" not in lowered:
             return False
-        if b"/" in self.__lowered and self.__lowered in body.replace(b"\\/", b"/").lower():
+        if b"/" in self.__lowered and self.__lowered in lowered.replace(b"\\/", b"/"):
             return True
-        is_odd = b'"' in self.__lowered or b"\\" in self.__lowered
-        return is_odd or _ESCAPED.search(body) is not None
+        return self.__escaped.search(lowered) is not None
+
+    def search(self, body: bytes) -> Iterator[bool]:
+        """Yield for each piece of a large JSON text whether the token may stand in it."""
+        overlap = 2 * len(self.__lowered)  # half of it may be backslashes
+        for start in range(0, len(body), _PIECE):
+            yield self.is_in(body[start : start + _PIECE + overlap])
 
     def redact_bytes(self, body: bytes) -> bytes:
         """Return a document with the token masked, unless it is too short to be masked there."""
@@ -148,3 +161,14 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A token is not pickled: read it again in the other process.")
+
+
+def _escaped(token: str) -> re.Pattern[bytes]:
+    """Return what finds a character of the token that JSON escapes, in a text in lower case.
+
+    Servers escape what could be mistaken for HTML, which is in no token: that is not found.
+    """
+    codes = sorted({f"{ord(letter):02x}" for letter in token.lower() + token.upper()})
+    marks = "".join(re.escape(mark) for mark in '"\\' if mark in token)
+    short = rf"|\\[{marks}]" if marks else ""
+    return re.compile(rf"\\u00(?:{'|'.join(codes)}){short}".encode("ascii"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.core.check import check_id, check_text
-from bestdefense_async.core.codec import structure, structure_member
+from bestdefense_async.core.codec import ALERTS_ITEMS, structure, structure_member
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
@@ -163,6 +163,7 @@ class Network:
         request = build_request(
             ROUTES["network.findings"],
             {"scan_id": id_of(NETWORK_SCAN, scan)},
+            items=ALERTS_ITEMS,
             read=lambda payload: structure(payload, Alerts),
         )
         return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.core.check import check_id, check_whole
-from bestdefense_async.core.codec import structure, structure_member
+from bestdefense_async.core.codec import ALERTS_ITEMS, structure, structure_member
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
@@ -353,6 +353,7 @@ class Vortex:
         request = build_request(
             ROUTES["vortex.alerts"],
             {"security_id": str(security_id)},
+            items=ALERTS_ITEMS,
             read=lambda payload: structure(payload, Alerts),
         )
         return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))

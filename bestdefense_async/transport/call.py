@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from bestdefense_async.core.envelope import read_envelope
 from bestdefense_async.core.limiting.hints import parse_retry_after
 from bestdefense_async.core.retry import is_fate_unknown
+from bestdefense_async.core.slices import Reading, read_payload
 from bestdefense_async.errors import (
     BestDefenseError,
     OutcomeUnknown,
@@ -18,7 +19,7 @@ from bestdefense_async.errors import (
 from bestdefense_async.transport.http.connection import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Mapping
+    from collections.abc import Awaitable, Coroutine, Generator, Mapping
 
     from bestdefense_async.core.request import Reply, Request
     from bestdefense_async.transport.host import Host
@@ -103,7 +104,18 @@ class Call(Exchange, Generic[T_co]):
         if reply.status == _NOT_FOUND and self.is_maybe_deleted:
             return None
         assert self.secret is not None  # noqa: S101  # nothing is sent without a token
-        payload = read_envelope(reply, self.request, self.secret)
+        return self._made(read_envelope(reply, self.request, self.secret))
+
+    def read_in_steps(self, reply: Reply) -> Generator[None, None, Any]:
+        """Return what `read` does; yield after each fraction of a millisecond."""
+        assert self.secret is not None  # noqa: S101  # nothing is sent without a token
+        payload = read_payload(reply, self.request, self.secret)
+        if isinstance(payload, Reading):
+            yield from payload
+            payload = payload.payload
+        return self._made(payload)
+
+    def _made(self, payload: object) -> Any:  # noqa: ANN401  # what the resource makes of it
         return payload if self.request.read is None else self.request.read(payload)
 
     def waiting_for_turn(self, permit: Permit) -> Coroutine[Any, Any, None]:

@@ -28,7 +28,7 @@ from bestdefense_async.errors import BestDefenseError, ClientClosed, Sent
 from bestdefense_async.transport.http.cancel_scope import CancelScope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from aiohttp.client_reqrep import ClientResponse
     from aiohttp.connector import Connection
@@ -138,6 +138,11 @@ class Exchange(CancelScope):
     def read(self, reply: Reply) -> Any:  # noqa: ANN401  # whatever a subclass makes of it
         """Return what the exchange brings. An error means that the answer does not fit."""
         return reply
+
+    def read_in_steps(self, reply: Reply) -> Generator[None, None, Any]:
+        """Return what `read` does; yield often, for the reply is large."""
+        yield
+        return self.read(reply)
 
     def takes(self, protocol: ResponseHandler | None, now: float) -> bool:
         """Take a connection into use, unless it was pooled and is not fit any more."""

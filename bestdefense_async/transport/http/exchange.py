@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from yarl import URL
 
 from bestdefense_async.core.request import Reply, lower_headers
+from bestdefense_async.core.slices import LARGE
 from bestdefense_async.errors import (
     AnswerError,
     AttemptTimeout,
@@ -35,7 +36,8 @@ from bestdefense_async.transport.http.lean import LARGEST_BODY, LeanWay, is_usab
 from bestdefense_async.transport.http.session import MIB, WireSettings, open_session, parse_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Coroutine, Generator, Mapping
+    from types import TracebackType
 
     import aiohttp
 
@@ -46,6 +48,8 @@ T = TypeVar("T")
 _LARGE: Final = MIB
 """Bytes of a request body from which on aiohttp wants a file instead."""
 _SUCCESSES: Final = range(200, 300)
+_TURN: Final = 0.004
+"""Seconds that reading one large answer may keep the loop to itself."""
 _HAS_LEAN_WAY: Final = is_usable()
 
 
@@ -204,7 +208,11 @@ class Wire:
                 reply = await self._reply(answer, exchange, headers)
             else:
                 reply = Reply(status, headers, body)
-            result = self._read(exchange, reply)
+            with _FaultOf(exchange):
+                if len(reply.body) <= LARGE:
+                    result = exchange.read(reply)
+                else:
+                    result = await _in_turns(exchange.read_in_steps(reply))
             if not reply.is_cut:
                 self.finish(exchange)
         except AnswerError:
@@ -213,17 +221,6 @@ class Wire:
         finally:
             answer.close()
         return result
-
-    def _read(self, exchange: Exchange, reply: Reply) -> Any:  # noqa: ANN401  # what `read` returns
-        """Return what the exchange makes of a reply; a fault of the program stays one."""
-        try:
-            return exchange.read(reply)
-        except BestDefenseError:
-            raise
-        except Exception as error:
-            exchange.fault = error
-            exchange.distrust()
-            raise
 
     async def _reply(
         self, answer: HttpAnswer, exchange: Exchange, headers: Mapping[str, str]
@@ -292,6 +289,43 @@ class Wire:
             if self._may_be_lean and connector is not None:
                 self._lean = LeanWay(self._settings, connector, loop)
         return self._session
+
+
+class _FaultOf:
+    """Around reading a reply: what is no error of ours is a fault of the program, and stays one."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, BestDefenseError):
+            self._exchange.fault = error
+            self._exchange.distrust()
+
+
+async def _in_turns(steps: Generator[None, None, T]) -> T:
+    """Return what the steps bring, letting others have the loop every few milliseconds."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + _TURN
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if clock() >= until:
+            await asyncio.sleep(0)
+            until = clock() + _TURN
 
 
 def _check_path(path: str) -> None:

@@ -1,0 +1,74 @@
+"""An answer of megabytes is read in steps, between which everybody else goes on."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from bestdefense_async import BestDefense, EnvelopeError
+from bestdefense_async.core.request import Reply
+from bestdefense_async.transport.http.exchange import Wire
+from tests.support.byte_server import ByteServer, reply
+from tests.support.wires import TOKEN
+
+
+def alerts(number: int) -> dict[str, Any]:
+    """Return the answer of a security report with many findings."""
+    found = [
+        {"id": str(each), "title": "Open redirect", "severity": "Low", "guidance": "x" * 200}
+        for each in range(number)
+    ]
+    return {
+        "success": True,
+        "message": "",
+        "data": {"riskSummary": {"low": number}, "alerts": found},
+        "error": None,
+    }
+
+
+async def test_others_have_their_turns_while_ten_thousand_findings_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A task that only yields runs again and again between the last byte and the result."""
+    body = json.dumps(alerts(10_000)).encode()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    began: list[int] = []
+    reply_of = Wire._reply  # noqa: SLF001  # when the whole body is there, nobody else can tell
+
+    async def watched(wire: Wire, *arguments: Any) -> Reply:
+        whole = await reply_of(wire, *arguments)
+        began.append(turns)
+        return whole
+
+    monkeypatch.setattr(Wire, "_reply", watched)
+    async with ByteServer([[reply(body)]]) as server, BestDefense(TOKEN, server.url) as bd:
+        counting = asyncio.create_task(count())
+        found = await bd.vortex.alerts(7)
+        counting.cancel()
+
+    assert len(found.findings) == 10_000
+    assert found.findings[-1].id == "9999"
+    assert found.risk.low == 10_000
+    assert turns - began[0] >= 10
+
+
+@pytest.mark.parametrize("number", [10, 3_000])
+async def test_a_fault_in_a_large_answer_is_told_like_one_in_a_small_one(number: int) -> None:
+    """Its path is named, and its connection is not used again."""
+    answer = alerts(number)
+    answer["data"]["alerts"][-1]["severity"] = 5
+    script = [[reply(json.dumps(answer).encode())], [reply(json.dumps(alerts(1)).encode())]]
+    async with ByteServer(script) as server, BestDefense(TOKEN, server.url) as bd:
+        with pytest.raises(EnvelopeError, match=rf"alerts\[{number - 1}\].severity"):
+            await bd.vortex.alerts(7)
+        assert len((await bd.vortex.alerts(7)).findings) == 1
+
+    assert [each.connection for each in server.requests] == [0, 1]
