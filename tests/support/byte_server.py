@@ -163,6 +163,9 @@ class ByteServer:
                 await self._talk(reader, writer, number)
         except asyncio.CancelledError:
             pass  # the server stops; a cancelled handler would be reported as an error
+        except RuntimeError:
+            if not writer.is_closing():  # how uvloop says that the client has gone away
+                raise
         finally:
             self._tasks.discard(task)
             self._writers.discard(writer)

@@ -524,7 +524,7 @@ class Isolation:
         """Let all of them work at once, on a server of their own."""
         patience = RetryPolicy(base=0.01, longest_backoff=0.05, longest_wait=0.5)
         async with Sandbox(sites=1, speed=0.001) as sandbox:
-            async with BestDefense(base_url=sandbox.url, retry=patience, timeout=1.5) as bd:
+            async with BestDefense(base_url=sandbox.url, retry=patience) as bd:
                 await asyncio.gather(*(self._work(sandbox, bd, name) for name in self.names))
             self.sites = {name: {each.id for each in sandbox.sites_of(name)} for name in self.names}
             homes = {site: name for name, sites in self.sites.items() for site in sites}
@@ -545,7 +545,8 @@ class Isolation:
             if kind is not None:
                 sandbox.fault("reports.progress", site=site.id, **FAULTS[kind])
             times = 1 if kind is None else 30
-            calls = [view.reports.progress(report, timeout=4.0) for _ in range(times)]
+            until = None if kind is None else 3.0
+            calls = [view.reports.progress(report, timeout=until) for _ in range(times)]
         self.ended[name] = await asyncio.gather(*calls, return_exceptions=True)
         if kind is None:
             self.ended[name].append({each.id for each in await view.sites.list()})

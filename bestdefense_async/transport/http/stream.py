@@ -57,7 +57,7 @@ class Stream:
         self._parts: list[bytes] = []
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body in chunks of 64 KiB to 2 MiB, each under the deadline of its own.
+        """Yield the body in chunks of 64 KiB to some 2 MiB, each under the deadline of its own.
 
         The last chunk may be shorter. What came before an error is yielded before it is raised.
 
