@@ -6,7 +6,10 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from bestdefense_async.errors import AuthError, RunStopped, ServerError, TargetError, UnknownSite
+from bestdefense_async.models import Overview, Report
 from bestdefense_async.runs import ScanGroup
 from tests.support.fake_scans import FakeScans, denied, hosts, kinds, run
 
@@ -193,5 +196,38 @@ def test_an_error_of_the_list_of_sites_is_not_kept() -> None:
 
         assert (first.status, second.status, third.status) == ("not_started", "not_started", "done")
         assert client.calls("list") == 2
+
+    run(main)
+
+
+class Doubled(FakeScans):
+    """Answers the creation and the overview of the second site with those of the first."""
+
+    doubles_report = True
+
+    async def create(self, site: str, *args: Any, **more: Any) -> Report:
+        """Start a scan."""
+        made = await super().create(site, *args, **more)
+        return Report(id="r-s0") if self.doubles_report and site == "s1" else made
+
+    async def overview(self, report_id: str) -> Overview:
+        """Return the overview."""
+        found = await super().overview(report_id)
+        return Overview(security_id=0) if report_id == "r-s1" else found
+
+
+@pytest.mark.parametrize(("is_report", "status"), [(True, "unknown"), (False, "running")])
+def test_no_two_scans_of_a_run_have_the_same_id(*, is_report: bool, status: str) -> None:
+    """An answer that another target has had is nobody's result: a gate would judge it twice."""
+
+    async def main() -> None:
+        client = Doubled(3)
+        client.doubles_report = is_report
+
+        outcomes = await outcomes_of(client, hosts(3), max_active=1)
+
+        assert [one.status for one in outcomes] == ["done", status, "done"]
+        told = str(outcomes[1].error)
+        assert "target 0 has had" in told
 
     run(main)

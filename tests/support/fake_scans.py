@@ -92,6 +92,7 @@ class FakeScans:
         self._polls: PollScheduler | None = None
         self._site_index: SiteIndex | None = None
         self._now: Counter[str] = Counter()
+        self._made: Counter[str] = Counter()
         self._sites = sites
         self._duration = duration
         self._fault = fault
@@ -153,12 +154,14 @@ class FakeScans:
             self.denied["create", site] += 1
             raise
         self.created[site] = asyncio.get_running_loop().time()
-        return Report(id=f"r-{site}")
+        self._made[site] += 1
+        again = "" if self._made[site] == 1 else f".{self._made[site]}"
+        return Report(id=f"r-{site}{again}")
 
     async def progress(self, report_id: str) -> Progress:
         """Return whether its time is over."""
         await self._ask("progress", report_id)
-        site_id = report_id.removeprefix("r-")
+        site_id = report_id.removeprefix("r-").partition(".")[0]
         age = asyncio.get_running_loop().time() - self.created.get(site_id, 0.0)
         return Progress(is_completed=age >= self._of(site_id))
 
@@ -166,12 +169,18 @@ class FakeScans:
         """Return the overview, null the first `null_overviews` times."""
         await self._ask("overview", report_id)
         is_early = self.asked["overview", report_id] <= self.null_overviews
-        return Overview(security_id=None if is_early else int(report_id.removeprefix("r-s")))
+        return Overview(security_id=None if is_early else _security_of(report_id))
 
     async def alerts(self, security_id: int) -> Alerts:
         """Return as many findings as the number of the site."""
         await self._ask("alerts", str(security_id))
-        return Alerts(risk=RiskSummary(high=security_id))
+        return Alerts(risk=RiskSummary(high=security_id % 1_000_000))
+
+
+def _security_of(report_id: str) -> int:
+    """Return the number of the site, and another one for each further scan of it."""
+    number, _, again = report_id.removeprefix("r-s").partition(".")
+    return int(number) + 1_000_000 * (int(again or 1) - 1)
 
 
 def hosts(count: int) -> list[str]:

@@ -111,6 +111,8 @@ def command(
     from bestdefense_async.cli.jobs.report_options import ReportOptions
 
     streams.require_stdout()
+    if flags.resume is not None and gate.baseline == "last":
+        gate = gate._replace(baseline=_run_before(flags.resume))
     report_options = ReportOptions.of(gate, output, usual="none", is_exit_zero=exit_zero)
     connection.check()
     run: NewRun | ResumedRun = (
@@ -168,6 +170,23 @@ def _resumed_run(targets: tuple[str, ...], listing: str | None, name: str) -> Re
             f"leave out {' and '.join(given)}."
         )
     return ResumedRun.find(name)
+
+
+def _run_before(name: str) -> str:
+    """Return the run that `last` means beside a run that is resumed: the newest when it began.
+
+    By now `last` may be the run itself, which would approve whatever it has found.
+
+    Raises:
+        ConfigError: There was none.
+        JournalError: There is no such run, or it cannot be read.
+    """
+    from bestdefense_async.cli.jobs.prepared_run import ResumedRun
+
+    info = ResumedRun.find(name).info
+    if info.previous is None:
+        raise ConfigError(f"There is no run before {info.name}: --baseline last means none.")
+    return info.previous
 
 
 def _run_options(connection: Connection, run: NewRun | ResumedRun, flags: ScanFlags) -> RunOptions:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from bestdefense_async.errors import TargetError
+from bestdefense_async.errors import IntegrityError, TargetError
 from bestdefense_async.models import ScanOptions, Site
 from bestdefense_async.runs.targets import Target
 
@@ -160,10 +160,21 @@ class Journal(Protocol):
         """Write what is still to be written and leave the run to others. Again is harmless."""
 
 
+MOST_IDS: Final = 4096
+"""Ids that a group without a store remembers; a doubled answer comes within moments."""
+
+
 class NullJournal:
-    """Remembers nothing: what a group writes to by default."""
+    """Keeps no record: what a group writes to by default.
+
+    It knows the ids of the latest scans, for no two scans have the same one.
+    """
 
     next_index: int = 0
+
+    def __init__(self) -> None:
+        self._reports: dict[object, int] = {}
+        self._securities: dict[object, int] = {}
 
     def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Forget it."""
@@ -188,7 +199,8 @@ class NullJournal:
         """Forget it."""
 
     async def created(self, index: int, *, report_id: str) -> None:
-        """Forget it."""
+        """Refuse an id that another scan has."""
+        _take_id(self._reports, report_id, index)
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
         """Forget it."""
@@ -197,7 +209,9 @@ class NullJournal:
         """Forget it."""
 
     async def finished(self, outcome: Outcome, *, security_id: int | None = None) -> None:
-        """Forget it."""
+        """Refuse a result that another scan has."""
+        if security_id is not None:
+            _take_id(self._securities, security_id, outcome.index)
 
     def span(
         self, kind: str, begun: float, ended: float | None, error: BestDefenseError | None = None
@@ -210,6 +224,16 @@ class NullJournal:
 
     async def aclose(self) -> None:
         """Have nothing to close."""
+
+
+def _take_id(ids: dict[object, int], made: object, index: int) -> None:
+    owner = ids.setdefault(made, index)
+    if owner != index:
+        raise IntegrityError(
+            f"The answer for target {index} is the one that target {owner} has had."
+        )
+    if len(ids) > MOST_IDS:
+        del ids[next(iter(ids))]
 
 
 class Record(Protocol):
