@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -13,16 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import time_machine
 
+from bestdefense_async import BestDefense, ScanGroup
+from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import JournalBusy, JournalError, JournalMismatch, RateLimited
-from bestdefense_async.models import Site
+from bestdefense_async.models import Outcome, ScanOptions, Site
 from bestdefense_async.runs.store.sqlite import SqliteStore
 from bestdefense_async.runs.targets import Target
+from bestdefense_async.sandbox import Sandbox
 from tests.support.mounts import mounted, remount
 from tests.support.stores import begin, child, claim, create, done, statuses, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bestdefense_async.runs.store.protocol import HeldRun
+
+SPEED = 1_200.0
 
 
 def change(path: Path, *commands: str) -> None:
@@ -255,6 +264,68 @@ async def test_a_full_disk_ends_the_claims_and_loses_nothing(tmp_path: Path) -> 
     assert (claimed > 9, errors) == (True, 1)
     assert counts["running"] == created
     assert counts["unknown"] == claimed - created
+
+
+async def test_the_newest_run_is_the_last_that_began_whatever_the_clock_said(
+    tmp_path: Path,
+) -> None:
+    """The clock was a day ahead during the first of two runs."""
+    async with SqliteStore(tmp_path / "runs.db") as store:
+        with time_machine.travel(time.time() + 86_400.0, tick=True):
+            ahead = await create(store)
+        now = await create(store)
+
+        assert ahead.name > now.name
+        assert await store.find("last") == now.name
+        assert [each.name for each in await store.list()] == [now.name, ahead.name]
+        assert (await store.list())[0].previous == ahead.name
+
+
+async def test_a_run_on_a_full_disk_starts_nothing_more_and_is_resumed_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    """No scan is created twice, and every target is done in the end or truly unknown."""
+    disk = tmp_path / "disk"
+    with mounted(disk, "-t", "tmpfs", "-o", "size=600k", "tmpfs"):
+        async with Sandbox(sites=200, speed=SPEED) as sandbox:
+            async with SqliteStore(disk / "runs.db") as store:
+                held = await store.create(
+                    base_url=sandbox.url,
+                    token_key="k",
+                    options=ScanOptions(),
+                    plan=map(Target, sandbox.hostnames),
+                )
+                first = await scanned(held, sandbox)
+                with contextlib.suppress(JournalError):
+                    await held.journal.aclose()
+                started = sandbox.scans_per_site()
+                remount(disk, "-o", "remount,size=16m")
+            async with SqliteStore(disk / "runs.db") as store:
+                held = await store.take("last", base_url=sandbox.url, token_key="k")
+                await scanned(held, sandbox)
+                last = (await held.record.result()).outcomes
+                created = sandbox.scans_per_site()
+
+    refused = [each for each in first if each.status == "not_started"]
+    assert len(first) == len(last) == 200
+    assert 0 < len(started) < 200
+    assert len(refused) == 200 - len(started)
+    assert {type(each.error) for each in refused} == {JournalError}
+    assert all("the disk is full" in str(each.error) for each in refused)
+    assert set(created.values()) == {1}
+    assert {each.status for each in last} <= {"done", "unknown"}
+    assert all(created.get(each.site_id or "") for each in last)
+    assert len(created) == 200
+
+
+async def scanned(held: HeldRun, sandbox: Sandbox) -> list[Outcome]:
+    """Scan what remains of a run, and return the outcomes."""
+    async with (
+        BestDefense(sandbox.token, sandbox.url) as client,
+        ScanGroup(client, journal=held.journal, polling=PollPolicy(speed=SPEED)) as group,
+    ):
+        group.feed(await held.record.remaining())
+        return [outcome async for outcome in group]
 
 
 async def test_a_fault_of_the_program_is_not_told_as_one_of_the_disk(tmp_path: Path) -> None:
