@@ -87,6 +87,24 @@ def test_after_a_full_burst_nothing_for_a_period_then_one_per_pace() -> None:
         window.stamped(opens)
 
 
+def test_the_first_stamp_after_the_edge_s_may_be_the_tight_one() -> None:
+    """Two calls long ago and two of one moment: the older two weigh one until half a period on."""
+    opens = window_of([0.1, 1.0, 10.0, 10.0], 3).not_before(0, 3)
+    assert opens == pytest.approx(10.0 + PERIOD / 2, abs=1e-4)
+
+
+def test_calls_of_others_count_and_stay_theirs() -> None:
+    """What is named anew takes the place of what was named before, and is never taken for ours."""
+    window = window_of([1.0, 2.0, 3.0], 5)
+    window.others([2.0, 2.5])
+    assert window.not_before(0, 5) == pytest.approx(1.0 + PERIOD, abs=1e-4)
+    assert list(window.own_stamps(3.0)) == [1.0, 2.0, 3.0]
+    window.others([2.5])
+    assert window.not_before(0, 5) == -math.inf
+    assert window.part_used(3.0) == 0.8
+    assert list(window.own_stamps(2.0 + 2 * PERIOD)) == [2.0, 3.0]
+
+
 def test_a_call_in_flight_takes_a_place_until_it_is_answered() -> None:
     """It counts as now at every moment, so waiting alone does not help."""
     window = window_of([0.0, 0.0], 3)

@@ -143,11 +143,53 @@ def test_verdict(rows: list[Outcome], rules: dict[str, object], status: str, cod
             "gate: FAILED, 2 high >= high on 1 of 1 site; 2 high > 1 allowed on 1 of 1 site",
             id="every broken rule is said",
         ),
+        pytest.param(
+            [Outcome(target="a", status="done", risk=RiskSummary(other=dict.fromkeys("pqrst", 2)))],
+            {},
+            "gate: FAILED, 2 p, 2 q, 2 r, 4 of 2 other severities >= high on 1 of 1 site",
+            id="three undocumented severities are named and the rest is counted",
+        ),
+        pytest.param(
+            [CLEAN],
+            {"fail_on": "none", "max_counts": {"medium": 2}},
+            "gate: PASSED, no more findings than allowed on 1 site",
+            id="limits alone promise no more than they say",
+        ),
     ],
 )
 def test_sentence(rows: list[Outcome], rules: dict[str, object], sentence: str) -> None:
     """One line says which rule failed, how many findings, on how many sites."""
     assert judge(rows, GatePolicy(**rules)).sentence == sentence  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rules", "breaking"),
+    [
+        pytest.param({}, ["critical", "high", "odd"], id="the threshold and what is worse"),
+        pytest.param({"fail_on": "none"}, [], id="no rule"),
+        pytest.param(
+            {"fail_on": "none", "max_counts": {"high": 1, "medium": 0}},
+            ["high", "odd"],
+            id="a limit that is exceeded, and what is undocumented",
+        ),
+        pytest.param({"fail_on": "none", "max_counts": {"high": 2}}, [], id="a limit that is kept"),
+        pytest.param(
+            {"fail_on": "critical", "max_counts": {"high": 1}},
+            ["critical", "high", "odd"],
+            id="a threshold and a limit",
+        ),
+    ],
+)
+def test_a_verdict_tells_which_severities_failed_the_run(
+    rules: dict[str, object], breaking: list[str]
+) -> None:
+    """A report shows exactly the findings that somebody has to look at."""
+    verdict = judge([HIGH], GatePolicy(**rules))  # type: ignore[arg-type]
+    severities = [Severity(text) for text in ("critical", "high", "medium", "low", "odd")]
+
+    assert [severity for severity in severities if verdict.breaks(severity)] == breaking
+    (judged,) = verdict.outcomes
+    assert verdict.failing(judged) == (list(HIGH.findings) if "high" in breaking else [])
 
 
 def test_a_listed_finding_counts_although_the_summary_forgets_it() -> None:

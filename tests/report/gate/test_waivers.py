@@ -114,6 +114,11 @@ def test_a_waiver_covers_what_it_names_and_nothing_else(
     assert judge([row], GatePolicy(), waivers=waivers(entry)).status == status
 
 
+def test_a_finding_keeps_its_name_from_release_to_release() -> None:
+    """Files of waivers and code scanning know it by that name."""
+    assert NAME == "db61ce9762b0e46fdb6e7439d5a3f330"
+
+
 def test_waived_findings_are_counted_and_shown() -> None:
     """The sentence of a pass has the reason."""
     verdict = judge(
@@ -123,6 +128,8 @@ def test_waived_findings_are_counted_and_shown() -> None:
     assert (verdict.waived, verdict.findings, verdict.known, verdict.new) == (1, 0, None, None)
     assert verdict.sentence == "gate: PASSED, nothing >= high on 2 sites; 1 finding waived"
     assert [status.state for _, status in verdict.outcomes[0].findings] == ["waived"]
+    assert [each.is_marked for each in verdict.outcomes] == [True, False]
+    assert verdict.failing(verdict.outcomes[0]) == []
 
 
 def test_expired_and_stale_waivers_are_shown() -> None:
