@@ -21,7 +21,9 @@ from tests.support.mutations import BODIES, mutated
 
 LOW = {"severity": "low"}
 SECRET = Secret("tok-en/123456789")
-ALERTS: Request[Any] = build_request(ROUTES["vortex.alerts"], {"security_id": "7"}, items=ALERTS_ITEMS)
+ALERTS: Request[Any] = build_request(
+    ROUTES["vortex.alerts"], {"security_id": "7"}, items=ALERTS_ITEMS
+)
 SITES: Request[Any] = build_request(ROUTES["sites.list"], items={"sites": Site})
 
 
