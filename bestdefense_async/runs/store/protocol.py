@@ -78,6 +78,8 @@ class RunInfo:
     """Inputs by the status of their outcome as it stands."""
     is_held: bool = False
     """Whether a process is writing it."""
+    has_ended: bool = False
+    """Whether its owner ended it: every scan that was followed has its outcome."""
     is_complete: bool = False
     """Whether nothing is left to do: every input is done. One that was rejected is not, since its
     site may be known by now."""

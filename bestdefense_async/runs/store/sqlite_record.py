@@ -200,7 +200,8 @@ def info_of(connection: sqlite3.Connection, path: Path, row: tuple[Any, ...]) ->
         "SELECT state, owner FROM shard WHERE run = ? AND shard = 0", row[:1]
     ).fetchone() or ("ready", None)
     is_held = state == "held" and files.is_alive(path, owner)
-    return reads.with_counts(connection, row[0], evolve(reads.run_info(row), is_held=is_held))
+    info = evolve(reads.run_info(row), is_held=is_held, has_ended=state == "ended")
+    return reads.with_counts(connection, row[0], info)
 
 
 def column_of(connection: sqlite3.Connection, run: int, column: str) -> set[str]:

@@ -347,9 +347,11 @@ async def test_a_late_answer_to_a_run_that_has_ended_makes_it_ready_again(
     backend.give_up(store)
     new = await take(other, run.name)
     assert await new.journal.end() == []
+    assert (await new.record.info()).has_ended
 
     await run.journal.created(0, report_id="r0")
 
+    assert not (await new.record.info()).has_ended
     again = await take(other, run.name)
     assert followed(await again.record.remaining()) == [0]
 

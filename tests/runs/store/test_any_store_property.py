@@ -315,6 +315,7 @@ class ClaimRule(RuleBasedStateMachine):
         }
         assert {each.index: str(each.status) for each in result.outcomes} == statuses
         info = self.do(record.info())
+        assert info.has_ended is self.has_ended
         assert {word: n for word, n in info.counts.items() if n} == {
             word: list(statuses.values()).count(word) for word in set(statuses.values())
         }
