@@ -123,7 +123,7 @@ def test_use_after_a_fork_is_a_typed_error() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=100,
     )
     assert ended.returncode == 0, ended.stderr
     assert "fork" in ended.stdout

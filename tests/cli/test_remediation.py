@@ -39,7 +39,7 @@ def findings(inside: Inside, bd: Callable[..., Ended]) -> list[dict[str, Any]]:
     sites = bd("sites", "list", *JSONL).events
     ended = bd("scan", *(site["id"] for site in sites), "-o", "run.json", "-q")
     assert ended.code == 0, ended.err
-    rows = json.loads((inside.directory / "run.json").read_text())["rows"]
+    rows = json.loads((inside.directory / "run.json").read_text())["outcomes"]
     found = [{**each, "report_id": row["report_id"]} for row in rows for each in row["findings"]]
     assert len(found) > 12
     return found
@@ -175,8 +175,8 @@ def test_a_run_of_another_host_and_findings_without_a_name_are_not_triggered(
     bd: Callable[..., Ended], inside: Inside, bd_sandbox_process: SandboxProcess
 ) -> None:
     """Ids mean nothing elsewhere; a finding that is only counted has none."""
-    row = {"target": "a.example", "outcome": "done", "report_id": "r", "risk": {"high": 2}}
-    run = {"schema_version": 1, "base_url": "https://other.example", "rows": [row]}
+    row = {"target": "a.example", "status": "done", "report_id": "r", "risk": {"high": 2}}
+    run = {"schema_version": 1, "base_url": "https://other.example", "outcomes": [row]}
     (inside.directory / "other.json").write_text(json.dumps(run))
     (inside.directory / "own.json").write_text(
         json.dumps({**run, "base_url": bd_sandbox_process.url})

@@ -59,7 +59,7 @@ def test_it_serves_until_a_signal_and_exits_with_zero(number: signal.Signals) ->
         line = said(process)
         served = sites(line["url"], line["token"])
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
 
     assert set(line) == {"url", "token"}
     assert line["url"].startswith("http://127.0.0.1:")
@@ -92,7 +92,7 @@ def test_with_control_the_line_holds_the_control_token() -> None:
 def test_what_it_cannot_do_is_said_in_one_sentence(arguments: list[str], reason: str) -> None:
     """Exit code 2, no traceback, nothing on standard output."""
     with running(*arguments) as process:
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
 
     assert process.returncode == 2
     assert out == ""
@@ -108,7 +108,7 @@ def test_a_port_in_use_is_said_plainly() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with running("--port", str(port)) as process:
-            _, err = process.communicate(timeout=10)
+            _, err = process.communicate(timeout=60)
 
     assert process.returncode == 2
     assert f"127.0.0.1 port {port}" in err

@@ -55,7 +55,7 @@ def test_the_published_shell_example_runs_to_the_end(
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         env={"PATH": "/usr/bin:/bin:/usr/local/bin", "TARGET_HOST": host, "NO_PROXY": "*"}
         | bd_sandbox_process.env,
     )

@@ -202,7 +202,7 @@ def test_a_process_ends_with_its_parent() -> None:
         check=False,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=30,
+        timeout=100,
         env=os.environ | {"PYTHONPATH": ROOT},
     )
     assert done.returncode == 9
