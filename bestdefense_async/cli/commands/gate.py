@@ -33,7 +33,7 @@ _AT_ONCE: Final = 20
     "--run",
     "run_name",
     metavar="RUN",
-    help="Judge a saved run: a .json, .jsonl or .journal file, -, a run by its name, or last.",
+    help="Judge a saved run: a .json, .jsonl or .db file, -, a run by its name, or last.",
 )
 @judged
 @connected

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(run_name: str, *, gate: GateOptions, output: OutputOptions, compare: str | None) -> int:
     """Render a saved run again, in any format.
 
-    RUN is a .json, .jsonl or .journal file, - for stdin, a run by its name or the beginning of it,
+    RUN is a .json, .jsonl or .db file, - for stdin, a run by its name or the beginning of it,
     or last.
     The exit code is 0 whatever the run holds: `gate --run` is what judges it.
 

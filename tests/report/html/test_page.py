@@ -427,3 +427,14 @@ def test_a_label_is_cut_to_the_room_it_has(content: str, width: float, shown: st
 def test_headline(rows: list[Outcome], rules: dict[str, object], sentence: str) -> None:
     """The verdict is one sentence that says how much and where."""
     assert headline(judge(rows, GatePolicy(**rules))) == sentence  # type: ignore[arg-type]
+
+
+def test_the_timeline_shows_when_the_host_was_away() -> None:
+    """One bar for each outage, with how long it lasted, and its key."""
+    run = fleet(60)
+    begin = (run.started_at or 0.0) + 20.0
+    page = report(evolve(run, outages=((begin, begin + 42.0), (begin + 60.0, begin + 110.0))))
+
+    assert page.count("host away, 42 s") == page.count("host away, 50 s") == 2  # wide and narrow
+    assert "host away, nothing started" in page
+    assert "host away" not in report(run)
