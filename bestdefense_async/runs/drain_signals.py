@@ -20,6 +20,8 @@ class DrainSignals:
         self._drain = drain
         self._before: dict[int, Any] = {}
         self._draining: asyncio.Task[None] | None = None
+        self._is_ready = False
+        self._is_requested = False
 
     def install(self, numbers: Iterable[signal.Signals]) -> None:
         """Listen. What is ignored stays ignored, as SIGHUP under nohup.
@@ -48,8 +50,22 @@ class DrainSignals:
         for number, handler in before.items():
             signal.signal(number, handler)
 
+    async def aclose(self) -> None:
+        """Give the signals back, and wait for a drain that has begun. Again is harmless."""
+        self.restore()
+        if self._draining is not None:
+            await self._draining
+
+    def ready(self) -> None:
+        """Drain from now on when a signal comes, and at once when one came before."""
+        self._is_ready = True
+        if self._is_requested:
+            self._begin()
+
     def _begin(self) -> None:
-        self._draining = asyncio.ensure_future(self._drained())
+        self._is_requested = True
+        if self._is_ready:
+            self._draining = asyncio.ensure_future(self._drained())
 
     async def _drained(self) -> None:
         with contextlib.suppress(LifecycleError):  # it has ended meanwhile

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.inputs import Items
     from bestdefense_async.runs.run_settings import RunClient, RunSettings
     from bestdefense_async.runs.source import Source
-    from bestdefense_async.runs.store.protocol import HeldRun, RunInfo, Store
+    from bestdefense_async.runs.store.protocol import HeldRun, Journal, RunInfo, Store
 
 _SETTLED: Final = {OutcomeStatus.DONE, OutcomeStatus.UNKNOWN}
 """What a resumed run does not go on with."""
@@ -107,11 +107,26 @@ class Run:
         """
         if self._group is not None:
             raise LifecycleError("A Run is used once: make another.")
-        items = await self._begin()
+        self._make_group(
+            None
+        )  # what is wrong with the settings is said before anything is recorded
+        self._signals.install(self._settings.drain_on)
+        try:
+            items = await self._begin()
+            self._group = self._make_group(None if self._held is None else self._held.journal)
+            await self._group.__aenter__()
+        except BaseException:
+            await self._left()
+            raise
         self._started_at = time.time() if self._info is None else self._info.created_at
-        journal = None if self._held is None else self._held.journal
+        for each in items:
+            self._group.feed(each)
+        self._signals.ready()
+        return self
+
+    def _make_group(self, journal: Journal | None) -> ScanGroup:
         settings = self._settings
-        self._group = ScanGroup(
+        return ScanGroup(
             self._client,
             options=self._scan_options,
             max_active=settings.max_active,
@@ -123,11 +138,6 @@ class Run:
             on_event=self._record,
             journal=journal,
         )
-        await self._group.__aenter__()
-        for each in items:
-            self._group.feed(each)
-        self._signals.install(settings.drain_on)
-        return self
 
     async def __aexit__(
         self,
@@ -138,10 +148,14 @@ class Run:
         try:
             await self._opened.__aexit__(kind, error, traceback)
         finally:
-            self._signals.restore()
             self._finished_at = time.time()
-            if self._held is not None:
-                await self._held.journal.aclose()
+            await self._left()
+
+    async def _left(self) -> None:
+        """Give back the signals and the run."""
+        await self._signals.aclose()
+        if self._held is not None:
+            await self._held.journal.aclose()
 
     def __aiter__(self) -> Self:
         return self

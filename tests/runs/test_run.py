@@ -289,3 +289,47 @@ async def test_an_outage_stands_in_the_result_and_the_record(
     [(begun, ended)] = run.result.outages
     assert 0.0 < ended - begun < 20.0
     assert [pytest.approx(span, abs=1.0) for span in kept] == [(begun, ended)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"max_active": 0}, id="no scan at a time"),
+        pytest.param({"drain_on": (signal.SIGKILL,)}, id="a signal nobody can catch"),
+    ],
+)
+async def test_a_setting_that_makes_no_sense_is_refused_before_the_run_is_recorded(
+    options: dict[str, Any], bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The store has no run that was never begun."""
+    with pytest.raises(ConfigError):
+        await scans(bd, sandbox.hostnames, store=tmp_path / "runs.db", **options).__aenter__()
+
+    assert await SqliteStore(tmp_path / "runs.db").list() == ()
+
+
+async def test_a_run_that_cannot_begin_gives_its_signals_back(
+    bd: BestDefense, tmp_path: Path
+) -> None:
+    """A list that is not there ends it before anything is sent or recorded."""
+    before = signal.getsignal(signal.SIGUSR1)
+
+    with pytest.raises(ConfigError, match="no file"):
+        await scans(bd, str(tmp_path / "absent"), drain_on=(signal.SIGUSR1,)).__aenter__()
+
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+async def test_a_signal_that_comes_while_the_list_is_read_is_not_lost(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The run begins, is recorded, and starts nothing: it can be resumed."""
+    run = scans(bd, sandbox.hostnames, store=tmp_path / "runs.db", drain_on=(signal.SIGUSR1,))
+    beginning = asyncio.create_task(run.__aenter__())
+    await asyncio.sleep(0)  # it has begun to listen, and waits for its store
+    os.kill(os.getpid(), signal.SIGUSR1)
+    await beginning
+    await run.__aexit__(None, None, None)
+
+    assert sandbox.count("reports.create") == 0
+    assert run.result.by_status()["not_started"] == 20
