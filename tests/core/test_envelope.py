@@ -242,8 +242,9 @@ def test_many_and_long_texts_are_cut() -> None:
     assert len(str(caught.value.detail)) == 2000
 
     with pytest.raises(errors.InvalidRequest) as caught:
-        read(422, {"errors": [f"field {n}" for n in range(9)]})
+        read(422, {"errors": [f"field {n}" for n in range(9)], "code": "c" * 81})
     assert str(caught.value).endswith("; field 7")
+    assert caught.value.code == "c" * 79 + "…"
 
 
 def test_a_byte_order_mark_and_a_declared_charset_are_read() -> None:

@@ -26,6 +26,23 @@ def test_too_few_finished_scans_teach_nothing() -> None:
     assert learn([*finished, (50.0, True)]) is not None
 
 
+@pytest.mark.parametrize(
+    ("age", "counts"), [(9e-4, False), (1e-3, True), (1e9, True), (2e9, False)]
+)
+def test_ages_from_a_millisecond_to_thirty_years_count(age: float, *, counts: bool) -> None:
+    """Whatever lies outside comes from a clock that was set."""
+    assert (learn([(age, True)] * FEWEST) is not None) is counts
+
+
+def test_bins_end_at_the_powers_of_two_around_what_was_seen() -> None:
+    """A bin below and one beyond hold half a scan each."""
+    hazard = learn([(3.0, True)] * FEWEST)
+
+    assert hazard is not None
+    assert hazard.edges == (2.0, 4.0)
+    assert hazard.rates == pytest.approx((0.5 / (60.0 + 1.0), 30.5 / (30.0 + 1.0), 0.5 / 2.0))
+
+
 def test_a_constant_hazard_is_found() -> None:
     """Scans that end by chance alone end as likely at every age."""
     chance = random.Random(1)

@@ -49,6 +49,11 @@ def test_the_wait_follows_the_scan(elapsed: float, percentage: float | None, wai
     ) == pytest.approx(wait)
 
 
+def test_a_report_that_cannot_be_polled_is_given_up_after_five_minutes() -> None:
+    """Unless a policy says otherwise."""
+    assert POLICY.patience == 300.0
+
+
 def test_the_first_wait_is_spread_from_nothing_to_twice_the_shortest() -> None:
     """Scans created together do not poll together."""
     assert first_wait(POLICY, uniform=lambda low, _: low) == 0.0

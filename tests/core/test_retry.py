@@ -1,10 +1,12 @@
 """Whether to try again, as a table."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from bestdefense_async import errors
+from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.retry import (
     Again,
     RetryBudget,
@@ -197,6 +199,13 @@ def test_every_time_of_a_policy_may_be_zero() -> None:
     """Nothing to wait for is a wish that makes sense."""
     at_once = RetryPolicy(base=0.0, longest_backoff=0.0, longest_wait=0.0)
     assert (at_once.base, at_once.longest_backoff, at_once.longest_wait) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("policy", [RetryPolicy, PollPolicy])
+def test_the_rules_of_a_policy_are_given_by_name(policy: Callable[..., object]) -> None:
+    """Nobody could tell from a row of numbers which is which."""
+    with pytest.raises(TypeError, match="positional"):
+        policy(5)
 
 
 @pytest.mark.parametrize(

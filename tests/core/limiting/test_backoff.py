@@ -267,10 +267,11 @@ def test_a_call_that_was_not_sent_is_still_welcome() -> None:
     """It goes back to what the server offered."""
     quota = ServerQuota(pace=1.0)
     update(quota, 1)
-    quota.taken()
-    assert not quota.is_welcome
-    quota.returned()
-    assert quota.is_welcome
+    welcome = []
+    for record in (quota.taken, quota.returned, quota.taken):
+        record()
+        welcome.append(quota.is_welcome)
+    assert welcome == [False, True, False]
 
 
 def test_nothing_left_means_one_more_call_per_pace() -> None:
@@ -287,6 +288,18 @@ def test_nothing_left_with_a_reset_means_waiting_for_it() -> None:
     quota = ServerQuota(pace=1.0)
     update(quota, 0, reset=30.0)
     assert quota.not_before() == 41.0
+
+
+def test_a_call_whose_answer_nobody_awaits_takes_a_place_until_it_has_arrived() -> None:
+    """The server may count it after the answer that says how many are left."""
+    for sent, welcome in ((10.9, 2), (11.0, 3)):
+        quota = ServerQuota(pace=1.0)
+        quota.lost(until=11.0)
+        update(quota, 3, now=12.0, sent=sent)
+        for _ in range(welcome):
+            assert quota.is_welcome
+            quota.taken()
+        assert not quota.is_welcome
 
 
 def test_among_overlapping_answers_the_lowest_counts() -> None:

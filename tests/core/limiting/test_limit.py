@@ -23,6 +23,12 @@ def test_a_sensible_limit_is_accepted(arguments: dict[str, Any]) -> None:
     assert len({Limit(**arguments), Limit(**arguments)}) == 1
 
 
+def test_a_refused_policy_is_quoted_in_forty_characters() -> None:
+    """Whatever a settings file holds, the message stays readable."""
+    with pytest.raises(ConfigError, match=f"not {'x' * 39}…"):
+        Limit(60, per=60.0, policy="x" * 41)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,5 +1,7 @@
 """When the next call may leave, by all that is known of a class together, without a clock."""
 
+import math
+
 import pytest
 
 from bestdefense_async.core.limiting.limit import Limit
@@ -55,6 +57,24 @@ def test_an_unknown_history_holds_the_fourth_call_until_one_is_settled() -> None
     state.take(NOW)
     assert state.opens(NOW) == NOW + 20.0
     assert state.opens(NOW + 20.0) <= NOW + 20.0
+
+
+def test_an_unknown_history_lasts_two_of_the_longest_periods() -> None:
+    """As long may older calls count at the server."""
+    state = state_of(TEN, HOURLY, known_since=NOW)
+    for _ in range(3):
+        state.take(NOW)
+    assert state.opens(NOW) == NOW + 7200.0
+
+
+def test_other_processes_are_told_the_stamps_of_the_longest_window() -> None:
+    """It forgets last, so they hold for the shorter ones too."""
+    state = state_of(TEN, HOURLY)
+    answer(state, NOW)
+    state.take(NOW)
+    stamps, in_flight, paused_until = state.own(NOW + 60.0)
+    assert (stamps, in_flight, paused_until) == ([NOW + 0.1], 1, -math.inf)
+    assert state.longest_window == 3600.0
 
 
 def test_repeated_refusals_leave_the_part_of_the_limit_that_gave_least() -> None:

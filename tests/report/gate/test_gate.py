@@ -230,6 +230,12 @@ def test_a_misspelt_threshold_is_refused(threshold: str) -> None:
         GatePolicy(fail_on=threshold)
 
 
+def test_the_rules_of_the_gate_are_given_by_name() -> None:
+    """Nobody could tell from a row of values which is which."""
+    with pytest.raises(TypeError, match="positional"):
+        GatePolicy("high")  # type: ignore[call-arg]
+
+
 def test_a_negative_limit_is_refused() -> None:
     """Fewer than no findings cannot be asked for."""
     with pytest.raises(ConfigError):
