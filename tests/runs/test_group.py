@@ -17,6 +17,7 @@ from bestdefense_async.errors import (
     DeadlineExceeded,
     EnvelopeError,
     JournalError,
+    JournalLost,
     LifecycleError,
     OutcomeUnknown,
     PermissionDenied,
@@ -869,6 +870,30 @@ def test_a_full_disk_stops_new_starts_and_loses_nothing(
         assert set(errors_of(outcomes)) == {JournalError}
         assert client.calls("create") == expected.get("done", 0)
         assert len([what for what, _ in journal.calls if what == "accepted"]) <= 8
+
+    run(main)
+
+
+def test_a_run_that_was_lost_to_another_owner_ends_at_once() -> None:
+    """Nothing more is started, followed or written: it is the other owner's."""
+
+    class Lost(Recorder):
+        async def claim(self, index: int, *, target: str, site_id: str, at: float) -> ClaimAnswer:
+            if index == 5:
+                raise JournalLost("Taken over.")
+            return await super().claim(index, target=target, site_id=site_id, at=at)
+
+    async def main() -> None:
+        client = FakeScans(20, duration=1_000.0)
+        journal = Lost(client)
+
+        outcomes = await scan(client, hosts(20), journal=journal, max_active=6, max_starting=1)
+
+        assert asyncio.get_running_loop().time() < 1_100.0
+        assert kinds(outcomes) == {"running": 5, "not_started": 15}
+        assert set(errors_of(outcomes)) == {JournalLost}
+        assert client.calls("create") == 5
+        assert not [what for what, _ in journal.calls if what == "finished"]
 
     run(main)
 
