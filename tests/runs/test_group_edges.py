@@ -100,21 +100,21 @@ def test_leaving_the_loop_early_gives_a_collection_all_its_outcomes() -> None:
 
 
 def test_a_drain_is_over_when_the_creations_are_although_results_keep_coming() -> None:
-    """A scan that ends every second does not hold it up."""
+    """A scan that is found complete every moment does not hold it up."""
 
     async def main() -> None:
-        client = FakeScans(200, delay=0.3)
-        client.durations = {f"s{n}": 10.0 + n * 0.05 for n in range(200)}
-        async with ScanGroup(client, max_active=200) as group:
-            group.feed(hosts(200))
+        client = FakeScans(400, delay=0.3)
+        client.durations = dict.fromkeys((f"s{number}" for number in range(400)), 5.0)
+        async with ScanGroup(client, max_active=400) as group:
+            group.feed(hosts(400))
             await asyncio.sleep(12.0)
             began = asyncio.get_running_loop().time()
             await group.drain()
             assert asyncio.get_running_loop().time() - began < 2.0
             outcomes = [outcome async for outcome in group]
 
-        assert len(outcomes) == 200
-        assert kinds(outcomes)["running"] > 50
+        assert len(outcomes) == 400
+        assert kinds(outcomes)["running"] > 100
 
     run(main)
 

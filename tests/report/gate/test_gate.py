@@ -19,7 +19,7 @@ NO_RISK = Outcome(target="f.example", status="done")
 
 
 @pytest.mark.parametrize(
-    ("rows", "rules", "status", "code"),
+    ("outcomes", "rules", "status", "code"),
     [
         pytest.param([CLEAN], {}, "passed", 0, id="below the threshold passes"),
         pytest.param([CLEAN, HIGH], {}, "failed", 1, id="at the threshold fails"),
@@ -101,7 +101,7 @@ def test_verdict(rows: list[Outcome], rules: dict[str, object], status: str, cod
 
 
 @pytest.mark.parametrize(
-    ("rows", "rules", "sentence"),
+    ("outcomes", "rules", "sentence"),
     [
         pytest.param(
             [HIGH, done("g.example", high=1), *[CLEAN] * 38],

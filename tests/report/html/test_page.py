@@ -391,7 +391,7 @@ def test_a_label_is_cut_to_the_room_it_has(content: str, width: float, shown: st
 
 
 @pytest.mark.parametrize(
-    ("rows", "rules", "sentence"),
+    ("outcomes", "rules", "sentence"),
     [
         ([done("a")], {}, "Passed: no finding is rated high or worse on 1 site."),
         ([done("a")], {"fail_on": "none"}, "Passed: no threshold was set on 1 site."),
