@@ -91,22 +91,21 @@ def read_envelope(reply: Reply, request: Request[object], secret: Secret) -> Any
     is_bare = request.route.body is Body.BARE
     if status == 204 or (is_bare and not reply.body.strip()):  # noqa: PLR2004  # no content
         return None
-    payload = _payload(reply, request, secret)
-    if is_bare and not (isinstance(payload, dict) and payload.get("success") is False):
-        return payload
-    if not isinstance(payload, dict):
-        raise EnvelopeError(f"The answer to {request.route.name} is not an object.")
-    return open_envelope(payload, status, request, secret)
+    return open_envelope(_decoded(reply, request, secret), status, request, secret)
 
 
-def open_envelope(
-    members: dict[str, Any], status: int, request: Request[object], secret: Secret
-) -> Any:  # noqa: ANN401  # JSON
-    """Return the payload of an envelope that came with a status of success.
+def open_envelope(members: Any, status: int, request: Request[object], secret: Secret) -> Any:  # noqa: ANN401  # JSON
+    """Return the payload of what was decoded and came with a status of success.
 
     Raises:
         ApiError, EnvelopeError: As for `read_envelope`.
     """
+    if request.route.body is Body.BARE and not (
+        isinstance(members, dict) and members.get("success") is False
+    ):
+        return members
+    if not isinstance(members, dict):
+        raise EnvelopeError(f"The answer to {request.route.name} is not an object.")
     success = members.get("success")
     if success is False or (success is True and members.get("error")):
         raise _api_error(status, request, members, secret)
@@ -121,7 +120,7 @@ def open_envelope(
     return members.get("data")
 
 
-def _payload(reply: Reply, request: Request[object], secret: Secret) -> Any:  # noqa: ANN401  # JSON
+def _decoded(reply: Reply, request: Request[object], secret: Secret) -> Any:  # noqa: ANN401  # JSON
     """Return the JSON of a success.
 
     Raises:

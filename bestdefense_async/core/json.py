@@ -27,6 +27,7 @@ _WIDE: Final = re.compile(r"utf-(?:16|32)(?:le|be)?")
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 SURROGATE: Final = re.compile(r"\\u[dD]")
 """What begins the escape of a surrogate, and of some others."""
+_CONTAINERS: Final[frozenset[type]] = frozenset({dict, list})
 BOM: Final = "\ufeff"
 """The mark that some writers put in front of a text."""
 _WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
@@ -195,6 +196,3 @@ def check_depth(value: Any, *, most: int = DEEPEST) -> None:  # noqa: ANN401  # 
             return
     if any(level):  # what they hold is too deep
         raise StrictnessError(f"it is nested deeper than {DEEPEST} levels")
-
-
-_CONTAINERS: Final[frozenset[type]] = frozenset({dict, list})

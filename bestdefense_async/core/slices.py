@@ -54,7 +54,7 @@ def read_payload(reply: Reply, request: Request[Any], secret: Secret) -> Any:  #
     Raises:
         BestDefenseError: As `read_envelope`; while reading, too.
     """
-    if len(reply.body) <= LARGE or not 200 <= reply.status < 300:  # noqa: PLR2004  # successes
+    if len(reply.body) <= LARGE:
         return read_envelope(reply, request, secret)
     return Reading(reply, request, secret)
 
@@ -87,14 +87,18 @@ class Reading:
 
     def _members(self) -> Generator[None, None, dict[str, Any] | None]:
         """Return the members of the answer, None where it must be read in one piece."""
-        body, request = self._reply.body, self._request
+        body, status, request = self._reply.body, self._reply.status, self._request
+        if not 200 <= status < 300 or status == 204:  # noqa: PLR2004  # successes; no content
+            return None
         for may_hold_token in self._secret.search(body):
             if may_hold_token:
                 return None
             yield
         text = _Text(body)
-        at_top = request.route.body is not Body.ENVELOPE
-        members = yield from _object(text, 0, request.items, has_lists=at_top, has_data=not at_top)
+        has_data = request.route.body is Body.ENVELOPE
+        members = yield from _object(
+            text, 0, request.items, has_lists=not has_data, has_data=has_data
+        )
         return members if text.is_over() else None
 
 

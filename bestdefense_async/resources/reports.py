@@ -127,7 +127,8 @@ class Reports:
             query["limit"] = check_whole("limit", limit)
         if after is not None:
             query["after"] = check_id("after", id_of(REPORT, after))
-        request = build_request(ROUTES["reports.list"], query=query, read=_summaries)
+        items = {"reports": ReportSummary}
+        request = build_request(ROUTES["reports.list"], query=query, items=items, read=_summaries)
         return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def get(

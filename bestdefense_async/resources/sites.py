@@ -36,7 +36,7 @@ class Sites:
 
         Source: api-facts, "list sites". (documented; no pagination is documented)
         """
-        request = build_request(ROUTES["sites.list"], read=_sites)
+        request = build_request(ROUTES["sites.list"], items={"sites": Site}, read=_sites)
         return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def find(self, hostname: str, *, timeout: float | None = None) -> Site:

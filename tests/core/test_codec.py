@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bestdefense_async.core.codec import structure
+from bestdefense_async.core.codec import builder, structure, structure_in_detail
 from bestdefense_async.errors import EnvelopeError
 from bestdefense_async.models import (
     AgentManifest,
@@ -14,6 +16,7 @@ from bestdefense_async.models import (
     Overview,
     Progress,
     Remediation,
+    RemediationList,
     Report,
     ReportSummary,
     RiskSummary,
@@ -21,6 +24,12 @@ from bestdefense_async.models import (
     Severity,
     Site,
     Triggered,
+)
+
+MODELS: tuple[Any, ...] = (
+    *(AgentManifest, Alerts, Finding, NetworkScan, Overview, Progress, Remediation, Report),
+    *(RemediationList, ReportSummary, RiskSummary, Schedule, Site, Triggered),
+    *(tuple[Finding, ...], tuple[ReportSummary, ...]),
 )
 
 
@@ -73,6 +82,18 @@ from bestdefense_async.models import (
             id="severities in any case, unknown ones kept",
         ),
         pytest.param(
+            {"riskSummary": [], "alerts": []},
+            Alerts,
+            Alerts(risk=RiskSummary()),
+            id="an empty map is a list in PHP",
+        ),
+        pytest.param(
+            {"security": []},
+            Overview,
+            Overview(security_id=None),
+            id="a security part that PHP wrote empty",
+        ),
+        pytest.param(
             {"risk_summary": {}, "findings": [{"severity": "low", "line": 3}]},
             Alerts,
             Alerts(
@@ -104,6 +125,9 @@ def test_a_payload_becomes_a_model(payload: Any, model: type, expected: object) 
         pytest.param(None, Alerts, "data is not an object", id="null for an object"),
         pytest.param({}, Alerts, "data.riskSummary is missing", id="no summary is never zero"),
         pytest.param({"riskSummary": None}, Alerts, "data.riskSummary", id="a null summary"),
+        pytest.param({"riskSummary": [0]}, Alerts, "riskSummary is not an object", id="a list"),
+        pytest.param({"riskSummary": [[]]}, Alerts, "riskSummary is not an object", id="lists"),
+        pytest.param({"security": [7]}, Overview, "data.security is not", id="a list for a part"),
         pytest.param({"riskSummary": {"high": -1}}, Alerts, "riskSummary.high", id="minus one"),
         pytest.param(
             {"riskSummary": {"high": True}}, Alerts, "riskSummary.high", id="true is no count"
@@ -194,3 +218,49 @@ def test_a_described_model_of_another_shape_is_named_by_its_path(
     """What is there must be of the right type."""
     with pytest.raises(EnvelopeError, match=path):
         structure(payload, model)
+
+
+NAMES = (
+    *("id", "siteId", "reportId", "findingId", "hostname", "types", "scanIntensity", "createdAt"),
+    *("severity", "title", "url", "evidence", "weakness", "isCompleted", "percentage", "status"),
+    *("message", "security", "riskSummary", "alerts", "findings", "files", "filename", "size"),
+    *("stage", "remediation", "remediations", "creditsRemaining", "targets", "jumpBox", "cadence"),
+    *("testUsers", "nextRunAt", "extra", "high", "unknown"),
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2**70)
+    | st.floats()
+    | st.sampled_from(["", " ", "x", "High", "info", "review", "2026-01-02T03:04:05Z", "7"])
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=6)
+    ),
+    max_leaves=12,
+)
+PAYLOADS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=10) | VALUES
+
+
+@settings(max_examples=400)
+@given(PAYLOADS)
+def test_what_is_fast_accepts_what_is_careful_accepts(payload: Any) -> None:
+    """One says where a payload does not fit, the other only whether; they never disagree."""
+    for model in MODELS:
+        try:
+            found: object = builder(model)(payload, model)
+        except Exception:  # noqa: BLE001  # whatever it raises, it refuses
+            found = None
+        try:
+            expected = structure_in_detail(payload, model, root="data")
+        except EnvelopeError:
+            expected = None
+        assert repr(found) == repr(expected)
+
+
+def test_an_extra_of_the_server_s_stays_in_extra() -> None:
+    """The attribute's own name is no name on the wire."""
+    site = structure({"id": "1", "hostname": "a", "extra": {"b": 1}}, Site)
+    assert site.extra == {"extra": {"b": 1}}

@@ -61,19 +61,27 @@ def outcome(read: Any, answer: Reply, request: Request[Any]) -> str:
 
 
 def test_a_large_answer_is_read_in_many_steps_to_the_same_models() -> None:
-    """A small one, and a refusal, are read at once."""
+    """Each step is a piece."""
     body = large()
-    reading = read_payload(reply(body), ALERTS, SECRET)
-    assert isinstance(reading, Reading)
+    reading = Reading(reply(body), ALERTS, SECRET)
     assert sum(1 for _ in reading) > len(body) / slices.PIECE / 2
     assert isinstance(reading.payload["alerts"], Structured)
     whole = structure(read_envelope(reply(body), ALERTS, SECRET), Alerts)
     assert structure(reading.payload, Alerts) == whole
     assert whole.extra == {"page": 1.25}
 
+
+def test_only_a_large_answer_is_read_in_steps() -> None:
+    """A small one is read at once."""
     assert read_payload(reply(BODIES[0]), ALERTS, SECRET)["total"] == 2
+    assert isinstance(read_payload(reply(large()), ALERTS, SECRET), Reading)
+
+
+def test_no_content_and_refusals_are_read_in_one_piece() -> None:
+    """Nothing in them is a payload."""
+    assert stepped(reply(large(), 204)) is None
     with pytest.raises(errors.ServerError):
-        read_payload(reply(body, status=500), ALERTS, SECRET)
+        stepped(reply(large(), 500))
 
 
 def test_mutated_answers_are_the_same_in_steps_and_in_one_piece(
@@ -134,13 +142,30 @@ def test_an_answer_with_other_names_stays_json_until_it_is_translated() -> None:
     assert structure(payload, Alerts).findings[0].title == "té" * 100
 
 
-def test_a_list_may_stand_at_the_top() -> None:
+@pytest.mark.parametrize("envelope", ["top", "none"])
+def test_a_list_may_stand_at_the_top(envelope: str) -> None:
     """Where a host has no envelope."""
-    bound = bind("sites.list", Binding(method="GET", template="/s", envelope="top"))
+    bound = bind("sites.list", Binding(method="GET", template="/s", envelope=envelope))
     body = b'{"success": true, "sites": [{"id": 1, "hostname": "a"}], "data": [{"sites": []}]}'
     payload = stepped(reply(body), bound.request_there(SITES))
     assert isinstance(payload["sites"], Structured)
     assert structure_member(payload, "sites", tuple[Site, ...]) == (Site(id="1", hostname="a"),)
+
+
+@pytest.mark.parametrize("body", [b"[1, 2]", b'{"success": false}', b'{"sites": []}', b" " * 9])
+def test_an_answer_without_an_envelope_ends_alike(body: bytes) -> None:
+    """It may be a list, nothing, or an error of the host's."""
+    binding = Binding(method="GET", template="/s", envelope="none")
+    raw = build_request(ROUTES["sites.list"], read=str)
+    request = bind("sites.list", binding).request_there(raw)
+
+    def end(read: Any) -> str:
+        try:
+            return repr(read(reply(body), request, SECRET))
+        except BestDefenseError as error:
+            return repr(error)
+
+    assert end(stepped) == end(read_envelope)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from bestdefense_async import BestDefense, EnvelopeError
 from bestdefense_async.core.request import Reply
+from bestdefense_async.core.secret import Secret
+from bestdefense_async.core.slices import LARGE
+from bestdefense_async.transport.http import exchange
+from bestdefense_async.transport.http.connection import Exchange
 from bestdefense_async.transport.http.exchange import Wire
 from tests.support.byte_server import ByteServer, reply
-from tests.support.wires import TOKEN
+from tests.support.wires import TOKEN, plain, send, wire_to
 
 
 def alerts(number: int) -> dict[str, Any]:
@@ -70,5 +75,36 @@ async def test_a_fault_in_a_large_answer_is_told_like_one_in_a_small_one(number:
         with pytest.raises(EnvelopeError, match=rf"alerts\[{number - 1}\].severity"):
             await bd.vortex.alerts(7)
         assert len((await bd.vortex.alerts(7)).findings) == 1
+
+    assert [each.connection for each in server.requests] == [0, 1]
+
+
+class Abandoned(Exchange):
+    """An exchange whose caller goes away while its large answer is read."""
+
+    def read_in_steps(self, reply: Reply) -> Generator[None, None, Any]:
+        """Cancel the task that reads."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        yield
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_ends_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was not read to the end, so whose answer it was is not known."""
+    monkeypatch.setattr(exchange, "_TURN", 0.0)
+    script = [[reply(bytes(LARGE + 1))]]
+    async with ByteServer(script) as server, wire_to(server.url) as wire:
+        abandoned = Abandoned(plain(), Secret(TOKEN), wire.lifetime)
+
+        async def call() -> None:
+            with abandoned:
+                await wire.wire.exchange(abandoned, 2.0)
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(call())
+        await send(wire)
 
     assert [each.connection for each in server.requests] == [0, 1]

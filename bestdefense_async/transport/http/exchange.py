@@ -292,7 +292,10 @@ class Wire:
 
 
 class _FaultOf:
-    """Around reading a reply: what is no error of ours is a fault of the program, and stays one."""
+    """Around reading a reply: what is no error of ours is a fault of the program, and stays one.
+
+    A cancellation is none, and closes the connection, too.
+    """
 
     __slots__ = ("_exchange",)
 
@@ -308,9 +311,10 @@ class _FaultOf:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, BestDefenseError):
-            self._exchange.fault = error
-            self._exchange.distrust()
+        if error is not None and not isinstance(error, BestDefenseError):
+            self._exchange.distrust()  # whose answer it was has not come out
+            if isinstance(error, Exception):
+                self._exchange.fault = error
 
 
 async def _in_turns(steps: Generator[None, None, T]) -> T:
