@@ -199,16 +199,14 @@ class Observers:
     ) -> None:
         self._all = tuple(observers)
         self._hearers: dict[bool, _Hearers] = {}
-        self._log = log  # told of calls only while somebody reads the log
-        self.dropped: set[int] = set()
-        """The `id` of those that have raised."""
+        self._log: Observer | None = log  # told of calls only while somebody reads the log
         self._ids = itertools.count(1)
         self._host = host
         self._port = port
 
     def observe(self, request: Request[object], tenant: str) -> CallObservation | None:
         """Return what tells everybody of one call, None when there is nobody to tell."""
-        has_log = _log.isEnabledFor(logging.DEBUG) and id(self._log) not in self.dropped
+        has_log = self._log is not None and _log.isEnabledFor(logging.DEBUG)
         if not self._all and not has_log:
             return None
         route = request.route
@@ -228,30 +226,25 @@ class Observers:
         """Return whom to tell of what: those who override a method, perhaps with the log."""
         found = self._hearers.get(has_log)
         if found is None:
-            everybody = (*self._all, self._log) if has_log else self._all
+            everybody = self._all if self._log is None or not has_log else (*self._all, self._log)
             found = self._hearers[has_log] = {
-                method: [
-                    each
-                    for each in everybody
-                    if id(each) not in self.dropped and _overrides(each, method)
-                ]
+                method: [each for each in everybody if _overrides(each, method)]
                 for method in _METHODS
             }
         return found
 
     def drop(self, observer: Observer, error: Exception) -> None:
         """Tell an observer nothing more, neither of this call nor of any other: it has raised."""
-        if id(observer) in self.dropped:
-            return
-        self.dropped.add(id(observer))
-        self._all = tuple(each for each in self._all if each is not observer)
         self._hearers = {}
-        if observer is not self._log:
-            _log.warning(
-                "The observer %s raised %s and hears nothing more.",
-                type(observer).__name__,
-                type(error).__name__,
-            )
+        if observer is self._log:
+            self._log = None
+            return
+        self._all = tuple(each for each in self._all if each is not observer)
+        _log.warning(
+            "The observer %s raised %s and hears nothing more.",
+            type(observer).__name__,
+            type(error).__name__,
+        )
 
     def close(self) -> None:
         """Tell everybody that the client is closed. Blocks for a second at most per observer."""

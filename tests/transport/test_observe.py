@@ -260,6 +260,26 @@ async def test_an_observer_that_raises_is_dropped_after_one_line(
     ]
 
 
+async def test_a_log_that_raises_ends_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    """A filter or handler of the program may have a bug; it is asked once."""
+    caplog.set_level(logging.DEBUG, logger="bestdefense_async")
+    asked: list[str] = []
+
+    def broken(record: logging.LogRecord) -> bool:
+        asked.append(record.getMessage())
+        raise ValueError("a bug of the user's")
+
+    log = logging.getLogger("bestdefense_async")
+    log.addFilter(broken)
+    try:
+        async with Sandbox(sites=1) as sandbox, BestDefense(sandbox.token, sandbox.url) as bd:
+            for _ in range(3):
+                assert len(await bd.sites.list()) == 1
+    finally:
+        log.removeFilter(broken)
+    assert len(asked) == 1
+
+
 async def test_an_observer_is_told_in_the_task_of_the_call() -> None:
     """So it finds the trace of whoever called."""
     tasks: list[asyncio.Task[Any] | None] = []

@@ -237,7 +237,7 @@ async def test_a_renewed_token_has_limits_of_its_own() -> None:
             with pytest.raises(BestDefenseError):
                 await view.reports.progress("00000000-0000-4000-8000-000000000000")
             await view.sites.list(timeout=1.0)
-            with pytest.raises(BestDefenseError, match=r"sites\.list"):
+            with pytest.raises(LimitWaitTooLong):
                 await bd.with_token(old).sites.list(timeout=1.0)
 
 
@@ -424,6 +424,7 @@ async def test_draining_lets_calls_under_way_end_and_no_new_one_begin(which: str
         assert [len(sites) for sites in await asyncio.gather(*calls)] == [1, 1, 1]
         await closing
         await bd.aclose()
+        assert sandbox.count("sites.list") == 3
 
 
 async def test_a_second_closing_cuts_the_first_one_short() -> None:
@@ -487,7 +488,10 @@ async def test_closing_ends_the_question_for_a_token() -> None:
     """A vault that does not answer keeps no task alive."""
 
     async def fetch() -> str:
-        await asyncio.sleep(3_600.0)
+        try:
+            await asyncio.sleep(3_600.0)
+        finally:
+            await asyncio.sleep(0.05)
         return "never"
 
     bd = BestDefense(fetch, "http://127.0.0.1:9")
