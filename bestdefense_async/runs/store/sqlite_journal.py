@@ -108,7 +108,7 @@ class SqliteJournal:
             IntegrityError: Another scan of the run has that id.
         """
         row = (self._attempt(index), report_id)
-        await self._write(statements.CREATED, index, row)
+        await self._write(statements.CREATED, index, row, is_urgent=False)
         self._attempts.pop(index, None)
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
@@ -143,7 +143,9 @@ class SqliteJournal:
             record = outcome.as_dict()
             result = to_text({"risk": record["risk"], "findings": record["findings"]})
         site = (storable(outcome.target), outcome.site_id or "")
-        await self._write(statements.FINISHED, outcome.index, row, result=result, site=site)
+        await self._write(
+            statements.FINISHED, outcome.index, row, is_urgent=False, result=result, site=site
+        )
 
     def span(
         self, kind: str, begun: float, ended: float | None, error: BestDefenseError | None = None

@@ -2,8 +2,8 @@
 
 A commit waits for the disk, and each hand-over between two threads costs more than a row does. So
 what comes within a hundredth of a second is gathered in the loop, handed over at once, done in one
-transaction, and answered in one turn of the loop after the commit. Whoever waits for an answer
-(a claim holds a permit meanwhile) is handed over as soon as the thread is idle.
+transaction, and answered in one turn of the loop after the commit. A claim holds a permit
+meanwhile: it is handed over as soon as the thread is idle, and takes along what was gathered.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GATHER: Final = 0.01
-"""Seconds for which writes are gathered that nobody waits for."""
+"""Seconds for which writes are gathered that hold nothing up."""
 _LARGEST: Final = 1000
 """Pieces of work in one transaction: more would only make the first of them wait longer."""
 
