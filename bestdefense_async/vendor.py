@@ -5,7 +5,7 @@ The enumerations are open, so a word that is not here may come from the server a
 Source: api-facts, "Severities", "Scan options", "Remediation". (documented, but for the cadences)
 """
 
-from typing import Final
+from typing import Any, Final
 
 SEVERITIES: Final = ("critical", "high", "medium", "low", "informational")
 """The worst first."""
@@ -21,3 +21,28 @@ CADENCES: Final = ("daily", "weekly", "monthly")
 """How often a schedule scans, the most often first. (inferred)"""
 STAGES: Final = ("Review", "Approved", "Blocked", "Rejected")
 """Where a remediation stands."""
+FINDING_NAMES: Final = {
+    "title": ("name", "headline", "summary"),
+    "url": ("location", "affectedUrl", "affected_url", "uri", "path", "endpoint"),
+    "evidence": ("proof", "proofOfConcept", "proof_of_concept", "poc", "details"),
+    "guidance": ("recommendation", "solution", "remediationGuidance", "remediation", "advice"),
+    "cwe": ("cweId", "cwe_id", "cweCode"),
+    "weakness": ("weaknessType", "weakness_type", "weaknessName", "cweName", "category"),
+    "severity": ("risk", "riskLevel", "risk_level"),
+}
+"""What the members of a finding may be called besides, the likeliest first: that there are
+findings is documented, their members are not. (inferred)"""
+
+
+def with_our_names(finding: Any) -> Any:  # noqa: ANN401  # any JSON value
+    """Return a finding with other spellings under our names, where ours are missing."""
+    if not isinstance(finding, dict):
+        return finding
+    there = finding
+    for ours, names in FINDING_NAMES.items() if FINDING_NAMES.keys() - finding.keys() else ():
+        for name in names if ours not in finding else ():
+            value = finding.get(name)
+            if isinstance(value, str) or (ours == "cwe" and type(value) is int):
+                there = {ours if key == name else key: each for key, each in there.items()}
+                break
+    return {**there, "cwe": f"CWE-{there['cwe']}"} if type(there.get("cwe")) is int else there

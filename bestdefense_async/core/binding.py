@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 from attrs import Attribute, evolve, field, frozen
 
@@ -227,27 +226,22 @@ class Bound:
         )
 
     def _with_next(self, here: Any, after: object) -> Any:  # noqa: ANN401  # any JSON value
-        """Return a payload of ours with what `after` must be for the next page, None at the end."""
+        """Return a payload of ours with the query of the next page, None at the end."""
         pages = self._binding.pages
         if pages is None or not isinstance(here, dict):
             return here
+        value = here.get("next")
         if pages == "next":
-            return {**here, "next": self._cursor(here.get("next"))}
+            is_address = isinstance(value, str) and "?" in value
+            following = value if is_address else {"after": value} if value else None
+            return {**here, "next": following}
         rows = here.get(self.route.answer_fields[0].partition("[]")[0])
         count = len(rows) if isinstance(rows, list) else 0
-        step = count if pages == "offset" else 1
-        at = int(str(after or _FIRST[pages])) + step
+        at = int(str(_FIRST[pages] if after is None else after))
+        at += count if pages == "offset" else 1
         total = here.get("total")
         is_over = pages == "offset" and isinstance(total, int) and at >= total
-        return {**here, "next": at if count and not is_over else None}
-
-    def _cursor(self, value: object) -> object:
-        """Return a cursor, also one that stands in the address of the next page."""
-        if not isinstance(value, str) or "?" not in value:
-            return value or None
-        name = self._binding.request.get("after", "after")
-        found = parse_qs(urlsplit(value).query).get(name)
-        return found[0] if found else None
+        return {**here, "next": {"after": at} if count and not is_over else None}
 
 
 def bind(name: str, binding: Binding) -> Bound:
@@ -273,7 +267,13 @@ def bind(name: str, binding: Binding) -> Bound:
     _check_complete(route, binding, in_path)
     _check_values_and_pages(route, binding)
     moves = [(ours, theirs) for ours, theirs in binding.request.items() if ours not in in_path]
-    in_body = {key: each for key, each in binding.constants.items() if key not in in_path}
+    has_body = binding.method not in _WITHOUT_BODY
+    in_body = {
+        # A query is text: there, a truth is written like JSON's.
+        key: str(each).lower() if isinstance(each, bool) and not has_body else each
+        for key, each in binding.constants.items()
+        if key not in in_path
+    }
     plain = [*(to for _, to in moves), *in_body]
     if binding.method in _WITHOUT_BODY and any(re.search(r"[.\[]|^$", to) for to in plain):
         raise ConfigError(f"The binding of {name} needs plain names: {binding.method} has no body.")

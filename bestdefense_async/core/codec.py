@@ -12,12 +12,14 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
+from operator import eq
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
 
 import cattrs
 from attrs import fields, has, resolve_types
 from cattrs.gen import make_dict_structure_fn, override
 
+from bestdefense_async import vendor
 from bestdefense_async.errors import EnvelopeError
 from bestdefense_async.models import (
     SEVERITIES,
@@ -317,6 +319,8 @@ def _model(converter: cattrs.Converter, model: Any) -> Callable[[Any, Any], Any]
         if each.name == "extra":
             continue
         own: Any = _optional_text if each.default is None and each.type == str | None else None
+        if each.name == "status" and each.type == int | None:
+            own = lambda value, _: value if type(value) is int else None  # noqa: E731
         if each.name in _IDS:
             own = _optional_identifier if each.default is None else _identifier
         rules[each.name] = override(rename=_on_wire(each.name), struct_hook=own)
@@ -334,6 +338,13 @@ def _model(converter: cattrs.Converter, model: Any) -> Callable[[Any, Any], Any]
         return made
 
     return hook
+
+
+def _finding(converter: cattrs.Converter, _: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401
+    """Return a hook that also reads the likely names of what a finding lacks under ours."""
+    build = _model(converter, Finding)
+
+    return lambda value, kind: build(vendor.with_our_names(value), kind)
 
 
 def _sequence(converter: cattrs.Converter, kind: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401
@@ -369,6 +380,7 @@ def _converter(*, is_detailed: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=is_detailed)
     # Compiled when first needed: a model that nobody asks for costs nothing.
     converter.register_structure_hook_factory(has, partial(_model, converter))
+    converter.register_structure_hook_factory(partial(eq, Finding), partial(_finding, converter))
     converter.register_structure_hook_factory(_is_sequence, partial(_sequence, converter))
     converter.register_structure_hook(str, _strict(str, "is not text"))
     converter.register_structure_hook(int, _strict(int, "is not a whole number"))

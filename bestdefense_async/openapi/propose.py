@@ -22,6 +22,7 @@ from attrs import field, frozen
 from bestdefense_async.core.binding import Binding, bind, last
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route
 from bestdefense_async.errors import ConfigError
+from bestdefense_async.openapi.compare import Standing, compare_operations
 from bestdefense_async.openapi.model import Field, Operation, Specification, payload_of
 from bestdefense_async.openapi.pair import Pairing, pair_fields, unsent
 from bestdefense_async.openapi.words import (
@@ -96,26 +97,23 @@ def propose(
         source: Who says so, kept in the bindings.
         constants: Parts of paths that are the same in every call, by the host's names.
     """
+    agreeing = {
+        row.route.name
+        for row in compare_operations(specification, {})
+        if row.route.grade is Grade.DOCUMENTED and row.standing is Standing.AGREES
+    }
     at_home = {
         operation.name
         for route in ROUTES.values()
-        if route.grade is Grade.DOCUMENTED
+        if route.name in agreeing
         and (operation := specification.find(route.method, route.template)) is not None
     }
     free = [each for each in specification.operations if each.name not in at_home]
     return tuple(
         Proposal(route=route, candidates=_candidates(route, free, source, constants or {}))
         for route in ROUTES.values()
-        if f"{route.method} {route.template}" not in _names_of(route, at_home)
+        if route.name not in agreeing
     )
-
-
-def _names_of(route: Route, at_home: set[str]) -> set[str]:
-    """Return the name of a route in its own words when the host has it where our table does."""
-    shape = re.sub(r"{\w+}", "{}", f"{route.method} {route.template}")
-    names = {re.sub(r"{[^}]+}", "{}", name) for name in at_home}
-    is_there = route.grade is Grade.DOCUMENTED and shape in names
-    return {f"{route.method} {route.template}"} if is_there else set()
 
 
 def _candidates(

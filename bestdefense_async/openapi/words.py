@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import field, frozen
 
 from bestdefense_async import vendor
+from bestdefense_async.vendor import FINDING_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -254,7 +255,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         is_optional=True,
     ),
     "nextRunAt": _text("nextRun nextExecution nextScanAt nextDate nextRunDate dueAt"),
-    "weakness": _text("weaknessType weaknessName cweName vulnerabilityType category"),
+    "weakness": _text(" ".join(FINDING_NAMES["weakness"])),
     "stage": _text("status state phase column", values=vendor.STAGES),
     "pullRequestUrl": _text("prUrl pullRequest pullRequestLink prLink mergeRequestUrl"),
     "creditsRemaining": _number("remainingCredits creditsLeft credits creditBalance"),
@@ -268,15 +269,15 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     },
     "informational": _number("info infoCount informationalCount information"),
     "severity": Meaning(
-        names="risk riskLevel severityLevel level criticality",
+        names=" ".join(FINDING_NAMES["severity"]),
         kinds=_TEXT,
         values=vendor.SEVERITIES,
     ),
-    "title": _text("name headline summary label"),
-    "url": _text("location affectedUrl uri path endpoint href link downloadUrl"),
-    "evidence": _text("proof poc proofOfConcept details"),
-    "guidance": _text("recommendation solution remediation remediationGuidance advice fix"),
-    "cwe": Meaning(names="cweId cweCode weaknessId", kinds=_ID, is_optional=True),
+    "title": _text(" ".join(FINDING_NAMES["title"])),
+    "url": _text(" ".join((*FINDING_NAMES["url"], "href", "link", "downloadUrl"))),
+    "evidence": _text(" ".join(FINDING_NAMES["evidence"])),
+    "guidance": _text(" ".join(FINDING_NAMES["guidance"])),
+    "cwe": Meaning(names=" ".join(FINDING_NAMES["cwe"]), kinds=_ID, is_optional=True),
     "platform": _text("os target architecture arch operatingSystem"),
     "version": _text("release agentVersion"),
     "size": _number("bytes length sizeBytes fileSize contentLength"),

@@ -102,7 +102,7 @@ class Agents:
             directory = Path(check_text("directory", directory))
         folder = instance("directory", directory, Path)
         request: Request[None] = build_request(
-            ROUTES["agents.download"], {"filename": wanted.filename}
+            ROUTES["agents.download"], {"filename": wanted.filename}, given=_besides(wanted)
         )
         _check_name(wanted.filename)
         is_required = not check_flag("allow_unverified", allow_unverified)
@@ -119,6 +119,18 @@ class Agents:
             timeout=optional_seconds("timeout", timeout),
         )
         return final
+
+
+def _besides(file: AgentFile) -> dict[str, str | None]:
+    """Return what names a file besides its name: its platform is `linux-amd64`, or parted."""
+    system, _, machine = (file.platform or "").partition("-")
+    arch = file.extra.get("arch")
+    return {
+        "version": file.version,
+        "platform": file.platform,
+        "os": system,
+        "arch": arch if isinstance(arch, str) else machine,
+    }
 
 
 def _check_name(name: str) -> None:

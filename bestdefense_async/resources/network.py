@@ -105,7 +105,9 @@ class Network:
             check_progress(progress, scan_id)
             return progress
 
-        request = build_request(ROUTES["network.progress"], {"scan_id": scan_id}, read=read)
+        request = build_request(
+            ROUTES["network.progress"], {"scan_id": scan_id}, read=read, given=_jump_box(scan)
+        )
         return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def wait(
@@ -165,6 +167,7 @@ class Network:
             {"scan_id": id_of(NETWORK_SCAN, scan)},
             items=ALERTS_ITEMS,
             read=lambda payload: structure(payload, Alerts),
+            given=_jump_box(scan),
         )
         return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
@@ -172,3 +175,8 @@ class Network:
         scan = structure_member(payload, "scan", NetworkScan)
         self._ids.add("network.start", scan.id)
         return scan
+
+
+def _jump_box(scan: NetworkScan | str) -> dict[str, str | None]:
+    """Return what a scan that is given as its object says besides its id."""
+    return {"jumpBox": scan.jump_box} if isinstance(scan, NetworkScan) else {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from bestdefense_async.core.check import check_id, check_text
 from bestdefense_async.core.codec import structure, structure_member
 from bestdefense_async.core.request import build_request
@@ -18,6 +20,7 @@ from bestdefense_async.resources.arguments import (
     optional_seconds,
 )
 from bestdefense_async.resources.identity import check_identity
+from bestdefense_async.resources.pages import iterate
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Finding, Report, ReportSummary
@@ -81,7 +84,7 @@ class Remediations:
         return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def list(self, *, timeout: float | None = None) -> RemediationList:
-        """Return all remediations of the organization and the credits left, in one request.
+        """Return all remediations of the organization, over all pages, and the credits left.
 
         Args:
             timeout: Seconds the whole call may take, waiting included.
@@ -92,10 +95,16 @@ class Remediations:
 
         Source: api-facts, "Remediation". (described)
         """
-        request = build_request(
-            ROUTES["remediation.list"], read=lambda payload: structure(payload, RemediationList)
-        )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+        wait = optional_seconds("timeout", timeout)
+        lists: list[RemediationList] = []
+
+        def read(payload: object) -> tuple[Remediation, ...]:
+            lists.append(structure(payload, RemediationList))
+            return lists[-1].remediations
+
+        pages = iterate(self._transport, ROUTES["remediation.list"], read, timeout=wait)
+        remediations = tuple([each async for each in pages])
+        return evolve(lists[-1], remediations=remediations)
 
     async def get(
         self, remediation: Remediation | str, *, timeout: float | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.core.check import check_id, check_whole
@@ -32,9 +33,10 @@ from bestdefense_async.resources.arguments import (
     security_id_of,
 )
 from bestdefense_async.resources.identity import check_identity, check_progress
+from bestdefense_async.resources.pages import iterate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from bestdefense_async.core.request import Claim
     from bestdefense_async.models import Site
@@ -108,7 +110,9 @@ class Reports:
         after: Report | ReportSummary | str | None = None,
         timeout: float | None = None,
     ) -> tuple[ReportSummary, ...]:
-        """Return the reports of the organization, the latest first, in one request.
+        """Return the reports of the organization, the latest first.
+
+        In one request, and one more for each further page that the host names.
 
         Args:
             limit: Most reports to return; None is all of them.
@@ -122,14 +126,41 @@ class Reports:
 
         Source: api-facts, "list and read scans". (described; order and paging inferred)
         """
+        found: list[ReportSummary] = []
+        async with aclosing(self.iterate(limit=limit, after=after, timeout=timeout)) as reports:
+            async for report in reports:
+                found.append(report)
+                if len(found) == limit:
+                    break
+        return tuple(found)
+
+    def iterate(
+        self,
+        *,
+        limit: int | None = None,
+        after: Report | ReportSummary | str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[ReportSummary, None]:
+        """Yield the reports as `list` returns them, a page at a time.
+
+        Args:
+            limit: Most reports of a page; None leaves it to the host.
+            after: A report, or its id: only older ones are yielded.
+            timeout: Seconds that all requests together may take.
+
+        Raises:
+            ConfigError: As for `list`, and the host counts its pages, so it cannot begin `after`.
+            BestDefenseError: As for `list`.
+        """
         query: dict[str, str | int] = {}
         if limit is not None:
             query["limit"] = check_whole("limit", limit)
         if after is not None:
             query["after"] = check_id("after", id_of(REPORT, after))
+        wait = optional_seconds("timeout", timeout)
+        route = ROUTES["reports.list"]
         items = {"reports": ReportSummary}
-        request = build_request(ROUTES["reports.list"], query=query, items=items, read=_summaries)
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+        return iterate(self._transport, route, _summaries, items=items, query=query, timeout=wait)
 
     async def get(
         self, report: Report | ReportSummary | str, *, timeout: float | None = None

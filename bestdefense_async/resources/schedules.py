@@ -18,9 +18,10 @@ from bestdefense_async.resources.arguments import (
     optional_seconds,
     texts,
 )
+from bestdefense_async.resources.pages import iterate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from bestdefense_async.core.request import Request
     from bestdefense_async.models import Site
@@ -36,7 +37,7 @@ class Schedules:
         self._ids = ids
 
     async def list(self, *, timeout: float | None = None) -> tuple[Schedule, ...]:
-        """Return all schedules of the organization, in the API's order, in one request.
+        """Return all schedules of the organization, in the API's order, over all pages.
 
         Args:
             timeout: Seconds the whole call may take, waiting included.
@@ -48,8 +49,19 @@ class Schedules:
 
         Source: api-facts, "schedule a report". (described)
         """
-        request = build_request(ROUTES["schedules.list"], read=_schedules)
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+        return tuple([each async for each in self.iterate(timeout=timeout)])
+
+    def iterate(self, *, timeout: float | None = None) -> AsyncGenerator[Schedule, None]:
+        """Yield the schedules as `list` returns them, a page at a time.
+
+        Args:
+            timeout: Seconds that all requests together may take.
+
+        Raises:
+            BestDefenseError: As for `list`.
+        """
+        wait = optional_seconds("timeout", timeout)
+        return iterate(self._transport, ROUTES["schedules.list"], _schedules, timeout=wait)
 
     async def create(
         self,

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from bestdefense_async.core.check import check_text
 from bestdefense_async.core.codec import structure_member
 from bestdefense_async.core.host import comparable_host
-from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import UnknownSite, clean_text
 from bestdefense_async.models import Site
 from bestdefense_async.resources.arguments import optional_seconds
+from bestdefense_async.resources.pages import iterate
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from bestdefense_async.resources.protocol import Transport
 
 
@@ -24,7 +26,9 @@ class Sites:
         self._transport = transport
 
     async def list(self, *, timeout: float | None = None) -> tuple[Site, ...]:
-        """Return all sites of the organization, in the API's order, in one request.
+        """Return all sites of the organization, in the API's order.
+
+        In one request, and one more for each further page that the host names.
 
         Args:
             timeout: Seconds the whole call may take, waiting included.
@@ -36,8 +40,20 @@ class Sites:
 
         Source: api-facts, "list sites". (documented; no pagination is documented)
         """
-        request = build_request(ROUTES["sites.list"], items={"sites": Site}, read=_sites)
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+        return tuple([site async for site in self.iterate(timeout=timeout)])
+
+    def iterate(self, *, timeout: float | None = None) -> AsyncGenerator[Site, None]:
+        """Yield the sites as `list` returns them, a page at a time.
+
+        Args:
+            timeout: Seconds that all requests together may take.
+
+        Raises:
+            BestDefenseError: As for `list`.
+        """
+        wait = optional_seconds("timeout", timeout)
+        items, route = {"sites": Site}, ROUTES["sites.list"]
+        return iterate(self._transport, route, _sites, items=items, timeout=wait)
 
     async def find(self, hostname: str, *, timeout: float | None = None) -> Site:
         """Return the site with this host name, compared as hosts are: `Faß.de` is `xn--fa-hia.de`.

@@ -170,6 +170,142 @@ def test_a_binding_may_say_that_there_is_no_envelope() -> None:
     assert bind("schedules.create", there).route.body is Body.TOP_LEVEL
 
 
+def test_a_constant_stands_in_path_or_body_and_the_call_counts_more() -> None:
+    """What is the same in every call is said once."""
+    bound = bind(
+        "schedules.create",
+        Binding(
+            method="POST",
+            template="/api/{org}/schedules",
+            constants={"org": "42", "plan.time": "03:00", "cadence": "weekly"},
+        ),
+    )
+    request: Request[Any] = bound.request_there(
+        build_request(ROUTES["schedules.create"], json={"siteId": "s", "cadence": "daily"})
+    )
+    assert request.path == "/api/42/schedules"
+    assert request.json == {"siteId": "s", "cadence": "daily", "plan": {"time": "03:00"}}
+    listed = bind(
+        "reports.list", Binding(method="GET", template="/r", constants={"per_page": 100, "x": True})
+    )
+    assert listed.request_there(build_request(ROUTES["reports.list"])).path == (
+        "/r?per_page=100&x=true"
+    )
+
+
+def test_what_a_host_does_not_take_is_left_away() -> None:
+    """Also an object, without what was taken out of it first."""
+    bound = bind(
+        "reports.create",
+        Binding(
+            method="POST",
+            template="/targets/{site_id}/scan",
+            request={"options.security.options.scanIntensity": "profile"},
+            unsent=["options"],
+            values={"scanIntensity": {"quick": "QUICK"}},
+        ),
+    )
+    body = {"options": {"dns": {}, "security": {"options": {"scanIntensity": "quick"}}}}
+    request: Request[Any] = build_request(ROUTES["reports.create"], {"site_id": "s"}, body)
+    assert bound.request_there(request).json == {"profile": "QUICK"}
+
+
+def test_words_are_translated_on_both_ways() -> None:
+    """Each member of a list, too; what is not listed goes as it is."""
+    values: dict[str, dict[str, str | list[str]]] = {
+        "types": {"security": "SEC"},
+        "cadence": {"daily": ["DAY", "EVERY_DAY"]},
+    }
+    create: Request[Any] = bind(
+        "schedules.create", Binding(method="POST", template="/s", values=values)
+    ).request_there(
+        build_request(
+            ROUTES["schedules.create"], json={"types": ["security", "dns"], "cadence": "daily"}
+        )
+    )
+    assert create.json == {"types": ["SEC", "dns"], "cadence": "DAY"}
+    listed = bind("schedules.list", Binding(method="GET", template="/s", values=values))
+    there = {"schedules": [{"types": ["SEC"], "cadence": "EVERY_DAY"}, {"cadence": "hourly"}]}
+    assert listed.answer_here(there) == {
+        "schedules": [{"types": ["security"], "cadence": "daily"}, {"cadence": "hourly"}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "is_completed"), [("DONE", True), ("FAILED", True), ("RUNNING", False)]
+)
+def test_a_state_says_whether_it_is_complete(state: str, *, is_completed: bool) -> None:
+    """And stays readable, so that an end in failure is one."""
+    bound = bind(
+        "reports.progress",
+        Binding(
+            method="GET",
+            template="/r/{report_id}",
+            answer={"isCompleted": "status"},
+            values={"isCompleted": {"true": ["DONE", "FAILED"]}},
+        ),
+    )
+    assert bound.answer_here({"status": state}) == {"isCompleted": is_completed, "status": state}
+
+
+def test_what_a_call_knows_besides_can_stand_in_the_path() -> None:
+    """And is sent nowhere else."""
+    bound = bind(
+        "agents.download",
+        Binding(
+            method="GET",
+            template="/agents/{version}/{os}/{arch}",
+            unsent=("filename",),
+            values={"arch": {"amd64": "x86_64"}},
+        ),
+    )
+    request: Request[Any] = build_request(
+        ROUTES["agents.download"],
+        {"filename": "agent"},
+        given={"version": "1.2", "os": "linux", "arch": "amd64", "platform": "linux-amd64"},
+    )
+    assert bound.request_there(request).path == "/agents/1.2/linux/x86_64"
+    without: Request[Any] = build_request(ROUTES["agents.download"], {"filename": "agent"})
+    with pytest.raises(ConfigError, match="version belongs into the path"):
+        bound.request_there(without)
+
+
+PAGES: dict[str, tuple[str, Any, Any, str, Any]] = {
+    "by number": ("page", None, {"reports": [{}]}, "/r?after=1", {"after": 2}),
+    "the last number": ("page", 3, {"reports": []}, "/r?after=3", None),
+    "from zero": ("page0", None, {"reports": [{}]}, "/r?after=0", {"after": 1}),
+    "by offset": ("offset", 2, {"reports": [{}, {}], "total": 9}, "/r?after=2", {"after": 4}),
+    "the last offset": ("offset", 2, {"reports": [{}], "total": 3}, "/r?after=2", None),
+    "a cursor": ("next", None, {"reports": [{}], "next": "c"}, "/r", {"after": "c"}),
+    "no cursor": ("next", "c", {"reports": [{}], "next": None}, "/r?after=c", None),
+    "an address": ("next", None, {"next": "/r?page=2"}, "/r", "/r?page=2"),
+}
+
+
+@pytest.mark.parametrize(
+    ("pages", "after", "answer", "path", "following"), PAGES.values(), ids=PAGES.keys()
+)
+def test_a_binding_says_how_a_list_goes_on(
+    pages: str, after: Any, answer: Any, path: str, following: Any
+) -> None:
+    """The answer then has what the next page is asked with."""
+    bound = bind("reports.list", Binding(method="GET", template="/r", pages=pages))
+    query = {} if after is None else {"after": after}
+    request = bound.request_there(
+        build_request(ROUTES["reports.list"], query=query, read=lambda payload: payload)
+    )
+    assert request.path == path
+    assert request.read is not None
+    assert request.read(answer)["next"] == following
+
+
+def test_a_list_of_numbered_pages_cannot_begin_behind_a_member() -> None:
+    """Nothing is sent."""
+    bound = bind("reports.list", Binding(method="GET", template="/r", pages="page"))
+    with pytest.raises(ConfigError, match="goes page by page on this host"):
+        bound.request_there(build_request(ROUTES["reports.list"], query={"after": "some-id"}))
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -182,6 +318,24 @@ def test_a_binding_may_say_that_there_is_no_envelope() -> None:
         ("schedules.create", {"request": {"siteId": 7}}),
         ("schedules.create", {"answer": "schedule"}),
         ("schedules.create", {"envelope": "no"}),
+        ("schedules.create", {"pages": "page"}),
+        ("schedules.create", {"unsent": ["nothing"]}),
+        ("schedules.create", {"unsent": "types"}),
+        ("schedules.create", {"source": 7}),
+        ("schedules.create", {"values": {"cadence": {"daily": 7}}}),
+        ("schedules.create", {"values": {"cadence": {"daily": []}}}),
+        ("schedules.create", {"values": {"nothing": {"a": "b"}}}),
+        ("schedules.create", {"constants": {"org": ["a"]}}),
+        ("schedules.create", {"constants": {"a..b": "c"}}),
+        ("schedules.create", {"template": "/a/{org}", "constants": {"org": "a/b"}}),
+        (
+            "schedules.delete",
+            {"template": "/a/{schedule_id}", "constants": {"schedule_id": "7"}},
+        ),
+        ("schedules.delete", {"unsent": ["schedule_id"]}),
+        ("agents.download", {"method": "GET", "unsent": ["filename"]}),
+        ("reports.list", {"method": "GET", "pages": "odd"}),
+        ("reports.list", {"method": "GET", "constants": {"a.b": 1}}),
         ("schedules.create", {"method": "GET"}),
         ("schedules.create", {"template": "https://elsewhere.example/api"}),
         ("schedules.create", {"template": "//elsewhere/api"}),
