@@ -11,8 +11,10 @@ from attrs import field, frozen
 from bestdefense_async.core.check import (
     check_flag,
     check_id,
+    check_mapping,
     check_number,
     check_seconds,
+    check_several,
     check_text,
     check_whole,
     validated,
@@ -94,6 +96,30 @@ def test_bounds_belong_to_what_is_allowed() -> None:
     for wrong in (-1, 3):
         with pytest.raises(ConfigError, match=f"n must be a whole number from 0 to 2, not {wrong}"):
             check_whole("n", wrong, least=0, most=2)
+
+
+def test_any_collection_is_several_and_a_text_or_a_mapping_is_none() -> None:
+    """The letters of a text are never taken for its members."""
+    assert check_several("hosts", ["a", "b"], like="['a']") == ("a", "b")
+    assert check_several("hosts", iter({"a": 1}), like="['a']") == ("a",)
+    for wrong, named in (
+        ("ab", "a text"),
+        (b"ab", "a bytes"),
+        ({"a": 1}, "a dict"),
+        (None, "None"),
+    ):
+        with pytest.raises(
+            ConfigError, match=rf"^hosts must be a list, such as \['a'\], not {named}"
+        ):
+            check_several("hosts", wrong, like="['a']")
+
+
+def test_no_mapping_is_an_empty_one() -> None:
+    """Anything else that is none is refused."""
+    assert check_mapping("headers", {"a": 1}, like="{}") == {"a": 1}
+    assert check_mapping("headers", None, like="{}") == {}
+    with pytest.raises(ConfigError, match=r"^headers must be a mapping, such as .*, not a list\.$"):
+        check_mapping("headers", [("a", 1)], like="{}")
 
 
 def test_a_refused_text_is_not_repeated() -> None:

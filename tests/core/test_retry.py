@@ -120,6 +120,9 @@ def test_waits_double_below_a_ceiling_and_a_hint_is_a_floor() -> None:
         for n in range(1, 10)
     ]
     assert waits == [Again(min(20.0, 0.25 * 2**n)) for n in range(9)]
+    assert decide(
+        lost, attempt=9, may_repeat=True, pause=None, policy=policy, uniform=lambda low, _: low
+    ) == Again(0.0)
     busy = errors.ServerError("no", status=503)
     busy.retry_after = 5.0
     assert decision(busy) == Again(5.25)

@@ -48,7 +48,7 @@ class WaiverUse:
     waiver: Waiver
     state: str
     """used, expired, or stale: in force and matching nothing."""
-    findings: int = 0
+    findings: int
     """Findings it covers."""
 
 
