@@ -171,7 +171,7 @@ _ATTRIBUTES: Final = ("data-spec-url", "spec-url", "apidescriptionurl", "data-ur
 _RELATIONS: Final = frozenset({"service-desc", "describedby", "alternate"})
 _FILE: Final = re.compile(r"\.(?:json|jsonopenapi|ya?ml)(?:[?#]|$)")
 _NAMED: Final = re.compile(r"openapi|swagger|api.*doc|doc.*api|spec", re.IGNORECASE)
-_CALL_URL: Final = re.compile(r"""\burl["']?\s*:\s*["']([^"'\s]{1,2000})["']""")
+_CALL_URL: Final = re.compile(r"""\b(?:url|configUrl)["']?\s*:\s*["']([^"'\s]{1,2000})["']""")
 _REDOC: Final = re.compile(r"""Redoc\.init\(\s*["']([^"'\s]{1,2000})["']""")
 _CALL_SPEC: Final = re.compile(r"""\bspec["']?\s*[:=]\s*(?={)""")
 
@@ -197,6 +197,16 @@ def read_page(body: bytes) -> Page:
     reader.close()
     links = [*reader.links, *reader.anchors]
     return Page(documents=tuple(reader.documents), links=tuple(dict.fromkeys(links)))
+
+
+def links_of(settings: dict[str, Any]) -> list[str]:
+    """Return the addresses that settings of Swagger UI name; none for a specification."""
+    if {"openapi", "swagger"} & settings.keys():
+        return []
+    listed = settings.get("urls")
+    rows = [settings, *(listed if isinstance(listed, list) else [])]
+    links = [row.get("url") for row in rows if isinstance(row, dict)]
+    return [link for link in links if isinstance(link, str) and link]
 
 
 class _Reader(HTMLParser):

@@ -160,7 +160,10 @@ class Flattener:
             self._add(shape, self.references.resolve(reference), refs | {reference})
         _add_keywords(shape, schema)
         for name, inner in _mapping(schema.get("properties")).items():
-            shape.properties.setdefault(name, (inner, refs))
+            known, seen = shape.properties.get(name, (None, refs))
+            # What several schemas of an `allOf` say of one member holds together.
+            both = inner if known is None else {"allOf": [known, inner]}
+            shape.properties[name] = (both, seen | refs)
         if "items" in schema and shape.items is None:
             shape.items = (schema["items"], refs)
             shape.kinds.add("array")

@@ -112,3 +112,12 @@ def test_combinations_that_unfold_without_end_are_refused() -> None:
     flattener = Flattener(References(components), steps=950_000)
     with pytest.raises(SpecificationError, match="unfold to more than a specification has"):
         flattener.fields({"$ref": "#/L0"})
+
+
+def test_a_member_that_several_schemas_describe_is_one() -> None:
+    """An envelope with an open `data`, refined by `allOf`, in either order."""
+    envelope = {"properties": {"success": {"type": "boolean"}, "data": {"type": "object"}}}
+    refined = {"properties": {"data": {"properties": {"sites": {"type": "array"}}}}}
+    for parts in ([envelope, refined], [refined, envelope]):
+        found = Flattener(References({})).fields({"allOf": parts})
+        assert "data.sites" in {each.path for each in found}

@@ -35,6 +35,7 @@ from bestdefense_async.openapi.document import (
     SpecificationError,
     decode,
     is_page,
+    links_of,
     read_page,
     too_large,
 )
@@ -306,7 +307,7 @@ async def _from_answer(fetcher: Fetcher, answer: FetchedDocument) -> Loaded:
             continue
         found = await fetcher.get(url)
         if found.status == OK and not is_page(found.body):
-            return Loaded(_decoded(found.body, found.url), found.url)
+            return await _from_settings(fetcher, Loaded(_decoded(found.body, found.url), found.url))
     if elsewhere:
         shown = clean_text(elsewhere, longest=200)
         raise SpecificationError(
@@ -314,3 +315,21 @@ async def _from_answer(fetcher: Fetcher, answer: FetchedDocument) -> Loaded:
             "give that address with --from."
         )
     raise SpecificationError(f"The page {answer.url} holds no specification and links to none.")
+
+
+async def _from_settings(fetcher: Fetcher, loaded: Loaded) -> Loaded:
+    """Return a document; for the settings of Swagger UI (`configUrl`), the one they name."""
+    link = next(iter(links_of(loaded.document)), None)
+    if link is None:
+        return loaded
+    url = resolved_link(loaded.location, link)
+    if origin_of(url) != fetcher.origin:
+        shown = clean_text(url, longest=200)
+        raise SpecificationError(
+            f"{loaded.location} points to {shown}, and other hosts are not followed: give that "
+            "address with --from."
+        )
+    found = await fetcher.get(url)
+    if found.status != OK:
+        raise _refusal(found, fetcher.origin)
+    return Loaded(_decoded(found.body, found.url), found.url)

@@ -102,6 +102,25 @@ async def test_the_page_for_people_leads_to_it(
     assert host.tokens == {None}
 
 
+@pytest.mark.parametrize("name", ["url", "urls"])
+async def test_the_settings_of_a_page_lead_to_it(
+    host: DocsHost, other: DocsHost, name: str
+) -> None:
+    """`configUrl` of Swagger UI, on this host alone."""
+    page = b'<script>SwaggerUIBundle({configUrl: "/settings.json"})</script>'
+    host.shown["/api/docs"] = Shown(body=page, kind="text/html")
+    for url in ("/v3/spec.json", f"{other.url}/spec.json"):
+        settings = {"url": url} if name == "url" else {"urls": [{"url": url, "name": "API"}]}
+        host.shown["/settings.json"] = Shown(body=json.dumps(settings).encode())
+        host.shown["/v3/spec.json"] = Shown(body=BODY)
+        if url.startswith("/"):
+            assert (await load_specification(at(host), None)).document == SPEC
+        else:
+            with pytest.raises(SpecificationError, match="other hosts are not followed"):
+                await load_specification(at(host), None)
+    assert other.asked == []
+
+
 async def test_the_token_is_sent_once_it_is_wanted(host: DocsHost) -> None:
     """To the host of the API, which it is for; and then right away."""
     host.shown["/api/docs"] = Shown(
