@@ -93,9 +93,9 @@ NO_RISK = Outcome(target="f.example", status="done")
         ),
     ],
 )
-def test_verdict(rows: list[Outcome], rules: dict[str, object], status: str, code: int) -> None:
-    """The status and the exit code follow from the rows and the rules alone."""
-    verdict = judge(rows, GatePolicy(**rules))  # type: ignore[arg-type]
+def test_verdict(outcomes: list[Outcome], rules: dict[str, object], status: str, code: int) -> None:
+    """The status and the exit code follow from the outcomes and the rules alone."""
+    verdict = judge(outcomes, GatePolicy(**rules))  # type: ignore[arg-type]
 
     assert (verdict.status, exit_code(verdict)) == (status, code)
 
@@ -157,9 +157,9 @@ def test_verdict(rows: list[Outcome], rules: dict[str, object], status: str, cod
         ),
     ],
 )
-def test_sentence(rows: list[Outcome], rules: dict[str, object], sentence: str) -> None:
+def test_sentence(outcomes: list[Outcome], rules: dict[str, object], sentence: str) -> None:
     """One line says which rule failed, how many findings, on how many sites."""
-    assert judge(rows, GatePolicy(**rules)).sentence == sentence  # type: ignore[arg-type]
+    assert judge(outcomes, GatePolicy(**rules)).sentence == sentence  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
