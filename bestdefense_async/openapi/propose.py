@@ -310,7 +310,17 @@ def _answer_doubts(route: Route, operation: Operation, answer: Pairing) -> list[
     if needed and not operation.answer:
         return ["The specification does not say what it answers."]
     missing = [path for path in needed if path not in answer.found]
-    return [f"Its answer has no {_listed(missing)}."] if missing else []
+    if missing:
+        return [f"Its answer has no {_listed(missing)}."]
+    ids = [path for path in needed if last(path) == "id" and "." in path]
+    members = [path for path in answer.found if ids and _is_beside(path, ids[0])]
+    if ids and len(members) < 2 and len(route.answer_fields) > 1:  # noqa: PLR2004  # anything has an id
+        return ["Its answer has nothing of ours but the id."]
+    return []
+
+
+def _is_beside(path: str, other: str) -> bool:
+    return path.rpartition(".")[0] == other.rpartition(".")[0]
 
 
 def _reasons(place: Place, operation: Operation, request: Pairing, answer: Pairing) -> list[str]:

@@ -131,6 +131,18 @@ def test_a_reader_with_a_deleting_name_is_doubted() -> None:
     assert [each.sure for each in proposed(spec).values() if each.sure is not None] == []
 
 
+@pytest.mark.parametrize(("path", "more"), [("/reports", "amount"), ("/fixes", "patch")])
+def test_a_noun_and_an_id_alone_are_a_doubt(path: str, more: str) -> None:
+    """Reports of a billing system have both."""
+    row = {"type": "object", "properties": {"id": TEXT, more: TEXT}}
+    media = {"application/json": {"schema": {"type": "array", "items": row}}}
+    spec = {
+        "openapi": "3.0.0",
+        "paths": {path: {"get": {"responses": {"200": {"content": media}}}}},
+    }
+    assert [each.sure for each in proposed(spec).values() if each.sure is not None] == []
+
+
 def test_two_that_are_as_likely_are_left_to_a_person() -> None:
     """Both are on the list."""
     spec = copy.deepcopy(document())
