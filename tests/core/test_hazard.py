@@ -36,11 +36,11 @@ def test_ages_from_a_millisecond_to_thirty_years_count(age: float, *, counts: bo
 
 def test_bins_end_at_the_powers_of_two_around_what_was_seen() -> None:
     """A bin below and one beyond hold half a scan each."""
-    hazard = learn([(3.0, True)] * FEWEST)
+    hazard = learn([*[(3.0, True)] * 29, (9.0, True)])
 
     assert hazard is not None
-    assert hazard.edges == (2.0, 4.0)
-    assert hazard.rates == pytest.approx((0.5 / (60.0 + 1.0), 30.5 / (30.0 + 1.0), 0.5 / 2.0))
+    assert hazard.edges == (2.0, 4.0, 8.0, 16.0)
+    assert hazard.rates == pytest.approx((0.5 / 61, 29.5 / 32, 0.5 / 6, 1.5 / 5, 0.5 / 8))
 
 
 def test_a_constant_hazard_is_found() -> None:

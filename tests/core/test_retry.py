@@ -169,6 +169,11 @@ def test_a_budget_that_is_full_earns_nothing() -> None:
     budget = RetryBudget()
     budget.earn(1e6)
     assert budget == RetryBudget()
+    budget.units = 0.0
+    for _ in range(14):
+        assert not budget.spend(errors.ConnectionLost("x"))
+        budget.earn()
+    assert budget.spend(errors.ConnectionLost("x"))
 
 
 @pytest.mark.parametrize(

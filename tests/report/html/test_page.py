@@ -424,9 +424,9 @@ def test_a_label_is_cut_to_the_room_it_has(content: str, width: float, shown: st
         ),
     ],
 )
-def test_headline(rows: list[Outcome], rules: dict[str, object], sentence: str) -> None:
+def test_headline(outcomes: list[Outcome], rules: dict[str, object], sentence: str) -> None:
     """The verdict is one sentence that says how much and where."""
-    assert headline(judge(rows, GatePolicy(**rules))) == sentence  # type: ignore[arg-type]
+    assert headline(judge(outcomes, GatePolicy(**rules))) == sentence  # type: ignore[arg-type]
 
 
 def test_the_timeline_shows_when_the_host_was_away() -> None:
