@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from bestdefense_async.core.check import type_of
 from bestdefense_async.core.host import authority, normalise_host, written_host
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import ConfigError, clean_text
@@ -59,7 +60,7 @@ def parse_base_url(text: str) -> BaseUrl:
             not repeated then), or is plain http to a host other than this machine.
     """
     if not isinstance(text, str):
-        raise ConfigError(f"The base URL must be a text, not a {type(text).__name__}.")
+        raise ConfigError(f"The base URL must be a text, not {type_of(text)}.")
     if re.search(r"[\x00-\x20\x7f\\]", text):
         raise ConfigError("The base URL contains a space, a backslash or a control character.")
     try:

@@ -165,10 +165,16 @@ def _finite(value: object) -> float | None:
 
 def _named(value: object) -> str:
     """Return how a message names a refused value: a number as it is, else its type."""
-    if value is None or isinstance(value, bool):
+    if isinstance(value, bool):
         return str(value)
-    if isinstance(value, str):
-        return "a text"
     if not isinstance(value, int | float):
-        return f"a {type(value).__name__}"
+        return type_of(value)
     return f"{value:.6g}" if abs(value) < _SHOWN or isinstance(value, float) else "one so large"
+
+
+def type_of(value: object) -> str:
+    """Return the type of a value with its article, for a sentence that must not repeat it."""
+    if value is None:
+        return "None"
+    name = "text" if isinstance(value, str) else type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

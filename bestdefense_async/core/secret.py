@@ -6,6 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from bestdefense_async.core.check import type_of
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
-            raise ConfigError(f"The token must be a text, not a {type(text).__name__}.")
+            raise ConfigError(f"The token must be a text, not {type_of(text)}.")
         stripped = text.removesuffix("\n").removesuffix("\r")
         if not stripped.strip():
             raise ConfigError("The token is empty.")

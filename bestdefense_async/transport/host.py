@@ -19,6 +19,7 @@ from bestdefense_async.core.check import (
     check_seconds,
     check_several,
     check_whole,
+    type_of,
 )
 from bestdefense_async.core.expected_file import checked_hosts
 from bestdefense_async.core.limiting.limit import Limit
@@ -163,4 +164,4 @@ def _check_kinds(*arguments: tuple[object, type, str]) -> None:
     """
     for value, kind, sentence in arguments:
         if value is not None and not isinstance(value, kind):
-            raise ConfigError(f"{sentence}, not a {type(value).__name__}.")
+            raise ConfigError(f"{sentence}, not {type_of(value)}.")

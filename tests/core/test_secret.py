@@ -86,7 +86,7 @@ def test_quotation_marks_around_a_token_are_named(quoted: str) -> None:
 @pytest.mark.parametrize("wrong", [None, 7, b"abc-123-def"])
 def test_what_is_no_text_is_no_token(wrong: Any) -> None:
     """The type is named, the value is not."""
-    with pytest.raises(ConfigError, match=f"not a {type(wrong).__name__}"):
+    with pytest.raises(ConfigError, match=r"not (None|an int|a bytes)"):
         Secret(wrong)
 
 
