@@ -51,7 +51,7 @@ def decode_json(body: bytes, content_type: str = "") -> Any:  # noqa: ANN401  # 
         value = _scanned(text)
         if text.count("[") + text.count("{") > DEEPEST:
             check_depth(value)
-        if SURROGATE.search(text):
+        if "\\" in text and SURROGATE.search(text):
             check_characters(value)
     except UnicodeDecodeError as error:
         fault = f"it is not valid {error.encoding.upper()}"

@@ -32,7 +32,7 @@ class Secret:
     """A bearer token that is never printed, pickled, copied out or compared by accident.
 
     `repr`, `str`, `format` and `attrs.asdict` show a mask. The text comes out only through
-    `reveal()` and `reveal_header()`, which the transport calls where it writes the header.
+    `reveal()` and `header_line()`, which the transport calls where it writes the header.
 
     Raises:
         ConfigError: The text cannot be a token: not a text, empty, too long, in quotation marks,
@@ -41,7 +41,7 @@ class Secret:
     """
 
     __slots__ = (
-        *("__escaped", "__header", "__lowered", "__pattern", "__text"),
+        *("__escaped", "__header", "__is_maskable", "__lowered", "__pattern", "__text"),
         *("is_sandbox", "token_key"),
     )
 
@@ -64,6 +64,7 @@ class Secret:
         self.__text = stripped
         self.__header = f"Authorization: Bearer {stripped}\r\n".encode("ascii")
         self.__lowered = stripped.lower().encode("ascii")
+        self.__is_maskable = len(stripped) >= SHORTEST_TOKEN
         self.__escaped = _escaped(stripped)
         self.__pattern = re.compile(re.escape(stripped), re.ASCII | re.IGNORECASE)
         self.is_sandbox: bool = stripped.startswith(SANDBOX_PREFIX)
@@ -79,21 +80,17 @@ class Secret:
         Raises:
             ConfigError: It is not.
         """
-        if not self._is_maskable:
+        if not self.__is_maskable:
             raise ConfigError(
                 f"The token is shorter than {SHORTEST_TOKEN} characters: only the sandbox takes it."
             )
-
-    def header_line(self) -> bytes:
-        """Return the header that carries the token: for the connection that it is written to."""
-        return b"Authorization: Bearer %b\r\n" % self.reveal().encode("ascii")
 
     def reveal(self) -> str:
         """Return the token itself. Keep it out of names that outlive a statement."""
         return self.__text
 
-    def reveal_header(self) -> bytes:
-        """Return the header line that carries the token; handle it like `reveal()`."""
+    def header_line(self) -> bytes:
+        """Return the header that carries the token: for the connection that it is written to."""
         return self.__header
 
     def redact(self, text: str) -> str:
@@ -108,7 +105,7 @@ class Secret:
 
         Always False for one that is too short to be masked in what is parsed.
         """
-        if not self._is_maskable:
+        if not self.__is_maskable:
             return False
         lowered = body.lower()
         if self.__lowered in lowered or b"\0" in body[:4]:  # NUL: UTF-16 or UTF-32
@@ -127,7 +124,7 @@ class Secret:
 
     def redact_bytes(self, body: bytes) -> bytes:
         """Return a document with the token masked, unless it is too short to be masked there."""
-        if not self._is_maskable or self.__lowered not in body.lower():
+        if not self.__is_maskable or self.__lowered not in body.lower():
             return body
         return self.redact(body.decode("latin-1")).encode("latin-1")  # byte by byte
 
@@ -140,10 +137,6 @@ class Secret:
         if isinstance(value, dict):
             return {self.redact(name): self.redact_json(each) for name, each in value.items()}
         return value
-
-    @property
-    def _is_maskable(self) -> bool:
-        return len(self.__text) >= SHORTEST_TOKEN
 
     def __repr__(self) -> str:
         return "Secret('***')"

@@ -152,7 +152,7 @@ def test_a_token_has_at_most_4096_characters(length: int, *, is_accepted: bool) 
 
 def test_the_header_line_is_ready() -> None:
     """It is written as it is, so it ends its line."""
-    line = Secret(TOKEN).reveal_header()
+    line = Secret(TOKEN).header_line()
     assert line == f"Authorization: Bearer {TOKEN}\r\n".encode()
 
 
