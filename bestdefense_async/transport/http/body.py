@@ -32,6 +32,8 @@ FREE_BYTES: Final = 16 << 20
 MOST_RATIO: Final = 250
 """Decoded bytes per wire byte beyond that: JSON reaches some 50, a bomb 1000."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_LONGEST_CODING: Final = 40
+"""Characters of a coding that is repeated in a message."""
 _STEP: Final = 1 << 20
 """Most bytes inflated at once, so that a bomb is noticed long before it is unpacked."""
 _PATIENCE: Final = 2.0
@@ -178,7 +180,13 @@ def is_gzip(headers: Mapping[str, str]) -> bool:
         return True
     if coding in {"", "identity"}:
         return False
-    raise DecodeError(f"The body comes in {clean_text(coding, longest=60)!r}, unasked.")
+    raise unasked_coding("body", coding)
+
+
+def unasked_coding(what: str, coding: str) -> DecodeError:
+    """Return the error for a coding. A long one is not repeated: it may hold the token, and cut."""
+    shown = repr(clean_text(coding)) if len(coding) <= _LONGEST_CODING else "a coding of its own"
+    return DecodeError(f"The {what} comes in {shown}, unasked.")
 
 
 def values(headers: Mapping[str, str], name: str) -> list[str]:

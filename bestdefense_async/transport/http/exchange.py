@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
+from bestdefense_async.core.host import LONGEST_HOST
 from bestdefense_async.core.request import Reply, lower_headers
 from bestdefense_async.core.slices import LARGE
 from bestdefense_async.errors import (
@@ -47,6 +48,7 @@ T = TypeVar("T")
 
 _LARGE: Final = MIB
 """Bytes of a request body from which on aiohttp wants a file instead."""
+_LONGEST_PLACE: Final = LONGEST_HOST + len(":65535")
 _SUCCESSES: Final = range(200, 300)
 _TURN: Final = 0.004
 """Seconds that reading one large answer may keep the loop to itself."""
@@ -352,8 +354,10 @@ def refusal_to_follow(status: int, headers: Mapping[str, str]) -> ProtocolError:
         if is_usable_place and (target.hostname or target.path):
             place = "the same host" if target.hostname is None else target.hostname
             place += "" if port is None else f":{port}"
+            if len(place) > _LONGEST_PLACE:  # it may hold the token, and would be cut
+                place = "another host"
             return RedirectRefused(
-                f"The answer (status {status}) points to {clean_text(place, longest=80)}: "
+                f"The answer (status {status}) points to {clean_text(place)}: "
                 "API calls are not redirected. Check the base URL."
             )
         return ProtocolError(f"The answer has status {status} and points nowhere usable.")

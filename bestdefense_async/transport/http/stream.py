@@ -10,11 +10,14 @@ from bestdefense_async.core.request import Reply, lower_headers
 from bestdefense_async.errors import (
     AttemptTimeout,
     BestDefenseError,
-    DecodeError,
     ProtocolError,
-    clean_text,
 )
-from bestdefense_async.transport.http.body import check_end, is_close_delimited, read_excerpt
+from bestdefense_async.transport.http.body import (
+    check_end,
+    is_close_delimited,
+    read_excerpt,
+    unasked_coding,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,7 +72,7 @@ class Stream:
         """
         coding = self.headers.get("content-encoding", "identity").lower()
         if coding not in {"identity", ""}:
-            raise DecodeError(f"The file comes in {clean_text(coding, longest=60)!r}, unasked.")
+            raise unasked_coding("file", coding)
         is_success = self.status < 300  # noqa: PLR2004  # HTTP's successes
         if is_success and is_close_delimited(self._response.headers):
             raise ProtocolError("The answer does not say how long the file is.")
