@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 LARGE: Final = 1 << 18
 """Bytes of a body above which it is read in steps."""
-PIECE: Final = 1 << 15
+PIECE: Final = 1 << 16
 """Bytes that are decoded at once, and so the size of a step."""
 _ALIKE: Final = 8
 """Characters that two members of a list have in common, such as `{"id": "`."""
