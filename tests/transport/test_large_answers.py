@@ -62,7 +62,7 @@ async def test_others_have_their_turns_while_ten_thousand_findings_are_read(
     assert len(found.findings) == 10_000
     assert found.findings[-1].id == "9999"
     assert found.risk.low == 10_000
-    assert turns - began[0] >= 10
+    assert turns - began[0] >= 3
 
 
 @pytest.mark.parametrize("number", [10, 3_000])
