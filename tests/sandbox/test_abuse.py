@@ -9,6 +9,7 @@ import pytest
 
 from bestdefense_async.sandbox import Sandbox
 from tests.support.sandbox_api import SECURITY, Api, api_on, bare_connection, send_bytes
+from tests.support.waiting import until
 
 REAL = "live_5c0b9a1d7f2e48d3b6a0_a_real_looking_token"
 
@@ -188,13 +189,14 @@ async def test_many_idle_connections_do_not_stop_it(api: Api, bd_sandbox: Sandbo
 async def test_a_client_that_vanishes_leaves_a_whole_scan(bd_sandbox: Sandbox) -> None:
     """Its creation either happened or did not: here it did, and can be followed."""
     site = bd_sandbox.site_ids[0]
-    bd_sandbox.fault("reports.create", delay=0.05, times=1)
+    bd_sandbox.fault("reports.create", delay=0.3, times=1)
     async with api_on(bd_sandbox) as api:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.02):
-                await api.create(site)
-        while not bd_sandbox.scans_per_site():  # noqa: ASYNC110 - a count has no event
-            await asyncio.sleep(0.01)
+        creating = asyncio.ensure_future(api.create(site))
+        await until(lambda: bd_sandbox.count("reports.create") == 1)
+        creating.cancel()
+        await asyncio.gather(creating, return_exceptions=True)
+        assert creating.cancelled()
+        await until(lambda: bool(bd_sandbox.scans_per_site()))
         [report] = (await api.get("/api/reports")).data["reports"]
 
         assert report["siteId"] == site

@@ -26,6 +26,7 @@ from bestdefense_async.errors import (
     ResponseTooLarge,
     Truncated,
 )
+from bestdefense_async.transport.download import download
 from tests.support.byte_server import (
     FIN,
     RST,
@@ -375,8 +376,11 @@ async def test_the_url_of_the_manifest_is_not_looked_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [False, True])
-async def test_a_cancelled_download_frees_its_slot(tmp_path: Path, *, keep: bool) -> None:
+async def test_a_cancelled_download_frees_its_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, keep: bool
+) -> None:
     """What came is left for the next call only if that was asked for."""
+    monkeypatch.setattr(download, "BATCH", HALF)  # so that the half is on the disk at once
     answers = ([whole(cut=HALF)[0], STALL], rest(HALF) if keep else whole())
     async with serving(*answers, max_in_flight=1) as (bd, server):
         task = asyncio.create_task(bd.agents.download(FILE, tmp_path, keep_part=keep))
