@@ -21,7 +21,7 @@ CADENCES: Final = ("daily", "weekly", "monthly")
 """How often a schedule scans, the most often first. (inferred)"""
 STAGES: Final = ("Review", "Approved", "Blocked", "Rejected")
 """Where a remediation stands."""
-FINDING_NAMES: Final = {
+FINDING_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "title": ("name", "headline", "summary"),
     "url": ("location", "affectedUrl", "affected_url", "uri", "path", "endpoint"),
     "evidence": ("proof", "proofOfConcept", "proof_of_concept", "poc", "details"),

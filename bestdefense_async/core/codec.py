@@ -86,7 +86,7 @@ class Structured(list[Any]):
 
     def __init__(self, model: type) -> None:
         super().__init__()
-        self.model = model
+        self.model: type = model
 
 
 class _ShapeError(Exception):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Generator, Mapping
 
     from bestdefense_async.core.request import Reply, Request
+    from bestdefense_async.core.secret import Secret
     from bestdefense_async.transport.host import Host
     from bestdefense_async.transport.observe import CallObservation, WaitReason
     from bestdefense_async.transport.tenants import Tenant
@@ -70,6 +71,14 @@ class Call(Exchange, Generic[T_co]):
         """Return what to await for one attempt and what it brings."""
         return host.wire.exchange(self, timeout)
 
+    def use(self, secret: Secret | None) -> None:
+        """Send this token from now on, or None for no credentials."""
+        self.secret = secret
+
+    def count_tries(self, tries: int) -> None:
+        """Count so many attempts for the retry policy, in place of those that were sent."""
+        self.tries = tries
+
     def keep_deadline(self) -> None:
         """Let the deadline cut the call, whatever it waits for before and after an attempt."""
         if self.deadline is not None:
@@ -79,12 +88,11 @@ class Call(Exchange, Generic[T_co]):
         """Count the attempt that leaves now, and forget the answer to the one before."""
         self.attempt += 1
         self.tries += 1
-        self.sent = Sent.NO
-        self.protocol = self.status = self.retry_after = self.pause = None
+        self.status = self.retry_after = self.pause = None
         if self.first_sent_at is None:
             self.first_sent_at = time.time()
         observed = self.observed
-        self.headers = _NO_HEADERS if observed is None else observed.attempt_began(self.attempt)
+        self.start(_NO_HEADERS if observed is None else observed.attempt_began(self.attempt))
 
     def headers_seen(self, status: int, headers: Mapping[str, str]) -> None:
         """Tell the limit at once, and keep how long the server asks to wait."""

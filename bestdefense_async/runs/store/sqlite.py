@@ -61,7 +61,7 @@ class SqliteStore:
     """A `Store` in a file. Use it as `async with`, or close it; it belongs to one event loop."""
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._database = Database(self.path)
 
     async def __aenter__(self) -> Self:

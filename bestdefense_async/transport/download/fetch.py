@@ -54,13 +54,13 @@ class DownloadCall(Call[None]):
                         return
                     reply = await stream.refusal()
                 url = self._next_place(reply, host.download_hosts, is_elsewhere=url is not None)
-                self.secret = None  # the token goes to the API only
+                self.use(None)  # the token goes to the API only
             raise ProtocolError("The download is redirected again and again.")
         except BestDefenseError as error:
-            self.tries = download.tries_after(error, self.tries)
+            self.count_tries(download.tries_after(error, self.tries))
             raise
         finally:
-            self.secret = secret
+            self.use(secret)
 
     def _next_place(self, reply: Reply, hosts: Collection[str], *, is_elsewhere: bool) -> str:
         """Return where a download goes on that was not answered with the file.

@@ -128,9 +128,15 @@ class Exchange(CancelScope):
 
     def __init__(self, request: Request[object], secret: Secret | None, lifetime: Lifetime) -> None:
         super().__init__(lifetime)
-        self.request = request
-        self.secret = secret
+        self.request: Request[object] = request
+        self.secret: Secret | None = secret
         """The token to send, or None for no credentials."""
+
+    def start(self, headers: Mapping[str, str] = _NO_HEADERS) -> None:
+        """Begin anew: nothing is sent, on no connection, with these headers of its own."""
+        self.sent = Sent.NO
+        self.protocol = None
+        self.headers = headers
 
     def headers_seen(self, status: int, headers: Mapping[str, str]) -> None:
         """Take in status and headers (names in lower case), once per answer."""

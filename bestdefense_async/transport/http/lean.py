@@ -95,9 +95,9 @@ class LeanAnswer:
         connection: Connection,
         pool: IdlePool | None,
     ) -> None:
-        self.status = status
-        self.headers = headers
-        self.content = content
+        self.status: int = status
+        self.headers: Mapping[str, str] = headers
+        self.content: aiohttp.StreamReader = content
         self._connection: Connection | None = connection
         self._pool = pool
 
@@ -181,7 +181,7 @@ class LeanWay:
         common = {"Host": url.host_port_subcomponent or "", **default_headers(settings)}
         lines = "".join(f"{name}: {value}\r\n" for name, value in common.items())
         self._common = f" HTTP/1.1\r\n{lines}".encode("ascii")
-        self.connecting = 0
+        self.connecting: int = 0
         """Exchanges that wait for a new connection."""
 
     def close(self) -> None:

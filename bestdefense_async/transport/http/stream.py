@@ -48,7 +48,7 @@ class Stream:
         deadline: float | None,
     ) -> None:
         self.status: int = response.status
-        self.headers = lower_headers(response.headers)
+        self.headers: dict[str, str] = lower_headers(response.headers)
         """Names in lower case."""
         self.length: int | None = response.content_length
         """Bytes of the body as announced, or None."""

@@ -48,9 +48,9 @@ class LimitWaiter(asyncio.Future["LimitWaitTooLong | None"]):
 
     def __init__(self, *, since: float, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
-        self.since = since
+        self.since: float = since
         """Loop time at which the wait began."""
-        self.deadline = deadline
+        self.deadline: float = deadline
         """Loop time at which it is given up, inf for never."""
         self.expiry: asyncio.TimerHandle | None = None
 
