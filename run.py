@@ -140,7 +140,7 @@ class Progress:
             self._write("\r\033[K" + ("run.py: " + line)[: width - 1])
         elif time.time() - self.last >= self.pause:
             self.last = time.time()
-            self._write("run.py: still installing: " + line + "\n")
+            self._write("run.py: still installing: " + line[:100] + "\n")
 
     def clear(self):
         """Leave no half line behind."""
