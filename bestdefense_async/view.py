@@ -287,7 +287,7 @@ class View:
         return found
 
     async def token_key(self) -> str:
-        """Return the name of the token in records and events: a hash, never the token.
+        """Return the name of the token in records and saved limits: a hash, never the token.
 
         Raises:
             ConfigError: There is no token.

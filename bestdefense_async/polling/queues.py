@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 FINEST: Final = 2.0**-10
 """The finest grid in seconds."""
 SWEEP_FROM: Final = 64
-"""Entries that do not count which an agenda may hold beyond half of it."""
+"""Entries that do not count which a timer queue may hold beyond half of it."""
 
 
 def round_up(now: float, wait: float) -> float:

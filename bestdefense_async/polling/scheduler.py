@@ -1,11 +1,11 @@
 """One scheduler for the progress of all reports that one token waits for.
 
-A waiting scan is an entry in an agenda, not a task: a timer moves what is due to a few workers,
+A waiting scan is an entry in a queue, not a task: a timer moves what is due to a few workers,
 each of which sends one request at a time. Reports are entries by id, so whoever waits for one that
 is waited for already shares its polls; with several policies the sooner counts.
 
-    follow -> agenda -> [due] -> backlog -> [turn] -> poll -> agenda, or the end
-                                              ^ at the budget's rate, by the scheduler's workers
+    follow -> TimerQueue -> [due] -> ReadyQueue -> [turn] -> poll -> TimerQueue, or the end
+                                                     ^ at the budget's rate, by the workers
 
 The workers are the scheduler's own: one that waits for its token's pause, or for an answer that
 does not come, keeps no other token's poll waiting. What all tokens share is the client's slots.
@@ -237,7 +237,7 @@ class PollScheduler:
     # -- when it is due
 
     def _put(self, report: PolledReport, wait: float) -> None:
-        """Enter a report in the agenda: after a wait, or at the first deadline."""
+        """Enter a report for its next poll: after a wait, or at the first deadline."""
         self._enter(report, min(round_up(self._loop.time(), wait), report.first_deadline()))
 
     def _enter(self, report: PolledReport, due: float) -> None:
@@ -245,7 +245,7 @@ class PollScheduler:
         self._next_due.set(due, self._fall_due)
 
     def _fall_due(self, now: float) -> None:
-        """Move what is due to the backlog."""
+        """Move what is due to the queue of those that are ready."""
         reports = self._timers.take(now)
         self._ready.add(reports, now)
         for report in reports:
