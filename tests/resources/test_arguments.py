@@ -1,5 +1,6 @@
 """Things are given as objects or as ids; what cannot be meant is refused, and nothing is sent."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,9 @@ from bestdefense_async.models import AgentFile, NetworkScan
 from bestdefense_async.sandbox import Sandbox
 
 Call = Callable[..., Awaitable[object]]
+
+SCANNED = 0.02
+"""Seconds after which a scan at speed 1e6 has ended; a loop may count in milliseconds."""
 
 REGISTRATION = Registration(
     installation_id="1",
@@ -260,6 +264,7 @@ async def test_a_report_whose_age_is_known_is_looked_at_at_once(
 ) -> None:
     """One poll, and no wait, when it is complete; else the first poll comes within 12 s."""
     made = await bd_client.reports.create(bd_sandbox.site_ids[0])
+    await asyncio.sleep(SCANNED)
     created = datetime.now(UTC) - timedelta(hours=1)
     known: dict[str, Any] = {
         "summary": {"report": ReportSummary(id=made.id, created_at=created)},
@@ -281,6 +286,7 @@ async def test_a_network_scan_whose_age_is_known_is_looked_at_at_once(
 ) -> None:
     """As a report is."""
     scan = await bd_client.network.start(["10.0.0.1"])
+    await asyncio.sleep(SCANNED)
     slow = PollPolicy(shortest=7200.0, longest=7200.0)
 
     assert (

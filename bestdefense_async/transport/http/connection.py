@@ -69,6 +69,8 @@ class CarefulProtocol(ResponseHandler):
     """The exchange that used it last; None before its first use."""
     rested_at: float | None = None
     """Loop time since when it is idle; None while in use."""
+    rested_in: int = 0
+    """The era in which it became idle, see `Exchange.era`."""
     has_parser: bool = False
     """Whether the parser is there that serves all answers of the lean way."""
     informational: int = 0
@@ -122,8 +124,9 @@ class Exchange(CancelScope):
     """What is sent beside the headers that all requests have."""
     fault: Exception | None = None
     """What `read` raised that is no error of ours: a fault of the program."""
-    trusted_since: float = float("-inf")
-    """A connection that has been idle since before this loop time is not used."""
+    era: int = 0
+    """A connection that became idle in an earlier era is not used. Eras are counted, not timed:
+    a loop's clock may stand still for a millisecond."""
     _unfit: int = 0
 
     def __init__(self, request: Request[object], secret: Secret | None, lifetime: Lifetime) -> None:
@@ -165,11 +168,12 @@ class Exchange(CancelScope):
         self.sent = Sent.MAYBE
         return True
 
-    def finish(self, now: float) -> None:
+    def finish(self, now: float, era: int) -> None:
         """Record that the answer is complete: what comes from now on is unsolicited."""
         protocol = self.protocol
         if isinstance(protocol, CarefulProtocol) and protocol.owner is self:
             protocol.rested_at = now
+            protocol.rested_in = era
 
     def was_closed(self) -> BestDefenseError:
         """Return the error for an end from outside, which says how far the exchange came."""
@@ -183,7 +187,7 @@ class Exchange(CancelScope):
     def _is_unfit(self, protocol: CarefulProtocol, now: float) -> bool:
         since = protocol.rested_at
         if since is not None:
-            if since <= self.trusted_since:
+            if protocol.rested_in < self.era:
                 return True
             if not self.request.route.may_repeat and now - since > IDLE_BEFORE_CREATION:
                 return True

@@ -86,7 +86,7 @@ class Wire:
         self._home = Home() if home is None else home
         self._is_closed = False
         self._most_at_once = min(settings.max_wire_bytes, settings.max_body_bytes)
-        self._trusted_since = float("-inf")
+        self._era = 0
         parts = urlsplit(settings.base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
 
@@ -155,7 +155,7 @@ class Wire:
             raise ConfigError("The token goes to the API only.")
         if url is None:
             _check_path(request.path)
-        exchange.trusted_since = self._trusted_since
+        exchange.era = self._era
         body = request.body
         response = await session.request(
             request.route.method,
@@ -173,7 +173,7 @@ class Wire:
 
     def finish(self, exchange: Exchange) -> None:
         """Record that an answer is complete: what comes on its connection is unsolicited."""
-        exchange.finish(self._home.check().time())
+        exchange.finish(self._home.check().time(), self._era)
 
     async def aclose(self) -> None:
         """Close the wire. May be called again.
@@ -197,7 +197,7 @@ class Wire:
         answer: HttpAnswer
         if lean is not None and (body is None or len(body) <= LARGEST_BODY):
             _check_path(exchange.request.path)
-            exchange.trusted_since = self._trusted_since
+            exchange.era = self._era
             answer = await lean.send(exchange)
             exchange.sent = Sent.YES
         else:
@@ -244,7 +244,7 @@ class Wire:
     def _distrust(self, exchange: Exchange) -> None:
         """Use no connection any more that is idle now, nor this exchange's."""
         exchange.distrust()
-        self._trusted_since = self._home.check().time()
+        self._era += 1
         if self._lean is not None:
             self._lean.close()
 
