@@ -78,7 +78,7 @@ LOCK = [
     # The oldest versions that pyproject.toml admits, for a run of the tests in CI.
     ["uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--generate-hashes"]
     + ["--no-header", "--no-emit-index-url", "--no-annotate", "--python-version=3.11"]
-    + ["--extra=cli", "--group=test", "pyproject.toml", "-o", ".ci/oldest.txt"],
+    + ["--all-extras", "--group=test", "pyproject.toml", "-o", ".ci/oldest.txt"],
 ]
 
 # Runs another interpreter's pip under this one: the import system learns about pip and nothing
