@@ -158,6 +158,9 @@ class Journal(Protocol):
         The answer to a creation may come after its owner was given up: it is followed then.
         """
 
+    async def flush(self) -> None:
+        """Wait until what was recorded is durable: a promise may be made about it."""
+
     async def aclose(self) -> None:
         """Write what is still to be written and leave the run to others. Again is harmless."""
 
@@ -224,6 +227,9 @@ class NullJournal:
         """Leave nothing to follow."""
         return ()
 
+    async def flush(self) -> None:
+        """Have nothing to wait for."""
+
     async def aclose(self) -> None:
         """Have nothing to close."""
 
@@ -274,6 +280,12 @@ class Record(Protocol):
             JournalError: The creation is not unknown, or the run is not held.
         """
 
+    async def outcome(self, index: int) -> Outcome | None:
+        """Return the outcome of one input as it stands; None without such an input.
+
+        What has none yet has the one that it would have if the run ended now.
+        """
+
     async def result(self) -> RunResult:
         """Return the run with all its outcomes.
 
@@ -307,6 +319,7 @@ class Store(Protocol):
         token_key: str,
         options: ScanOptions,
         plan: Iterable[PlannedItem] = (),
+        name: str | None = None,
     ) -> HeldRun:
         """Begin a run. It is there with its whole plan, or not at all.
 
@@ -315,6 +328,7 @@ class Store(Protocol):
             token_key: The name of its token; a token is never stored.
             options: What is scanned; the callback secret is not stored.
             plan: Its inputs as far as they are known, with the indexes from 0.
+            name: What it is called, which no other run may be; None for the time of its beginning.
 
         Raises:
             JournalError: It cannot be written.

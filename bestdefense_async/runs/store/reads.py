@@ -223,13 +223,30 @@ def _spans(
         yield begun, max(begun, until) if ended is None else ended
 
 
-def _outcomes(connection: sqlite3.Connection, run: int, *, is_held: bool) -> Iterator[Outcome]:
+def outcome(
+    connection: sqlite3.Connection, run: int, index: int, *, is_held: bool
+) -> Outcome | None:
+    """Return the outcome of one input as it stands; None without one, and for a mere duplicate."""
+    found = _outcomes(
+        connection, run, is_held=is_held, only="AND scan.input_index = ?", at=(index,)
+    )
+    return next(found, None)
+
+
+def _outcomes(
+    connection: sqlite3.Connection,
+    run: int,
+    *,
+    is_held: bool,
+    only: str = "",
+    at: tuple[int, ...] = (),
+) -> Iterator[Outcome]:
     rows = connection.execute(
-        "SELECT scan.input_index, target, site_id, report_id, claimed_at, finished_at, state,"
+        "SELECT scan.input_index, target, site_id, report_id, claimed_at, finished_at, state,"  # noqa: S608 - ours
         " error, result FROM scan LEFT JOIN result"
         " ON result.run = scan.run AND result.input_index = scan.input_index"
-        " WHERE scan.run = ? AND is_duplicate = 0 ORDER BY scan.input_index",
-        (run,),
+        f" WHERE scan.run = ? AND is_duplicate = 0 {only} ORDER BY scan.input_index",
+        (run, *at),
     )
     for *common, state, error, result in rows:
         index, target, site_id, report_id, claimed_at, finished_at = common

@@ -91,6 +91,7 @@ class SqliteStore:
         token_key: str,
         options: ScanOptions,
         plan: Iterable[PlannedItem] = (),
+        name: str | None = None,
     ) -> SqliteRun:
         """Begin a run. It is there with its whole plan, or not at all.
 
@@ -101,12 +102,12 @@ class SqliteStore:
         values = (base_url, token_key, reads.options_text(options))
 
         def make(connection: sqlite3.Connection) -> tuple[int, str]:
-            name, now = _new_name(connection), time.time()
+            called, now = name or _new_name(connection), time.time()
             previous = connection.execute("SELECT name FROM run ORDER BY id DESC LIMIT 1")
             run = connection.execute(
                 "INSERT INTO run (name, created_at, base_url, token_key, options, previous)"
                 " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-                (name, now, *values, (previous.fetchone() or (None,))[0]),
+                (called, now, *values, (previous.fetchone() or (None,))[0]),
             ).fetchone()[0]
             connection.execute(
                 "INSERT INTO shard VALUES (?, 0, 0, ?, 1, 'held', ?)",
@@ -117,11 +118,11 @@ class SqliteStore:
                 " VALUES (?, ?, 0, ?, ?, ?, ?, ?)",
                 [(run, *row) for row in planned],
             )
-            return run, name
+            return run, called
 
         writer = await self._database.writer()
-        run, name = await writer.do(make)
-        return self._held(writer, name, (run, 0, 1), next_index=len(planned))
+        run, called = await writer.do(make)
+        return self._held(writer, called, (run, 0, 1), next_index=len(planned))
 
     async def take(
         self,

@@ -174,6 +174,11 @@ class SqliteJournal:
 
         return await self._writer.do(work)
 
+    async def flush(self) -> None:
+        """Wait until what was recorded is durable."""
+        await self._writer.do(lambda _: None)
+        self._raise_unreported()
+
     async def aclose(self) -> None:
         """Write what is still to be written and leave the run to others. Again is harmless.
 

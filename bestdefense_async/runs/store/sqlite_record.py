@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from bestdefense_async.models import Outcome
     from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs.inputs import IndexedInput
     from bestdefense_async.runs.store.database import Database
@@ -73,6 +74,16 @@ class SqliteRecord:
     async def known_targets(self) -> set[str]:
         """Return the targets the run has, as they were written."""
         return await self._read(lambda connection, run: column_of(connection, run, "target"))
+
+    async def outcome(self, index: int) -> Outcome | None:
+        """Return the outcome of one input as it stands; None without such an input."""
+
+        def read(connection: sqlite3.Connection, run: int) -> Outcome | None:
+            return reads.outcome(
+                connection, run, index, is_held=self._info(connection, run).is_held
+            )
+
+        return await self._read(read)
 
     async def result(self) -> RunResult:
         """Return the run with all its outcomes.

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from bestdefense_async.runs.store.protocol import Store
+    from bestdefense_async.runs.store.protocol import HeldRun, Store
 
 SITES = [Site(id=f"s{n}", hostname=f"h{n}.example") for n in range(6)]
 
@@ -529,3 +529,40 @@ async def test_two_stores_write_side_by_side(store: Store, other: Store) -> None
 
     for name in names:
         assert await statuses(store, name) == dict.fromkeys(range(6), "done")
+
+
+async def test_what_was_flushed_is_there_for_others(store: Store, other: Store) -> None:
+    """An input that was accepted and flushed may be promised: whoever takes over has it."""
+    journal = (await create(store)).journal
+    journal.accepted(4, target="h4.example", site_id="s4")
+
+    await journal.flush()
+
+    assert await statuses(other) == {4: "not_started"}
+
+
+async def test_one_outcome_is_read_without_the_others(store: Store) -> None:
+    """It is the one that the whole run has; an index without an input has none."""
+    run = await create(store)
+    await begin(run.journal, 0)
+    await begin(run.journal, 1)
+    await run.journal.finished(done(0))
+    record = run.record
+
+    assert [await record.outcome(n) for n in (0, 1)] == list((await record.result()).outcomes)
+    assert await record.outcome(2) is None
+
+
+async def test_a_run_is_called_as_it_was_asked_for_and_no_other_is(store: Store) -> None:
+    """A name that is taken is refused."""
+
+    async def make() -> HeldRun:
+        return await store.create(
+            base_url=URL, token_key=KEY, options=ScanOptions(), name="scans-acme-1"
+        )
+
+    run = await make()
+
+    assert (run.name, await store.find("scans-acme")) == ("scans-acme-1", "scans-acme-1")
+    with pytest.raises(JournalError):
+        await make()
