@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.check import check_text
 from bestdefense_async.core.codec import structure_member
@@ -11,12 +11,15 @@ from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import UnknownSite, clean_text
 from bestdefense_async.models import Site
 from bestdefense_async.resources.arguments import optional_seconds
-from bestdefense_async.resources.pages import iterate
+from bestdefense_async.resources.pages import cut_of, iterate, list_all
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
+    from bestdefense_async.resources.pages import Listed
     from bestdefense_async.resources.protocol import Transport
+
+_ITEMS: Final[Mapping[str, type]] = {"sites": Site}
 
 
 class Sites:
@@ -25,10 +28,11 @@ class Sites:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def list(self, *, timeout: float | None = None) -> tuple[Site, ...]:
+    async def list(self, *, timeout: float | None = None) -> Listed[Site]:
         """Return all sites of the organization, in the API's order.
 
-        In one request, and one more for each further page that the host names.
+        In one request, and one more for each further page that the host names. Where the host says
+        that there are more than it shows, `missing` of the result says how many.
 
         Args:
             timeout: Seconds the whole call may take, waiting included.
@@ -40,7 +44,9 @@ class Sites:
 
         Source: api-facts, "list sites". (documented; no pagination is documented)
         """
-        return tuple([site async for site in self.iterate(timeout=timeout)])
+        wait = optional_seconds("timeout", timeout)
+        route = ROUTES["sites.list"]
+        return await list_all(self._transport, route, _sites, items=_ITEMS, timeout=wait)
 
     def iterate(self, *, timeout: float | None = None) -> AsyncGenerator[Site, None]:
         """Yield the sites as `list` returns them, a page at a time.
@@ -52,8 +58,8 @@ class Sites:
             BestDefenseError: As for `list`.
         """
         wait = optional_seconds("timeout", timeout)
-        items, route = {"sites": Site}, ROUTES["sites.list"]
-        return iterate(self._transport, route, _sites, items=items, timeout=wait)
+        route = ROUTES["sites.list"]
+        return iterate(self._transport, route, _sites, items=_ITEMS, timeout=wait)
 
     async def find(self, hostname: str, *, timeout: float | None = None) -> Site:
         """Return the site with this host name, compared as hosts are: `Faß.de` is `xn--fa-hia.de`.
@@ -75,7 +81,8 @@ class Sites:
         shown = clean_text(hostname, longest=120)
         if found:
             raise UnknownSite(f"{len(found)} sites are named {shown}: use the id.", target=hostname)
-        raise UnknownSite(f"The organization has no site named {shown}.", target=hostname)
+        problem = f"The organization has no site named {shown}.{cut_of(sites)}"
+        raise UnknownSite(problem, target=hostname)
 
 
 def _sites(payload: object) -> tuple[Site, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.core.host import comparable_host
 from bestdefense_async.errors import BestDefenseError, TargetError, UnknownSite
+from bestdefense_async.resources.pages import cut_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -32,6 +33,8 @@ class SiteIndex:
         self._list_sites = list_sites
         self._lock = asyncio.Lock()
         self._by_host: dict[str, list[str]] = {}
+        self._cut = ""
+        """What the host keeps back, for the sentence that a site is unknown."""
         self._error: BestDefenseError | None = None
         self._asked_at: float | None = None
 
@@ -48,7 +51,7 @@ class SiteIndex:
         ids = await self._ids(target.host)
         if not ids:
             raise UnknownSite(
-                f"No site of this organization is called {target}.",
+                f"No site of this organization is called {target}.{self._cut}",
                 target=target.text,
                 line=target.line,
             )
@@ -82,7 +85,9 @@ class SiteIndex:
     async def _ask(self) -> None:
         self._error, self._by_host = None, {}
         try:
-            for site in await self._list_sites():
+            listed = await self._list_sites()
+            self._cut = cut_of(listed)
+            for site in listed:
                 self._by_host.setdefault(comparable_host(site.hostname), []).append(site.id)
         except BestDefenseError as error:
             self._error = error.with_traceback(None)

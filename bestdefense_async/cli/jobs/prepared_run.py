@@ -22,6 +22,7 @@ from bestdefense_async.errors import ConfigError, JournalError, TargetError, Unk
 from bestdefense_async.models import OutcomeStatus, ScanOptions
 from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.text import counted, duration
+from bestdefense_async.resources.pages import cut_of
 from bestdefense_async.runs import Target
 from bestdefense_async.runs.plan import make_plan
 from bestdefense_async.runs.site_index import SiteIndex
@@ -207,7 +208,8 @@ async def _resolved(targets: Iterable[Target], sites: tuple[Site, ...]) -> list[
         try:
             site_id = await index.resolve(target)
             if site_id.lower() not in known:
-                raise UnknownSite(f"No site of this organization has the id {target.text}.")
+                problem = f"No site of this organization has the id {target.text}."
+                raise UnknownSite(problem + cut_of(sites))
             records.append(_record(target.text, site_id))
         except TargetError as error:
             streams.say(f"bestdefense: {error}")

@@ -7,14 +7,16 @@ would be started twice, so only a person may say that there is none.
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import frozen
 
+from bestdefense_async.errors import ConfigError
 from bestdefense_async.runs.store.protocol import UnknownScan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from bestdefense_async.models import ReportSummary
 
@@ -50,10 +52,10 @@ class Settlement:
 class Listing(Protocol):
     """Lists reports: the client's `reports`."""
 
-    async def list(
+    def iterate(
         self, *, limit: int | None = None, after: str | None = None
-    ) -> Sequence[ReportSummary]:
-        """Return reports, the latest first."""
+    ) -> AsyncGenerator[ReportSummary, None]:
+        """Yield reports, the latest first, over all pages that the host names."""
 
 
 class Unsettled(Protocol):
@@ -117,15 +119,31 @@ def _settled(lost: UnknownScan, reports: list[ReportSummary]) -> Settlement:
 
 
 async def _listed(reports: Listing, *, since: float) -> list[ReportSummary]:
-    """Return all reports back to a moment; a host that does not page answers them all at once."""
+    """Return all reports back to a moment.
+
+    Pages that the host names are followed. Where it names none, what is older than the last report
+    is asked for; a host that does not page answers them all at once.
+    """
     listed: list[ReportSummary] = []
     seen: set[str] = set()
     for _ in range(MOST_PAGES):
-        page = await reports.list(limit=PAGE, after=listed[-1].id if listed else None)
-        fresh = [report for report in page if report.id not in seen]
-        listed += fresh
-        seen.update(report.id for report in fresh)
-        if len(page) < PAGE or not fresh or _is_past(fresh, since):
+        before = len(listed)
+        try:
+            pages = reports.iterate(limit=PAGE, after=listed[-1].id if listed else None)
+            async with aclosing(pages):
+                async for report in pages:
+                    if report.id not in seen:
+                        seen.add(report.id)
+                        listed.append(report)
+                    count = len(listed) - before
+                    if count and count % PAGE == 0 and _is_past(listed[-PAGE:], since):
+                        return listed
+        except ConfigError:
+            # A host that counts its pages cannot begin after a report: it has shown all of them.
+            if not listed:
+                raise
+            break
+        if len(listed) - before < PAGE or _is_past(listed[before:], since):
             break
     return listed
 
