@@ -9,6 +9,7 @@
     │   ├── ClientClosed             it is closed, or was closed under the call
     │   ├── WrongLoop                it belongs to another event loop, thread or process
     │   └── RunStopped               the bulk run it belonged to was stopped before its end
+    │       └── ScanCancelled        it was given up on request
     ├── TransportError               no usable answer came
     │   ├── ConnectError             no connection, so nothing was sent
     │   │   ├── TLSError             the server's identity could not be established
@@ -44,10 +45,10 @@
         ├── JournalLost              another process has taken it over
         └── JournalMismatch          it is of another version, organization or kind
 
-Two promises hold for all of them. `sent` says whether the request may have reached the
-server: only `Sent.NO` (and a 429) makes it safe to repeat a creation. And no message,
-argument, attribute or chained exception contains a token: messages are cleaned of control
-characters, capped, and built from fields we chose, never from an HTTP library's error.
+Two promises hold for all of them. `sent` says whether the request may have reached the server: only
+`Sent.NO` (and a 429) makes it safe to repeat a creation. And no message, argument, attribute or
+chained exception contains a token: messages are cleaned of control characters, capped, and built
+from fields we chose, never from an HTTP library's error.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_MESSAGE = 600
-"""Characters of an error message; the rest is cut, marked with an ellipsis."""
+"""Characters of an error message; the rest is cut."""
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # controls
@@ -72,9 +73,8 @@ _UNSAFE = re.compile(
 def clean_text(text: object, *, longest: int = LONGEST_MESSAGE) -> str:
     r"""Return `text` on one line, safe for a terminal, of at most `longest` characters.
 
-    Control characters, bidirectional overrides, invisible characters and lone surrogates
-    become escapes like `\x1b`, so text quoted from a server can neither steer a terminal
-    nor disguise itself.
+    Control characters, bidirectional overrides, invisible characters and lone surrogates become
+    escapes like `\x1b`, so what a server says can neither steer a terminal nor disguise itself.
     """
     raw = text if isinstance(text, str) else repr(text)
     safe = _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], raw[: longest + 1])
@@ -168,6 +168,10 @@ class WrongLoop(LifecycleError):
 
 class RunStopped(LifecycleError):
     """A bulk run was stopped before this was finished. A scan that exists goes on at the server."""
+
+
+class ScanCancelled(RunStopped):
+    """A scan was given up on request."""
 
 
 class TransportError(BestDefenseError):

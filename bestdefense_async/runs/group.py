@@ -18,6 +18,7 @@ from bestdefense_async.errors import (
     DeadlineExceeded,
     LifecycleError,
     RunStopped,
+    ScanCancelled,
 )
 from bestdefense_async.models import ScanOptions
 from bestdefense_async.runs.inputs import END, End, InputReader
@@ -195,6 +196,23 @@ class ScanGroup:
         self._is_idle.clear()
         return self._pipeline.start(target, priority=priority)
 
+    def cancel(self, handle: Handle, reason: BestDefenseError | None = None) -> None:
+        """Give one started target up: it is not created any more, or not followed any more.
+
+        A scan that exists goes on at the server, and its outcome is `running`; so is that of a
+        creation that was sent, once it is answered. A result that is being read is read.
+
+        Args:
+            handle: What `start` returned.
+            reason: The error of its outcome; None is a `ScanCancelled`.
+        """
+        self._pipeline.give_up(handle.scan, reason or ScanCancelled("The scan was cancelled."))
+
+    @property
+    def refusal(self) -> BestDefenseError | None:
+        """Why nothing more is started; None while something is."""
+        return self._pipeline.refusal
+
     async def drain(self, timeout: float | None = None) -> None:
         """Start nothing more, let what was sent be answered and recorded, then stop.
 
@@ -300,7 +318,7 @@ class ScanGroup:
         """Give what a collection still holds its outcome."""
         try:
             for item in source.rest():
-                self._pipeline.dismiss(item, reason)
+                self._pipeline.not_started(self._pipeline.register(item), reason)
         except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
             self._outcome_queue.fail(error)
 

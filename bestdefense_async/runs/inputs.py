@@ -17,7 +17,7 @@ from bestdefense_async.errors import (
     clean_text,
 )
 from bestdefense_async.models import Outcome, OutcomeStatus, RiskSummary, Site, status_of
-from bestdefense_async.polling.subscription import Subscription
+from bestdefense_async.polling.subscription import PolledReport, Subscription
 from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
@@ -113,33 +113,66 @@ class Scan:
         )
 
 
+class ScanState(enum.StrEnum):
+    """How far a scan is."""
+
+    WAITING = "waiting"
+    """It is not created yet: it waits for a slot, a limit, or the host."""
+    CREATING = "creating"
+    """The creation was sent."""
+    RUNNING = "running"
+    """The server scans."""
+    READING = "reading"
+    """The server has finished; the result is being read."""
+    ENDED = "ended"
+    """It has its outcome."""
+
+
 class Handle:
     """One started target: `ScanGroup.start` returns it, and it may be kept after the group."""
 
     def __init__(self, scan: Scan) -> None:
-        self._scan = scan
+        self.scan: Scan = scan
+        """Its state, which only the group changes."""
         self._outcome: Outcome | None = None
         self._is_settled = asyncio.Event()
 
     @property
     def index(self) -> int:
         """Index of the input in its group, from 0."""
-        return self._scan.index
+        return self.scan.index
 
     @property
     def target(self) -> str:
         """The target as it was written."""
-        return self._scan.text
+        return self.scan.text
 
     @property
     def report_id(self) -> str | None:
         """The scan, once the server has created it; None before."""
-        return self._scan.report_id
+        return self.scan.report_id
 
     @property
     def is_done(self) -> bool:
         """Whether `outcome` would return at once."""
         return self._outcome is not None
+
+    @property
+    def state(self) -> ScanState:
+        """How far it is."""
+        if self._outcome is not None:
+            return ScanState.ENDED
+        if self.scan.report_id is None:
+            return ScanState.WAITING if self.scan.started_at is None else ScanState.CREATING
+        subscription = self.scan.subscription
+        is_over = subscription is not None and subscription.options is None
+        return ScanState.READING if is_over else ScanState.RUNNING
+
+    @property
+    def percentage(self) -> float | None:
+        """0 to 100 where the server says so, else None."""
+        subscription = self.scan.subscription
+        return subscription.percentage if isinstance(subscription, PolledReport) else None
 
     async def outcome(self) -> Outcome:
         """Wait for the outcome and return it. A wait that is cancelled changes nothing."""

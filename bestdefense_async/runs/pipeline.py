@@ -66,9 +66,8 @@ READERS: Final = 32
 class Pipeline:
     """Takes inputs in, and calls `ended` with the outcome of each, once.
 
-    `ended` is called with the input, its outcome, and whether it was a mere duplicate. `stop` is
-    called when the run was lost to another owner, and `crashed` gets faults of the program. Needs a
-    running loop.
+    `ended` is called with the input, its outcome, and whether it was a mere duplicate, `stop` when
+    the run was lost to another owner, `crashed` with faults of the program. Needs a running loop.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Pipeline:
             host_is_there=self._gate.there,
         )
         self._sites = client.site_index
-        self._token = TokenCheck(client.sites.list)
+        self._token = TokenCheck(client.sites.list, refusal=lambda: self.refusal)
         self._polls = client.polls
         self._wait_options = WaitOptions(notify=self._followed, policy=policy, timeout=scan_timeout)
         self._starters = WorkerPool(self.admit, limit=1, crashed=crashed)
@@ -158,22 +157,33 @@ class Pipeline:
         The caller has taken a slot; its outcome gives it back.
         """
         scan.has_slot = True
+        if scan.index not in self.live:
+            self.slots.release()
+            return
         if scan.error is not None:
             self._reject(scan, "malformed", scan.error)
-            return
-        if self.refusal is not None and scan.report_id is None:
+        elif self.refusal is not None and scan.report_id is None:
             self.not_started(scan, self.refusal)
-            return
+        elif (site_id := await self._site_of(scan)) is not None and scan.index in self.live:
+            self._accept(scan, site_id)
+
+    async def _site_of(self, scan: Scan) -> str | None:
+        """Return the site of an input; None when it has ended because there is none."""
+        if scan.target is None:
+            return scan.site_id or ""
         try:
-            site_id = await self._site_of(scan)
+            site_id = await self._sites.resolve(scan.target)
         except TargetError as error:
             reason = "unknown_site" if isinstance(error, UnknownSite) else "malformed"
             self._reject(scan, reason, error.with_traceback(None))
-            return
         except BestDefenseError as error:
             self.not_started(scan, error.with_traceback(None))
-            return
-        self._token.was_accepted |= scan.target is not None
+        else:
+            self._token.was_accepted = True
+            return site_id
+        return None
+
+    def _accept(self, scan: Scan, site_id: str) -> None:
         scan.site_id, scan.target = site_id, None
         first = self._seen.setdefault(_key(site_id), scan.index)
         if first != scan.index:
@@ -182,15 +192,10 @@ class Pipeline:
             return
         self._emit(TargetAccepted(index=scan.index, target=scan.text, site_id=site_id))
         if scan.report_id is not None:
-            self._follow(scan, elapsed=max(time.time() - (scan.started_at or 0.0), 0.0))
+            self._follow(scan)
             return
         self._workflow.accepted(scan, site_id)
         self._creators.submit(scan, priority=scan.priority)
-
-    async def _site_of(self, scan: Scan) -> str:
-        if scan.target is not None:
-            return await self._sites.resolve(scan.target)
-        return scan.site_id or ""
 
     def _reject(self, scan: Scan, reason: str, error: BestDefenseError) -> None:
         is_duplicate = reason == "duplicate"
@@ -204,15 +209,17 @@ class Pipeline:
         self._finish(scan, scan.outcome(error, now=time.time()))
 
     async def _create(self, scan: Scan) -> None:
+        if scan.index not in self.live:
+            return
         if self.refusal is not None:
             self.not_started(scan, self.refusal)
             return
         creation = await self._created(scan)
-        if isinstance(creation.error, AuthError) and await self._is_stray(scan):
+        if isinstance(creation.error, AuthError) and await self._token.clears(scan):
             creation = await self._created(scan)  # it did no work: once more
         if creation.error is None:
             self._token.was_accepted = True
-            self._follow(scan, elapsed=0.0)
+            self._follow(scan)
         elif creation.is_duplicate and creation.outcome is not None:
             self._reject(scan, "duplicate", creation.error)
         elif creation.outcome is not None:
@@ -241,32 +248,27 @@ class Pipeline:
 
     def _outage_changed(self, outage: Outage) -> None:
         """Tell that the host went away, or came back; and write it down."""
+        self._workflow.outage(outage)
         if outage.until is None:
-            log.warning("Nothing is started while the host is away: %s", outage.error)
             self._emit(StartingPaused(error=outage.error, since=outage.since))
         else:
-            log.warning("The host took no creation for %.0f s.", outage.until - outage.since)
             self._emit(StartingResumed(paused_for=outage.until - outage.since))
-        try:
-            self._journal.span("outage", outage.since, outage.until, outage.error)
-        except JournalError as error:
-            self.refuse(error)
 
-    def _follow(self, scan: Scan, *, elapsed: float) -> None:
-        """Wait for a scan that exists."""
-        report_id = scan.report_id or ""
+    def _follow(self, scan: Scan) -> None:
+        """Wait for a scan that exists, unless it was given up while it was created."""
         self._emit(
             ScanStarted(
                 index=scan.index,
                 target=scan.text,
                 site_id=scan.site_id or "",
-                report_id=report_id,
+                report_id=scan.report_id or "",
                 started_at=scan.started_at or 0.0,
             )
         )
-        scan.subscription = self._polls.follow(
-            report_id, self._wait_options, tag=scan, elapsed=elapsed
-        )
+        if scan.error is None:
+            self._follow_again(scan)
+        else:
+            self._readers.submit(scan)
 
     def _followed(self, scan: Scan, result: PollResult) -> None:
         if isinstance(result, Progress):
@@ -278,13 +280,6 @@ class Pipeline:
             scan.error = result.with_traceback(None)
         self._readers.submit(scan)
 
-    async def _is_stray(self, scan: Scan) -> bool:
-        """Return whether a 401 of this scan is a stray one, so that it may go on."""
-        if scan.was_denied or isinstance(self.refusal, AuthError):
-            return False
-        scan.was_denied = await self._token.is_stray()
-        return scan.was_denied and not isinstance(self.refusal, AuthError)
-
     def _follow_again(self, scan: Scan) -> None:
         elapsed = max(time.time() - (scan.started_at or 0.0), 0.0)
         scan.subscription = self._polls.follow(
@@ -292,12 +287,13 @@ class Pipeline:
         )
 
     async def _read(self, scan: Scan) -> None:
-        if isinstance(scan.error, AuthError) and await self._is_stray(scan):
+        if isinstance(scan.error, AuthError) and await self._token.clears(scan):
             scan.error = None
             self._follow_again(scan)
             return
         outcome = await self._workflow.finish(scan, scan.report_id or "")
-        if scan.error is None and _is_auth(outcome) and await self._is_stray(scan):
+        is_denied = isinstance(outcome.error, AuthError)
+        if scan.error is None and is_denied and await self._token.clears(scan):
             outcome = await self._workflow.finish(scan, scan.report_id or "")
         self._finish(scan, outcome)
 
@@ -378,19 +374,24 @@ class Pipeline:
         )
         return {task for task in polls if task is not None}
 
-    def dismiss(self, item: Item, reason: BestDefenseError) -> None:
-        """Take an input in that is not started any more."""
-        self.not_started(self.register(item), reason)
+    def give_up(self, scan: Scan, reason: BestDefenseError) -> None:
+        """Start one input no more, or follow it no more. A creation that was sent is answered."""
+        subscription = scan.subscription
+        has_ended = subscription is not None and subscription.options is None
+        if scan.index not in self.live or scan.error is not None or has_ended:
+            return
+        scan.error = reason
+        if subscription is not None:
+            self._polls.cancel(subscription)
+            self._readers.submit(scan)
+        elif scan.report_id is not None or scan.started_at is None:
+            self._finish(scan, scan.outcome(reason, now=time.time()))
 
     def cut_off(self, reason: BestDefenseError) -> None:
         """Give every input that has none its outcome. Only after `cancel`."""
         for scan in list(self.live.values()):
             error = reason if scan.started_at is not None else self.refusal or reason
             self._finish(scan, scan.cut_off(scan.error or error, now=time.time()))
-
-
-def _is_auth(outcome: Outcome) -> bool:
-    return isinstance(outcome.error, AuthError)
 
 
 def _key(site_id: str) -> str:

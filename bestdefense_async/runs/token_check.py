@@ -10,6 +10,8 @@ from bestdefense_async.errors import AuthError, BestDefenseError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bestdefense_async.runs.inputs import Scan
+
 LATER: Final = 1.0
 """Seconds between a 401 and the request that confirms it."""
 
@@ -18,16 +20,33 @@ class TokenCheck:
     """Asks once more before a token that was accepted counts as dead.
 
     However many scans meet a 401 at a time, one harmless request is sent for all of them.
+
+    Args:
+        ask: Sends it.
+        refusal: Returns why nothing is started any more.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        ask: Callable[[], Awaitable[object]],
+        *,
+        refusal: Callable[[], BestDefenseError | None],
+    ) -> None:
         self._ask = ask
+        self._refusal = refusal
         self._lock = asyncio.Lock()
         self._answers = 0
         self.was_accepted: bool = False
         """Whether the server has accepted the token in this run."""
 
-    async def is_stray(self) -> bool:
+    async def clears(self, scan: Scan) -> bool:
+        """Return whether a 401 of this scan was a stray one, so that it may go on; once each."""
+        if scan.was_denied or isinstance(self._refusal(), AuthError):
+            return False
+        scan.was_denied = await self._is_stray()
+        return scan.was_denied and not isinstance(self._refusal(), AuthError)
+
+    async def _is_stray(self) -> bool:
         """Return whether a 401 that came now was a stray one."""
         if not self.was_accepted:
             return False

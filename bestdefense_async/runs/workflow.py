@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bestdefense_async.core.request import Claim
     from bestdefense_async.models import Alerts, Overview, Report, ScanOptions, Site
     from bestdefense_async.polling.scheduler import PollScheduler
+    from bestdefense_async.runs.admission import Outage
     from bestdefense_async.runs.inputs import Scan
     from bestdefense_async.runs.site_index import SiteIndex
     from bestdefense_async.runs.store.protocol import Journal
@@ -115,7 +116,7 @@ class ScanClaim:
             JournalError: It cannot be written.
             BestDefenseError: Why nothing is started any more.
         """
-        refusal = self._refusal()
+        refusal = self._scan.error or self._refusal()
         if refusal is not None:
             raise refusal
         scan, at = self._scan, time.time()
@@ -192,6 +193,17 @@ class ScanWorkflow:
             )
         except JournalError as failure:
             self._on_journal_error(failure)
+
+    def outage(self, outage: Outage) -> None:
+        """Record a time in which the host took no creation: its beginning, and its end."""
+        if outage.until is None:
+            log.warning("Nothing is started while the host is away: %s", outage.error)
+        else:
+            log.warning("The host took no creation for %.0f s.", outage.until - outage.since)
+        try:
+            self._journal.span("outage", outage.since, outage.until, outage.error)
+        except JournalError as error:
+            self._on_journal_error(error)
 
     async def create(self, scan: Scan, site_id: str) -> Creation:
         """Create the scan, once."""
