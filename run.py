@@ -42,8 +42,9 @@ USAGE = """usage: python3 run.py COMMAND [ARGUMENT ...]
   format   ruff check --fix-only and ruff format
   types    mypy --strict and pyright --verifytypes; arguments go to mypy
   layout   the architecture and public-names tests
+  docs     build the site into build/docs; a warning or a dead link fails
   wheel    build the wheel and try it away from the checkout
-  check    lint, types, test and wheel, stopping at the first that fails
+  check    lint, types, test, docs and wheel, stopping at the first that fails
   setup    only make .venv; then use .venv/bin/bestdefense
   lock     write uv.lock and requirements/ anew (needs uv)
 """
@@ -64,10 +65,11 @@ STEPS = {
         ["-m", "pyright", "--ignoreexternal", "--verifytypes", "bestdefense_async"],
     ],
     "layout": [["-m", "pytest", "-q", "tests/test_layout.py", "tests/test_public_names.py", "..."]],
+    "docs": [["-m", "sphinx", "-W", "--keep-going", "-q", "docs", "build/docs", "..."]],
     "wheel": [["tests/wheel_smoke.py"]],
     "setup": [],
 }
-STEPS["check"] = STEPS["lint"] + STEPS["types"] + STEPS["test"] + STEPS["wheel"]
+STEPS["check"] = STEPS["lint"] + STEPS["types"] + STEPS["test"] + STEPS["docs"] + STEPS["wheel"]
 
 EXPORT = ["uv", "export", "--quiet", "--frozen", "--no-emit-project", "--format=requirements-txt"]
 LOCK = [

@@ -16,7 +16,7 @@ from bestdefense_async.report.writer import write_run
 from bestdefense_async.sandbox import Sandbox
 from tests.support.runs import run_of
 
-PAGE = (Path(__file__).parent.parent / "docs" / "library.md").read_text("utf-8")
+PAGE = (Path(__file__).parent.parent / "docs" / "reference" / "library.md").read_text("utf-8")
 ROW = re.compile(r"\| (`bd\..*?) \| `([a-z.]+)` \| ([A-Z]+) `(\S+)` \| (\w+) \|")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 BLOCKS = [
     pytest.param(code, id=f"{name} {number}")
-    for name in ("README.md", "docs/runs.md")
+    for name in ("README.md", "docs/how-to/bulk-scan.md")
     for number, code in enumerate(
         re.findall(r"```python\n(.*?)```", (ROOT / name).read_text("utf-8"), re.DOTALL), 1
     )
