@@ -15,7 +15,7 @@ from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.writer import write_run
 from tests.support.moved_host import moved_host
-from tests.support.runs import done, failed, run_of
+from tests.support.runs import before, done, failed, run_of
 
 if TYPE_CHECKING:
     from bestdefense_async import BestDefense
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.support.inside import Inside
 
 TODAY = run_of(done("a.example", critical=1, high=2), done("b.example", low=3))
-OLDER = run_of(done("a.example", critical=1, high=1), done("b.example"), name="last week")
+OLDER = before(run_of(done("a.example", critical=1, high=1), done("b.example"), name="last week"))
 NAMES = [fingerprint(TODAY.outcomes[0], one) for one in TODAY.outcomes[0].findings]
 
 
@@ -34,6 +34,7 @@ def gate(inside: Inside) -> Inside:
     """Return the command in a directory with two runs."""
     inside.save("today.json", TODAY)
     inside.save("older.jsonl", OLDER)
+    inside.save("same.json", before(TODAY))
     return inside
 
 
@@ -61,7 +62,7 @@ def waiver(name: str, *, expires: str = "2999-12-31") -> str:
             ),
         ),
         ("--baseline older.jsonl", 1, "gate: FAILED, 1 new high >= high on 1 of 2 sites; 2 find"),
-        ("--baseline today.json", 0, "gate: PASSED, nothing new >= high on 2 sites; 6 findings"),
+        ("--baseline same.json", 0, "gate: PASSED, nothing new >= high on 2 sites; 6 findings"),
         ("--exit-zero", 0, "gate: FAILED, 1 critical, 2 high >= high on 1 of 2 sites"),
     ],
 )
@@ -74,6 +75,21 @@ def test_rules_hold_together(gate: Inside, arguments: str, code: int, says: str)
 
     assert ended.code == code, ended.err
     assert ended.err.splitlines()[-1].startswith(says)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["gate --run today.json --baseline", "report today.json --compare"]
+)
+def test_a_run_is_never_judged_by_itself(gate: Inside, arguments: str) -> None:
+    """Also under another name: a gate that approves itself is none."""
+    gate.save("copy.jsonl", TODAY)
+
+    for name in ("today.json", "copy.jsonl"):
+        ended = gate(*arguments.split(), name)
+
+        assert ended.code == 2
+        assert "The earlier run holds the same scan of a.example" in ended.err
+        assert ended.out == ""
 
 
 def test_waivers_are_applied_and_each_that_does_nothing_is_named(gate: Inside) -> None:
@@ -106,7 +122,7 @@ def test_a_site_that_was_not_scanned_is_waived_by_nothing(gate: Inside) -> None:
     gate.save("gap.json", run_of(TODAY.outcomes[0], failed("c.example")))
     (gate.directory / "w.toml").write_text("".join(map(waiver, NAMES)))
 
-    excuses = ("--waivers", "w.toml", "--baseline", "today.json")
+    excuses = ("--waivers", "w.toml", "--baseline", "same.json")
     ended = gate("gate", "--run", "gap.json", *excuses)
 
     assert ended.code == 3

@@ -11,14 +11,16 @@ import pytest
 from bestdefense_async.cli.options.verdict import FORMATS
 from bestdefense_async.report.writer import FORMATS as SUFFIXES
 from tests.support.published import validator
-from tests.support.runs import done, failed, hostile, run_of
+from tests.support.runs import before, done, failed, hostile, run_of
 
 if TYPE_CHECKING:
     from bestdefense_async.testing.process import SandboxProcess
     from tests.support.inside import Inside
 
 TODAY = run_of(done("a.example", critical=1, high=2), failed("b.example"), name="today")
-OLDER = run_of(done("a.example", high=1, medium=1), done("b.example", low=1), name="last week")
+OLDER = before(
+    run_of(done("a.example", high=1, medium=1), done("b.example", low=1), name="last week")
+)
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ def report(inside: Inside) -> Inside:
     inside.save("today.json", TODAY)
     inside.save("older.jsonl", OLDER)
     inside.save("hostile.json", hostile())
+    inside.save("before.json", before(hostile()))
     return inside
 
 
@@ -94,7 +97,7 @@ def test_the_html_and_markdown_say_what_changed(report: Inside) -> None:
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_hostile_run_breaks_no_format_and_no_terminal(report: Inside, format_: str) -> None:
     """Titles of 10 kB, markup, control sequences, formulas and commands to runners."""
-    ended = report("report", "hostile.json", "--compare", "hostile.json", "--format", format_)
+    ended = report("report", "hostile.json", "--compare", "before.json", "--format", format_)
 
     assert ended.code == 0, ended.err
     for line in (ended.out + ended.err).splitlines():

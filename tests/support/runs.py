@@ -128,6 +128,16 @@ def run_of(*outcomes: Outcome, **changes: object) -> RunResult:
     return RunResult(**fields)  # type: ignore[arg-type]
 
 
+def before(run: RunResult) -> RunResult:
+    """Return a run with the same results, of scans that were done before."""
+    return evolve(run, outcomes=tuple(map(scanned_before, run.outcomes)))
+
+
+def scanned_before(outcome: Outcome) -> Outcome:
+    """Return the same outcome of an earlier scan."""
+    return evolve(outcome, report_id=outcome.report_id and f"{outcome.report_id}-before")
+
+
 @cache
 def fleet(sites: int, *, seed: int = 7, in_flight: int = 40) -> RunResult:
     """Return a run over a made-up fleet: most sites in fair order, some burning, some missing."""
@@ -142,7 +152,8 @@ def fleet(sites: int, *, seed: int = 7, in_flight: int = 40) -> RunResult:
         lane = min(range(in_flight), key=lanes.__getitem__)
         begun = lanes[lane]
         lanes[lane] = ended = begun + chance.uniform(20.0, 90.0)
-        rows.append(_fleet_row(chance, target, begun, ended))
+        row = _fleet_row(chance, target, begun, ended)
+        rows.append(evolve(row, report_id=row.report_id and f"report-{seed}-{target}"))
     end = max(lanes)
     third = (end - START) / 3
     throttled = ((START + third, START + third * 1.2), (START + third * 2, START + third * 2.1))

@@ -70,6 +70,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
         "waived": verdict.waived,
         "known": verdict.known,
         "new": verdict.new,
+        "reworded": verdict.reworded,
         "waivers": [_waiver_record(use) for use in verdict.uses],
     }
 
@@ -83,6 +84,7 @@ def _waiver_record(use: WaiverUse) -> dict[str, Any]:
         "reason": waiver.reason,
         "expires": waiver.expires.isoformat(),
         "line": waiver.line,
+        **({} if use.fingerprint is None else {"by": use.by, "now": use.fingerprint}),
         **{name: str(text) for name, text in conditions.items() if text is not None},
     }
 
@@ -96,6 +98,7 @@ def changes_record(changes: Changes) -> dict[str, Any]:
             name: {str(severity): counter[severity] for severity in _by_rank(counter)}
             for name, counter in counts.items()
         },
+        "reworded": changes.reworded,
         "findings": [
             {"change": name, "target": outcome.target, **_finding_record(outcome, finding)}
             for name, found in findings.items()

@@ -46,7 +46,7 @@ def junit(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -
         suite.add_property("fixed", str(changes.fixed.total()))
     suite.add_testcases([case for judged in verdict.outcomes for case in _cases(judged, verdict)])
     suite.time = round(run.seconds or 0.0, 3)
-    idle = [waiver_line(use) for use in verdict.uses if use.state != "used"]
+    idle = [waiver_line(use) for use in verdict.uses if use.needs_attention]
     lines = [visible(line, longest=600) for line in (verdict.sentence, *idle)]
     suite.append(SystemOut("\n".join(lines)))  # type: ignore[no-untyped-call]
     suite.append(SystemErr(""))  # type: ignore[no-untyped-call]

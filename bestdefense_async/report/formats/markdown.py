@@ -169,13 +169,13 @@ def _capped(
 
 
 def _idle_waivers(verdict: Verdict) -> str:
-    lines = [waiver_line(use) for use in verdict.uses if use.state != "used"]
+    lines = [waiver_line(use) for use in verdict.uses if use.needs_attention]
     if not lines:
         return ""
     shown = [f"- {_code(line, longest=400)}" for line in lines[:_MOST_IDLE]]
     more = len(lines) - len(shown)
     shown += [f"- and {counted(more, 'more waiver')}"] if more > 0 else []
-    return "### Waivers that did nothing\n\n" + "\n".join(shown)
+    return "### Waivers to look at\n\n" + "\n".join(shown)
 
 
 def _worst(run: RunResult) -> str:

@@ -187,7 +187,7 @@ def _invocation(run: RunResult, verdict: Verdict, *, left_out: list[_Found]) -> 
     missing = [outcome for outcome in run.outcomes if not outcome.has_verdict]
     notes = [{"level": "note", "message": {"text": _text(verdict.sentence)}}]
     for use in verdict.uses:
-        if use.state != "used":
+        if use.needs_attention:
             message = {"text": _text(waiver_line(use))}
             notes.append({"level": "warning", "message": message})
     if left_out:

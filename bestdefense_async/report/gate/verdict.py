@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from attrs import field, frozen
 
 from bestdefense_async.models import Finding, Outcome, Severity
-from bestdefense_async.report.gate.identity import KnownFindings, site_of
-from bestdefense_async.report.gate.waivers import Waiver, Waivers
+from bestdefense_async.report.gate.identity import KnownFindings, refuse_same_scans, site_of
+from bestdefense_async.report.gate.waivers import Cover, Waiver, Waivers
 from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ class FindingStatus:
     """open, waived or known."""
     waiver: Waiver | None = None
     """The one that covers it."""
+    is_reworded: bool = False
+    """Whether only its weakness and path were matched: the words have changed."""
 
 
 OPEN: Final = FindingStatus()
-KNOWN: Final = FindingStatus(state="known")
 
 
 @frozen(kw_only=True)
@@ -50,6 +51,15 @@ class WaiverUse:
     """used, expired, or stale: in force and matching nothing."""
     findings: int
     """Findings it covers."""
+    by: str = "exact"
+    """exact; else why its fingerprint should be written anew: former or reworded."""
+    fingerprint: str | None = None
+    """What to write then."""
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a person has to do something about it."""
+        return self.state != "used" or self.by != "exact"
 
 
 @frozen(kw_only=True)
@@ -80,18 +90,22 @@ class _Marks:
     def __init__(self, baseline: Iterable[Outcome] | None, waivers: Waivers | None) -> None:
         self._known = None if baseline is None else KnownFindings.of(baseline)
         self._waivers = waivers
-        self._covered: Counter[int] = Counter()
+        self._covered: dict[int, list[Cover]] = {}
 
     def judged(self, outcome: Outcome) -> JudgedOutcome:
         """Return a target with its marks; what both a waiver and the baseline cover is waived."""
-        is_compared = self._known is not None and outcome.has_verdict
-        known = self._known.match(outcome) if self._known is not None and is_compared else {}
-        statuses = [KNOWN if at in known else OPEN for at in range(len(outcome.findings))]
-        for at, finding in enumerate(outcome.findings):
-            covering = [] if self._waivers is None else self._waivers.covering(outcome, finding)
-            self._covered.update(map(id, covering))
-            if covering:
-                statuses[at] = FindingStatus(state="waived", waiver=covering[0])
+        statuses = [OPEN] * len(outcome.findings)
+        if self._known is not None and outcome.has_verdict:
+            for at, known in self._known.match(outcome).items():
+                statuses[at] = FindingStatus(state="known", is_reworded=known.is_reworded)
+        covers = [] if self._waivers is None else self._waivers.covering(outcome)
+        for at, found in enumerate(covers):
+            for cover in found:
+                self._covered.setdefault(id(cover.waiver), []).append(cover)
+            if found:
+                is_reworded = found[0].by == "reworded"
+                waiver = found[0].waiver
+                statuses[at] = FindingStatus(state="waived", waiver=waiver, is_reworded=is_reworded)
         reported = outcome.reported()
         statuses += [OPEN] * (len(reported) - len(statuses))
         return JudgedOutcome(outcome=outcome, findings=tuple(zip(reported, statuses, strict=True)))
@@ -102,10 +116,19 @@ class _Marks:
         return tuple(self._use(entry) for entry in entries)
 
     def _use(self, entry: Waiver) -> WaiverUse:
-        findings = self._covered[id(entry)]
+        covers = self._covered.get(id(entry), [])
         is_active = self._waivers is not None and self._waivers.is_active(entry)
-        state = "used" if findings else "stale" if is_active else "expired"
-        return WaiverUse(waiver=entry, state=state, findings=findings)
+        state = "used" if covers else "stale" if is_active else "expired"
+        inexact = next((cover for cover in covers if cover.by != "exact"), None)
+        if inexact is None:
+            return WaiverUse(waiver=entry, state=state, findings=len(covers))
+        return WaiverUse(
+            waiver=entry,
+            state=state,
+            findings=len(covers),
+            by=inexact.by,
+            fingerprint=inexact.fingerprint,
+        )
 
     def unknown_sites(self, outcomes: Iterable[Outcome]) -> int:
         """Return how many sites with a verdict the baseline has none of."""
@@ -164,10 +187,17 @@ class Wording:
 
 
 def waiver_line(use: WaiverUse) -> str:
-    """Return one line about a waiver that did nothing: what it is, and why."""
-    state = "matches nothing" if use.state == "stale" else f"expired on {use.waiver.expires}"
+    """Return one line about a waiver that needs attention: what it is, and why."""
     at = "" if use.waiver.line is None else f" of line {use.waiver.line}"
-    return f"the waiver{at} {state}: {use.waiver}"
+    if use.state == "expired":
+        says = f"expired on {use.waiver.expires}"
+    elif use.state == "stale":
+        says = "matches nothing"
+    elif use.by == "former":
+        says = f"has a fingerprint of the former way, now {use.fingerprint}"
+    else:
+        says = f"fits by weakness and path alone: the finding is now {use.fingerprint}"
+    return f"the waiver{at} {says}: {use.waiver}"
 
 
 EXIT_PASSED: Final = 0
@@ -208,6 +238,8 @@ class Verdict:
     """What each waiver did, in the order of the file."""
     unknown_sites: int = 0
     """Sites with a verdict that the baseline has none of."""
+    reworded: int = 0
+    """Findings that are waived or known by weakness and path alone: their words have changed."""
     is_refused: bool = False
     """Whether the token is what kept the missing ones from being scanned."""
 
@@ -224,12 +256,15 @@ class Verdict:
         """
         states = Counter(use.state for use in self.uses)
         sites = self.unknown_sites
+        former = sum(use.by == "former" for use in self.uses)
         clauses = (
             (self.waived, f"{counted(self.waived, 'finding')} waived"),
             (self.known, f"{counted(self.known or 0, 'finding')} known from the baseline"),
+            (self.reworded, f"{self.reworded:,} of these by weakness and path alone"),
             (sites, f"{counted(sites, 'site')} not in the baseline"),
             (states["expired"], f"{counted(states['expired'], 'waiver')} expired"),
             (states["stale"], f"{counted(states['stale'], 'waiver')} matching nothing"),
+            (former, f"{counted(former, 'waiver')} with a fingerprint of the former way"),
         )
         return tuple(clause for number, clause in clauses if number)
 
@@ -264,8 +299,14 @@ def judge(
         baseline: The outcomes of an earlier run: a finding it has, listed, of the same site and at
             least as severe, breaks no rule. A site without a verdict there excuses nothing.
         waivers: Findings that were accepted.
+
+    Raises:
+        ConfigError: The baseline holds one of these scans: it would excuse whatever was found.
     """
     outcomes = tuple(outcomes)
+    if baseline is not None:
+        baseline = tuple(baseline)
+        refuse_same_scans(outcomes, baseline)
     marks = _Marks(baseline, waivers)
     judged = tuple(map(marks.judged, outcomes))
     counts = [each.open_counts() for each in judged]
@@ -297,6 +338,7 @@ def judge(
         outcomes=judged,
         uses=marks.uses(),
         unknown_sites=marks.unknown_sites(outcomes),
+        reworded=sum(status.is_reworded for each in judged for _, status in each.findings),
         is_refused=_is_refused(outcomes, missing),
     )
 

@@ -18,6 +18,10 @@ is meant for good has a late date, and is reviewed then.
     reason = "Staging has no sessions"
     expires = 2027-06-30
 
+A fingerprint of the former way still counts, and so does one whose finding is described in other
+words now, when nothing else at that path has the weakness; the verdict says so, and what to write
+in its place.
+
 A file that cannot be meant as it stands is refused as a whole: an entry that was passed over could
 be the one that matters, and a misspelt condition would widen what is waived.
 """
@@ -36,11 +40,17 @@ from bestdefense_async.core.host import comparable_host
 from bestdefense_async.errors import ConfigError, clean_text
 from bestdefense_async.files import read_text, shown
 from bestdefense_async.models import SEVERITIES, Finding, Severity
-from bestdefense_async.report.gate.identity import fingerprint, location_of
+from bestdefense_async.report.gate.identity import (
+    fingerprint,
+    former_fingerprint,
+    host_of,
+    place_of,
+    weakness_at,
+)
 from bestdefense_async.report.text import visible, without_scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from bestdefense_async.models import Outcome
@@ -57,7 +67,7 @@ class Waiver:
     expires: date
     """The last day on which it counts."""
     fingerprint: str | None = None
-    """The finding, as `fingerprint()`, the JSON output and SARIF name it."""
+    """The finding, as every format names it."""
     weakness: str | None = None
     """CWE or name of the weakness type, in any letter case; never a pattern."""
     target: str | None = None
@@ -70,14 +80,14 @@ class Waiver:
     line: int | None = None
     """Where it stands in its file, from 1."""
 
-    def covers(self, outcome: Outcome, finding: Finding, *, name: str) -> bool:
-        """Return whether the finding of this outcome, whose fingerprint is `name`, is meant."""
+    def covers(self, outcome: Outcome, finding: Finding, *, names: Collection[str]) -> bool:
+        """Return whether the finding of this outcome is meant, which has these fingerprints."""
         return (
-            self.fingerprint in {None, name}
+            (self.fingerprint is None or self.fingerprint in names)
             and self._means_weakness(finding)
             and _is_at_most(finding.severity, self.severity)
             and (self.target is None or _is_at(self.target, outcome))
-            and (self.url is None or _fits(self.url, [location_of(finding)]))
+            and (self.url is None or _fits(self.url, _locations(outcome, finding)))
         )
 
     def _means_weakness(self, finding: Finding) -> bool:
@@ -100,13 +110,15 @@ class Waivers:
     today: date
     """The day, in UTC, by which entries expire."""
     _by_key: dict[str, list[Waiver]] = field(init=False, repr=False, eq=False)
+    """By fingerprint, by its first part, and by the weakness where there is no fingerprint."""
 
     @_by_key.default
     def _index(self) -> dict[str, list[Waiver]]:
         found: dict[str, list[Waiver]] = {}
-        for entry in self.entries:
-            if self.is_active(entry):
-                key = entry.fingerprint or (entry.weakness or "").lower()
+        for entry in filter(self.is_active, self.entries):
+            name = entry.fingerprint
+            keys = [(entry.weakness or "").lower()] if name is None else [name, weakness_at(name)]
+            for key in keys:
                 found.setdefault(key, []).append(entry)
         return found
 
@@ -114,13 +126,48 @@ class Waivers:
         """Return whether an entry counts today."""
         return self.today <= entry.expires
 
-    def covering(self, outcome: Outcome, finding: Finding) -> list[Waiver]:
-        """Return the active entries that cover a finding; nothing covers one without a verdict."""
+    def covering(self, outcome: Outcome) -> list[list[Cover]]:
+        """Return, for each finding, the active entries that cover it; none without a verdict."""
+        covers: list[list[Cover]] = [[] for _ in outcome.findings]
         if not self._by_key or not outcome.has_verdict:
-            return []
-        name = fingerprint(outcome, finding)
-        near = [entry for key in {name, *_kinds(finding)} for entry in self._by_key.get(key, ())]
-        return [entry for entry in near if entry.covers(outcome, finding, name=name)]
+            return covers
+        names = [fingerprint(outcome, finding) for finding in outcome.findings]
+        for found, name, finding in zip(covers, names, outcome.findings, strict=True):
+            former = former_fingerprint(outcome, finding)
+            for key in (name, former, *sorted(_kinds(finding))):
+                for entry in self._by_key.get(key, ()):
+                    if entry.covers(outcome, finding, names=(name, former)):
+                        is_former = entry.fingerprint == former
+                        found.append(Cover(entry, name, "former" if is_former else "exact"))
+        self._add_reworded(outcome, names, covers)
+        return covers
+
+    def _add_reworded(self, outcome: Outcome, names: list[str], covers: list[list[Cover]]) -> None:
+        """Add entries that match no finding, each to the only one left of its weakness and path."""
+        used = {id(cover.waiver) for found in covers for cover in found}
+        open_at: dict[str, list[int]] = {}
+        for at, name in enumerate(names):
+            if not covers[at]:
+                open_at.setdefault(weakness_at(name), []).append(at)
+        for place, left in open_at.items():
+            entries = [one for one in self._by_key.get(place, ()) if id(one) not in used]
+            if len(left) == 1:
+                [at] = left
+                for entry in entries:
+                    known = (names[at], entry.fingerprint or "")
+                    if entry.covers(outcome, outcome.findings[at], names=known):
+                        covers[at].append(Cover(entry, names[at], "reworded"))
+
+
+@frozen
+class Cover:
+    """A waiver, and how it covers a finding."""
+
+    waiver: Waiver
+    fingerprint: str
+    """Of the finding, as it is now."""
+    by: str
+    """exact, former (a fingerprint of the former way) or reworded (its first part alone)."""
 
 
 def _kinds(finding: Finding) -> set[str]:
@@ -136,6 +183,13 @@ def _is_at(pattern: str, outcome: Outcome) -> bool:
     host = _PORT.sub("", without_scheme(outcome.target).partition("/")[0])
     names = [outcome.target, host, comparable_host(host), outcome.site_id or ""]
     return _fits(pattern, names) or _fits(comparable_host(pattern), names)
+
+
+def _locations(outcome: Outcome, finding: Finding) -> list[str]:
+    """Return an affected location as it was written and normalised; a path alone with its host."""
+    place = place_of(finding)
+    written = without_scheme(finding.url or "").partition("?")[0].partition("#")[0]
+    return [written, f"{place.host or host_of(outcome)}{place.path}" if finding.url else ""]
 
 
 def _fits(pattern: str, texts: Iterable[str]) -> bool:

@@ -22,7 +22,7 @@ from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from bestdefense_async.report.text import visible
 from bestdefense_async.report.writer import FORMATS, renderer
 from tests.support.published import junit_validator, sarif_validator
-from tests.support.runs import done, error, failed, fleet, hostile, not_started, run_of
+from tests.support.runs import before, done, error, failed, fleet, hostile, not_started, run_of
 
 if TYPE_CHECKING:
     from bestdefense_async.report.result import RunResult
@@ -51,7 +51,7 @@ WAIVERS = Waivers(
     ),
     today=TODAY,
 )
-OLDER = run_of(done("a.example", high=1), done("b.example", medium=1), name="last week")
+OLDER = before(run_of(done("a.example", high=1), done("b.example", medium=1), name="last week"))
 
 
 def waived(run: RunResult = SMALL, older: RunResult | None = None) -> Verdict:
@@ -95,7 +95,7 @@ def test_sarif_is_valid(run: RunResult) -> None:
     validator = sarif_validator()
 
     validator.validate(json.loads(sarif(run, judge(run.outcomes, GatePolicy()))))
-    validator.validate(json.loads(sarif(run, everything_waived(run), older=run)))
+    validator.validate(json.loads(sarif(run, everything_waived(run), older=before(run))))
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -218,7 +218,7 @@ def test_junit_is_valid(run: RunResult) -> None:
     schema = junit_validator()
 
     schema.validate(junit(run, judge(run.outcomes, GatePolicy())))
-    schema.validate(junit(run, everything_waived(run), older=run))
+    schema.validate(junit(run, everything_waived(run), older=before(run)))
 
 
 def test_junit_has_one_case_per_site_and_weakness() -> None:
@@ -326,7 +326,7 @@ def test_hostile_text_makes_no_markup_in_markdown(*, is_waived: bool) -> None:
     """Outside of code spans there is only our own text, and each table keeps its shape."""
     run = hostile()
     verdict = everything_waived(run) if is_waived else judge(run.outcomes, GatePolicy())
-    text = markdown(run, verdict, older=run)
+    text = markdown(run, verdict, older=before(run))
     ours = re.sub(r"`[^`\n]*`", "", text)
 
     assert "`" not in ours

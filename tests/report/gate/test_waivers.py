@@ -10,17 +10,18 @@ from attrs import evolve
 
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Finding, Outcome, RiskSummary, Severity
-from bestdefense_async.report.gate.identity import compare_runs, fingerprint
+from bestdefense_async.report.gate.identity import compare_runs, fingerprint, former_fingerprint
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import Verdict, exit_code, judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers, read_waivers
-from tests.support.runs import done, failed, hostile, run_of
+from tests.support.runs import before, done, failed, hostile, run_of, scanned_before
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TODAY = date(2026, 11, 25)
 HIGH = done("a.example", high=1)
+BEFORE = scanned_before(HIGH)
 NAME = fingerprint(HIGH, HIGH.findings[0])
 COUNTED = Outcome(target="c.example", status="done", site_id="site-c", risk=RiskSummary(high=1))
 
@@ -116,7 +117,8 @@ def test_a_waiver_covers_what_it_names_and_nothing_else(
 
 def test_a_finding_keeps_its_name_from_release_to_release() -> None:
     """Files of waivers and code scanning know it by that name."""
-    assert NAME == "db61ce9762b0e46fdb6e7439d5a3f330"
+    assert NAME == "b60e9364e194bc7e3730f9e55bb4a01b"
+    assert former_fingerprint(HIGH, HIGH.findings[0]) == "db61ce9762b0e46fdb6e7439d5a3f330"
 
 
 def test_waived_findings_are_counted_and_shown() -> None:
@@ -174,7 +176,7 @@ def test_more_are_counted_than_the_waived_one() -> None:
 def test_nothing_excuses_a_target_without_a_verdict(row: Outcome) -> None:
     """Not even its own findings count as waived or known: it was not scanned to the end."""
     wide = waivers({"weakness": "CWE-79", "target": "*"})
-    verdict = judge([row], GatePolicy(fail_on=None), waivers=wide, baseline=[HIGH])
+    verdict = judge([row], GatePolicy(fail_on=None), waivers=wide, baseline=[BEFORE])
 
     assert (verdict.status, exit_code(verdict)) == ("incomplete", 3)
     assert (verdict.waived, verdict.known) == (0, 0)
@@ -225,7 +227,7 @@ def test_only_what_the_baseline_lists_is_known(
     row: Outcome, baseline: list[Outcome], status: str
 ) -> None:
     """Whatever cannot be shown to be old is new."""
-    verdict = judge([row], GatePolicy(fail_on="low"), baseline=baseline)
+    verdict = judge([row], GatePolicy(fail_on="low"), baseline=map(scanned_before, baseline))
 
     assert verdict.status == status
 
@@ -234,32 +236,33 @@ def test_new_and_known_findings_are_counted_and_shown() -> None:
     """And which sites the baseline knows nothing of."""
     rows = [done("a.example", high=2), done("b.example", high=1)]
 
-    verdict = judge(rows, GatePolicy(), baseline=[HIGH, failed("b.example")])
+    verdict = judge(rows, GatePolicy(), baseline=[BEFORE, failed("b.example")])
 
     assert (verdict.known, verdict.new) == (1, 2)
     assert verdict.sentence == (
         "gate: FAILED, 2 new high >= high on 2 of 2 sites; 1 finding known from the baseline; "
         "1 site not in the baseline"
     )
-    passed = judge([HIGH], GatePolicy(), baseline=[HIGH])
+    passed = judge([HIGH], GatePolicy(), baseline=[BEFORE])
     assert passed.sentence == (
         "gate: PASSED, nothing new >= high on 1 site; 1 finding known from the baseline"
     )
 
 
-def test_a_run_is_its_own_baseline() -> None:
+def test_the_same_results_are_known_and_unchanged() -> None:
     """Also when every text in it is an attack; only what is counted stays new."""
     run = hostile()
-    verdict = judge(run.outcomes, GatePolicy(), baseline=run.outcomes)
+    older = before(run)
+    verdict = judge(run.outcomes, GatePolicy(), baseline=older.outcomes)
 
     assert verdict.known == sum(len(row.findings) for row in run.outcomes)
-    changes = compare_runs(run, run)
+    changes = compare_runs(run, older)
     assert (changes.new.total(), changes.fixed.total()) == (0, 0)
 
 
 def test_a_finding_that_became_worse_is_fixed_and_new() -> None:
     """So that the older counts, plus what is new, less what is fixed, are the counts of now."""
-    changes = compare_runs(run_of(HIGH), run_of(LOW))
+    changes = compare_runs(run_of(HIGH), before(run_of(LOW)))
 
     assert (dict(changes.fixed), dict(changes.new)) == ({"low": 1}, {"high": 1})
     assert changes.unchanged.total() == 0
@@ -267,8 +270,8 @@ def test_a_finding_that_became_worse_is_fixed_and_new() -> None:
 
 def test_what_was_not_scanned_is_not_fixed() -> None:
     """A site without a verdict mends nothing."""
-    assert compare_runs(run_of(failed("a.example")), run_of(HIGH)).fixed.total() == 0
-    assert compare_runs(run_of(done("a.example")), run_of(HIGH)).fixed.total() == 1
+    assert compare_runs(run_of(failed("a.example")), run_of(BEFORE)).fixed.total() == 0
+    assert compare_runs(run_of(done("a.example")), run_of(BEFORE)).fixed.total() == 1
 
 
 ENTRY = 'fingerprint = "' + "0" * 32 + '"\nreason = "r"\nexpires = 2027-01-31\n'

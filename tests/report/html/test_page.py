@@ -23,7 +23,7 @@ from bestdefense_async.report.html.fleet import fleet_map
 from bestdefense_async.report.html.page import headline, html
 from bestdefense_async.report.summary import TONES, banded, worst_first
 from tests.support.pages import SVG, Page, picture, pictures, squares
-from tests.support.runs import PAYLOADS, done, failed, fleet, hostile, not_started, run_of
+from tests.support.runs import PAYLOADS, before, done, failed, fleet, hostile, not_started, run_of
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
@@ -306,7 +306,9 @@ def test_the_numbers_stand_in_tables_too() -> None:
 
 def test_a_comparison_shows_what_is_new_and_what_is_fixed() -> None:
     """A site without a verdict mends nothing."""
-    older = run_of(done("a.example", high=2), done("b.example", low=1), done("c.example", high=3))
+    older = before(
+        run_of(done("a.example", high=2), done("b.example", low=1), done("c.example", high=3))
+    )
     newer = run_of(done("a.example", high=1), done("b.example", low=2), failed("c.example"))
 
     shown = " ".join(" ".join(Page(report(newer, older=older)).text).split())
@@ -327,7 +329,7 @@ def test_a_comparison_shows_what_is_new_and_what_is_fixed() -> None:
 def test_a_comparison_without_any_change_is_shown_too() -> None:
     """Nothing new and nothing fixed is an answer, with no picture to go with it."""
     run = run_of(done("a.example", high=2))
-    text = report(run, older=evolve(run, started_at=None))
+    text = report(run, older=evolve(before(run), started_at=None))
 
     assert "Since the run (nightly): 0 findings new, 0 fixed, 2 unchanged." in text
     assert not [item for item in pictures(text) if (item.get("class") or "").startswith("changes")]
@@ -335,7 +337,7 @@ def test_a_comparison_without_any_change_is_shown_too() -> None:
 
 def test_what_the_rules_left_out_is_shown() -> None:
     """Waived findings, those known from a baseline, and each waiver with its state and reason."""
-    older = run_of(done("a.example", medium=1))
+    older = before(run_of(done("a.example", medium=1)))
     run = run_of(done("a.example", high=2, medium=2), done("b.example", low=1))
     waivers = Waivers(
         entries=(
@@ -365,7 +367,7 @@ def test_what_the_rules_left_out_is_shown() -> None:
 
 def test_findings_that_are_new_since_an_older_run_come_first_of_their_severity() -> None:
     """Each is marked, so that what came since is seen among what was there."""
-    older = run_of(done("a.example", high=1))
+    older = before(run_of(done("a.example", high=1)))
     run = run_of(done("a.example", high=2))
     shown = " ".join(" ".join(Page(report(run, older=older)).text).split())
     listed = shown[shown.index("Most serious findings") :]
