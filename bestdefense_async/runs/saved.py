@@ -11,7 +11,7 @@ from bestdefense_async.report.saved import read_run
 from bestdefense_async.runs.store.files import is_database
 from bestdefense_async.runs.store.protocol import LAST
 from bestdefense_async.runs.store.sqlite import SqliteStore
-from bestdefense_async.runs.store.sqlite_record import read_result
+from bestdefense_async.runs.store.store import DatabaseStore
 
 if TYPE_CHECKING:
     from bestdefense_async.report.result import RunResult
@@ -32,8 +32,8 @@ def load(path: os.PathLike[str] | str, *, store: Store | None = None) -> RunResu
     """
     if path == STDIN:
         return read_run(STDIN)
-    if isinstance(store, SqliteStore) and not Path(path).is_file():
-        return read_result(store.path, os.fspath(path))
+    if isinstance(store, DatabaseStore) and not Path(path).is_file():
+        return store.read_result(os.fspath(path))
     if is_database(Path(path)):
-        return read_result(Path(path), LAST)
+        return SqliteStore(Path(path)).read_result(LAST)
     return read_run(Path(path))

@@ -1,29 +1,36 @@
-"""One SQLite file: its writer thread, its owner's lock, and how it is read."""
+"""What stands behind a store: its writer thread, its owner, and how it is read.
+
+`Database` is what both kinds have in common. A file or a server says the rest.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from typing import TYPE_CHECKING, TypeVar
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bestdefense_async.errors import BestDefenseError, JournalError
-from bestdefense_async.runs.store import files
 from bestdefense_async.runs.store.writer import WriterThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from contextlib import AbstractContextManager
+
+    from bestdefense_async.runs.store.connection import Connection, Reading
 
 T = TypeVar("T")
 
 
-class Database:
-    """The file of a store, touched when it is first needed. Belongs to one event loop."""
+class Database(ABC):
+    """The database of a store, touched when it is first needed. Belongs to one event loop."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    shown: str
+    """What it is called in messages."""
+    offset: float = 0.0
+    """Seconds by which the clock of the store is ahead of this machine's."""
+
+    def __init__(self) -> None:
         self._writer: WriterThread | None = None
-        self._lock: files.OwnerLock | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
 
@@ -51,49 +58,75 @@ class Database:
             if self._is_closed:
                 raise JournalError("The store of this run is closed.")
             if self._writer is None:
-                writer = WriterThread(self._connect, close=self._close, to_error=self._to_error)
+                writer = WriterThread(self._connect, close=self._close, to_error=self.to_error)
                 await writer.start()
                 self._writer = writer
         return self._writer
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = files.open_to_write(self.path)
-        try:
-            self._lock = files.OwnerLock(self.path)
-        except BaseException:
-            files.close(connection)
-            raise
-        return connection
-
-    def _close(self, connection: sqlite3.Connection) -> None:
-        files.close(connection)
-        if self._lock is not None:
-            self._lock.release()
-
-    def _to_error(self, error: Exception) -> BestDefenseError:
-        return files.to_error(error, self.path)
-
-    @property
-    def owner(self) -> str:
-        """What a run is marked with that is held here."""
-        if self._lock is None:
-            raise JournalError("The store of this run is closed.")
-        return self._lock.name
-
-    async def read(self, read: Callable[[sqlite3.Connection], T], default: T) -> T:
+    async def read(self, read: Callable[[Reading], T], default: T) -> T:
         """Return what `read` returns of the store as it is now, `default` where there is none.
 
         Raises:
             JournalError: It cannot be read.
         """
+        return await asyncio.to_thread(self.read_now, read, default)
 
-        def work() -> T:
-            with files.reading(self.path) as connection:
-                if connection is None:
-                    return default
-                try:
-                    return read(connection)
-                except sqlite3.Error as error:
-                    raise files.to_error(error, self.path) from None
+    def read_now(self, read: Callable[[Reading], T], default: T) -> T:
+        """Return what `read` returns, where no loop can be waited for.
 
-        return await asyncio.to_thread(work)
+        Raises:
+            JournalError: It cannot be read.
+        """
+        with self.reading() as connection:
+            if connection is None:
+                return default
+            try:
+                return read(connection)
+            except Exception as error:  # noqa: BLE001 - what is none of the database is raised on
+                raise self.to_error(error) from None
+
+    @abstractmethod
+    def _connect(self) -> Any:  # noqa: ANN401 - a connection of its kind
+        """Return the connection to write with."""
+
+    @abstractmethod
+    def _close(self, connection: Any) -> None:  # noqa: ANN401 - what `_connect` has returned
+        """Close it."""
+
+    @abstractmethod
+    def to_error(self, error: Exception) -> BestDefenseError:
+        """Return a fault of the database as an error of ours, in one sentence.
+
+        Raises:
+            Exception: It is a fault of the program.
+        """
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Reading | None]:
+        """Give a connection that sees the store as it is now; None where there is none yet.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+
+    @abstractmethod
+    def is_held(self, connection: Reading, run: int) -> bool:
+        """Return whether somebody writes a run."""
+
+    @abstractmethod
+    def hold(self, connection: Connection, run: int, name: str) -> int:
+        """Make a run ours, in the open transaction, and return its new fencing number.
+
+        Raises:
+            JournalBusy: Another owner holds it.
+        """
+
+    async def check(self) -> None:  # noqa: B027 - a server looks after itself
+        """Make sure that it is not damaged.
+
+        Raises:
+            JournalError: It is.
+        """
+
+    async def compact(self) -> None:  # noqa: B027 - a server looks after itself
+        """Give free what deleted runs have left."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.errors import BestDefenseError, JournalError, JournalMismatch
+from bestdefense_async.runs.store.connection import FileConnection
 from bestdefense_async.runs.store.schema import APPLICATION_ID, VERSION, make_tables
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _make_file(path: Path) -> None:
             os.close(descriptor)
 
 
-def open_to_write(path: Path) -> sqlite3.Connection:
+def open_to_write(path: Path) -> FileConnection:
     """Open a store to write it, durably; make it where there is none.
 
     A commit is on the disk when it returns. Several processes may write: each transaction waits
@@ -98,7 +99,9 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     """
     make_directory(path.parent)
     _make_file(path)
-    connection = sqlite3.connect(_uri(path, "rw"), uri=True, isolation_level=None, timeout=WAIT)
+    connection = sqlite3.connect(
+        _uri(path, "rw"), uri=True, isolation_level=None, timeout=WAIT, factory=FileConnection
+    )
     try:
         connection.execute("PRAGMA synchronous = FULL")
         is_new = not _is_ours(connection, path)

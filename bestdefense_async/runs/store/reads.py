@@ -26,9 +26,9 @@ from bestdefense_async.runs.store.protocol import RunInfo, UnknownScan
 from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
+    from bestdefense_async.runs.store.connection import Reading
     from bestdefense_async.runs.store.protocol import PlannedItem
 
 RUN_COLUMNS: Final = "id, name, created_at, base_url, options, previous"
@@ -56,7 +56,7 @@ def run_info(row: tuple[Any, ...]) -> RunInfo:
     )
 
 
-def with_counts(connection: sqlite3.Connection, run: int, info: RunInfo) -> RunInfo:
+def with_counts(connection: Reading, run: int, info: RunInfo) -> RunInfo:
     """Return a run with its inputs counted by status."""
     if info.problem is not None:
         return info
@@ -67,22 +67,30 @@ def with_counts(connection: sqlite3.Connection, run: int, info: RunInfo) -> RunI
 
 
 def remaining(
-    connection: sqlite3.Connection, run: int, *, followed_only: bool = False
+    connection: Reading,
+    run: int,
+    *,
+    shard: int | None = None,
+    followed_only: bool = False,
+    offset: float = 0.0,
 ) -> list[IndexedInput]:
     """Return what is left to do: the scans to follow, then what was never started.
 
     Args:
         connection: Where they are read.
         run: The run's number.
+        shard: The part of it that is meant; None for all.
         followed_only: Leave out what was never started, and scans whose wait has ended.
+        offset: Seconds by which the clock of the store is ahead of this machine's.
     """
     wanted = (
         "state = 'created' AND error IS NULL" if followed_only else "state IN ('created', 'new')"
     )
     rows = connection.execute(
-        "SELECT input_index, target, line, site_id, report_id, claimed_at, error FROM scan"  # noqa: S608 - ours
-        f" WHERE run = ? AND is_duplicate = 0 AND {wanted} ORDER BY state, input_index",
-        (run,),
+        "SELECT input_index, target, line, site_id, report_id, claimed_at - ?, error FROM scan"  # noqa: S608 - ours
+        " WHERE run = ? AND (? < 0 OR shard = ?) AND is_duplicate = 0"
+        f" AND {wanted} ORDER BY state, input_index",
+        (offset, run, *(2 * (-1 if shard is None else shard,))),
     )
     return [IndexedInput(row[0], _item(*row[1:])) for row in rows]
 
@@ -110,7 +118,7 @@ def _item(  # noqa: PLR0917 - the columns
         return malformed.with_traceback(None)
 
 
-def unknowns(connection: sqlite3.Connection, run: int) -> list[UnknownScan]:
+def unknowns(connection: Reading, run: int) -> list[UnknownScan]:
     """Return the creations whose answers are lost, by index."""
     rows = connection.execute(
         "SELECT input_index, target, site_id, claimed_at FROM scan"
@@ -123,7 +131,7 @@ def unknowns(connection: sqlite3.Connection, run: int) -> list[UnknownScan]:
     ]
 
 
-def count_outcomes(connection: sqlite3.Connection, run: int) -> dict[str, int]:
+def count_outcomes(connection: Reading, run: int) -> dict[str, int]:
     """Return how many inputs have each outcome as it stands, by status."""
     # One error stands for all of its kind; the others are not even decoded.
     rows = connection.execute(
@@ -154,7 +162,7 @@ def _status(state: str, error: BestDefenseError | None, *, report_id: str | None
 
 
 def samples(
-    connection: sqlite3.Connection, kind: str, *, base_url: str
+    connection: Reading, kind: str, *, base_url: str
 ) -> list[tuple[float, bool]]:
     """Return how long the latest scans of a kind took: seconds, and whether to their end."""
     found: list[tuple[float, bool]] = []
@@ -169,7 +177,7 @@ def samples(
     return found
 
 
-def _durations(connection: sqlite3.Connection, run: int, *, most: int) -> list[tuple[float, bool]]:
+def _durations(connection: Reading, run: int, *, most: int) -> list[tuple[float, bool]]:
     """Return how long the scans of a run took.
 
     What is not finished after those seconds was still running then, as far as is known. A scan
@@ -191,11 +199,11 @@ def _durations(connection: sqlite3.Connection, run: int, *, most: int) -> list[t
     return [(seconds, is_finished) for seconds, is_finished in took if seconds > 0.0]
 
 
-def run_result(connection: sqlite3.Connection, run: int, info: RunInfo) -> RunResult:
+def run_result(connection: Reading, run: int, info: RunInfo) -> RunResult:
     """Return a run with all its outcomes. Duplicates have none."""
     claims, ends, unsettled = connection.execute(
-        "SELECT max(claimed_at), max(finished_at), coalesce(sum(state = 'claimed'"
-        " OR (state IN ('new', 'created') AND error IS NULL)), 0)"
+        "SELECT max(claimed_at), max(finished_at), count(*) FILTER (WHERE state = 'claimed'"
+        " OR (state IN ('new', 'created') AND error IS NULL))"
         " FROM scan WHERE run = ? AND is_duplicate = 0",
         (run,),
     ).fetchone()
@@ -213,7 +221,7 @@ def run_result(connection: sqlite3.Connection, run: int, info: RunInfo) -> RunRe
 
 
 def _spans(
-    connection: sqlite3.Connection, run: int, kind: str, *, until: float
+    connection: Reading, run: int, kind: str, *, until: float
 ) -> Iterator[tuple[float, float]]:
     """Yield spans of time; one that has no end was cut off by the end of the run."""
     rows = connection.execute(
@@ -223,9 +231,7 @@ def _spans(
         yield begun, max(begun, until) if ended is None else ended
 
 
-def outcome(
-    connection: sqlite3.Connection, run: int, index: int, *, is_held: bool
-) -> Outcome | None:
+def outcome(connection: Reading, run: int, index: int, *, is_held: bool) -> Outcome | None:
     """Return the outcome of one input as it stands; None without one, and for a mere duplicate."""
     found = _outcomes(
         connection, run, is_held=is_held, only="AND scan.input_index = ?", at=(index,)
@@ -234,7 +240,7 @@ def outcome(
 
 
 def _outcomes(
-    connection: sqlite3.Connection,
+    connection: Reading,
     run: int,
     *,
     is_held: bool,

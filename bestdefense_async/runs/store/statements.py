@@ -13,25 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Callable, Sequence
-from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
 from bestdefense_async.errors import IntegrityError, JournalError, JournalLost, TargetError
 from bestdefense_async.models import error_as_dict
+from bestdefense_async.runs.store.connection import Connection, Shard
 from bestdefense_async.runs.store.protocol import ClaimAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-Shard: TypeAlias = tuple[int, int, int]
-"""A run's number, the shard's, and the fencing number of who writes."""
-
-_SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
-"""Rows of a statement: few sizes, so that each is prepared once and kept."""
 
 
 class Surprise(Exception):
@@ -53,7 +46,7 @@ class Write:
     site: tuple[str, str] = ("", "")
     """Target and site id, for a scan that the record has never heard of."""
 
-    def alone(self, connection: sqlite3.Connection) -> Any:  # noqa: ANN401 - what the kind answers
+    def alone(self, connection: Connection) -> Any:  # noqa: ANN401 - what the kind answers
         """Write it by itself, or raise what is wrong with it."""
         if self.kind.is_fenced:
             check_fence(connection, self.shard)
@@ -70,53 +63,42 @@ class Kind:
 
     start: str
     """What stands before the rows."""
-    row: str
-    """One row, with a question mark for each value."""
+    types: tuple[str, ...]
+    """The types of a row's values, as PostgreSQL calls them."""
     end: str
     """What stands after them; the values of a row are `column1` and so on."""
-    alone: Callable[[sqlite3.Connection, Write], Any] | None = None
+    alone: Callable[[Connection, Write], Any] | None = None
     """Writes one row and says what is wrong; None where only the state can be."""
     answer: Any = None
     """What is answered where all goes well."""
     is_fenced: bool = True
     """Whether only the owner of the run may write it."""
-    then: Callable[[sqlite3.Connection, Sequence[Write]], None] | None = None
+    then: Callable[[Connection, Sequence[Write]], None] | None = None
     """What is written beside them."""
 
-    def write(self, connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
+    def write(self, connection: Connection, writes: Sequence[Write]) -> None:
         """Write them all.
 
         Raises:
             Surprise: A row was not there, or was not as it should be.
         """
-        _in_parts(connection, self.start, self.row, self.end, [each.row for each in writes])
+        rows = [each.row for each in writes]
+        if not connection.write_rows(self.start, self.types, self.end, rows):
+            raise Surprise
         if self.then is not None:
             self.then(connection, writes)
 
-    def one(self, connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
+    def one(self, connection: Connection, row: tuple[Any, ...]) -> bool:
         """Write one row, and return whether it was as it should be."""
-        return connection.execute(self.start + self.row + self.end, row).rowcount == 1
+        return connection.write_rows(self.start, self.types, self.end, [row])
 
 
-def _in_parts(
-    connection: sqlite3.Connection, start: str, row: str, end: str, rows: list[tuple[Any, ...]]
-) -> None:
-    for first in range(0, len(rows), _SIZES[-1]):
-        part = rows[first : first + _SIZES[-1]]
-        size = next(each for each in _SIZES if each >= len(part))
-        # The last one fills it up: written twice it changes nothing. An insertion counts it twice.
-        values = tuple(chain.from_iterable(chain(part, repeat(part[-1], size - len(part)))))
-        changed = connection.execute(start + ", ".join([row] * size) + end, values).rowcount
-        if changed != (size if start.startswith("INSERT") else len(part)):
-            raise Surprise
-
-
-def perform(connection: sqlite3.Connection, writes: Iterable[Write]) -> None:
+def perform(connection: Connection, writes: Iterable[Write]) -> None:
     """Do all writes, kind by kind; those about one input stay in their order.
 
     Raises:
         Surprise: One of them must be looked at alone.
-        sqlite3.Error: It cannot be done.
+        Exception: It cannot be done.
     """
     pending: dict[Kind, dict[tuple[int, int], Write]] = {}
     last: dict[tuple[int, int], Kind] = {}
@@ -142,34 +124,25 @@ def perform(connection: sqlite3.Connection, writes: Iterable[Write]) -> None:
     flush()
 
 
-def check_fences(connection: sqlite3.Connection, shards: set[Shard]) -> None:
+def check_fences(connection: Connection, shards: set[Shard]) -> None:
     """Make sure that all of them are still held by who writes; a transaction keeps others out.
 
     Raises:
         Surprise: One is not.
     """
-    rows = list(shards)
-    for first in range(0, len(rows), _SIZES[-1]):
-        part = rows[first : first + _SIZES[-1]]
-        size = next(each for each in _SIZES if each >= len(part))
-        values = tuple(chain.from_iterable(chain(part, repeat((0, 0, 0), size - len(part)))))
-        (held,) = connection.execute(
-            f"WITH asked (run, shard, fence) AS (VALUES {', '.join(['(?, ?, ?)'] * size)})"  # noqa: S608 - ours
-            " SELECT count(*) FROM asked CROSS JOIN shard"
-            " ON shard.run = asked.run AND shard.shard = asked.shard"
-            " AND shard.fence = asked.fence AND shard.state = 'held'",
-            values,
-        ).fetchone()
-        if held != len(part):
-            raise Surprise
+    if connection.count_held(list(shards)) != len(shards):
+        raise Surprise
 
 
-def check_fence(connection: sqlite3.Connection, shard: Shard) -> None:
-    """Raise JournalLost when another owner has taken the run over."""
-    row = connection.execute(
-        "SELECT state FROM shard WHERE run = ? AND shard = ? AND fence = ?", shard
-    ).fetchone()
-    if row != ("held",):
+def check_fence(connection: Connection, shard: Shard, *, is_ended: bool = False) -> None:
+    """Raise JournalLost when another owner has taken the run over.
+
+    Args:
+        connection: Where a transaction is open.
+        shard: What is said to be held.
+        is_ended: Late answers are kept out too, since the shard is ended next.
+    """
+    if connection.count_held([shard], is_alone=is_ended) != 1:
         raise JournalLost("This run was taken over by another owner: it is left to that one.")
 
 
@@ -185,11 +158,11 @@ def contradiction(index: int) -> JournalError:
     )
 
 
-def _accept_alone(connection: sqlite3.Connection, write: Write) -> None:
+def _accept_alone(connection: Connection, write: Write) -> None:
     _take_in(connection, write.row)
 
 
-def _take_in(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
+def _take_in(connection: Connection, row: tuple[Any, ...]) -> None:
     """Make sure that the input has a row that names its site.
 
     A site is wanted once in a run: a second row that names it is marked as a duplicate.
@@ -210,12 +183,12 @@ def _take_in(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run, input_index)"
         " DO UPDATE SET site_id = excluded.site_id, site_key = excluded.site_key,"
         " is_duplicate = excluded.is_duplicate, error = excluded.error, finished_at = NULL"
-        " WHERE state = 'new'",
-        (run, index, shard, target, site_id, site_key, first is not None, error),
+        " WHERE scan.state = 'new'",
+        (run, index, shard, target, site_id, site_key, int(first is not None), error),
     )
 
 
-def _first_of(connection: sqlite3.Connection, run: int, site_key: str) -> int | None:
+def _first_of(connection: Connection, run: int, site_key: str) -> int | None:
     row = connection.execute(
         "SELECT input_index FROM scan WHERE run = ? AND site_key = ? AND is_duplicate = 0",
         (run, site_key),
@@ -223,7 +196,7 @@ def _first_of(connection: sqlite3.Connection, run: int, site_key: str) -> int | 
     return None if row is None else row[0]
 
 
-def _claim_alone(connection: sqlite3.Connection, write: Write) -> ClaimAnswer:
+def _claim_alone(connection: Connection, write: Write) -> ClaimAnswer:
     _take_in(connection, write.row)
     run, index, site_key = write.row[0], write.row[1], write.row[5]
     if CLAIMED.one(connection, write.row):
@@ -234,22 +207,23 @@ def _claim_alone(connection: sqlite3.Connection, write: Write) -> ClaimAnswer:
     return ClaimAnswer(is_ours=False, duplicate_of=first)
 
 
-def _create_alone(connection: sqlite3.Connection, write: Write) -> None:
+def _create_alone(connection: Connection, write: Write) -> None:
     """Record an answer, also when another owner has the run now: it is followed by that one."""
-    run, shard, _ = write.shard
-    index, report_id = write.row[1], write.row[3]
+    run, index, report_id = write.row[0], write.row[1], write.row[3]
+    connection.lock_input(run, index)
     _write_unique(connection, CREATED, write, report_id)
     state = _known(connection, write.row[:2], report_id)
     if state == "created":
         connection.execute(
-            "UPDATE shard SET state = 'ready' WHERE run = ? AND shard = ? AND state = 'ended'",
-            (run, shard),
+            "UPDATE shard SET state = 'ready' WHERE run = ? AND state = 'ended'"
+            " AND shard = (SELECT shard FROM scan WHERE run = ? AND input_index = ?)",
+            (run, run, index),
         )
     elif state != "finished":
         raise contradiction(index)
 
 
-def _finish_alone(connection: sqlite3.Connection, write: Write) -> None:
+def _finish_alone(connection: Connection, write: Write) -> None:
     """Record an end. It counts also where the scan's id could not be written before."""
     report_id = write.row[3]
     target, site_id = write.site
@@ -260,16 +234,16 @@ def _finish_alone(connection: sqlite3.Connection, write: Write) -> None:
         raise contradiction(write.row[1])
 
 
-def _write_unique(connection: sqlite3.Connection, kind: Kind, write: Write, report_id: str) -> bool:
+def _write_unique(connection: Connection, kind: Kind, write: Write, report_id: str) -> bool:
     try:
         return kind.one(connection, write.row)
-    except sqlite3.IntegrityError:
+    except connection.NotUnique:
         raise IntegrityError(
             f"Report {report_id} or its result is the one of another scan of this run."
         ) from None
 
 
-def _known(connection: sqlite3.Connection, place: tuple[Any, ...], report_id: str) -> str | None:
+def _known(connection: Connection, place: tuple[Any, ...], report_id: str) -> str | None:
     """Return the state of an input when it has that scan, else None."""
     row = connection.execute(
         "SELECT state, report_id FROM scan WHERE run = ? AND input_index = ?", place
@@ -277,7 +251,7 @@ def _known(connection: sqlite3.Connection, place: tuple[Any, ...], report_id: st
     return row[0] if row is not None and row[1] == report_id else None
 
 
-def _give_back_alone(connection: sqlite3.Connection, write: Write) -> None:
+def _give_back_alone(connection: Connection, write: Write) -> None:
     if GIVEN_BACK.one(connection, write.row):
         return
     row = connection.execute(
@@ -287,26 +261,30 @@ def _give_back_alone(connection: sqlite3.Connection, write: Write) -> None:
         raise contradiction(write.row[1])
 
 
-def _reject_alone(connection: sqlite3.Connection, write: Write) -> None:
+def _reject_alone(connection: Connection, write: Write) -> None:
     REJECTED.one(connection, write.row)  # where a scan exists it is no news
 
 
-def _write_results(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
+def _write_results(connection: Connection, writes: Sequence[Write]) -> None:
     rows = [(*each.row[:2], each.result) for each in writes if each.result is not None]
-    _in_parts(
-        connection,
-        "INSERT INTO result (run, input_index, result) VALUES ",
-        "(?, ?, ?)",
-        " ON CONFLICT (run, input_index) DO UPDATE SET result = excluded.result",
-        rows,
-    )
+    if rows:
+        connection.write_rows(
+            "INSERT INTO result (run, input_index, result) VALUES ",
+            (*_INPUT, "text"),
+            " ON CONFLICT (run, input_index) DO UPDATE SET result = excluded.result",
+            rows,
+        )
 
+
+_INPUT: Final = ("bigint", "integer")
+"""A run's number and an input's index."""
+_MOMENT: Final = "float8"
 
 _HERE: Final = " AS new WHERE scan.run = new.column1 AND scan.input_index = new.column2"
 
 ACCEPTED: Final = Kind(
     "INSERT INTO scan (run, input_index, shard, target, site_id, site_key) VALUES ",
-    "(?, ?, ?, ?, ?, ?)",
+    (*_INPUT, "integer", "text", "text", "text"),
     " ON CONFLICT (run, input_index) DO UPDATE SET site_id = excluded.site_id,"
     " site_key = excluded.site_key,"
     " error = CASE WHEN scan.site_key = excluded.site_key THEN scan.error END"
@@ -319,9 +297,9 @@ ACCEPTED: Final = Kind(
 REJECTED: Final = Kind(
     "INSERT INTO scan"
     " (run, input_index, shard, target, line, is_duplicate, error, finished_at) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?)",
+    (*_INPUT, "integer", "text", "integer", "integer", "text", _MOMENT),
     " ON CONFLICT (run, input_index) DO UPDATE SET error = excluded.error,"
-    " is_duplicate = max(scan.is_duplicate, excluded.is_duplicate),"
+    " is_duplicate = scan.is_duplicate | excluded.is_duplicate,"
     " finished_at = excluded.finished_at WHERE scan.state = 'new'",
     _reject_alone,
 )
@@ -330,7 +308,7 @@ REJECTED: Final = Kind(
 CLAIMED: Final = Kind(
     "INSERT INTO scan (run, input_index, shard, target, site_id, site_key, attempt, claimed_at,"
     " state) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, 'claimed')",
+    (*_INPUT, "integer", "text", "text", "text", "text", _MOMENT, "text"),
     " ON CONFLICT (run, input_index) DO UPDATE SET site_id = excluded.site_id,"
     " site_key = excluded.site_key, state = 'claimed', attempt = excluded.attempt,"
     " claimed_at = excluded.claimed_at, error = NULL, finished_at = NULL"
@@ -340,12 +318,12 @@ CLAIMED: Final = Kind(
     _claim_alone,
     answer=ClaimAnswer.OURS,
 )
-"""run, index, shard, target, site id, site key, attempt, at"""
+"""run, index, shard, target, site id, site key, attempt, at, `claimed`"""
 
 GIVEN_BACK: Final = Kind(
     "UPDATE scan SET state = 'new', attempt = NULL, claimed_at = NULL, refusals = refusals + 1"
     " FROM (VALUES ",
-    "(?, ?, ?)",
+    (*_INPUT, "text"),
     f"){_HERE} AND scan.attempt = new.column3 AND scan.state = 'claimed'",
     _give_back_alone,
 )
@@ -354,7 +332,7 @@ GIVEN_BACK: Final = Kind(
 CREATED: Final = Kind(
     "UPDATE scan SET state = 'created', report_id = new.column4, error = NULL, finished_at = NULL"
     " FROM (VALUES ",
-    "(?, ?, ?, ?)",
+    (*_INPUT, "text", "text"),
     # A person may have forgotten an attempt (`new`) whose answer comes after all.
     f"){_HERE} AND scan.attempt = new.column3 AND scan.state IN ('new', 'claimed', 'unknown')",
     _create_alone,
@@ -364,9 +342,10 @@ CREATED: Final = Kind(
 
 REFUSED: Final = Kind(
     "UPDATE scan SET state = 'new', claimed_at = NULL, error = new.column4,"
-    " finished_at = new.column5, refusals = refusals + (state = 'claimed'),"
-    " attempt = CASE WHEN state = 'claimed' THEN NULL ELSE attempt END FROM (VALUES ",
-    "(?, ?, ?, ?, ?)",
+    " finished_at = new.column5, refusals = refusals"
+    " + CASE WHEN scan.state = 'claimed' THEN 1 ELSE 0 END,"
+    " attempt = CASE WHEN scan.state = 'claimed' THEN NULL ELSE attempt END FROM (VALUES ",
+    (*_INPUT, "text", "text", _MOMENT),
     f"){_HERE} AND (scan.state = 'new' OR (scan.state = 'claimed' AND scan.attempt = new.column3))",
 )
 """run, index, attempt or None after it was given back, error, at"""
@@ -374,7 +353,7 @@ REFUSED: Final = Kind(
 LOST: Final = Kind(
     "UPDATE scan SET state = 'unknown', error = new.column4, finished_at = new.column5"
     " FROM (VALUES ",
-    "(?, ?, ?, ?, ?)",
+    (*_INPUT, "text", "text", _MOMENT),
     f"){_HERE} AND scan.attempt = new.column3 AND scan.state IN ('claimed', 'unknown')",
 )
 """run, index, attempt, error, at"""
@@ -383,7 +362,7 @@ FINISHED: Final = Kind(
     "UPDATE scan SET state = new.column5, report_id = new.column4,"
     " claimed_at = coalesce(scan.claimed_at, new.column6), finished_at = new.column7,"
     " error = new.column8, security_id = new.column9 FROM (VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    (*_INPUT, "text", "text", "text", _MOMENT, _MOMENT, "text", "bigint"),
     f"){_HERE} AND scan.state <> 'finished' AND scan.site_key = new.column3"
     " AND (scan.report_id IS NULL OR scan.report_id = new.column4)",
     _finish_alone,
@@ -393,7 +372,7 @@ FINISHED: Final = Kind(
 
 SPAN: Final = Kind(
     "INSERT INTO span (run, kind, begun, ended, error) VALUES ",
-    "(?, ?, ?, ?, ?)",
+    ("bigint", "text", _MOMENT, _MOMENT, "text"),
     " ON CONFLICT (run, kind, begun) DO UPDATE SET ended = excluded.ended, error = excluded.error",
 )
 """run, kind, begun, ended, error"""

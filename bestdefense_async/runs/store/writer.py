@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,6 +23,7 @@ from bestdefense_async.runs.store.statements import Surprise, Write, perform
 
 if TYPE_CHECKING:
     from bestdefense_async.errors import BestDefenseError
+    from bestdefense_async.runs.store.connection import Connection
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ _LARGEST: Final = 1000
 class Work:
     """Anything else that is done in a transaction, such as making a run."""
 
-    alone: Callable[[sqlite3.Connection], Any]
+    alone: Callable[[Connection], Any]
     future: asyncio.Future[Any]
 
 
@@ -51,9 +52,9 @@ class WriterThread:
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        connect: Callable[[], Connection],
         *,
-        close: Callable[[sqlite3.Connection], None],
+        close: Callable[[Connection], None],
         to_error: Callable[[Exception], BestDefenseError],
     ) -> None:
         self.commits: int = 0
@@ -83,7 +84,7 @@ class WriterThread:
             await self.close()
             raise
 
-    async def do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def do(self, work: Callable[[Connection], T]) -> T:
         """Do `work` after all that was handed in before, and return what it returns.
 
         Cancelled, it is done all the same.
@@ -163,31 +164,45 @@ class WriterThread:
         elif self._gathered and self._timer is None:
             self._timer = self.loop.call_later(GATHER, self._hand_over)
 
-    def _transact(self, connection: sqlite3.Connection, jobs: Sequence[Write | Work]) -> None:
-        results: list[tuple[asyncio.Future[Any], Any]] = []
-        errors: list[tuple[asyncio.Future[Any], BaseException]] = []
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+    def _transact(self, connection: Connection, jobs: Sequence[Write | Work]) -> None:
+        since = time.monotonic()
+        while True:
+            results: list[tuple[asyncio.Future[Any], Any]] = []
+            errors: list[tuple[asyncio.Future[Any], BaseException]] = []
             try:
-                results = _together(connection, jobs)
-                connection.execute("COMMIT")
-            except Exception:  # noqa: BLE001 - whose fault it is shows the second try
-                results = []
+                self._attempt(connection, jobs, results, errors)
+            except Exception as error:  # noqa: BLE001 - everybody in this transaction is told
                 _undo(connection)
-                connection.execute("BEGIN IMMEDIATE")
-                self._one_by_one(connection, jobs, results, errors)
-                connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - everybody in this transaction is told
+                if connection.is_passing(error, since=since):
+                    continue
+                reason = self._told(error)
+                errors, results = [(job.future, reason) for job in jobs], []
+            else:
+                self.commits += 1
+            self._call(_settle, errors, results)
+            return
+
+    def _attempt(
+        self,
+        connection: Connection,
+        jobs: Sequence[Write | Work],
+        results: list[tuple[asyncio.Future[Any], Any]],
+        errors: list[tuple[asyncio.Future[Any], BaseException]],
+    ) -> None:
+        connection.execute(connection.BEGIN)
+        try:
+            results += _together(connection, jobs)
+            connection.execute("COMMIT")
+        except Exception:  # noqa: BLE001 - whose fault it is shows the second try
+            results.clear()
             _undo(connection)
-            reason = self._told(error)
-            errors, results = [(job.future, reason) for job in jobs], []
-        else:
-            self.commits += 1
-        self._call(_settle, errors, results)
+            connection.execute(connection.BEGIN)
+            self._one_by_one(connection, jobs, results, errors)
+            connection.execute("COMMIT")
 
     def _one_by_one(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         jobs: Sequence[Write | Work],
         results: list[tuple[asyncio.Future[Any], Any]],
         errors: list[tuple[asyncio.Future[Any], BaseException]],
@@ -215,7 +230,7 @@ class WriterThread:
 
 
 def _together(
-    connection: sqlite3.Connection, jobs: Sequence[Write | Work]
+    connection: Connection, jobs: Sequence[Write | Work]
 ) -> list[tuple[asyncio.Future[Any], Any]]:
     """Do all jobs in the open transaction, and return what each is answered."""
     results: list[tuple[asyncio.Future[Any], Any]] = []
@@ -236,9 +251,9 @@ def _together(
     return results
 
 
-def _undo(connection: sqlite3.Connection) -> None:
+def _undo(connection: Connection) -> None:
     if connection.in_transaction:
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(Exception):  # the connection may be gone
             connection.execute("ROLLBACK")
 
 

@@ -14,13 +14,14 @@ from bestdefense_async.runs.store.statements import Write, to_text
 from bestdefense_async.runs.targets import LONGEST_TARGET
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
     from bestdefense_async.errors import BestDefenseError
     from bestdefense_async.models import Outcome
     from bestdefense_async.runs.inputs import IndexedInput
-    from bestdefense_async.runs.store.statements import Kind, Shard
+    from bestdefense_async.runs.store.connection import Connection, Shard
+    from bestdefense_async.runs.store.database import Database
+    from bestdefense_async.runs.store.statements import Kind
     from bestdefense_async.runs.store.writer import WriterThread
 
 
@@ -34,10 +35,13 @@ def storable(target: str) -> str:
     return clean_text(target, longest=LONGEST_TARGET)
 
 
-class SqliteJournal:
-    """A `Journal`; made by a store."""
+class StoreJournal:
+    """A `Journal` of one shard; made by a store."""
 
-    def __init__(self, writer: WriterThread, shard: Shard, *, next_index: int) -> None:
+    def __init__(
+        self, database: Database, writer: WriterThread, shard: Shard, *, next_index: int
+    ) -> None:
+        self._database = database
         self._writer = writer
         self._shard = shard
         self._next_index = next_index
@@ -69,9 +73,9 @@ class SqliteJournal:
             self._shard[1],
             storable(target),
             line,
-            is_duplicate,
+            int(is_duplicate),
             to_text(error_as_dict(error)),
-            time.time(),
+            self._now(),
         )
         written = self._write(statements.REJECTED, index, row, is_urgent=False)
         written.add_done_callback(self._on_written)
@@ -83,7 +87,7 @@ class SqliteJournal:
         self._count += 1
         # No two owners have the same fencing number, so no two attempts have the same id.
         attempt = self._attempts[index] = f"{self._shard[2]}.{self._count}"
-        row = (*self._site(target, site_id), attempt, at)
+        row = (*self._site(target, site_id), attempt, self._moment(at), "claimed")
         answer: ClaimAnswer = ClaimAnswer.TAKEN
         try:
             answer = await self._write(statements.CLAIMED, index, row)
@@ -113,12 +117,12 @@ class SqliteJournal:
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
         """Record that certainly no scan was started, whether it is claimed or was given back."""
-        row = (self._attempts.pop(index, None), to_text(error_as_dict(error)), time.time())
+        row = (self._attempts.pop(index, None), to_text(error_as_dict(error)), self._now())
         await self._write(statements.REFUSED, index, row)
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
         """Record that a scan may have been started. It stays unknown until it is settled."""
-        row = (self._attempt(index), to_text(error_as_dict(error)), time.time())
+        row = (self._attempt(index), to_text(error_as_dict(error)), self._now())
         await self._write(statements.LOST, index, row)
         self._attempts.pop(index, None)
 
@@ -133,8 +137,8 @@ class SqliteJournal:
             key_of(outcome.site_id or ""),
             outcome.report_id or "",
             "created" if outcome.status is OutcomeStatus.RUNNING else "finished",
-            outcome.started_at,
-            outcome.finished_at,
+            self._moment(outcome.started_at),
+            self._moment(outcome.finished_at),
             error,
             security_id,
         )
@@ -153,7 +157,7 @@ class SqliteJournal:
         """Record a time in which nothing could start: `throttled` or `outage`."""
         self._raise_unreported()
         text = None if error is None else to_text(error_as_dict(error))
-        row = (begun, ended, text)
+        row = (self._moment(begun), self._moment(ended), text)
         written = self._write(statements.SPAN, kind, row, is_urgent=False)
         written.add_done_callback(self._on_written)
 
@@ -161,9 +165,12 @@ class SqliteJournal:
         """End the run, unless it has scans that nobody follows; return those."""
         run, shard, _ = self._shard
 
-        def work(connection: sqlite3.Connection) -> Sequence[IndexedInput]:
-            statements.check_fence(connection, self._shard)
-            late = reads.remaining(connection, run, followed_only=True)
+        def work(connection: Connection) -> Sequence[IndexedInput]:
+            statements.check_fence(connection, self._shard, is_ended=True)
+            offset = self._database.offset
+            late = reads.remaining(
+                connection, run, shard=shard, followed_only=True, offset=offset
+            )
             if not late:
                 connection.execute(
                     "UPDATE shard SET state = 'ended', owner = NULL WHERE run = ? AND shard = ?",
@@ -188,7 +195,7 @@ class SqliteJournal:
         if not self._is_closed:
             self._is_closed = True
 
-            def release(connection: sqlite3.Connection) -> None:
+            def release(connection: Connection) -> None:
                 connection.execute(
                     "UPDATE shard SET state = 'ready', owner = NULL"
                     " WHERE run = ? AND shard = ? AND fence = ? AND state = 'held'",
@@ -197,6 +204,13 @@ class SqliteJournal:
 
             await self._writer.do(release)
         self._raise_unreported()
+
+    def _now(self) -> float:
+        return time.time() + self._database.offset
+
+    def _moment(self, at: float | None) -> float | None:
+        """Return a moment of this machine as the store has it."""
+        return None if at is None else at + self._database.offset
 
     def _site(self, target: str, site_id: str) -> tuple[Any, ...]:
         return self._shard[1], storable(target), site_id, key_of(site_id)

@@ -1,27 +1,25 @@
-"""What is read of one run in a file, and what a person decides about it."""
+"""What is read of one run in a store, and what a person decides about it."""
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from attrs import evolve
 
 from bestdefense_async.errors import JournalError, clean_text
-from bestdefense_async.runs.store import files, reads
+from bestdefense_async.runs.store import reads
 from bestdefense_async.runs.store.protocol import LAST
 from bestdefense_async.runs.store.statements import check_fence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from bestdefense_async.models import Outcome
     from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs.inputs import IndexedInput
+    from bestdefense_async.runs.store.connection import Connection, Reading, Shard
     from bestdefense_async.runs.store.database import Database
     from bestdefense_async.runs.store.protocol import RunInfo, UnknownScan
-    from bestdefense_async.runs.store.statements import Shard
 
 T = TypeVar("T")
 
@@ -29,7 +27,7 @@ _NAMED: Final = 5
 """Names that an error lists; the others are only counted."""
 
 
-class SqliteRecord:
+class StoreRecord:
     """A `Record`; what it decides needs the run to be held."""
 
     def __init__(self, database: Database, name: str, shard: Shard | None) -> None:
@@ -37,8 +35,8 @@ class SqliteRecord:
         self._database = database
         self._shard = shard
 
-    async def _read(self, read: Callable[[sqlite3.Connection, int], T]) -> T:
-        def work(connection: sqlite3.Connection) -> T:
+    async def _read(self, read: Callable[[Reading, int], T]) -> T:
+        def work(connection: Reading) -> T:
             return read(connection, run_of(connection, self.name))
 
         if self._shard is not None:  # what was written before is there
@@ -52,16 +50,21 @@ class SqliteRecord:
         """Return what is known of the run."""
         return await self._read(self._info)
 
-    def _info(self, connection: sqlite3.Connection, run: int) -> RunInfo:
+    def _info(self, connection: Reading, run: int) -> RunInfo:
         row = connection.execute(
             f"SELECT {reads.RUN_COLUMNS} FROM run WHERE id = ?",  # noqa: S608 - ours
             (run,),
         ).fetchone()
-        return info_of(connection, self._database.path, row)
+        return info_of(connection, self._database, row)
 
     async def remaining(self) -> Sequence[IndexedInput]:
         """Return what to feed to a group: scans to follow first, then what was never started."""
-        return await self._read(reads.remaining)
+        shard = None if self._shard is None else self._shard[1]
+        return await self._read(
+            lambda connection, run: reads.remaining(
+                connection, run, shard=shard, offset=self._database.offset
+            )
+        )
 
     async def unknowns(self) -> Sequence[UnknownScan]:
         """Return the creations whose answers are lost, by index."""
@@ -78,7 +81,7 @@ class SqliteRecord:
     async def outcome(self, index: int) -> Outcome | None:
         """Return the outcome of one input as it stands; None without such an input."""
 
-        def read(connection: sqlite3.Connection, run: int) -> Outcome | None:
+        def read(connection: Reading, run: int) -> Outcome | None:
             return reads.outcome(
                 connection, run, index, is_held=self._info(connection, run).is_held
             )
@@ -102,7 +105,7 @@ class SqliteRecord:
                 is not held.
         """
 
-        def write(connection: sqlite3.Connection, run: int) -> None:
+        def write(connection: Connection, run: int) -> None:
             owner = connection.execute(
                 "SELECT input_index FROM scan WHERE run = ? AND report_id = ?", (run, report_id)
             ).fetchone()
@@ -123,7 +126,7 @@ class SqliteRecord:
             JournalError: The creation is not unknown, or the run is not held.
         """
 
-        def write(connection: sqlite3.Connection, run: int) -> None:
+        def write(connection: Connection, run: int) -> None:
             # The attempt stays: should its answer come after all, nothing is created twice.
             _settle(
                 connection,
@@ -133,19 +136,19 @@ class SqliteRecord:
 
         await self._decide(write)
 
-    async def _decide(self, write: Callable[[sqlite3.Connection, int], None]) -> None:
+    async def _decide(self, write: Callable[[Connection, int], None]) -> None:
         shard = self._shard
         if shard is None:
             raise JournalError(f"Run {self.name} is only read here: take it to change it.")
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             check_fence(connection, shard)
             write(connection, shard[0])
 
         await (await self._database.writer()).do(work)
 
 
-def _settle(connection: sqlite3.Connection, change: str, values: tuple[Any, ...]) -> None:
+def _settle(connection: Connection, change: str, values: tuple[Any, ...]) -> None:
     row = connection.execute(
         f"UPDATE scan SET {change} WHERE run = ? AND input_index = ? AND state = 'unknown'",  # noqa: S608 - ours
         values,
@@ -154,31 +157,12 @@ def _settle(connection: sqlite3.Connection, change: str, values: tuple[Any, ...]
         raise JournalError(f"Input {values[-1]} is not unknown: nothing was written.")
 
 
-def read_result(path: Path, name: str) -> RunResult:
-    """Return a run of a store, found as by `Store.find`, where no loop can be waited for.
-
-    Raises:
-        JournalError: There is none, or it cannot be read.
-    """
-    with files.reading(path) as connection:
-        try:
-            name = find_name([] if connection is None else names_of(connection), name, path)
-            assert connection is not None  # noqa: S101 - it had a name
-            row = connection.execute(
-                f"SELECT {reads.RUN_COLUMNS} FROM run WHERE name = ?",  # noqa: S608 - ours
-                (name,),
-            ).fetchone()
-            return reads.run_result(connection, row[0], info_of(connection, path, row))
-        except sqlite3.Error as error:
-            raise files.to_error(error, path) from None
-
-
-def names_of(connection: sqlite3.Connection) -> list[str]:
+def names_of(connection: Reading) -> list[str]:
     """Return the names of all runs, the newest first."""
     return [name for (name,) in connection.execute("SELECT name FROM run ORDER BY id DESC")]
 
 
-def find_name(names: list[str], name: str, path: Path) -> str:
+def find_name(names: list[str], name: str, store: str) -> str:
     """Return which of the names is meant.
 
     Raises:
@@ -196,7 +180,7 @@ def find_name(names: list[str], name: str, path: Path) -> str:
     shown = clean_text(repr(name), longest=80)
     if names:
         raise JournalError(f"There is no run {shown}; runs are {_some(names)}.")
-    raise JournalError(f"There is no run {shown}, and none at all in {path}.")
+    raise JournalError(f"There is no run {shown}, and none at all in {store}.")
 
 
 def _some(names: list[str]) -> str:
@@ -205,17 +189,17 @@ def _some(names: list[str]) -> str:
     return shown if rest <= 0 else f"{shown} and {rest} more"
 
 
-def info_of(connection: sqlite3.Connection, path: Path, row: tuple[Any, ...]) -> RunInfo:
+def info_of(connection: Reading, database: Database, row: tuple[Any, ...]) -> RunInfo:
     """Return all that is told of a run, from its row of `RUN_COLUMNS`."""
-    state, owner = connection.execute(
-        "SELECT state, owner FROM shard WHERE run = ? AND shard = 0", row[:1]
-    ).fetchone() or ("ready", None)
-    is_held = state == "held" and files.is_alive(path, owner)
-    info = evolve(reads.run_info(row), is_held=is_held, has_ended=state == "ended")
+    (unended,) = connection.execute(
+        "SELECT count(*) FROM shard WHERE run = ? AND state <> 'ended'", row[:1]
+    ).fetchone()
+    is_held = database.is_held(connection, row[0])
+    info = evolve(reads.run_info(row), is_held=is_held, has_ended=unended == 0)
     return reads.with_counts(connection, row[0], info)
 
 
-def column_of(connection: sqlite3.Connection, run: int, column: str) -> set[str]:
+def column_of(connection: Reading, run: int, column: str) -> set[str]:
     """Return all values of a column of a run's scans."""
     found = connection.execute(
         f"SELECT {column} FROM scan WHERE run = ? AND {column} IS NOT NULL",  # noqa: S608 - ours
@@ -224,7 +208,7 @@ def column_of(connection: sqlite3.Connection, run: int, column: str) -> set[str]
     return {value for (value,) in found}
 
 
-def run_of(connection: sqlite3.Connection, name: str) -> int:
+def run_of(connection: Reading, name: str) -> int:
     """Return the number of a run.
 
     Raises:

