@@ -49,8 +49,8 @@ class SharedByViews:
     poll_rate: float | None
     """Most polls per second and tenant, None for as many as are due."""
     created_ids: CreatedIds = field(factory=CreatedIds)
-    stores: dict[Path, Store] = field(factory=dict)
-    """Stores of runs that were named by their paths: one each, however many runs are in it."""
+    stores: dict[Path | int, Store] = field(factory=dict)
+    """Stores of runs that were named by path or address: one each, however many runs are in it."""
 
 
 class View:
@@ -193,7 +193,8 @@ class View:
                 a target is one rejected input.
             options: What to scan; None is a security scan with the server's defaults.
             store: Where the run is recorded, so that it survives its process: the path of a file
-                that holds any number of runs, or a store. None keeps no record.
+                that holds any number of runs, `postgresql://user@host/name`, or a store. None keeps
+                no record.
             max_active: Most scans under way at the same time.
             max_starting: Most creations on their way at the same time: so many may become unknown
                 when the process is killed or the host goes away.
@@ -275,15 +276,16 @@ class View:
         )
 
     def _store_at(self, store: Store | os.PathLike[str] | str | None) -> Store | None:
-        """Return the store that is meant; those that are named by a path are the client's."""
+        """Return the store that is meant; those that are only named are the client's."""
         if not isinstance(store, str | os.PathLike):
             return store
-        from bestdefense_async.runs.store.sqlite import SqliteStore  # noqa: PLC0415
+        from bestdefense_async.runs.store.doors import is_address, open_store  # noqa: PLC0415
 
-        path = Path(store).absolute()
-        found = self._shared.stores.get(path)
+        # An address may hold a password: it is kept as a hash.
+        key = hash(store) if is_address(store) else Path(store).absolute()
+        found = self._shared.stores.get(key)
         if found is None:
-            found = self._shared.stores[path] = SqliteStore(path)
+            found = self._shared.stores[key] = open_store(store)
         return found
 
     async def token_key(self) -> str:

@@ -23,6 +23,8 @@ from hypothesis import settings
 ROOT = Path(__file__).parent.parent
 OPEN_FILES = Path("/proc/self/fd")
 STDERR = 2
+SHARED = "/bd-shared-postgres/"
+"""The directory through which the processes of a test run share a database server."""
 TICKS_TO_CLOSE = 20
 GRACE = 10.0
 """Seconds that a test may outlive its time limit before its worker is ended."""
@@ -122,7 +124,8 @@ def _open_files() -> set[tuple[str, str]]:
             target = str(each.readlink())
         except OSError:  # the descriptor of this very listing
             continue
-        if not target.startswith(("anon_inode:", "/dev/", "/proc/")):
+        # The last one: a test may be the first that needs the server all tests share.
+        if not target.startswith(("anon_inode:", "/dev/", "/proc/")) and SHARED not in target:
             found.add((each.name, target))
     return found
 
@@ -159,6 +162,33 @@ def _end_worker(item: pytest.Item) -> None:
     os.write(STDERR, f"{item.nodeid} did not end at its time limit:\n".encode())
     faulthandler.dump_traceback(STDERR)
     os._exit(1)
+
+
+@pytest.fixture(scope="session")
+def database_of_this_process(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The address of a database that this process uses alone, on a server that all share."""
+    postgres = pytest.importorskip("tests.support.postgres", reason="the extra is not installed")
+    base = tmp_path_factory.getbasetemp()
+    place = base.parent if hasattr(request.config, "workerinput") else base
+    try:
+        with (
+            postgres.shared_server(place / SHARED.strip("/")) as server,
+            postgres.new_database(server) as database,
+        ):
+            yield database
+    except postgres.NoServerError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def database(database_of_this_process: str) -> str:
+    """The address of a PostgreSQL database with our tables and nothing in them."""
+    from tests.support.postgres import empty
+
+    empty(database_of_this_process)
+    return database_of_this_process
 
 
 @pytest.fixture(autouse=True)

@@ -70,6 +70,8 @@ ONLY_IN: dict[str, set[str]] = {
     "junitparser": {"report"},
     "keyring": {"cli"},
     "platformdirs": {"cli"},
+    "procrastinate": {"distributed"},
+    "psycopg": {"distributed"},
     "pytest": {"testing"},
     "referencing": {"openapi"},
     "rich": {"cli", "report"},
@@ -104,7 +106,7 @@ IMPURE_ATTRIBUTES |= {"write_bytes"}
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval"}
 
 # The only modules that import by a name made at run time: nothing else can be followed by reading.
-LAZY_DOORS = {ROOT, "cli.app", "report.writer"}
+LAZY_DOORS = {ROOT, "cli.app", "report.writer", "runs.store.doors"}
 _NO_DOORS = ("importlib.resources", "importlib.metadata")
 
 LONGEST_MODULE = 400

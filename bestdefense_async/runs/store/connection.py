@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
 from itertools import chain, repeat
-from typing import Any, ClassVar, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Shard: TypeAlias = tuple[int, int, int]
 """A run's number, the shard's, and the fencing number of who writes."""

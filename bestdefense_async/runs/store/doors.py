@@ -6,7 +6,6 @@ Databases are behind an extra, so what serves them is imported when one is named
 from __future__ import annotations
 
 import importlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -14,6 +13,8 @@ from bestdefense_async.errors import ConfigError
 from bestdefense_async.runs.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
+    import os
+
     from bestdefense_async.runs.store.store import DatabaseStore
 
 _ADDRESSES: Final = ("postgresql://", "postgres://")

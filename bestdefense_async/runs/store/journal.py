@@ -168,9 +168,7 @@ class StoreJournal:
         def work(connection: Connection) -> Sequence[IndexedInput]:
             statements.check_fence(connection, self._shard, is_ended=True)
             offset = self._database.offset
-            late = reads.remaining(
-                connection, run, shard=shard, followed_only=True, offset=offset
-            )
+            late = reads.remaining(connection, run, shard=shard, followed_only=True, offset=offset)
             if not late:
                 connection.execute(
                     "UPDATE shard SET state = 'ended', owner = NULL WHERE run = ? AND shard = ?",

@@ -161,9 +161,7 @@ def _status(state: str, error: BestDefenseError | None, *, report_id: str | None
     return OutcomeStatus.NOT_STARTED if error is None else status_of(error, report_id=report_id)
 
 
-def samples(
-    connection: Reading, kind: str, *, base_url: str
-) -> list[tuple[float, bool]]:
+def samples(connection: Reading, kind: str, *, base_url: str) -> list[tuple[float, bool]]:
     """Return how long the latest scans of a kind took: seconds, and whether to their end."""
     found: list[tuple[float, bool]] = []
     rows = connection.execute(

@@ -234,7 +234,6 @@ class DatabaseStore:
             lambda connection: reads.samples(connection, kind, base_url=base_url), []
         )
 
-
     def read_result(self, name: str) -> RunResult:
         """Return a run, found as by `find`, where no loop can be waited for.
 

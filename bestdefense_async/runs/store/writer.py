@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from attrs import define
 
 from bestdefense_async.errors import JournalError
+from bestdefense_async.runs.store.connection import Connection
 from bestdefense_async.runs.store.statements import Surprise, Write, perform
 
 if TYPE_CHECKING:
     from bestdefense_async.errors import BestDefenseError
-    from bestdefense_async.runs.store.connection import Connection
 
 T = TypeVar("T")
 

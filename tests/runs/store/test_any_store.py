@@ -32,6 +32,7 @@ from tests.support.stores import (
     BACKENDS,
     KEY,
     URL,
+    backend_of,
     begin,
     claim,
     create,
@@ -45,7 +46,6 @@ from tests.support.stores import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from bestdefense_async.runs.store.protocol import HeldRun, Store
 
@@ -53,9 +53,9 @@ SITES = [Site(id=f"s{n}", hostname=f"h{n}.example") for n in range(6)]
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+def backend(request: pytest.FixtureRequest) -> Any:
     """Return what opens stores of one kind."""
-    return BACKENDS[request.param](tmp_path)
+    return backend_of(request.param, request)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 
 from bestdefense_async.errors import (
@@ -30,7 +31,7 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import OutcomeStatus
 from bestdefense_async.runs.inputs import ExistingScan
-from tests.support.stores import BACKENDS, create, done, ended, take
+from tests.support.stores import Backend, Postgres, Sqlite, create, done, ended, take
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -66,13 +67,11 @@ class Row:
 class ClaimRule(RuleBasedStateMachine):
     """One run, its owners of whom only the last one counts, and what they remember."""
 
-    backend_name = "sqlite"
-
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.directory = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
-        self.backend = BACKENDS[self.backend_name](self.directory)
+        self.backend = self.make_backend()
         self.stores: list[Store] = []
         self.runs: list[HeldRun] = []
         self.asked: list[dict[int, int]] = []
@@ -82,6 +81,10 @@ class ClaimRule(RuleBasedStateMachine):
         self.has_ended = False
         self.is_held = True
         """Whether the last owner still has it: not after it ended the run."""
+
+    def make_backend(self) -> Backend:
+        """Return what opens stores of a kind."""
+        return Sqlite(self.directory)
 
     def do(self, work: Coroutine[object, object, T]) -> T:
         """Run something to its end."""
@@ -332,3 +335,23 @@ class ClaimRule(RuleBasedStateMachine):
 
 TestSqlite = pytest.mark.slow(timeout=300)(ClaimRule.TestCase)
 TestSqlite.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+
+
+class ClaimRuleInPostgres(ClaimRule):
+    """The same, in a database."""
+
+    database = ""
+
+    def make_backend(self) -> Backend:
+        """Return what opens stores of a kind."""
+        return Postgres(self.database)
+
+
+@pytest.mark.slow(timeout=300)
+def test_the_claim_rule_holds_in_postgres(database: str) -> None:
+    """The model and a real server agree, step by step."""
+    ClaimRuleInPostgres.database = database
+    run_state_machine_as_test(
+        ClaimRuleInPostgres,
+        settings=settings(max_examples=10, stateful_step_count=20, deadline=None),
+    )
