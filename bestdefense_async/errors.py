@@ -325,8 +325,8 @@ class LimitWaitTooLong(DeadlineExceeded):
 
     def __init__(self, *, limit_class: str, wait: float, allowed: float) -> None:
         super().__init__(
-            f"The limit of {limit_class} allows the next call in {wait:.1f} s, "
-            f"later than the {max(allowed, 0.0):.1f} s this call may take."
+            f"The rate limit allows this call in {wait:.1f} s, "
+            f"later than the {max(allowed, 0.0):.1f} s it may take."
         )
         self.limit_class = limit_class
         self.wait = wait
@@ -370,7 +370,7 @@ class OutcomeUnknown(BestDefenseError):
 
     def __init__(self, reason: str, *, operation: str, subject: str, sent_at: float) -> None:
         super().__init__(
-            f"{operation} for {subject} was sent and its answer is lost ({reason}): "
+            f"The request for {subject} was sent and its answer is lost ({reason}): "
             "the work may have started. Look for it before you start it again."
         )
         self.operation = operation

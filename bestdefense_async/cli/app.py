@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bestdefense_async._version import __version__
 from bestdefense_async.cli import exits
 from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.options.grammar import Group, version_option
 from bestdefense_async.cli.terminal import streams
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ that the help imports none of the modules.
 """
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are imported when they are used, in the order of the table."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT, no_args_is_help=True)
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@version_option
 def root() -> None:
     """Scan many sites with BestDefense, wait for the results, and judge them.
 
@@ -90,6 +90,8 @@ def root() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command and return its exit code; never raises."""
     streams.prepare()
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     try:
         code = root.main(args=arguments, prog_name="bestdefense", standalone_mode=False)
         if sys.stdout is not None:
@@ -113,7 +115,7 @@ def _say_usage(error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
     hint = "" if context is None else f" Try '{context.command_path} --help'."
     message = error.format_message()
-    end = "" if message.endswith((".", ")")) else "."
+    end = "" if message.endswith((".", ")", "?")) else "."
     streams.say(f"bestdefense: {message}{end}{hint}")
     return Exit.USAGE
 

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 from bestdefense_async import errors
 
@@ -67,12 +68,22 @@ _SEVERITY = (
 """Of several errors at once, the first of these codes is the one to return."""
 
 
+_EXTRAS: Final = {
+    "cli": {"jinja2", "junitparser", "platformdirs", "referencing", "rich", "tomlkit", "yaml"},
+    "otel": {"opentelemetry"},
+    "distributed": {"procrastinate", "psycopg", "psycopg_pool"},
+}
+"""Our extras, and the modules that each installs."""
+
+
 def code_for(error: BaseException) -> Exit:
     """Return the exit code for an error; of a group, that of its worst member."""
     if isinstance(error, BaseExceptionGroup):
         return min((code_for(member) for member in error.exceptions), key=_SEVERITY.index)
     if isinstance(error, KeyboardInterrupt):
         return Exit.INTERRUPTED
+    if _missing_extra(error):
+        return Exit.USAGE
     return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.BUG)
 
 
@@ -84,8 +95,25 @@ def sentence_for(error: BaseException) -> str:
         return sentence_for(worst) + (f" (and {more} more)" if more else "")
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, errors.ConnectError) and error.is_unknown_host:
-        return f"{error} Check the base URL."
     if isinstance(error, errors.BestDefenseError):
-        return str(error)
+        return f"{error}{_hint(error)}"
+    extra = _missing_extra(error)
+    if extra:
+        return f"This needs more packages: install bestdefense-async[{extra}]."
     return errors.clean_text(f"{type(error).__name__}: {error}")
+
+
+def _hint(error: errors.BestDefenseError) -> str:
+    """Return what a person at a terminal can do about an error, after a space."""
+    if isinstance(error, errors.ConnectError) and error.is_unknown_host:
+        return " Behind a company proxy, set HTTPS_PROXY or --proxy."
+    if isinstance(error, errors.TLSError):
+        return " A certificate authority of your own is named with --ca-file or BD_CA_FILE."
+    return ""
+
+
+def _missing_extra(error: BaseException) -> str:
+    """Return the extra that is not installed, when that is what an error says."""
+    name = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+    top = name.partition(".")[0]
+    return next((extra for extra, modules in _EXTRAS.items() if top in modules), "")

@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.core.json import decode_json
-from bestdefense_async.core.route import Body
+from bestdefense_async.core.route import Body, Grade
 from bestdefense_async.errors import (
     ApiError,
     AuthError,
@@ -50,6 +50,23 @@ _BY_STATUS: Final[dict[int, type[ApiError]]] = {
     422: InvalidRequest,
     429: RateLimited,
 }
+_NOUNS: Final = {
+    "site_id": "site",
+    "report_id": "report",
+    "security_id": "security report",
+    "schedule_id": "schedule",
+    "remediation_id": "remediation",
+    "scan_id": "network scan",
+    "filename": "agent file",
+}
+"""What the parts of paths name."""
+_ABSENT: Final = 404
+_HINTS: Final = {
+    401: "A token lives 1 to 90 days: make a new one in the app under Profile, API tokens "
+    "(/profile/api-tokens).",
+    _ABSENT: "Check the base URL: the API is expected at https://host, without a path.",
+}
+"""What a person does about it. Source: api-facts, "Hosts and authentication". (documented)"""
 _EXCERPT: Final = 400
 """Characters of a server's text in a message."""
 _MOST_TEXTS: Final = 8
@@ -105,18 +122,18 @@ def open_envelope(members: Any, status: int, request: Request[object], secret: S
     ):
         return members
     if not isinstance(members, dict):
-        raise EnvelopeError(f"The answer to {request.route.name} is not an object.")
+        raise EnvelopeError(f"{request.route.doing} was answered with something that is no object.")
     success = members.get("success")
     if success is False or (success is True and members.get("error")):
         raise _api_error(status, request, members, secret)
     if success is not True:
         raise EnvelopeError(
-            f"The answer to {request.route.name} does not say whether it succeeded."
+            f"{request.route.doing} was answered without saying whether it succeeded."
         )
     if request.route.body is Body.TOP_LEVEL:
         return members
     if "data" not in members and request.route.name != "other":
-        raise EnvelopeError(f"The answer to {request.route.name} has no data.")
+        raise EnvelopeError(f"{request.route.doing} was answered without data.")
     return members.get("data")
 
 
@@ -135,13 +152,13 @@ def _decoded(reply: Reply, request: Request[object], secret: Secret) -> Any:  # 
         payload = None
     if problem is not None:
         kind = clean_text(secret.redact(content_type) or "nothing", longest=60)
-        raise DecodeError(f"{request.route.name} was answered with {kind}. {problem}")
+        raise DecodeError(f"{request.route.doing} was answered with {kind}. {problem}")
     return secret.redact_json(payload) if secret.is_in(reply.body) else payload
 
 
 def _refusal(reply: Reply, request: Request[object], secret: Secret) -> ApiError | ProtocolError:
     if not 400 <= reply.status < 600:  # noqa: PLR2004  # HTTP's errors
-        return ProtocolError(f"{request.route.name} was answered with status {reply.status}.")
+        return ProtocolError(f"{request.route.doing} was answered with status {reply.status}.")
     try:
         members = decode_json(reply.body, reply.headers.get("content-type", ""))
     except DecodeError:
@@ -166,10 +183,10 @@ def _api_error(
     is_plan = _is_plan(lowered)
     permission = request.route.permission
     is_both = members.get("success") is True and 200 <= status < 300  # noqa: PLR2004  # successes
-    message = f"{request.route.name} was refused with status {status}"
+    message = _refused(status, request, reasons)
     if is_both:
-        message = f"{request.route.name} was answered with success and with an error"
-    message += f": {reasons}" if reasons else "."
+        message = f"{request.route.doing} was answered with success and with an error"
+        message += f": {reasons}" if reasons else "."
     if kind is PermissionDenied:
         message += _needed(permission, reasons, is_plan=is_plan)
     error = kind(
@@ -185,6 +202,22 @@ def _api_error(
         error.permission = permission
         error.is_plan = is_plan
     return error
+
+
+def _refused(status: int, request: Request[object], reasons: str) -> str:
+    """Return what a person is told of a refusal: what was asked for, why not, and what helps."""
+    route = request.route
+    named = [name for name in route.parts if name in _NOUNS]
+    if status == _ABSENT and named:
+        noun, told = _NOUNS[named[0]], f": {reasons.removesuffix('.')}" if reasons else ""
+        shown = clean_text(request.parts.get(named[0], request.subject), longest=80)
+        return f"There is no {noun} {shown}, or it is another organization's (status 404{told})."
+    message = f"{route.doing} was refused with status {status}"
+    message += f": {reasons}" if reasons else "."
+    hint = _HINTS.get(status, "")
+    if not hint or (status == _ABSENT and route.grade is not Grade.DOCUMENTED):
+        return message
+    return f"{message.removesuffix('.')}. {hint}"
 
 
 def _is_plan(lowered: str) -> bool | None:

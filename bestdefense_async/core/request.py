@@ -169,6 +169,7 @@ def raw_request(
         raise ConfigError(f"{shown!r} is not a path of this API, such as /api/sites.")
     route = find_route(verb, bare, routes) or Route(
         name="other",
+        doing=f"{verb} {bare}",
         method=verb,
         template=bare,
         grade=Grade.CALLER,

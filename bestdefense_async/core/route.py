@@ -60,6 +60,8 @@ class Route:
     template: str
     """Path with `{parts}`, from the root of the host."""
     grade: Grade = Grade.DOCUMENTED
+    doing: str = field()
+    """What a person would call it, as a sentence begins: `Listing the sites`."""
     body: Body = Body.ENVELOPE
     may_repeat: bool = True
     """Whether the request may safely arrive twice."""
@@ -80,6 +82,10 @@ class Route:
     """Names of the path's variable parts, in order."""
     literals: tuple[str, ...] = field(init=False, eq=False, repr=False)
     """What stands in the path around them: one more than there are parts."""
+
+    @doing.default
+    def _named(self) -> str:
+        return self.name
 
     @parts.default
     def _parts(self) -> tuple[str, ...]:
@@ -122,6 +128,7 @@ _REMEDIATION: Final = (
 _ROWS: Final = (
     Route(
         name="sites.list",
+        doing="Listing the sites",
         method="GET",
         template="/api/sites",
         request_fields=_PAGES,
@@ -129,6 +136,7 @@ _ROWS: Final = (
     ),
     Route(
         name="reports.create",
+        doing="Starting the scan",
         method="POST",
         template="/api/report/create/for-target/{site_id}",
         body=Body.TOP_LEVEL,
@@ -143,24 +151,28 @@ _ROWS: Final = (
     ),
     Route(
         name="reports.progress",
+        doing="Asking how far the scan is",
         method="GET",
         template="/api/report/{report_id}/progress",
         answer_fields=("isCompleted", "percentage"),
     ),
     Route(
         name="reports.overview",
+        doing="Reading the report",
         method="GET",
         template="/api/report/{report_id}/overview",
         answer_fields=("security.id",),
     ),
     Route(
         name="vortex.alerts",
+        doing="Reading the findings",
         method="GET",
         template="/api/report/vortex/{security_id}/alerts",
         answer_fields=_FINDINGS,
     ),
     Route(
         name="registrations.create",
+        doing="Registering the scan",
         method="POST",
         template="/vortex-action/scans/register",
         body=Body.TOP_LEVEL,
@@ -176,6 +188,7 @@ _ROWS: Final = (
         "reports.list",
         "GET",
         "/api/reports",
+        doing="Listing the reports",
         request_fields=_PAGES,
         answer_fields=(*_below("reports[]", *_REPORT), *_NEXT),
     ),
@@ -183,12 +196,14 @@ _ROWS: Final = (
         "reports.get",
         "GET",
         "/api/report/{report_id}",
+        doing="Reading the report",
         answer_fields=_below("report", *_REPORT),
     ),
     _described(
         "schedules.list",
         "GET",
         "/api/schedules",
+        doing="Listing the schedules",
         permission="manage scheduled reports",
         request_fields=_PAGES,
         answer_fields=(*_below("schedules[]", *_SCHEDULE), *_NEXT),
@@ -197,6 +212,7 @@ _ROWS: Final = (
         "schedules.create",
         "POST",
         "/api/schedules",
+        doing="Creating the schedule",
         may_repeat=False,
         permission="manage scheduled reports",
         request_fields=("siteId", "types", "scanIntensity", "cadence", "testUsers"),
@@ -206,12 +222,14 @@ _ROWS: Final = (
         "schedules.delete",
         "DELETE",
         "/api/schedules/{schedule_id}",
+        doing="Deleting the schedule",
         permission="manage scheduled reports",
     ),
     _described(
         "remediation.trigger",
         "POST",
         "/api/remediations",
+        doing="Triggering the remediation",
         may_repeat=False,
         permission="AI remediation",
         request_fields=("reportId", "findingId", "weakness"),
@@ -221,6 +239,7 @@ _ROWS: Final = (
         "remediation.list",
         "GET",
         "/api/remediations",
+        doing="Listing the remediations",
         request_fields=_PAGES,
         answer_fields=(*_below("remediations[]", *_REMEDIATION), "creditsRemaining", *_NEXT),
     ),
@@ -228,12 +247,14 @@ _ROWS: Final = (
         "remediation.get",
         "GET",
         "/api/remediations/{remediation_id}",
+        doing="Reading the remediation",
         answer_fields=_below("remediation", *_REMEDIATION),
     ),
     _described(
         "network.start",
         "POST",
         "/api/network-scans",
+        doing="Starting the network scan",
         may_repeat=False,
         permission="run network scans",
         request_fields=("targets", "jumpBox", "scanIntensity"),
@@ -243,6 +264,7 @@ _ROWS: Final = (
         "network.progress",
         "GET",
         "/api/network-scans/{scan_id}/progress",
+        doing="Asking how far the network scan is",
         arguments=("jumpBox",),
         answer_fields=("isCompleted", "percentage"),
     ),
@@ -250,6 +272,7 @@ _ROWS: Final = (
         "network.findings",
         "GET",
         "/api/network-scans/{scan_id}/findings",
+        doing="Reading the findings",
         arguments=("jumpBox",),
         answer_fields=_FINDINGS,
     ),
@@ -257,6 +280,7 @@ _ROWS: Final = (
         "agents.manifest",
         "GET",
         "/api/agents/manifest",
+        doing="Listing the agent's files",
         limits=(Limit(60, per=60.0),),
         answer_fields=_below("files[]", "filename", "platform", "version", "size", "sha256", "url"),
     ),
@@ -264,6 +288,7 @@ _ROWS: Final = (
         "agents.download",
         "GET",
         "/api/agents/download/{filename}",
+        doing="Downloading the file",
         body=Body.BINARY,
         arguments=("version", "platform", "os", "arch"),
         limits=(Limit(20, per=3600.0),),

@@ -46,7 +46,24 @@ def test_a_group_of_errors_is_one_line() -> None:
     assert sentence_for(group) == "The token is not accepted. (and 1 more)"
 
 
-def test_an_unknown_host_points_at_the_base_url() -> None:
-    """A name that does not resolve is nearly always a misspelt setting."""
+def test_an_unknown_host_may_need_a_proxy() -> None:
+    """The error itself says to check the base URL; behind a proxy no name resolves."""
     error = errors.ConnectError("api.exampel does not resolve.", is_unknown_host=True)
-    assert sentence_for(error).endswith("Check the base URL.")
+    assert sentence_for(error).endswith("set HTTPS_PROXY or --proxy.")
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("jinja2", "cli"), ("rich.live", "cli"), ("opentelemetry.trace", "otel")],
+)
+def test_a_missing_extra_is_named_and_no_bug(module: str, extra: str) -> None:
+    """Whoever has installed half of it is told the rest."""
+    error = ModuleNotFoundError(f"No module named {module!r}", name=module)
+    assert code_for(error) == Exit.USAGE
+    assert f"bestdefense-async[{extra}]" in sentence_for(error)
+
+
+def test_a_module_of_ours_that_is_missing_is_a_bug() -> None:
+    """Nobody can install that."""
+    error = ModuleNotFoundError("No module named 'x'", name="bestdefense_async.cli.x")
+    assert code_for(error) == Exit.BUG

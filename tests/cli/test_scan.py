@@ -18,6 +18,10 @@ from tests.support.command import LONGEST, Command, wait_for
 if TYPE_CHECKING:
     from bestdefense_async.testing.process import SandboxProcess
 
+ENDING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):
+    ENDING.append(signal.SIGHUP)
+
 
 @pytest.fixture
 def hosts(command: Command, bd_sandbox_process: SandboxProcess) -> list[str]:
@@ -70,7 +74,7 @@ def test_a_server_that_dies_leaves_an_outcome_for_every_target(
     assert "60 of 60 sites have no verdict" in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", ENDING, ids=[number.name for number in ENDING])
 @pytest.mark.bd_sandbox(speed=1.0, sites=30)
 def test_an_interrupted_scan_says_what_became_of_every_target(
     command: Command,
@@ -99,6 +103,29 @@ def test_an_interrupted_scan_says_what_became_of_every_target(
     assert "interrupted: 0 done, 10 started and left running at the server, 20 not started" in err
     assert "Traceback" not in err
     assert bd_sandbox_process.count("reports.create") == 10
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_hangup_that_is_ignored_stays_ignored(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: list[str]
+) -> None:
+    """As under nohup: the terminal goes, the run does not."""
+
+    def as_under_nohup() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    arguments = ["scan", "-l", "hosts.txt", "--format", "jsonl", "--fail-on", "none"]
+    with command.start(
+        *arguments, env=bd_sandbox_process.env, preexec_fn=as_under_nohup
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        *_, last = process.stdout
+        _, err = process.communicate(timeout=LONGEST)
+
+    assert process.returncode == 0, err
+    assert json.loads(last)["counts"]["done"] == len(hosts)
 
 
 @pytest.mark.bd_sandbox(sites=2000)

@@ -363,7 +363,7 @@ def test_a_binding_that_lies_is_told_by_the_first_use(
     assert_one_sentence(
         command("schedules", "list", env=served.env),
         2,
-        "schedules.list was refused with status 404",
+        "Listing the schedules was refused with status 404",
     )
 
 

@@ -135,7 +135,7 @@ def test_success_with_an_error_is_a_failure(error: Any, request_: Request[Any]) 
     with pytest.raises(errors.ApiError) as caught:
         read(200, answer, request_)
     assert str(caught.value).startswith(
-        f"{request_.route.name} was answered with success and with an error: Done"
+        f"{request_.route.doing} was answered with success and with an error: Done"
     )
     assert all(text in str(caught.value) for text in _leaves(error))
     assert caught.value.status == 200
@@ -229,8 +229,31 @@ def test_what_a_refusal_says_is_told(body: Any, told: str, content_type: str) ->
     """A framework words its own errors, and a person needs every word that says why."""
     with pytest.raises(errors.InvalidRequest) as caught:
         read(400, body, content_type=content_type)
-    assert str(caught.value) == f"sites.list was refused with status 400: {told}"
+    assert str(caught.value) == f"Listing the sites was refused with status 400: {told}"
     assert caught.value.detail is not None or body.keys() <= {"message", "success", "title"}
+
+
+def test_a_refused_token_says_how_long_tokens_live() -> None:
+    """And where to make a new one: an expired token is what people meet most often."""
+    with pytest.raises(errors.AuthError) as caught:
+        read(401, {"message": "Unknown token."})
+    assert str(caught.value) == (
+        "Listing the sites was refused with status 401: Unknown token. A token lives 1 to 90 days: "
+        "make a new one in the app under Profile, API tokens (/profile/api-tokens)."
+    )
+
+
+def test_what_is_not_there_is_named() -> None:
+    """404 means absent or another organization's; the API does not say which."""
+    with pytest.raises(errors.NotFound) as caught:
+        read(404, {"message": "Not here"}, CREATE)
+    assert (
+        str(caught.value)
+        == "There is no site s1, or it is another organization's (status 404: Not here)."
+    )
+
+    with pytest.raises(errors.NotFound, match="expected at https://host, without a path"):
+        read(404, b"<html>", LIST)
 
 
 def test_many_and_long_texts_are_cut() -> None:
@@ -238,7 +261,7 @@ def test_many_and_long_texts_are_cut() -> None:
     body = {"message": "m" * 10_000, "errors": {f"field{n}": ["wrong"] for n in range(1000)}}
     with pytest.raises(errors.InvalidRequest) as caught:
         read(422, body)
-    assert str(caught.value) == f"sites.list was refused with status 422: {'m' * 399}…"
+    assert str(caught.value) == f"Listing the sites was refused with status 422: {'m' * 399}…"
     assert len(str(caught.value.detail)) == 2000
 
     with pytest.raises(errors.InvalidRequest) as caught:

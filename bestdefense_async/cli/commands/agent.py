@@ -10,6 +10,7 @@ import click
 from bestdefense_async.cli.jobs.one_call import call
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from bestdefense_async.models import AgentFile
 
 
-@click.group("agent")
+@click.group("agent", cls=Group)
 def command() -> None:
     """List the files of the device agent, or download them."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 
 
-@click.group("auth")
+@click.group("auth", cls=Group)
 def command() -> None:
     """Say which token would be used."""
 

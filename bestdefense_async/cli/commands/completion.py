@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from bestdefense_async.cli.options.grammar import Command
 from bestdefense_async.cli.terminal import streams
 
 _SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("completion")
+@click.command("completion", cls=Command)
 @click.argument("shell", type=click.Choice(_SHELLS))
 def command(shell: str) -> None:
     """Print the completion script of a shell.

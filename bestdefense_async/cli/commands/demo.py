@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.grammar import Command
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.errors import ConfigError
@@ -28,7 +29,7 @@ _PATIENCE: Final = 5.0
 """Seconds after which a scan is given up: one is planted that never ends."""
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.option(
     "--sites", type=params.count(1, 2000), default=200, show_default=True, help="Sites to scan."
 )

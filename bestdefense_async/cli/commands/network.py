@@ -9,6 +9,7 @@ import click
 from bestdefense_async.cli.jobs.one_call import call, emit_findings, wait_for
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from bestdefense_async.models import NetworkScan, Progress
 
 
-@click.group("network")
+@click.group("network", cls=Group)
 def command() -> None:
     """Scan a network, follow the scan, and list what it found."""
 

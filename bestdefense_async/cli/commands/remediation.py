@@ -10,6 +10,7 @@ from bestdefense_async import vendor
 from bestdefense_async.cli.jobs.one_call import call
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("id", "stage", "weakness", "created_at", "pull_request_url")
 
 
-@click.group("remediation")
+@click.group("remediation", cls=Group)
 def command() -> None:
     """Trigger AI remediations, and see at which stage they are."""
 
@@ -43,9 +44,9 @@ def list_remediations(stage: str | None, format_: str, connection: Connection) -
         shown = [one for one in listed.remediations if wanted is None or one.stage == wanted]
         emit("remediations", [_record(one) for one in shown], format_, columns=_COLUMNS)
         if not shown:
-            streams.say("There are no remediations." if stage is None else f"None is {wanted}.")
+            streams.note("There are no remediations." if stage is None else f"None is {wanted}.")
         if listed.credits_remaining is not None:
-            streams.say(f"credits left: {listed.credits_remaining}")
+            streams.note(f"credits left: {listed.credits_remaining}")
 
     return call(connection, lambda bd: bd.remediation.list(), write)
 
@@ -91,7 +92,7 @@ _trigger_options = params.options_as(
         ),
         click.option(
             "--min-severity",
-            type=click.Choice(vendor.SEVERITIES),
+            type=params.Word(*vendor.SEVERITIES),
             default="high",
             show_default=True,
             help="Least severity, with --from; unknown ones are always included.",

@@ -10,6 +10,7 @@ import click
 from bestdefense_async.cli.jobs.one_call import call, emit_findings, wait_for
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
 from bestdefense_async.errors import ProvisionalRoute
@@ -24,7 +25,7 @@ _COLUMNS = ("report_id", "hostname", "types", "intensity", "is_completed", "crea
 _SHOWN = ("report_id", "hostname", "is_completed", "percentage", "security_id", "page")
 
 
-@click.group("reports")
+@click.group("reports", cls=Group)
 def command() -> None:
     """List reports, show one, wait for it, or list what it found."""
 
@@ -41,7 +42,7 @@ def list_reports(limit: int | None, after: str | None, format_: str, connection:
     def write(reports: Sequence[ReportSummary]) -> None:
         emit("reports", [_record(report) for report in reports], format_, columns=_COLUMNS)
         if not reports:
-            streams.say("There are no reports.")
+            streams.note("There are no reports.")
 
     return call(connection, lambda bd: bd.reports.list(limit=limit, after=after), write)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.grammar import Command
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.errors import ConfigError
 
 _SCENARIOS = ("clean", "mixed", "outage", "throttled", "slow", "hostile", "drift")
 
 
-@click.command("sandbox")
+@click.command("sandbox", cls=Command)
 @click.option("--port", type=params.count(0, 65_535), default=0, help="Port; 0 takes a free one.")
 @click.option("--sites", type=params.count(0, 200_000), default=200, show_default=True)
 @click.option("--seed", type=params.count(), default=1, show_default=True)

@@ -10,6 +10,7 @@ from bestdefense_async import vendor
 from bestdefense_async.cli.jobs.one_call import call, site_named
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("id", "hostname", "types", "intensity", "cadence", "next_run_at")
 
 
-@click.group("schedules")
+@click.group("schedules", cls=Group)
 def command() -> None:
     """List, create or delete scheduled reports."""
 
@@ -37,7 +38,7 @@ def list_schedules(format_: str, connection: Connection) -> int:
     def write(schedules: Sequence[Schedule]) -> None:
         emit("schedules", [_record(one) for one in schedules], format_, columns=_COLUMNS)
         if not schedules:
-            streams.say("There are no schedules.")
+            streams.note("There are no schedules.")
 
     return call(connection, lambda bd: bd.schedules.list(), write)
 
@@ -46,7 +47,7 @@ def list_schedules(format_: str, connection: Connection) -> int:
 @click.argument("site")
 @click.option(
     "--cadence",
-    type=click.Choice(vendor.CADENCES),
+    type=params.Word(*vendor.CADENCES),
     required=True,
     help="How often to scan.",
 )

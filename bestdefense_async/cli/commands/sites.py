@@ -8,6 +8,7 @@ import click
 
 from bestdefense_async.cli.jobs.one_call import call, site_named
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from bestdefense_async.models import Site
 
 
-@click.group("sites")
+@click.group("sites", cls=Group)
 def command() -> None:
     """List the sites of the organization, or show one."""
 
@@ -32,7 +33,7 @@ def list_sites(format_: str, connection: Connection) -> int:
     def write(sites: Sequence[Site]) -> None:
         emit("sites", [_record(site) for site in sites], format_)
         if not sites:
-            streams.say("There are no sites: add one in the app and verify that it is yours.")
+            streams.note("There are no sites: add one in the app and verify that it is yours.")
 
     return call(connection, lambda bd: bd.sites.list(), write)
 

@@ -8,6 +8,7 @@ import click
 
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
@@ -32,7 +33,7 @@ def _source(function: Command) -> Command:
     )(function)
 
 
-@click.group("spec")
+@click.group("spec", cls=Group)
 def command() -> None:
     """Compare the host's own specification with ours, and adopt it.
 

@@ -87,7 +87,7 @@ async def wait_for(
     connection: Connection, waiter: Waitable, what: str, key: str, *, timeout: float | None
 ) -> Progress:
     """Say what is waited for, and wait. Raises what the waiter raises."""
-    streams.say(f"waiting for {what}; Ctrl-C ends the wait, not the scan")
+    streams.note(f"waiting for {what}; Ctrl-C ends the wait, not the scan")
     # Who names a scan has had it before, so it may be complete: the first poll leaves at once.
     return await waiter.wait(key, timeout=timeout, policy=poll_policy(connection), started_ago=0.0)
 
@@ -113,4 +113,4 @@ def emit_findings(what: str, found: Alerts, min_severity: str, format_: str) -> 
     ]
     columns = ("severity", "title", "url", "cwe", "id")
     emit("alerts", records, format_, columns=columns)
-    streams.say(f"{what}: {counts_text(found.risk.as_dict())}")
+    streams.note(f"{what}: {counts_text(found.risk.as_dict())}")

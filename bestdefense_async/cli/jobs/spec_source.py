@@ -158,7 +158,13 @@ async def open_fetcher(
 ) -> AsyncIterator[Fetcher]:
     """Open a fetcher for one origin, and close its connections at the end."""
     home = Home()
-    wire = Wire(WireSettings(base_url=origin), home=home)
+    proxy = connection.proxy_to(parse_base_url(origin))
+    settings = WireSettings(
+        base_url=origin,
+        proxy=None if proxy is None else proxy.url,
+        ssl_context=connection.ssl_context(),
+    )
+    wire = Wire(settings, home=home)
     try:
         yield Fetcher(
             connection=connection,

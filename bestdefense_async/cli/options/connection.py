@@ -1,29 +1,37 @@
-"""Where to connect and as whom: the options every command that talks to the API has."""
+"""Where to connect, through what and as whom: the options of every command that calls the API."""
 
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from bestdefense_async.cli.exits import MissingToken
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.settings import FileSettings, state_directory, user_directory
+from bestdefense_async.cli.options.grammar import Command, verbosity
+from bestdefense_async.cli.options.settings import (
+    Settings,
+    state_directory,
+    unknown_variables,
+    user_directory,
+)
 from bestdefense_async.cli.terminal import streams
+from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Collection, Sequence
 
     from bestdefense_async import BestDefense
-    from bestdefense_async.cli.options.params import Command
-    from bestdefense_async.config import FoundToken
+    from bestdefense_async.config import BaseUrl, FoundToken
     from bestdefense_async.transport.hooks import RequestEvent
 
 
-class ApiCommand(click.Command):
-    """A command whose unset options come from the settings files."""
+class ApiCommand(Command):
+    """A command whose unset options come from the environment and the settings files."""
 
     def make_context(
         self,
@@ -32,43 +40,74 @@ class ApiCommand(click.Command):
         parent: click.Context | None = None,
         **extra: Any,  # noqa: ANN401  # click's signature
     ) -> click.Context:
-        """Return the context, with the files as defaults; completion goes without them."""
-        files = None if extra.get("resilient_parsing") else FileSettings()
-        return super().make_context(info_name, args, parent, **{"default_map": files, **extra})
+        """Return the context, with the settings as defaults; completion goes without them."""
+        settings = None if extra.get("resilient_parsing") else Settings()
+        return super().make_context(info_name, args, parent, **{"default_map": settings, **extra})
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's signature
+        """Run the command; variables that look like settings and are none are told first."""
+        for sentence in unknown_variables():
+            streams.note(f"bestdefense: {sentence}")
+        return super().invoke(ctx)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help, which shows defaults: those of the program, whatever the files say."""
+        """Write the help, which shows defaults: those of the program, whatever the settings say."""
         ctx.default_map = None
         super().format_help(ctx, formatter)
 
 
+class Proxy(NamedTuple):
+    """A proxy and who says so."""
+
+    url: str
+    origin: str
+    """Empty for an option: whoever has typed it need not be told."""
+
+    @property
+    def shown(self) -> str:
+        """The proxy without user name and password."""
+        scheme, _, rest = self.url.rpartition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
 class Connection:
-    """The host and the token, as options, environment and settings files say."""
+    """The host, the way there and the token."""
 
     def __init__(
         self,
         base_url: str | None = None,
         token_file: str | None = None,
         *,
-        is_token_file_given: bool = False,
-        base_url_file: Path | None = None,
-        verbosity: int = 0,
+        proxy: str | None = None,
+        ca_file: str | None = None,
+        context: click.Context | None = None,
     ) -> None:
         """Check nothing yet.
 
         Args:
-            base_url: As an option, the environment or a settings file has it.
-            token_file: As an option or a settings file has it.
-            is_token_file_given: It was named on the command line, so it goes before the
-                environment.
-            base_url_file: The settings file that names the host, None when none does.
-            verbosity: How often `-v` was given.
+            base_url: As an option or a setting has it.
+            token_file: The same.
+            proxy: The same.
+            ca_file: The same.
+            context: Knows where each came from; None when nobody has typed anything.
         """
         self.base_url = base_url
-        self.verbosity = verbosity
+        self.ca_file = ca_file
+        self.verbosity = 0 if context is None else verbosity()
+        """-1 for `-q`, else how often `-v` was given."""
         self._token_file = token_file
-        self._is_token_file_given = is_token_file_given
-        self._base_url_file = base_url_file
+        self._proxy = proxy
+        self._context = context
+
+    def origin(self, name: str) -> str:
+        """Return where an option came from: a file or a variable; empty when it was typed."""
+        settings: object = None if self._context is None else self._context.default_map
+        setting = settings.origin(name) if isinstance(settings, Settings) else None
+        return "" if setting is None or self._is_typed(name) else setting.origin
+
+    def _is_typed(self, name: str) -> bool:
+        source = None if self._context is None else self._context.get_parameter_source(name)
+        return source is click.core.ParameterSource.COMMANDLINE
 
     @functools.cached_property
     def token(self) -> FoundToken:
@@ -79,26 +118,42 @@ class Connection:
             ConfigError: There is one, and it cannot be a token.
         """
         from bestdefense_async.config import TOKEN_VARIABLES, find_token
-        from bestdefense_async.files import is_there
 
-        default = user_directory() / "token"
-        file = str(default) if is_there(default) else None
-        if self._token_file is not None:
-            file = str(Path(self._token_file).expanduser())
-        found = find_token(file, is_file_first=self._is_token_file_given)
+        file, default = self.token_file, user_directory() / "token"
+        found = find_token(file, is_file_first=self._is_typed("token_file"))
         if found is None:
             raise MissingToken(
-                f"There is no token: create one in the app under API access and set "
-                f"{TOKEN_VARIABLES[0]} to it, or put it into {default}."
+                f"There is no token: create one in the app under Profile, API tokens, and set "
+                f"{TOKEN_VARIABLES[0]} to it, or keep it in {default} with `bestdefense auth set`. "
+                "Without one, `bestdefense demo` and `bestdefense sandbox` show what there is."
             )
         return found
 
     @property
-    def is_sandbox(self) -> bool:
-        """Whether this is the stand-in server, where scans take seconds instead of hours."""
+    def token_file(self) -> str | None:
+        """The file that may hold the token, None when there is none."""
+        from bestdefense_async.files import is_there
+
+        if self._token_file is not None:
+            return os.fspath(Path(self._token_file).expanduser())
+        default = user_directory() / "token"
+        return os.fspath(default) if is_there(default) else None
+
+    @functools.cached_property
+    def location(self) -> BaseUrl:
+        """The checked base URL, in its parts.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
         from bestdefense_async.config import base_url_from
 
-        return base_url_from(self.base_url).is_loopback and self.token.secret.is_sandbox
+        return base_url_from(self.base_url)
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether this is the stand-in server, where scans take seconds instead of hours."""
+        return self.location.is_loopback and self.token.secret.is_sandbox
 
     @property
     def host(self) -> str:
@@ -107,9 +162,58 @@ class Connection:
         Raises:
             ConfigError: It cannot be used.
         """
-        from bestdefense_async.config import base_url_from
+        return str(self.location)
 
-        return str(base_url_from(self.base_url))
+    @property
+    def proxy(self) -> Proxy | None:
+        """The proxy to the API, None for none."""
+        return self.proxy_to(self.location)
+
+    def proxy_to(self, place: BaseUrl) -> Proxy | None:
+        """Return the proxy: of option or setting, else `HTTPS_PROXY` where `NO_PROXY` allows it."""
+        if self._proxy is not None:
+            return Proxy(_with_scheme(self._proxy), self.origin("proxy"))
+        if place.is_loopback:
+            return None
+        from urllib.parse import urlsplit
+        from urllib.request import (  # type: ignore[attr-defined]  # its stub lacks one
+            getproxies_environment,
+            proxy_bypass_environment,
+        )
+
+        found: dict[str, str] = getproxies_environment()
+        if not found.get("https"):
+            return None
+        if proxy_bypass_environment(urlsplit(place.origin).netloc, found):
+            return None
+        return Proxy(_with_scheme(found["https"]), "HTTPS_PROXY")
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return what trusts the system's authorities and those of a file, None without a file.
+
+        Raises:
+            ConfigError: The file cannot be read, or holds no certificate.
+        """
+        if self.ca_file is None:
+            return None
+        import ssl
+
+        from bestdefense_async.files import read_text, shown
+
+        text = read_text(self.ca_file, what="The certificates")
+        context = ssl.create_default_context()
+        is_usable = False
+        try:
+            context.load_verify_locations(cadata=text)
+            is_usable = "BEGIN CERTIFICATE" in text
+        except (ssl.SSLError, ValueError):
+            pass
+        if not is_usable:
+            raise ConfigError(
+                f"{shown(self.ca_file)} holds no certificate of an authority in PEM "
+                "(-----BEGIN CERTIFICATE-----)."
+            )
+        return context
 
     def check(self) -> None:
         """Check host and token before anything else is done.
@@ -134,13 +238,13 @@ class Connection:
 
         Raises:
             MissingToken: There is no token.
-            ConfigError: Token, base URL or the file of bindings cannot be used.
+            ConfigError: Token, base URL, proxy, certificates or the file of bindings cannot be
+                used.
         """
         from bestdefense_async import BestDefense
         from bestdefense_async.cli.options.bindings import load_bindings
 
-        base_url = self.host
-        secret = self.token.secret
+        base_url, proxy, secret = self.host, self.proxy, self.token.secret
         self.say_host(base_url)
         return BestDefense(
             secret,
@@ -149,15 +253,27 @@ class Connection:
             bindings=load_bindings(base_url),
             state_dir=state_directory(),
             download_hosts=download_hosts,
+            proxy=None if proxy is None else proxy.url,
+            ssl_context=self.ssl_context(),
         )
 
     def say_host(self, base_url: str) -> None:
-        """Say where the token goes when a file decides it: others may have written that file."""
-        if self._base_url_file is not None:
-            streams.say(f"bestdefense: the host is {base_url}, as {self._base_url_file} says")
+        """Say where the token goes when a file decides it, and by which way nobody has typed."""
+        origin = self.origin("base_url")
+        if origin and not origin.startswith("BD_"):  # others may have written that file
+            streams.say(f"bestdefense: the host is {base_url}, as {origin} says")
+        if self.proxy is not None and self.proxy.origin:
+            streams.note(
+                f"bestdefense: the proxy is {self.proxy.shown}, as {self.proxy.origin} says"
+            )
 
 
-def connected(function: Command) -> Command:
+def _with_scheme(proxy: str) -> str:
+    """Return a proxy as a URL: many write `proxy.example:3128`."""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def connected(function: params.Command) -> params.Command:
     """Give a command the options of a connection, which it takes as the keyword `connection`."""
 
     @functools.wraps(function)
@@ -165,24 +281,12 @@ def connected(function: Command) -> Command:
         *,
         base_url: str | None,
         token_file: str | None,
-        verbose: int,
+        proxy: str | None,
+        ca_file: str | None,
         **options: Any,  # noqa: ANN401  # the command's own options have many types
     ) -> int | None:
-        if verbose > 1:
-            streams.log_requests()
         context = click.get_current_context()
-        source = context.get_parameter_source
-        files: object = context.default_map
-        is_file = source("base_url") is click.core.ParameterSource.DEFAULT_MAP
-        connection = Connection(
-            base_url,
-            token_file,
-            is_token_file_given=source("token_file") is click.core.ParameterSource.COMMANDLINE,
-            base_url_file=files.origin("base_url")
-            if is_file and isinstance(files, FileSettings)
-            else None,
-            verbosity=verbose,
-        )
+        connection = Connection(base_url, token_file, proxy=proxy, ca_file=ca_file, context=context)
         return function(connection=connection, **options)
 
     return params.with_options(command, _OPTIONS)
@@ -192,7 +296,6 @@ _OPTIONS = (
     click.option(
         "--base-url",
         metavar="URL",
-        envvar="BD_BASE_URL",
         help="Host of the API, else BD_BASE_URL, else https://app.bestdefense.io.",
     ),
     click.option(
@@ -201,9 +304,13 @@ _OPTIONS = (
         help="File that holds the token, in place of BD_API_TOKEN.",
     ),
     click.option(
-        "-v",
-        "--verbose",
-        count=True,
-        help="Tell more on stderr, like each outcome; -vv each request.",
+        "--proxy",
+        metavar="URL",
+        help="Proxy like http://proxy.example:3128, else BD_PROXY, else HTTPS_PROXY.",
+    ),
+    click.option(
+        "--ca-file",
+        metavar="FILE",
+        help="Also trust the certificate authorities of this file (PEM), else BD_CA_FILE.",
     ),
 )

@@ -28,8 +28,12 @@ else:
     _ParamType = click.ParamType
 
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
-_SECONDS: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|h|d)?")
-_UNITS: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_NUMBER: Final = r"[0-9]{1,9}(?:\.[0-9]{1,6})?"
+_SECONDS: Final = re.compile(rf"{_NUMBER}|(?:{_NUMBER}[smhd])+")
+_PART: Final = re.compile(rf"({_NUMBER})([smhd]?)")
+_UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_SHORT: Final = {"info": "informational"}
+"""What people write for words of the API."""
 _ALLOWANCE: Final = re.compile(r"[0-9]{1,9}|[0-9]{1,2}%|100%")
 
 
@@ -45,15 +49,15 @@ def whole_number(text: str, *, least: int = 0, most: int = 999_999_999) -> int:
 
 
 def seconds(text: str) -> float:
-    """Return a time written like `90`, `90s`, `2.5m`, `1h` or `1d`, in seconds, above 0.
+    """Return a time written like `90`, `90s`, `2.5m`, `1h30m` or `1d`, in seconds, above 0.
 
     Raises:
         ValueError: It is written otherwise; the message fits after "must be".
     """
-    match = _SECONDS.fullmatch(text)
-    value = 0.0 if match is None else float(match[1]) * _UNITS[match[2]]
+    parts = _PART.findall(text) if _SECONDS.fullmatch(text) else []
+    value = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if value <= 0:
-        raise ValueError("a time above 0 like 90s, 15m or 2h")
+        raise ValueError("a time above 0 like 90s, 15m or 1h30m")
     return value
 
 
@@ -66,6 +70,19 @@ def allowance(text: str) -> str:
     if not _ALLOWANCE.fullmatch(text):
         raise ValueError("a number of targets like 3, or a share of them like 5%")
     return text
+
+
+def word(known: Sequence[str], text: str) -> str:
+    """Return a word of the API, written in any letter case or as people shorten it.
+
+    Raises:
+        ValueError: It is none; the message fits after "must be".
+    """
+    lowered = text.strip().lower()
+    found = _SHORT.get(lowered, lowered)
+    if found not in known:
+        raise ValueError(f"one of {', '.join(known)}")
+    return found
 
 
 def types(text: str) -> tuple[str, ...]:
@@ -104,6 +121,24 @@ class Parsed(_ParamType):
         return self.fail(f"{clean_text(value, longest=60)!r} is not {problem}.", param, ctx)
 
 
+class Word(click.Choice[str] if TYPE_CHECKING else click.Choice):  # type: ignore[misc]
+    """One of some words, in any letter case, and as people shorten them."""
+
+    def __init__(self, *known: str) -> None:
+        super().__init__(known, case_sensitive=False)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401  # click hands in text, or a default that is parsed already
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """Return the word as the API spells it."""
+        lowered = str(value).lower()
+        short = _SHORT.get(lowered)
+        return str(super().convert(short if short in self.choices else lowered, param, ctx))
+
+
 def count(least: int = 0, most: int = 999_999_999) -> Parsed:
     """Return the type of a whole number in a range."""
     return Parsed("NUMBER", lambda text: whole_number(text, least=least, most=most))
@@ -122,12 +157,12 @@ TYPES: Final = click.option(
 )
 INTENSITY: Final = click.option(
     "--intensity",
-    type=click.Choice(vendor.INTENSITIES),
+    type=Word(*vendor.INTENSITIES),
     help="How hard to scan; quick is on every plan.",
 )
 MIN_SEVERITY: Final = click.option(
     "--min-severity",
-    type=click.Choice(vendor.SEVERITIES),
+    type=Word(*vendor.SEVERITIES),
     default="informational",
     show_default=True,
     help="Least severity to list; unknown ones are always listed.",

@@ -1,9 +1,10 @@
-"""Settings from files, for what neither an option nor the environment says.
+"""Settings for what no option says: from the environment, else from files.
 
-The nearest file wins: `./bestdefense.toml`, then `[tool.bestdefense]` of `./pyproject.toml`, then
-the user's own `config.toml`. click asks a mapping for defaults; ours reads the files at that
-moment, so `--help` and `--version` never meet a broken one. An error names file and line and never
-the value, which may be a secret in the wrong place.
+A variable `BD_FAIL_ON` goes before every file. Of the files the nearest wins: `./bestdefense.toml`,
+then `[tool.bestdefense]` of `./pyproject.toml`, then the user's own `config.toml`. click asks a
+mapping for defaults; ours reads them at that moment, so `--help` and `--version` never meet a
+broken one. An error names variable, or file and line, and never the value, which may be a secret in
+the wrong place.
 """
 
 from __future__ import annotations
@@ -21,13 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOST: Final = 100_000
+PREFIX: Final = "BD_"
+"""What the variables of settings begin with."""
 
 
 class Setting(NamedTuple):
-    """One value and the file it came from."""
+    """One value and where it came from."""
 
     value: Any
-    file: Path
+    file: Path | None
+    """The file, None for a variable."""
+    variable: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it came from, as people are told."""
+        return str(self.file) if self.file is not None else self.variable
 
 
 def _text(value: object) -> str:
@@ -37,20 +47,26 @@ def _text(value: object) -> str:
 
 
 def _one_of(*known: str) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        if value not in known:
-            raise ValueError(f"one of {', '.join(known)}")
-        return str(value)
+    return lambda value: params.word(known, value if isinstance(value, str) else "")
 
-    return check
+
+def _digits(value: object) -> str:
+    """Return the digits of a number; in a file a number is written without quotation marks."""
+    return str(value) if type(value) in {int, _FromVariable} else ""
+
+
+class _FromVariable(str):
+    """The text of a variable, in which every value is text."""
+
+    __slots__ = ()
 
 
 def _count(value: object) -> int:
-    return params.whole_number(str(value) if type(value) is int else "", least=1, most=_MOST)
+    return params.whole_number(_digits(value), least=1, most=_MOST)
 
 
 def _limit(value: object) -> int:
-    return params.whole_number(str(value) if type(value) is int else "")
+    return params.whole_number(_digits(value))
 
 
 def _allowance(value: object) -> str:
@@ -69,6 +85,8 @@ def _types(value: object) -> tuple[str, ...]:
 CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
     "base_url": _text,
     "token_file": _text,
+    "proxy": _text,
+    "ca_file": _text,
     "types": _types,
     "intensity": _one_of(*vendor.INTENSITIES),
     "mode": _one_of(*vendor.MODES),
@@ -83,7 +101,15 @@ CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
     "timeout": _seconds,
     "run_timeout": _seconds,
 }
-"""Every key a file may hold, and how its value is checked."""
+"""Every setting, and how its value is checked."""
+
+VARIABLES: Final[Mapping[str, str]] = {
+    PREFIX + ("TYPE" if name == "types" else name.upper()): name for name in CHECKS
+}
+"""The settings by their variables, which are called as the options are."""
+
+OTHER_VARIABLES: Final = frozenset({"BD_API_TOKEN", "BD_STATE_DIR"})
+"""Variables of ours that are no settings."""
 
 
 def user_directory() -> Path:
@@ -108,33 +134,60 @@ def runs_path() -> Path:
     return state_directory() / "runs.db"
 
 
-def load_settings(directory: Path | None = None, *, user: Path | None = None) -> dict[str, Setting]:
-    """Return the settings of all files, the nearest winning.
+def load_settings(
+    directory: Path | None = None,
+    *,
+    user: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> dict[str, Setting]:
+    """Return the settings of the environment and of all files, the nearest winning.
 
     Args:
         directory: Where the project's files are looked for; None is the working directory.
         user: The directory of the user's `config.toml`; None is the platform's.
+        environ: The variables; an empty one counts as absent.
 
     Raises:
-        ConfigError: A file cannot be read, is not TOML, or holds an unknown key or a wrong value.
+        ConfigError: A file cannot be read, is not TOML, or holds an unknown key; or a value is
+            wrong.
     """
     here = Path() if directory is None else directory
     own = (user_directory() if user is None else user) / "config.toml"
     merged: dict[str, Setting] = {}
     for file, table in ((own, ()), (here / "pyproject.toml", ("tool", "bestdefense"))):
         merged |= _read(file, table)
-    return merged | _read(here / "bestdefense.toml", ())
+    merged |= _read(here / "bestdefense.toml", ())
+    for variable, name in VARIABLES.items():
+        if environ.get(variable):
+            value = _checked(variable, name, _FromVariable(environ[variable]))
+            merged[name] = Setting(value, None, variable)
+    return merged
 
 
-class FileSettings(Mapping[str, Any]):
-    """The values of the files as click's defaults, read when the first one is asked for."""
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a sentence for each variable that looks like ours and means nothing."""
+    from bestdefense_async.cli.options.grammar import nearest
+    from bestdefense_async.errors import clean_text
+
+    known = [*VARIABLES, *OTHER_VARIABLES]
+    said = []
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            near = nearest(variable, [name.lower() for name in known])
+            hint = f" Did you mean {near.upper()}?" if near else ""
+            said.append(f"{clean_text(variable, longest=60)} is not a setting.{hint}")
+    return said
+
+
+class Settings(Mapping[str, Any]):
+    """The settings as click's defaults, read when the first one is asked for."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Setting] | None = None
 
-    def origin(self, name: str) -> Path:
-        """Return the file a value came from."""
-        return self._settings[name].file
+    def origin(self, name: str) -> Setting | None:
+        """Return a setting with where it came from, None when nothing sets it."""
+        return self._settings.get(name)
 
     @property
     def _settings(self) -> dict[str, Setting]:
@@ -153,7 +206,7 @@ class FileSettings(Mapping[str, Any]):
 
 
 def _read(file: Path, table: tuple[str, ...]) -> dict[str, Setting]:
-    from bestdefense_async.config import parse_toml
+    from bestdefense_async.config import line_of, parse_toml
     from bestdefense_async.files import is_there, read_text
 
     if not is_there(file):
@@ -164,18 +217,18 @@ def _read(file: Path, table: tuple[str, ...]) -> dict[str, Setting]:
         values = values.get(name, {}) if isinstance(values, dict) else {}
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: [{'.'.join(table)}] must be a table.")
-    return {key: Setting(_checked(file, text, key, values[key]), file) for key in values}
+    return {
+        key: Setting(_checked(f"{file}, line {line_of(key, text)}", key, values[key]), file)
+        for key in values
+    }
 
 
-def _checked(file: Path, text: str, key: str, value: object) -> Any:  # noqa: ANN401
-    from bestdefense_async.config import line_of
-
-    where = f"{file}, line {line_of(key, text)}"
-    if key not in CHECKS:
-        raise ConfigError(f"{where}: there is no setting {key!r}. Known: {', '.join(CHECKS)}.")
+def _checked(where: str, name: str, value: object) -> Any:  # noqa: ANN401
+    if name not in CHECKS:
+        raise ConfigError(f"{where}: there is no setting {name!r}. Known: {', '.join(CHECKS)}.")
     problem = ""
     try:
-        return CHECKS[key](value)
+        return CHECKS[name](value)
     except ValueError as error:
         problem = str(error)
-    raise ConfigError(f"{where}: {key} must be {problem}.")
+    raise ConfigError(f"{where}: {name} must be {problem}.")

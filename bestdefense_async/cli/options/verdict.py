@@ -60,7 +60,7 @@ _gate = params.options_as(
     (
         click.option(
             "--fail-on",
-            type=click.Choice(vendor.FAIL_ON),
+            type=params.Word(*vendor.FAIL_ON),
             help="Fail on findings of this severity or worse. [default: high in gate and CI, else "
             "none]",
         ),
@@ -103,15 +103,16 @@ _output = params.options_as(
     (
         click.option(
             "--min-severity",
-            type=click.Choice(vendor.SEVERITIES),
+            type=params.Word(*vendor.SEVERITIES),
             default="informational",
             show_default=True,
             help="Least severity that the table shows; the gate looks at all.",
         ),
         click.option(
+            "-f",
             "--format",
             "format_",
-            type=click.Choice(FORMATS),
+            type=params.Word(*FORMATS),
             default="table",
             show_default=True,
             help="What to write to stdout; xml is JUnit.",

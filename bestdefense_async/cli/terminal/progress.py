@@ -88,7 +88,7 @@ _CHECK = 0.2
 
 def is_live(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether stderr is a terminal that a person watches and that can redraw."""
-    if environ.get("CI") or environ.get("TERM", "") in {"dumb", ""}:
+    if streams.is_ci(environ) or environ.get("TERM", "") in {"dumb", ""}:
         return False
     with contextlib.suppress(OSError, ValueError):
         return sys.stderr is not None and sys.stderr.isatty()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine
 
+_ENDING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):  # a terminal that was closed, a connection that was dropped
+    _ENDING.append(signal.SIGHUP)
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -59,16 +62,20 @@ async def _guarded(work: Callable[[Interruption], Coroutine[Any, Any, int]]) -> 
             _leave_now()
         loop.call_soon_threadsafe(begin)
 
-    # The loop's own handlers would not run while a write to a full pipe blocks; these do.
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, stop) for number in numbers]
+    # The loop's own handlers would not run while a write to a full pipe blocks; these do. What is
+    # ignored stays ignored: SIGHUP under nohup, Ctrl-C for what runs behind a script.
+    before = {
+        number: signal.signal(number, stop)
+        for number in _ENDING
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         return await task
     except asyncio.CancelledError:
         if not interruption.count:
             raise
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
     streams.say("bestdefense: interrupted")
     return Exit.INTERRUPTED

@@ -11,17 +11,30 @@ import errno
 import io
 import os
 import sys
+from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.cli.exits import Unwritable
 from bestdefense_async.errors import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_USUAL_WIDTH: Final = 80
+_NARROWEST: Final = 20
+"""Columns of a terminal that does not know how many it has: some say 0."""
 
 
 class ReaderGone(Exception):
     """Nobody reads our stdout any more."""
 
 
+_told = {"notes": True}
+"""What this process tells."""
+
+
 def prepare() -> None:
     """Make both streams able to write any text, escaped where their encoding lacks it."""
+    _told["notes"] = True
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -62,6 +75,27 @@ def put(text: str) -> None:
         raise Unwritable(f"The results could not be written to stdout: {problem}.")
 
 
+def be_quiet() -> None:
+    """Leave out the notes from now on."""
+    _told["notes"] = False
+
+
+def is_quiet() -> bool:
+    """Return whether notes are left out."""
+    return not _told["notes"]
+
+
+def note(text: str) -> None:
+    """Write one line to stderr that `-q` leaves out."""
+    if _told["notes"]:
+        say(text)
+
+
+def is_ci(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this is a pipeline: `CI` is set, and not to a word for no."""
+    return environ.get("CI", "").strip().lower() not in {"", "0", "false", "no", "off"}
+
+
 def say(text: str) -> None:
     """Write one line to stderr; nobody listening is no error."""
     from bestdefense_async.report.text import without_ci_commands
@@ -69,8 +103,35 @@ def say(text: str) -> None:
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(without_ci_commands(clean_text(text, longest=2000)) + "\n")
+        line = without_ci_commands(clean_text(text, longest=2000))
+        sys.stderr.write((wrapped(line) if sys.stderr.isatty() else line) + "\n")
         sys.stderr.flush()
+
+
+def width() -> int:
+    """Return the columns of the terminal at stderr, or of the one that `COLUMNS` describes."""
+    with contextlib.suppress(ValueError):
+        if int(os.environ.get("COLUMNS", "")) > 0:
+            return int(os.environ["COLUMNS"])
+    for stream in (sys.stderr, sys.stdout):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            return max(os.get_terminal_size(stream.fileno()).columns, _NARROWEST)
+    return _USUAL_WIDTH
+
+
+def wrapped(line: str) -> str:
+    """Return a line as several that fit the terminal, broken between words."""
+    import textwrap
+
+    if len(line) < width():
+        return line
+    return textwrap.fill(
+        line,
+        width() - 1,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _abandon_stdout() -> None:

@@ -18,6 +18,7 @@ FORMATS: Final = ("table", "json", "jsonl")
 """What a list can be on stdout."""
 
 FORMAT = click.option(
+    "-f",
     "--format",
     "format_",
     type=click.Choice(FORMATS),

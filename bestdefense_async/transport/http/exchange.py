@@ -235,7 +235,7 @@ class Wire:
             )
             return Reply(status, headers, body)
         if status == 407 and self._proxy is not None:  # noqa: PLR2004  # proxy authentication
-            raise ProxyError("The proxy wants a user name and password.")
+            raise ProxyError(f"The proxy {self._proxy.url} wants a user name and password.")
         if not 400 <= status < 600:  # noqa: PLR2004  # HTTP's refusals
             raise refusal_to_follow(status, headers)
         body, is_cut = await read_excerpt(answer, settings.max_error_bytes)
@@ -268,7 +268,7 @@ class Wire:
             sent=exchange.sent,
             origin=self._origin,
             connect_timeout=self._settings.connect_timeout,
-            is_proxied=self._proxy is not None,
+            proxy=None if self._proxy is None else str(self._proxy.url),
         )
 
     def _headers(self, exchange: Exchange) -> dict[str, str]:

@@ -34,7 +34,7 @@ _PROXY_AUTH: Final = 407
 
 
 def explain(
-    error: BaseException, *, sent: Sent, origin: str, connect_timeout: float, is_proxied: bool
+    error: BaseException, *, sent: Sent, origin: str, connect_timeout: float, proxy: str | None
 ) -> BestDefenseError:
     """Return our error for `error`.
 
@@ -42,12 +42,12 @@ def explain(
         sent: How far the request came.
         origin: Scheme, host and port of the server, as the settings have it.
         connect_timeout: Seconds a connection may take.
-        is_proxied: Whether a proxy stands between.
+        proxy: The proxy that stands between, without its login; None for none.
     """
     if isinstance(error, LostConnection):
         error = error.original
     if sent is Sent.NO:
-        return _before_sending(error, origin, connect_timeout, is_proxied=is_proxied)
+        return _before_sending(error, origin, connect_timeout, proxy=proxy)
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         # Its `status` is 400 for whatever could not be parsed, so it is not looked at.
         hint = ": does it expect https?" if origin.startswith("http:") else "."
@@ -60,15 +60,19 @@ def explain(
 
 
 def _before_sending(
-    error: BaseException, origin: str, connect_timeout: float, *, is_proxied: bool
+    error: BaseException, origin: str, connect_timeout: float, *, proxy: str | None
 ) -> ConnectError:
+    for kind, explained in _PROXY_KINDS if proxy is not None else ():
+        if isinstance(error, kind):
+            return ProxyError(f"The proxy {proxy} {explained(error, origin)}")
     for kind, make in _KINDS:
         if isinstance(error, kind):
             return make(error, origin)
     if isinstance(error, TimeoutError):
-        return ConnectError(f"{origin} did not accept a connection within {connect_timeout} s.")
-    if is_proxied:
-        return ProxyError(f"The proxy did not open a way to {origin}.")
+        whom = origin if proxy is None else f"The proxy {proxy}, or {origin} behind it,"
+        return ConnectError(f"{whom} did not accept a connection within {connect_timeout} s.")
+    if proxy is not None:
+        return ProxyError(f"The proxy {proxy} did not open a way to {origin}.")
     return ConnectError(f"No connection to {origin} could be made ({type(error).__name__}).")
 
 
@@ -79,14 +83,18 @@ def _unknown_host(error: BaseException, origin: str) -> ConnectError:
     )
 
 
-def _proxy_refused(error: BaseException, origin: str) -> ProxyError:
+def _proxy_refused(error: BaseException, origin: str) -> str:
     status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else 0
     what = "wants a user name and password" if status == _PROXY_AUTH else "refused"
-    return ProxyError(f"The proxy {what} (status {status}) on the way to {origin}.")
+    return f"{what} (status {status}) on the way to {origin}."
 
 
-def _proxy_is_gone(_error: BaseException, _origin: str) -> ProxyError:
-    return ProxyError("The proxy does not accept connections.")
+def _proxy_is_gone(_error: BaseException, _origin: str) -> str:
+    return "does not accept connections."
+
+
+def _proxy_is_unknown(_error: BaseException, _origin: str) -> str:
+    return "has a host name that is not known."
 
 
 def _bad_certificate(error: BaseException, origin: str) -> TLSError:
@@ -114,10 +122,15 @@ _KINDS: Final[
     tuple[tuple[type[BaseException], Callable[[BaseException, str], ConnectError]], ...]
 ] = (
     (aiohttp.ClientConnectorDNSError, _unknown_host),
-    (aiohttp.ClientProxyConnectionError, _proxy_is_gone),
-    (aiohttp.ClientHttpProxyError, _proxy_refused),
     (aiohttp.ClientConnectorCertificateError, _bad_certificate),
     (aiohttp.ClientConnectorSSLError, _no_tls),
     (aiohttp.ClientConnectorError, _refused),
 )
 """The first row that fits counts: the kinds are subclasses of each other."""
+
+_PROXY_KINDS: Final[tuple[tuple[type[BaseException], Callable[[BaseException, str], str]], ...]] = (
+    (aiohttp.ClientConnectorDNSError, _proxy_is_unknown),
+    (aiohttp.ClientProxyConnectionError, _proxy_is_gone),
+    (aiohttp.ClientHttpProxyError, _proxy_refused),
+)
+"""What a proxy meets by itself: it is the proxy that looks up the host, so a name is its own."""

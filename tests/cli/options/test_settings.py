@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.cli.options.settings import load_settings
+from bestdefense_async.cli.options.settings import VARIABLES, load_settings, unknown_variables
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -95,3 +95,51 @@ def test_a_directory_in_place_of_the_file_is_said(project: Path, user: Path) -> 
 
     with pytest.raises(ConfigError, match="directory"):
         load_settings(project, user=user)
+
+
+VALUES = {
+    "BD_BASE_URL": ("https://a.example", "https://a.example"),
+    "BD_FAIL_ON": ("Low", "low"),
+    "BD_MAX_HIGH": ("0", 0),
+    "BD_TYPE": ("dns,seo", ("dns", "seo")),
+    "BD_TIMEOUT": ("1h30m", 5400.0),
+    "BD_ALLOW_INCOMPLETE": ("5%", "5%"),
+    "BD_BASELINE": ("20261124", "20261124"),
+    "BD_MIN_SEVERITY": ("info", "informational"),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_variable_goes_before_every_file(project: Path, user: Path, name: str) -> None:
+    """It is called as the option is; an empty one counts as absent."""
+    text, value = VALUES[name]
+    (project / "bestdefense.toml").write_text('base_url = "https://file.example"\n')
+
+    [(key, setting)] = [
+        pair
+        for pair in load_settings(project, user=user, environ={name: text}).items()
+        if pair[1].file is None
+    ]
+
+    assert (key, setting.value, setting.origin) == (VARIABLES[name], value, name)
+    assert load_settings(project, user=user, environ={name: ""}).keys() == {"base_url"}
+
+
+def test_every_setting_has_a_variable() -> None:
+    """What a file may say, the environment may."""
+    assert {*VALUES, "BD_PROXY", "BD_CA_FILE", "BD_WAIVERS", "BD_RUN_TIMEOUT"} < {*VARIABLES}
+
+
+def test_a_wrong_variable_is_named_and_its_value_is_not(project: Path, user: Path) -> None:
+    """It may be a secret in the wrong place."""
+    with pytest.raises(ConfigError, match="BD_FAIL_ON: fail_on must be one of critical") as caught:
+        load_settings(project, user=user, environ={"BD_FAIL_ON": SECRET})
+    assert SECRET not in str(caught.value)
+
+
+def test_a_variable_that_is_no_setting_is_told() -> None:
+    """With the one that may be meant; those of other programs are left alone."""
+    said = unknown_variables(
+        {"BD_FAILON": "x", "BD_API_TOKEN": "x", "HOME": "x", "BD_STATE_DIR": "x"}
+    )
+    assert said == ["BD_FAILON is not a setting. Did you mean BD_FAIL_ON?"]

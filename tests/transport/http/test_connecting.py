@@ -293,6 +293,7 @@ async def test_a_proxy_that_refuses_gets_no_token(
             error = await refusal(wire)
 
     assert type(error) is ProxyError
+    assert f"The proxy {proxy.url} " in str(error)
     assert error.sent is Sent.NO
     assert [each.method for each in proxy.requests] == ["CONNECT"]
     assert proxy.requests[0].headers["proxy-authorization"].startswith("Basic ")
@@ -307,6 +308,16 @@ async def test_a_proxy_that_is_not_there_is_a_proxy_error(closed_port: int) -> N
         error = await refusal(wire)
 
     assert type(error) is ProxyError
+    assert str(error) == f"The proxy {way} does not accept connections."
+
+
+async def test_a_proxy_whose_name_is_not_known_is_not_taken_for_the_api() -> None:
+    """It is the proxy that looks up the API's name, so the unknown one is the proxy's own."""
+    async with wire_to("https://localhost:9", proxy="http://proxy.invalid:3128") as wire:
+        error = await refusal(wire)
+
+    assert type(error) is ProxyError
+    assert str(error) == "The proxy http://proxy.invalid:3128 has a host name that is not known."
 
 
 async def test_a_plain_request_through_a_proxy_carries_its_login() -> None:

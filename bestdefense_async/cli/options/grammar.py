@@ -1,0 +1,143 @@
+"""What every command takes: `-q` and `-v` wherever they stand, and a near miss of its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from bestdefense_async._version import __version__
+from bestdefense_async.cli.terminal import streams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_VERBOSITY: Final = "bestdefense_async.verbosity"
+_LONGEST: Final = 60
+"""Characters of a misspelt name that are looked for among the real ones."""
+
+
+def verbosity() -> int:
+    """Return how much is told: -1 for `-q`, else how often `-v` was given, before and after."""
+    if streams.is_quiet():
+        return -1
+    told: int = click.get_current_context().meta.get(_VERBOSITY, 0)
+    return told
+
+
+def _quiet(_context: click.Context, _option: click.Parameter, is_given: object) -> None:
+    if is_given:
+        streams.be_quiet()
+
+
+def _verbose(context: click.Context, _option: click.Parameter, times: int) -> None:
+    # What stands in front of the command has been counted before it is reached.
+    before = context.meta.get(_VERBOSITY, 0)
+    context.meta[_VERBOSITY] = before + times
+    if before <= 1 < before + times:
+        streams.log_requests()
+
+
+def _options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ("-v", "--verbose"),
+            count=True,
+            expose_value=False,
+            callback=_verbose,
+            help="Tell more on stderr, like each outcome; -vv each request.",
+        ),
+        click.Option(
+            ("-q", "--quiet"),
+            is_flag=True,
+            expose_value=False,
+            callback=_quiet,
+            help="No progress and no notes on stderr, only warnings and the verdict.",
+        ),
+    ]
+
+
+def _show_help(context: click.Context, _option: click.Parameter, is_given: object) -> None:
+    """Write the help through our own streams: a full disk is told, and is no bug."""
+    if is_given and not context.resilient_parsing:
+        streams.put(context.get_help() + "\n")
+        context.exit()
+
+
+def _show_version(context: click.Context, _option: click.Parameter, is_given: object) -> None:
+    if is_given and not context.resilient_parsing:
+        streams.put(f"bestdefense {__version__}\n")
+        context.exit()
+
+
+def _with_our_help(option: click.Option | None) -> click.Option | None:
+    if option is not None:
+        option.callback = _show_help
+    return option
+
+
+version_option = click.option(
+    *("-V", "--version"),
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+
+
+class Command(click.Command):
+    """A command that takes `-q` and `-v`."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401  # click's arguments
+        super().__init__(*args, **settings)
+        taken = {name for each in self.params for name in each.opts}
+        self.params += [each for each in _options() if not taken & {*each.opts}]
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option that shows the help."""
+        return _with_our_help(super().get_help_option(ctx))
+
+
+class Group(click.Group):
+    """A group that takes `-q` and `-v` in front of its commands, and knows what may be meant."""
+
+    command_class = Command
+    group_class = type
+
+    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401  # click's arguments
+        super().__init__(*args, **settings)
+        self.params += _options()
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option that shows the help."""
+        return _with_our_help(super().get_help_option(ctx))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named.
+
+        Raises:
+            UsageError: There is none of that name; it says which is nearest.
+        """
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchOption:
+            raise
+        except click.UsageError as error:
+            message = error.message
+        raise click.UsageError(f"{message.rstrip('.')}.{self._hint(ctx, args[0])}", ctx)
+
+    def _hint(self, ctx: click.Context, name: str) -> str:
+        near = nearest(name, self.list_commands(ctx))
+        return f" Did you mean {near!r}?" if near else ""
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """Return which of the known names may be meant, None when none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(name[:_LONGEST].lower(), known, n=1)
+    begun = [each for each in known if each.startswith(name.lower())]
+    return near[0] if near else begun[0] if len(begun) == 1 else None
