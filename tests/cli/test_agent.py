@@ -340,7 +340,7 @@ def test_the_hours_requests_are_shared_by_all_runs(
     assert [process.returncode for process in running] == [3, 3]
     assert sum(len(out.splitlines()) for out, _ in ended) == 20
     assert later.code == 3
-    assert "allows the next call in" in later.err
+    assert "allows this call in" in later.err
     assert bd_sandbox_process.count("agents.download") == 20
 
     with command.start("agent", "download", names[0], "-d", "four", env=env) as waiting:

@@ -56,7 +56,7 @@ class ApiCommand(Command):
         super().format_help(ctx, formatter)
 
 
-class Proxy(NamedTuple):
+class GivenProxy(NamedTuple):
     """A proxy and who says so."""
 
     url: str
@@ -165,14 +165,14 @@ class Connection:
         return str(self.location)
 
     @property
-    def proxy(self) -> Proxy | None:
+    def proxy(self) -> GivenProxy | None:
         """The proxy to the API, None for none."""
         return self.proxy_to(self.location)
 
-    def proxy_to(self, place: BaseUrl) -> Proxy | None:
+    def proxy_to(self, place: BaseUrl) -> GivenProxy | None:
         """Return the proxy: of option or setting, else `HTTPS_PROXY` where `NO_PROXY` allows it."""
         if self._proxy is not None:
-            return Proxy(_with_scheme(self._proxy), self.origin("proxy"))
+            return GivenProxy(_with_scheme(self._proxy), self.origin("proxy"))
         if place.is_loopback:
             return None
         from urllib.parse import urlsplit
@@ -186,7 +186,7 @@ class Connection:
             return None
         if proxy_bypass_environment(urlsplit(place.origin).netloc, found):
             return None
-        return Proxy(_with_scheme(found["https"]), "HTTPS_PROXY")
+        return GivenProxy(_with_scheme(found["https"]), "HTTPS_PROXY")
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return what trusts the system's authorities and those of a file, None without a file.
