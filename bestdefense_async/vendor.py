@@ -17,6 +17,8 @@ INTENSITIES: Final = ("quick", "standard", "thorough")
 """How hard a scan tries, the mildest first; quick is on every plan."""
 MODES: Final = ("analog", "ai")
 """The engines of a scan."""
+TESTING_TYPES: Final = ("web", "api")
+"""What a scan takes a site for. (the second plausible)"""
 CADENCES: Final = ("daily", "weekly", "monthly")
 """How often a schedule scans, the most often first. (inferred)"""
 STAGES: Final = ("Review", "Approved", "Blocked", "Rejected")

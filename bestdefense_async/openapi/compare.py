@@ -7,22 +7,24 @@ wrong. What we could do without becomes a note, and is no drift.
 from __future__ import annotations
 
 import enum
+import re
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field, frozen
 
 from bestdefense_async.core.binding import ENVELOPES, Binding, last
 from bestdefense_async.core.route import PAGED, ROUTES, Body, Grade, Route
-from bestdefense_async.openapi.model import payload_of
 from bestdefense_async.openapi.pair import translated_values, unsent
-from bestdefense_async.openapi.words import MEANINGS
+from bestdefense_async.openapi.words import MEANINGS, PLACES, Meaning
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
-    from bestdefense_async.openapi.model import Field, Operation, Specification
+    from bestdefense_async.openapi.schema import Field
+    from bestdefense_async.openapi.specification import Operation, Specification
 
-_WITHOUT_BODY: Final = frozenset({"GET", "DELETE"})
+_UNKNOWN: Final = Meaning()
+_LAST: Final = re.compile(r"(\[\]|\.[^.\[]+)$")
 
 
 class Standing(enum.StrEnum):
@@ -34,6 +36,18 @@ class Standing(enum.StrEnum):
     """The specification contradicts the route table, or the binding."""
     NOT_FOUND = "not found"
     """Its path is our guess, and nothing stands there."""
+
+
+@define
+class Fit:
+    """What came of one comparison, one sentence each."""
+
+    problems: list[str] = field(factory=list)
+    """What contradicts."""
+    unsaid: list[str] = field(factory=list)
+    """What the specification does not describe."""
+    notes: list[str] = field(factory=list)
+    """What is merely missing."""
 
 
 @frozen(kw_only=True)
@@ -67,103 +81,102 @@ def compare_operations(
     )
 
 
-@define
-class _Told:
-    """What came of one comparison, one sentence each."""
-
-    problems: list[str] = field(factory=list)
-    notes: list[str] = field(factory=list)
-
-
 def _compare(specification: Specification, route: Route, binding: Binding | None) -> Comparison:
     there = binding or Binding(method=route.method, template=route.template)
     operation = specification.find(there.method, there.template)
-    told = _Told()
     if operation is None:
-        others = specification.methods_of(there.template)
-        told.problems.append(
-            f"The path is there with {', '.join(others)} only."
-            if others
-            else "The specification has no such path."
-        )
+        others = ", ".join(specification.methods_of(there.template))
+        missing = f"The path is there with {others} only." if others else _NOWHERE
+        fit = Fit(problems=[missing])
     else:
-        _compare_request(route, there, operation, told)
-        _compare_answer(route, there, operation, told)
+        fit = fit_of(route, there, operation)
     is_guess = route.grade is Grade.DESCRIBED and binding is None
-    if operation is None and is_guess:
-        standing = Standing.NOT_FOUND
-    else:
-        standing = Standing.DRIFT if told.problems else Standing.AGREES
+    standing = Standing.DRIFT if fit.problems else Standing.AGREES
     return Comparison(
         route=route,
         location=f"{there.method} {there.template}",
         is_bound=binding is not None,
         is_there=operation is not None,
-        standing=standing,
-        problems=tuple(told.problems),
-        notes=tuple(told.notes),
+        standing=Standing.NOT_FOUND if operation is None and is_guess else standing,
+        problems=tuple(fit.problems),
+        notes=(*fit.unsaid, *fit.notes),
     )
 
 
-def _compare_request(route: Route, there: Binding, operation: Operation, told: _Told) -> None:
-    """Record what is sent and not taken, and what is demanded and not sent."""
-    theirs = {
-        translated(ours, there.request): ours
-        for ours in (*route.request_fields, *route.parts)
-        if f"{{{ours}}}" not in there.template
-        and not (ours in PAGED and ours not in there.request)
-        and not any(f"{ours}.".startswith(f"{left}.") for left in there.unsent)
-    }
-    fields = operation.query if operation.method in _WITHOUT_BODY else operation.request
-    if theirs and not fields:
-        told.notes.append("The specification does not say what it takes.")
+_NOWHERE: Final = "The specification has no such path."
+
+
+def fit_of(route: Route, there: Binding, operation: Operation) -> Fit:
+    """Return how an operation of the host fits one of ours, in the names of a binding."""
+    fit = Fit()
+    ours = [
+        name
+        for name in (*route.request_fields, *route.parts)
+        if f"{{{name}}}" not in there.template
+        and not any(f"{name}.".startswith(f"{left}.") for left in there.unsent)
+    ]
+    theirs = _theirs(ours, there.request)
+    needed = [
+        path for path, name in theirs.items() if not MEANINGS.get(last(name), _UNKNOWN).is_optional
+    ]
+    if theirs and not operation.sent:
+        fit.unsaid.append("The specification does not say what it takes.")
     else:
-        _compare_fields(theirs, fields, there.values, "takes", told)
-    sent = [*theirs, *there.constants]
-    told.problems += [f"It demands {path}, which we do not send." for path in unsent(fields, sent)]
-    told.problems += [f"It demands the header {name}." for name in operation.headers]
+        _compare_fields(theirs, operation.sent, there.values, needed, "takes", fit)
+    demanded = unsent(operation.sent, [*theirs, *there.constants])
+    if operation.sent is not operation.query:
+        demanded += unsent(operation.query, ())
+    fit.problems += [f"It demands {path}, which we do not send." for path in demanded]
+    fit.problems += [f"It demands the header {name}." for name in operation.headers]
+    _compare_answer(route, there, operation, fit)
+    return fit
 
 
-def _compare_answer(route: Route, there: Binding, operation: Operation, told: _Told) -> None:
+def _compare_answer(route: Route, there: Binding, operation: Operation, fit: Fit) -> None:
     """Record what is read and not answered."""
-    if route.body is Body.BINARY:
-        if operation.answer:
-            told.problems.append("It answers JSON, not a file.")
+    if route.body is Body.BINARY or operation.is_file:
+        if route.body is not Body.BINARY:
+            fit.problems.append("It does not answer JSON.")
+        elif operation.answer:
+            fit.problems.append("It answers JSON, not a file.")
+        elif not operation.is_file:
+            fit.unsaid.append("Its answer is not said to be a file.")
         return
-    if operation.is_file:
-        told.problems.append("It does not answer JSON.")
-        return
-    if not operation.answer:
+    payload, envelope = operation.payload
+    if envelope is None:
         if route.answer_fields:
-            told.notes.append("The specification does not say what it answers.")
+            fit.unsaid.append("The specification does not say what it answers.")
         return
-    payload, envelope = payload_of(operation)
     body = route.body if there.envelope is None else ENVELOPES[there.envelope]
-    if body is not Body.BARE and envelope == "none":
-        told.problems.append("Its answer says neither success nor data.")
-        return
-    if body is not Body.BARE and ENVELOPES[envelope or "none"] is not body:
-        told.problems.append(
-            "Its answer has no data."
+    if body is Body.BARE:
+        payload = operation.answer
+    elif ENVELOPES[envelope] is not body:
+        fit.problems.append(
+            "Its answer says neither success nor data."
+            if envelope == "none"
+            else "Its answer has no data."
             if body is Body.ENVELOPE
             else "Its answer has data around everything."
         )
         return
-    fields = operation.answer if body is Body.BARE else payload
-    theirs = {
-        translated(ours, there.answer): ours
-        for ours in route.answer_fields
-        if not (ours in PAGED and ours not in there.answer)
-    }
-    _compare_fields(theirs, fields, there.values, "answers", told)
+    theirs = _theirs(route.answer_fields, there.answer)
+    needed = [translated(each, there.answer) for each in PLACES[route.name].answers]
+    _compare_fields(theirs, payload, there.values, needed, "answers", fit)
 
 
-def _compare_fields(
+def _theirs(ours: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Return their paths to ours, without pages that a binding does not mention."""
+    named = (each for each in ours if each in names or each not in PAGED)
+    return {translated(each, names): each for each in named}
+
+
+def _compare_fields(  # noqa: PLR0917  # what is compared with what
     theirs: Mapping[str, str],
-    fields: Iterable[Field],
+    fields: Collection[Field],
     values: Collection[str],
+    needed: Collection[str],
     verb: str,
-    told: _Told,
+    fit: Fit,
 ) -> None:
     """Compare each path of theirs, and its type, with what is specified.
 
@@ -171,28 +184,27 @@ def _compare_fields(
         theirs: Their paths to ours.
         fields: What is specified.
         values: Names of ours whose values are translated.
+        needed: Paths of theirs that cannot be done without.
         verb: What the operation does with them.
-        told: Where it is recorded.
+        fit: Where it is recorded.
     """
     known = {each.path: each for each in fields}
-    for path, ours in theirs.items():
-        name = last(ours)
-        meaning = MEANINGS.get(name)
+    for path in [*theirs, *(path for path in needed if path not in theirs)]:
+        name = last(theirs.get(path, path))
         found = known.get(path)
         if found is None:
-            if _is_open(path, known):
-                continue
-            is_spare = meaning is not None and meaning.is_optional
-            (told.notes if is_spare else told.problems).append(f"It {verb} no {path}.")
-        elif meaning is not None and name not in values:
-            told.problems += _contradictions(found, name, meaning.kinds)
+            if not _is_open(path, known):
+                (fit.problems if path in needed else fit.notes).append(f"It {verb} no {path}.")
+        elif name not in values:
+            fit.problems += _contradictions(found, name)
 
 
-def _contradictions(found: Field, name: str, kinds: frozenset[str]) -> list[str]:
-    if kinds and found.kinds and not kinds & found.kinds:
-        there, here = " or ".join(sorted(found.kinds)), " or ".join(sorted(kinds))
+def _contradictions(found: Field, name: str) -> list[str]:
+    meaning = MEANINGS.get(name, _UNKNOWN)
+    if meaning.kinds and found.kinds and not meaning.kinds & found.kinds:
+        there, here = " or ".join(sorted(found.kinds)), " or ".join(sorted(meaning.kinds))
         return [f"{found.path} is {there} there, {here} here."]
-    if found.values and MEANINGS[name].values and not translated_values(name, found.values):
+    if found.values and meaning.values and not translated_values(name, found.values):
         return [f"{found.path} is one of {', '.join(found.values[:6])} there."]
     return []
 
@@ -201,11 +213,10 @@ def _is_open(path: str, known: Mapping[str, Field]) -> bool:
     """Return whether the specification leaves open what stands in the container of `path`."""
     if not known:
         return True
-    parent = path
-    while parent:
-        parent = parent.removesuffix("[]") if parent.endswith("[]") else parent.rpartition(".")[0]
-        if parent in known:
-            return not any(each.startswith((f"{parent}.", f"{parent}[]")) for each in known)
+    while _LAST.search(path):
+        path = _LAST.sub("", path)
+        if path in known:
+            return not any(each.startswith((f"{path}.", f"{path}[]")) for each in known)
     return False
 
 
@@ -214,20 +225,7 @@ def translated(ours: str, names: Mapping[str, str]) -> str:
 
     A container that is moved takes its members along, but for those that have pairs of their own.
     """
-    if ours in names:
-        return names[ours]
-    parent = ours
-    while parent:
-        parent, separator = _above(parent)
-        if separator and parent in names:
-            rest = ours[len(parent) :]
-            return (names[parent] + rest).lstrip(".")
-    return ours
-
-
-def _above(path: str) -> tuple[str, bool]:
-    """Return the container of a path, and whether there is one."""
-    if path.endswith("[]"):
-        return path.removesuffix("[]"), True
-    above, separator, _ = path.rpartition(".")
-    return above, bool(separator)
+    above, rest = ours, ""
+    while above not in names and (end := _LAST.search(above)):
+        above, rest = _LAST.sub("", above), end[0] + rest
+    return (names[above] + rest).removeprefix(".") if above in names else ours

@@ -14,8 +14,9 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from html import unescape
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import yaml
 from attrs import frozen
@@ -25,8 +26,7 @@ from bestdefense_async.core.text import encoding_of
 from bestdefense_async.errors import ConfigError, DecodeError, clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from collections.abc import Iterable, Iterator
 
 LARGEST: Final = 16 << 20
 """Bytes of a specification; the largest published ones have 12 MB."""
@@ -166,14 +166,20 @@ def _measure(events: Iterable[Any]) -> None:
             raise SpecificationError("Its aliases unfold to more values than a specification has.")
 
 
-_ATTRIBUTES: Final = ("data-spec-url", "spec-url", "apidescriptionurl", "data-url")
+_ATTRIBUTE: Final = re.compile(
+    r"""\b(?:data-spec-url|spec-url|apidescriptionurl|data-url)\s*=\s*["']\s*([^"'\s]{1,2000})""",
+    re.IGNORECASE,
+)
 """Attributes that hold the address of a specification, whatever the element."""
-_RELATIONS: Final = frozenset({"service-desc", "describedby", "alternate"})
+_CALL: Final = re.compile(r"""\b(?:url|configUrl)["']?\s*:\s*["']([^"'\s]{1,2000})["']""")
+_REDOC: Final = re.compile(r"""Redoc\.init\(\s*["']([^"'\s]{1,2000})["']""")
+_SPEC: Final = re.compile(r"""\bspec["']?\s*[:=]\s*(?={)""")
+_LINK: Final = re.compile(
+    r"""<(a|link)\b([^<>]{0,2000}?)\bhref=["']([^"'<>]{1,2000})["']([^<>]{0,2000})""", re.IGNORECASE
+)
+_RELATION: Final = re.compile(r"service-desc|describedby|alternate", re.IGNORECASE)
 _FILE: Final = re.compile(r"\.(?:json|jsonopenapi|ya?ml)(?:[?#]|$)")
 _NAMED: Final = re.compile(r"openapi|swagger|api.*doc|doc.*api|spec", re.IGNORECASE)
-_CALL_URL: Final = re.compile(r"""\b(?:url|configUrl)["']?\s*:\s*["']([^"'\s]{1,2000})["']""")
-_REDOC: Final = re.compile(r"""Redoc\.init\(\s*["']([^"'\s]{1,2000})["']""")
-_CALL_SPEC: Final = re.compile(r"""\bspec["']?\s*[:=]\s*(?={)""")
 
 
 @frozen(kw_only=True)
@@ -192,89 +198,75 @@ def read_page(body: bytes) -> Page:
     Raises:
         SpecificationError: It embeds one that is no strict JSON.
     """
-    reader = _Reader()
-    reader.feed(body.decode(encoding_of(body), "replace"))
-    reader.close()
-    links = [*reader.links, *reader.anchors]
-    return Page(documents=tuple(reader.documents), links=tuple(dict.fromkeys(links)))
+    text = body.decode(encoding_of(body), "replace")
+    documents: list[dict[str, Any]] = []
+    links = [match[1] for match in _ATTRIBUTE.finditer(text)]
+    # Cut first, so that no search goes over the same text twice.
+    for piece in re.split(r"<script\b", text, flags=re.IGNORECASE)[1:]:
+        head, _, rest = piece.partition(">")
+        script = re.split(r"</script", rest, maxsplit=1, flags=re.IGNORECASE)[0]
+        if "json" in head:
+            documents += _embedded(script)
+            continue
+        links += _REDOC.findall(script)
+        if re.search("SwaggerUI|openapi|swagger", script):
+            for match in _SPEC.finditer(script):
+                with suppress(ValueError, RecursionError):
+                    # Once more, strictly.
+                    value, _ = json.JSONDecoder().raw_decode(script, match.end())
+                    documents += _embedded(json.dumps(value))
+            links += _CALL.findall(script)
+    clicked: list[str] = []
+    for tag, before, href, after in _LINK.findall(text):
+        is_file, words = _FILE.search(href), before + after
+        if tag.lower() == "a" and is_file and _NAMED.search(href):
+            clicked.append(href)
+        elif tag.lower() == "link" and _RELATION.search(words):
+            links += [href] if is_file or _NAMED.search(words) else []
+    found = (unescape(link) for link in (*links, *clicked))
+    return Page(documents=tuple(documents), links=tuple(dict.fromkeys(found)))
+
+
+def _embedded(text: str) -> list[dict[str, Any]]:
+    """Return the specification that a script is, or has under `spec`."""
+    if '"openapi"' not in text and '"swagger"' not in text:
+        return []
+    problem, value = "", None
+    try:
+        value = decode_json(text.strip().encode("utf-8", "replace"))
+    except DecodeError as error:
+        problem = str(error).partition(": ")[2]
+    if problem:
+        raise SpecificationError(f"The page embeds a specification that is no JSON: {problem}")
+    candidates = [value, value.get("spec")] if isinstance(value, dict) else []
+    return [each for each in candidates if is_specification(each)][:1]
+
+
+def is_specification(value: object) -> TypeGuard[dict[str, Any]]:
+    """Return whether a document says that it is a specification."""
+    return isinstance(value, dict) and bool({"openapi", "swagger"} & value.keys())
 
 
 def links_of(settings: dict[str, Any]) -> list[str]:
     """Return the addresses that settings of Swagger UI name; none for a specification."""
-    if {"openapi", "swagger"} & settings.keys():
-        return []
     listed = settings.get("urls")
     rows = [settings, *(listed if isinstance(listed, list) else [])]
-    links = [row.get("url") for row in rows if isinstance(row, dict)]
-    return [link for link in links if isinstance(link, str) and link]
+    links = [row.get(key) for row in rows if isinstance(row, dict) for key in ("url", "configUrl")]
+    return [] if is_specification(settings) else [each for each in links if _is_link(each)]
 
 
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.documents: list[dict[str, Any]] = []
-        self.links: list[str] = []
-        self.anchors: list[str] = []
-        self._script: list[str] | None = None
-        self._is_data = False
+def _is_link(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(value)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Record an address, and whether a script begins."""
-        given = {name: value.strip() for name, value in attrs if value}
-        self.links += [given[name] for name in _ATTRIBUTES if name in given]
-        href = given.get("href", "")
-        if tag == "link" and _RELATIONS & set(given.get("rel", "").lower().split()):
-            kind = given.get("type", "").lower()
-            if _FILE.search(href) or "openapi" in kind or "swagger" in kind:
-                self.links.append(href)
-        if tag == "a" and _FILE.search(href) and _NAMED.search(href):
-            self.anchors.append(href)
-        if tag == "script":
-            self._script = []
-            self._is_data = "json" in given.get("type", "")
 
-    def handle_data(self, data: str) -> None:
-        """Keep the text of a script."""
-        if self._script is not None:
-            self._script.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Read a script that is complete."""
-        if tag != "script" or self._script is None:
-            return
-        text, self._script = "".join(self._script), None
-        if self._is_data:
-            self._take_data(text)
-        else:
-            self._take_code(text)
-
-    def _take_data(self, text: str) -> None:
-        if '"openapi"' not in text and '"swagger"' not in text:
-            return
-        problem = ""
-        try:
-            self._take(decode_json(text.strip().encode("utf-8", "replace")))
-        except DecodeError as error:
-            problem = str(error).partition(": ")[2]
-        if problem:
-            raise SpecificationError(f"The page embeds a specification that is no JSON: {problem}")
-
-    def _take_code(self, text: str) -> None:
-        self.links += _REDOC.findall(text)
-        if "SwaggerUI" not in text and "openapi" not in text and "swagger" not in text:
-            return
-        for match in _CALL_SPEC.finditer(text):
-            try:
-                value, _ = json.JSONDecoder().raw_decode(text, match.end())
-            except (ValueError, RecursionError):
-                continue
-            # Once more, strictly.
-            self._take_data(json.dumps(value))
-        self.links += _CALL_URL.findall(text)
-
-    def _take(self, value: object) -> None:
-        """Keep a specification, also one that stands under `spec`."""
-        for candidate in (value, value.get("spec") if isinstance(value, dict) else None):
-            if isinstance(candidate, dict) and {"openapi", "swagger"} & candidate.keys():
-                self.documents.append(candidate)
-                return
+def references_of(document: object) -> Iterator[str]:
+    """Yield the references of a document that lead out of it, each as it is written."""
+    waiting, seen = [document], set[int]()
+    for value in waiting:  # it grows
+        if id(value) in seen or not isinstance(value, dict | list):
+            continue  # YAML's aliases make one object stand in many places
+        seen.add(id(value))
+        waiting += value.values() if isinstance(value, dict) else value
+        reference = value.get("$ref") if isinstance(value, dict) else None
+        if _is_link(reference) and not reference.startswith("#"):
+            yield reference

@@ -27,11 +27,13 @@ from bestdefense_async.openapi.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bestdefense_async.openapi.model import Field
+    from bestdefense_async.openapi.schema import Field
 
 _UNKNOWN: Final = Meaning()
 _DEPTH: Final = 3.0
 """How many names of the table one level further down is worth."""
+_NAMED: Final = 1.5
+"""How many members the likely name of a home is worth."""
 
 
 @frozen(kw_only=True)
@@ -39,9 +41,9 @@ class Pairing:
     """What fits together, and what does not."""
 
     pairs: Mapping[str, str]
-    """Each field of ours that was found, and where it stands there; containers first."""
+    """Each field of ours that has another name there, and where it stands; containers first."""
     found: frozenset[str]
-    """Our fields that are there, those with the same name included."""
+    """Our fields that are there, those with the same name and all containers included."""
     values: Mapping[str, Mapping[str, str]]
     """Words of ours to theirs, where they list them and they differ."""
 
@@ -59,20 +61,25 @@ def pair_fields(
     known = {each.path: each for each in theirs}
     pairs: dict[str, str] = {}
     found: dict[str, Field] = {path: known[path] for path in ours if path in known}
-    for container, members in _by_container(path for path in ours if path not in found).items():
-        beside = [path for path in found if _container(path) == container]
-        home = container if beside else _home(container, members, theirs, own)
-        if home is None:
-            continue
-        at_home = _pair_members(members, home, theirs, own, {*found})
-        if container and home != container and at_home:
+    members_of: dict[str, list[str]] = {}
+    for path in (path for path in ours if path not in found):
+        members_of.setdefault(path.rpartition(".")[0], []).append(path)
+    for container, members in members_of.items():
+        if any(path.rpartition(".")[0] == container for path in found):
+            home, there = container, _at_home(members, container, theirs, own, {*found})
+        else:
+            home, there = _home(container, members, theirs, own, {*found})
+        if container and home != container and there:
             pairs[container.removesuffix("[]")] = home.removesuffix("[]")
-        for path in (path for path in members if path in at_home):
-            field = found[path] = at_home[path]
-            if field.path != _moved_along(path, container, home):
-                pairs[path] = field.path
-    named = frozenset({*found, *(_above(path) for path in found if "." in path)})
-    return Pairing(pairs=pairs, found=named, values=_values(found, known))
+        for path in (path for path in members if path in there):
+            found[path] = there[path]
+            # Where it ends up when only its container is moved needs no pair.
+            if there[path].path != f"{home}.{last(path)}".removeprefix("."):
+                pairs[path] = there[path].path
+    containers = {path.rpartition(".")[0].removesuffix("[]") for path in found if "." in path}
+    return Pairing(
+        pairs=pairs, found=frozenset({*found} | containers), values=_values(found, known)
+    )
 
 
 def unsent(theirs: Sequence[Field], sent: Iterable[str]) -> list[str]:
@@ -87,53 +94,32 @@ def unsent(theirs: Sequence[Field], sent: Iterable[str]) -> list[str]:
     return missing
 
 
-def _container(path: str) -> str:
-    """Return what a field stands in, with its brackets; empty for none."""
-    return path.rpartition(".")[0]
-
-
-def _above(path: str) -> str:
-    return _container(path).removesuffix("[]")
-
-
-def _moved_along(path: str, container: str, home: str) -> str:
-    """Return where a field ends up when only its container is moved."""
-    name = path.removeprefix(container).removeprefix(".")
-    return f"{home}.{name}" if home else name
-
-
-def _by_container(paths: Iterable[str]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for path in paths:
-        grouped.setdefault(_container(path), []).append(path)
-    return grouped
-
-
 def _home(
-    container: str, members: Sequence[str], theirs: Sequence[Field], own: frozenset[str]
-) -> str | None:
-    """Return which object or list of theirs has most of what stands in one of ours."""
-    if not container:
-        return ""
+    container: str,
+    members: Sequence[str],
+    theirs: Sequence[Field],
+    own: frozenset[str],
+    taken: set[str],
+) -> tuple[str, dict[str, Field]]:
+    """Return which object or list of theirs has most of what stands in one of ours, and that."""
     if container.endswith("[]"):
         homes = [each.path for each in theirs if each.path.endswith("[]")]
         homes = [path for path in homes if path.count("[]") == container.count("[]")]
     else:
-        homes = ["", *(each.path for each in theirs if "[]" not in each.path)]
-    best: tuple[float, str | None] = (0.0, None)
-    names = split_words(last(container))
+        homes = (
+            ["", *(each.path for each in theirs if "[]" not in each.path)] if container else [""]
+        )
+    best: tuple[float, str, dict[str, Field]] = (0.0, "", {})
+    likely = {*split_words(last(container))} | CONTAINERS.get(last(container), frozenset())
     for home in homes:
-        there = _pair_members(members, home, theirs, own, set())
-        score = float(len(there))
-        words = set(split_words(last(home)))
-        if score and (words & {*names} or words & CONTAINERS.get(last(container), frozenset())):
-            score += 1.5
+        there = _at_home(members, home, theirs, own, taken)
+        score = len(there) + (_NAMED if there and likely & {*split_words(last(home))} else 0)
         if score > best[0]:
-            best = (score, home)
-    return best[1]
+            best = (score, home, there)
+    return best[1:]
 
 
-def _pair_members(
+def _at_home(
     members: Sequence[str],
     home: str,
     theirs: Sequence[Field],
@@ -199,10 +185,8 @@ def _has_our_kind(ours: str, theirs: Field) -> bool:
 
 def translated_values(ours: str, listed: Sequence[str]) -> dict[str, str]:
     """Return which of their listed values each word of ours is, where it is found."""
-    meaning = MEANINGS.get(ours, _UNKNOWN)
-    words = ("true",) if ours == "isCompleted" else meaning.values
     found: dict[str, str] = {}
-    for word in words:
+    for word in ("true",) if ours == "isCompleted" else MEANINGS.get(ours, _UNKNOWN).values:
         names = {word.lower(), *SYNONYMS.get(word, ())}
         there = next((each for each in listed if each.lower() in names), None)
         if there is not None:
@@ -215,8 +199,7 @@ def _values(found: Mapping[str, Field], known: Mapping[str, Field]) -> dict[str,
     tables: dict[str, dict[str, str]] = {}
     for path, each in found.items():
         name = last(path)
-        listed = known.get(f"{each.path}[]", each).values
-        table = translated_values(name, listed)
+        table = translated_values(name, known.get(f"{each.path}[]", each).values)
         differs = any(ours != theirs for ours, theirs in table.items())
         if differs and name not in {"severity", "stage"}:
             tables[name] = table

@@ -6,10 +6,10 @@ The rule, whole. An operation of theirs is a candidate for one of ours when
 2. it ends in a part where ours does (one thing), and in none where ours does not (a list);
 3. it has a place for our id.
 
-A doubt is every other word in its path, a missing word for what it does, a field that it needs and
-we do not send, a field that we need and it does not answer, and whatever it does not describe. The
-fewest doubts come first, then the most fields found, then the shortest path. Reading operations
-are *sure* when they are without doubt and no other candidate is; all others are for a person.
+A doubt is every other word in its path, a missing word for what it does, everything in which its
+description contradicts us (as `compare` finds it), and whatever it does not describe. The fewest
+doubts come first, then the most fields found, then the shortest path. Reading operations are *sure*
+when they are without doubt and no other candidate is; all others are for a person.
 """
 
 from __future__ import annotations
@@ -17,32 +17,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from bestdefense_async.core.binding import Binding, bind, last
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.openapi.compare import Standing, compare_operations
-from bestdefense_async.openapi.model import Field, Operation, Specification, payload_of
-from bestdefense_async.openapi.pair import Pairing, pair_fields, unsent
-from bestdefense_async.openapi.words import (
-    MEANINGS,
-    NEUTRAL,
-    OWNERS,
-    PARTS,
-    PLACES,
-    Place,
-    split_words,
-)
+from bestdefense_async.openapi.compare import Standing, compare_operations, fit_of
+from bestdefense_async.openapi.pair import Pairing, pair_fields
+from bestdefense_async.openapi.specification import WITHOUT_BODY, Operation, Specification
+from bestdefense_async.openapi.words import ENDS, NEUTRAL, OWNERS, PARTS, PLACES, Place, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST: Final = 4
 """Candidates that are shown for one operation."""
-_WITHOUT_BODY: Final = frozenset({"GET", "DELETE"})
 _VERSION: Final = re.compile(r"v?\d+(\.\d+)*")
-_ENDS: Final = frozenset({"delete", "cancel", "remove", "unschedule"})
+_PART: Final = re.compile(r"{([^{}/]+)}")
 
 
 @frozen(kw_only=True)
@@ -74,7 +65,7 @@ class Proposal:
     """What is proposed for one of our operations."""
 
     route: Route
-    candidates: tuple[Candidate, ...] = field(default=())
+    candidates: tuple[Candidate, ...] = ()
     """Best first; empty when the host has nothing of the kind."""
 
     @property
@@ -148,13 +139,12 @@ def _may_be(route: Route, operation: Operation) -> bool:
         return False
     if (route.body is Body.BINARY) != operation.is_file and operation.answer:
         return False
-    is_post = route.method == "DELETE" and operation.method == "POST" and bool(words & _ENDS)
+    is_post = route.method == "DELETE" and operation.method == "POST" and bool(words & ENDS)
     if operation.method != route.method and not is_post:
         return False
     ends = operation.path.rstrip("/").endswith("}")
     if is_post or place.ends_in_part is None:
-        sent = operation.query if operation.method in _WITHOUT_BODY else operation.request
-        return bool(operation.parts or sent or not route.parts)
+        return bool(operation.parts or operation.sent or not route.parts)
     return ends is place.ends_in_part
 
 
@@ -162,48 +152,44 @@ def consider(
     route: Route, operation: Operation, *, source: str, constants: Mapping[str, str] | None = None
 ) -> Candidate:
     """Return how `operation` would serve as our `route`."""
-    place, same = PLACES[route.name], constants or {}
+    place = PLACES[route.name]
+    # The names in a template of ours are words; `--set` says them as the host or as we do.
+    same = {plain_name(name): value for name, value in (constants or {}).items()}
     template, placed, unknown = _template(route, operation, same)
-    sent = operation.query if operation.method in _WITHOUT_BODY else operation.request
     ours = [path for path in (*route.request_fields, *route.parts) if path not in placed]
-    request = pair_fields(ours, sent, own=place.own)
-    payload, envelope = payload_of(operation)
+    request = pair_fields(ours, operation.sent, own=place.own)
+    payload, envelope = operation.payload
     answer = pair_fields(route.answer_fields, payload, own=place.own)
-    left = _left_out(route, operation, request, placed)
+    binding = Binding(
+        method=operation.method,
+        template=template,
+        constants={name: same[name] for name in map(plain_name, operation.parts) if name in same},
+        request=request.pairs,
+        answer=answer.pairs,
+        values={**answer.values, **request.values},
+        unsent=_left_out(route, operation, request, placed),
+        envelope=_envelope(route, operation, envelope),
+        pages=_pages(operation, request, answer),
+        source=source,
+    )
+    fit = fit_of(route, binding, operation)
+    problem = "" if unknown else _problem(route, binding)
     doubts = [
+        *([problem] if problem else []),
         *_path_doubts(operation, place),
         *(f"Its path has {{{name}}}: say what it is with --set {name}=VALUE." for name in unknown),
-        *_request_doubts(route, operation, request, placed, left),
+        *fit.problems,
+        *fit.unsaid,
         *_answer_doubts(route, operation, answer),
+        *(["It is deprecated there."] if operation.is_deprecated else []),
     ]
-    if operation.is_deprecated:
-        doubts.append("It is deprecated there.")
-    binding, problem = None, ""
-    if not unknown:
-        binding, problem = _binding(
-            route,
-            Binding(
-                method=operation.method,
-                template=template,
-                constants={name: same[name] for name in operation.parts if name in same},
-                request=request.pairs,
-                answer=answer.pairs,
-                values={**answer.values, **request.values},
-                unsent=left,
-                envelope=_envelope(route, operation, envelope),
-                pages=_pages(request, answer),
-                source=source,
-            ),
-        )
-    if problem:
-        doubts.insert(0, problem)
     return Candidate(
         route=route,
         operation=operation,
-        binding=binding,
+        binding=None if problem or unknown else binding,
         doubts=tuple(dict.fromkeys(doubts)),
         reasons=tuple(_reasons(place, operation, request, answer)),
-        notes=tuple(_notes(route, operation, request, answer, placed)),
+        notes=tuple(fit.notes),
         fields=len(request.found) + len(answer.found),
     )
 
@@ -215,21 +201,27 @@ def _template(
     fillable = [*route.parts, *route.request_fields, *route.arguments]
     names: dict[str, str] = {}
     segments = operation.path.split("/")
+    open_parts = [each for each in operation.parts if plain_name(each) not in constants]
     for at, segment in enumerate(segments):
-        for part in re.findall(r"{([^{}/]+)}", segment):
+        for part in (each for each in _PART.findall(segment) if each in open_parts):
             ours = _argument(part, segments[at - 1], fillable, {*names.values()})
-            if ours is not None and part not in constants:
+            if ours is not None:
                 names[part] = ours
     for ours in route.parts:
-        rest = [each for each in operation.parts if each not in names and each not in constants]
+        rest = [each for each in open_parts if each not in names]
         rest = [each for each in rest if not _is_owner(operation.path, each)]
         if ours not in names.values() and rest:
             names[rest[-1]] = ours
-    unknown = [each for each in operation.parts if each not in names and each not in constants]
-    template = re.sub(
-        r"{([^{}/]+)}", lambda part: f"{{{names.get(part[1], part[1])}}}", operation.path
+    unknown = [each for each in open_parts if each not in names]
+    template = _PART.sub(
+        lambda part: f"{{{names.get(part[1], plain_name(part[1]))}}}", operation.path
     )
     return template, {*names.values()}, unknown
+
+
+def plain_name(part: str) -> str:
+    """Return the name of a part as a template of ours can have it: `org-id` is `org_id`."""
+    return re.sub(r"\W", "_", part)
 
 
 def _argument(part: str, before: str, fillable: list[str], taken: set[str]) -> str | None:
@@ -265,53 +257,18 @@ def _left_out(
         left.append("reportId")  # a finding belongs to one report
     if "filename" in route.parts and placed & {*route.arguments} and "filename" not in placed:
         left.append("filename")  # version and platform name the file
-    is_described = bool(operation.request) or operation.method in _WITHOUT_BODY
+    is_described = bool(operation.body) or operation.method in WITHOUT_BODY
     tops = {path.partition(".")[0] for path in route.request_fields if "." in path}
-    left += [top for top in sorted(tops) if is_described and not _has(operation.request, top)]
-    return tuple(left)
-
-
-def _has(fields: tuple[Field, ...], path: str) -> bool:
-    return any(each.path == path for each in fields)
-
-
-def _request_doubts(
-    route: Route,
-    operation: Operation,
-    request: Pairing,
-    placed: set[str],
-    left: tuple[str, ...],
-) -> list[str]:
-    sent = operation.query if operation.method in _WITHOUT_BODY else operation.request
-    needed = [
-        path
-        for path in (*route.request_fields, *route.parts)
-        if path not in placed
-        and path not in request.found
-        and path.partition(".")[0] not in left
-        and not (last(path) in MEANINGS and MEANINGS[last(path)].is_optional)
-        and "." not in path
-    ]
-    doubts = []
-    if needed:
-        nothing = " The specification does not say what it takes." if not sent else ""
-        doubts.append(f"It has no place for {_listed(needed)}.{nothing}")
-    there = [request.pairs.get(path, path) for path in request.found]
-    demanded = [*unsent(sent, there), *(f"the header {name}" for name in operation.headers)]
-    if operation.method not in _WITHOUT_BODY:
-        demanded += [each.path for each in operation.query if each.is_required]
-    return doubts + [f"It demands {name}, which we do not send." for name in demanded]
+    there = {each.path for each in operation.body}
+    return (*left, *(top for top in sorted(tops) if is_described and top not in there))
 
 
 def _answer_doubts(route: Route, operation: Operation, answer: Pairing) -> list[str]:
-    if route.body is Body.BINARY:
-        return [] if operation.is_file else ["Its answer is not said to be a file."]
-    needed = PLACES[route.name].answers
-    if needed and not operation.answer:
-        return ["The specification does not say what it answers."]
+    """Return what of the answer we need and cannot tell, also where it is left open."""
+    needed = PLACES[route.name].answers if operation.answer else ()
     missing = [path for path in needed if path not in answer.found]
     if missing:
-        return [f"Its answer has no {_listed(missing)}."]
+        return [f"It answers no {_listed(missing)}."]
     ids = [path for path in needed if last(path) == "id" and "." in path]
     members = [path for path in answer.found if ids and _is_beside(path, ids[0])]
     if ids and len(members) < 2 and len(route.answer_fields) > 1:  # noqa: PLR2004  # anything has an id
@@ -333,46 +290,33 @@ def _reasons(place: Place, operation: Operation, request: Pairing, answer: Pairi
     return reasons
 
 
-def _notes(
-    route: Route, operation: Operation, request: Pairing, answer: Pairing, placed: set[str]
-) -> list[str]:
-    notes = []
-    fields = {*route.request_fields} - {"limit", "after"} - placed - request.found
-    if fields and (operation.request or operation.method in _WITHOUT_BODY):
-        notes.append(f"It takes no {_listed(sorted(fields))}.")
-    spare = [path for path in route.answer_fields if path not in {*answer.found, "next", "total"}]
-    if spare and operation.answer:
-        notes.append(f"It does not answer {_listed(spare)}.")
-    return notes
-
-
 def _listed(paths: list[str]) -> str:
     return ", ".join(dict.fromkeys(last(path) for path in paths))
 
 
 def _envelope(route: Route, operation: Operation, said: str | None) -> str | None:
-    if route.body is Body.BINARY:
-        return None
-    if not operation.answer:
-        return None if PLACES[route.name].answers else "none"
+    """Return what a binding says of the envelope, None where it is as ours."""
+    if route.body is Body.BINARY or not operation.answer:
+        return "none" if route.body is not Body.BINARY and not PLACES[route.name].answers else None
     return None if said == {Body.ENVELOPE: "data", Body.TOP_LEVEL: "top"}[route.body] else said
 
 
-def _pages(request: Pairing, answer: Pairing) -> str | None:
+def _pages(operation: Operation, request: Pairing, answer: Pairing) -> str | None:
     """Return how a list goes on: by what `after` is called there."""
     there = request.pairs.get("after", "after" if "after" in request.found else "")
     words = {*split_words(there)}
     if words & {"offset", "skip"}:
         return "offset"
     if words & {"page"} and not words & {"token", "cursor"}:
-        return "page"
+        is_from_0 = any(each.path == there and each.first == 0 for each in operation.query)
+        return "page0" if is_from_0 else "page"
     return "next" if there and "next" in answer.found else None
 
 
-def _binding(route: Route, binding: Binding) -> tuple[Binding | None, str]:
-    """Return a binding that can be, or None and why it cannot."""
+def _problem(route: Route, binding: Binding) -> str:
+    """Return why a binding cannot be, empty when it can."""
     try:
         bind(route.name, binding)
     except ConfigError as error:
-        return None, str(error)
-    return binding, ""
+        return str(error)
+    return ""

@@ -1,24 +1,16 @@
-"""A schema into the flat list of its members: what may stand where, and of what type.
+"""Schemas into flat lists of their members: what may stand where, and of what type.
 
 Schemas are graphs: they refer to each other and to themselves. A reference is followed once on the
-way down, so a tree of comments is listed one level deep. The number of schemas read is capped, for
-few of them can unfold to very many. References are resolved inside the document; none is fetched.
-
-Libraries that were considered, and what decided:
-
-- `openapi-spec-validator` (and `openapi-core` on top of it) drags in pydantic, pydantic-settings
-  and 20 MB, and fetches remote references unless told otherwise. It refuses a document over the
-  smallest slip, and generated ones have slips; for comparing only what we read need be right.
-- `prance` unfolds references into copies, which a schema that refers to itself has no end of, and
-  brings `requests` to fetch what is elsewhere.
-- `referencing`, which jsonschema itself is built on, resolves pointers lazily and knows no network:
-  a resource that was not handed in does not exist. It knows nothing of OpenAPI, and need not.
+way down, so a tree of comments is listed one level deep, and the schemas read are counted, for few
+of them can unfold to very many. References are resolved by `referencing`, among the documents that
+are handed in; it knows no network.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from urllib.parse import urldefrag, urljoin
 
 from attrs import define, field, frozen
 from referencing import Registry, Resource
@@ -26,216 +18,187 @@ from referencing.exceptions import Unresolvable
 
 from bestdefense_async.errors import clean_text
 from bestdefense_async.openapi.document import SpecificationError
-from bestdefense_async.openapi.model import Field
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 _MOST_REMARKS: Final = 100
 _LONGEST_CHAIN: Final = 32
+_DEEPEST: Final = 10
+"""Names in a path; ours have four."""
+_MOST_FIELDS: Final = 500
+_MOST_STEPS: Final = 1_000_000
+"""Schemas read in all, each as often as it is met."""
 
 
-class References:
-    """Resolves the references of one document, and remembers what it could not follow."""
+@frozen(kw_only=True)
+class Field:
+    """One member of a body, or one parameter."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        registry: Registry[Any] = Registry().with_resource("", Resource.opaque(document))
-        self._resolver = registry.resolver()
-        self._known: dict[str, Any] = {}
+    path: str
+    """Dots go down, `[]` stands for each member of a list: `data.sites[].id`."""
+    kinds: frozenset[str] = frozenset()
+    """JSON types it may have, null left out; empty when the specification does not say."""
+    values: tuple[str, ...] = ()
+    """The values it may have, where they are listed."""
+    first: object = None
+    """What it is when it is not sent, else the least it may be; None where neither is said."""
+    is_required: bool = False
+    """Whether it and all above it must be there."""
+
+
+_Node = tuple[object, str, frozenset[str]]
+"""A schema, the address that its references are relative to, and those on the way to it."""
+
+
+@define(kw_only=True)
+class _Shape:
+    """Schemas of one value with their references and combinations resolved."""
+
+    kinds: set[str] = field(factory=set)
+    values: list[str] = field(factory=list)
+    first: object = None
+    required: set[str] = field(factory=set)
+    properties: dict[str, list[_Node]] = field(factory=dict)
+    items: list[_Node] = field(factory=list)
+
+
+class Schemas:
+    """The schemas of some documents, and what could not be followed in them.
+
+    Args:
+        documents: By the address that their references are relative to.
+    """
+
+    def __init__(self, documents: dict[str, Any]) -> None:
+        resources = ((url, Resource.opaque(each)) for url, each in documents.items())
+        self._registry: Registry[Any] = Registry().with_resources(resources)
         self.remarks: dict[str, None] = {}
         """Sentences, each once, in order."""
+        self._steps = 0
 
-    def resolve(self, reference: str) -> Any:  # noqa: ANN401  # any part of a document
-        """Return what a reference leads to, None when it leads nowhere in this document."""
-        if reference not in self._known:
-            self._known[reference] = self._find(reference)
-        return self._known[reference]
-
-    def follow(self, value: object) -> dict[str, Any]:
-        """Return an object, or what it refers to; empty when that is no object."""
+    def follow(self, value: object, base: str) -> tuple[dict[str, Any], str]:
+        """Return an object, or what it refers to, and its address; empty when that is none."""
         for _ in range(_LONGEST_CHAIN):
             if not isinstance(value, dict):
-                return {}
+                return {}, base
             reference = value.get("$ref")
             if not isinstance(reference, str):
-                return value
-            value = self.resolve(reference)
+                return value, base
+            value, base, _ = self._found(reference, base)
         self._remark("A reference leads back to itself.")
-        return {}
+        return {}, base
 
-    def _find(self, reference: str) -> Any:  # noqa: ANN401  # any part of a document
-        shown = clean_text(reference, longest=120)
-        if not reference.startswith("#"):
-            self._remark(f"{shown} stands outside the document and is not fetched.")
-            return None
+    def _found(self, reference: str, base: str) -> tuple[Any, str, str]:
+        """Return what a reference leads to, None for nothing, its document and whole address."""
+        shown, whole = clean_text(reference, longest=120), reference
         try:
-            return self._resolver.lookup(reference).contents
+            whole = urljoin(base, reference)
+            there = urldefrag(whole)[0]
+            if there not in self._registry:
+                self._remark(f"{shown} stands outside the document and is not fetched.")
+                return None, base, whole
+            return self._registry.resolver().lookup(whole or "#").contents, there, whole
         except (Unresolvable, ValueError, TypeError, LookupError, AttributeError):
             # The library steps into whatever is on the way, also into null and numbers.
             self._remark(f"{shown} leads nowhere.")
-        return None
+        return None, base, whole
 
     def _remark(self, sentence: str) -> None:
         if len(self.remarks) < _MOST_REMARKS:
             self.remarks[sentence] = None
 
-
-_DEEPEST: Final = 10
-"""Names in a path; ours have four."""
-_MOST_FIELDS: Final = 500
-_MOST_STEPS: Final = 1_000_000
-
-
-@define(kw_only=True)
-class _Shape:
-    """A schema with its references and combinations resolved."""
-
-    kinds: set[str] = field(factory=set)
-    format: str | None = None
-    pattern: str | None = None
-    values: list[str] = field(factory=list)
-    required: set[str] = field(factory=set)
-    properties: dict[str, tuple[Any, frozenset[str]]] = field(factory=dict)
-    """Schema of each member, and the references on the way to it."""
-    items: tuple[Any, frozenset[str]] | None = None
-
-
-@frozen(kw_only=True)
-class _Node:
-    """A schema and where it stands."""
-
-    path: str
-    schema: object
-    refs: frozenset[str]
-    """The references on the way to it."""
-    is_required: bool
-
-
-@define
-class Flattener:
-    """Lists the members of schemas of one specification."""
-
-    references: References
-    _steps: int = 0
-
-    def fields(self, schema: object) -> tuple[Field, ...]:
-        """Return the members of what `schema` describes, level by level, at most 500.
-
-        A list of the schema itself has the path `[]`.
-
-        Raises:
-            SpecificationError: The specification's schemas unfold without end.
-        """
+    def fields(self, schema: object, base: str) -> tuple[Field, ...]:
+        """Return the members of what `schema` describes, level by level; `[]` for a list itself."""
         found: list[Field] = []
-        waiting = deque([_Node(path="", schema=schema, refs=frozenset(), is_required=True)])
+        waiting: deque[tuple[str, list[_Node], bool]] = deque(
+            [("", [(schema, base, frozenset())], True)]
+        )
         while waiting and len(found) < _MOST_FIELDS:
-            node = waiting.popleft()
-            shape = self._shape(node.schema, node.refs)
-            if node.path:
-                found.append(_field(node.path, shape, is_required=node.is_required))
-            if node.path.count(".") + node.path.count("[]") < _DEEPEST:
-                waiting.extend(_below(node, shape))
+            path, nodes, is_required = waiting.popleft()
+            shape = self._shape(nodes)
+            if path:
+                found.append(_field(path, shape, is_required=is_required))
+            if path.count(".") + path.count("[]") >= _DEEPEST:
+                continue
+            if shape.items:
+                waiting.append((f"{path}[]", shape.items, is_required))
+            for name, inner in shape.properties.items():
+                # A name with a dot or brackets could be taken for a path.
+                if not set(".[]") & set(name):
+                    below = f"{path}.{name}" if path else name
+                    waiting.append((below, inner, is_required and name in shape.required))
         return tuple(found)
 
-    def one(self, name: str, schema: object, *, is_required: bool) -> Field:
+    def parameter(self, name: str, schema: object, base: str, *, is_required: bool) -> Field:
         """Return a parameter as a field."""
-        shape = self._shape(schema, frozenset())
-        return _field(name, shape, is_required=is_required)
+        return _field(name, self._shape([(schema, base, frozenset())]), is_required=is_required)
 
-    def _shape(self, schema: object, refs: frozenset[str]) -> _Shape:
+    def _shape(self, nodes: list[_Node]) -> _Shape:
         shape = _Shape()
-        self._add(shape, schema, refs)
+        for node in nodes:
+            self._add(shape, node)
         return shape
 
-    def _add(self, shape: _Shape, schema: object, refs: frozenset[str]) -> None:
+    def _add(self, shape: _Shape, node: _Node) -> None:
         """Add what a schema says to `shape`."""
         self._steps += 1
         if self._steps > _MOST_STEPS:
             raise SpecificationError("Its schemas unfold to more than a specification has.")
+        schema, base, seen = node
         if not isinstance(schema, dict):
             return
         reference = schema.get("$ref")
-        if isinstance(reference, str) and reference not in refs:
-            self._add(shape, self.references.resolve(reference), refs | {reference})
+        if isinstance(reference, str):
+            found, there, whole = self._found(reference, base)
+            if whole not in seen:
+                self._add(shape, (found, there, seen | {whole}))
         _add_keywords(shape, schema)
-        for name, inner in _mapping(schema.get("properties")).items():
-            known, seen = shape.properties.get(name, (None, refs))
+        for name, inner in mapping(schema.get("properties")).items():
             # What several schemas of an `allOf` say of one member holds together.
-            both = inner if known is None else {"allOf": [known, inner]}
-            shape.properties[name] = (both, seen | refs)
-        if "items" in schema and shape.items is None:
-            shape.items = (schema["items"], refs)
-            shape.kinds.add("array")
-        shape.required |= {name for name in _list(schema.get("required")) if isinstance(name, str)}
-        for inner in _list(schema.get("allOf")):
-            self._add(shape, inner, refs)
-        self._add_choices(shape, schema, refs)
-        if shape.properties:
-            shape.kinds.add("object")
-
-    def _add_choices(self, shape: _Shape, schema: dict[str, Any], refs: frozenset[str]) -> None:
-        """Add what one of several schemas may say: only what all demand is required."""
+            shape.properties.setdefault(str(name), []).append((inner, base, seen))
+        if "items" in schema:
+            shape.items.append((schema["items"], base, seen))
+        for inner in listed(schema.get("allOf")):
+            self._add(shape, (inner, base, seen))
         for keyword in ("oneOf", "anyOf"):
-            choices = [self._shape(each, refs) for each in _list(schema.get(keyword))]
-            choices = [each for each in choices if each != _Shape()]
-            if not choices:
-                continue
-            for choice in choices:
-                shape.kinds |= choice.kinds
-                shape.format = shape.format or choice.format
-                shape.pattern = shape.pattern or choice.pattern
-                shape.values += choice.values
-                shape.items = shape.items or choice.items
-                shape.properties = {**choice.properties, **shape.properties}
-            shape.required |= set.intersection(*(each.required for each in choices))
-
-
-def _below(node: _Node, shape: _Shape) -> Iterator[_Node]:
-    """Yield what stands directly in a node of that shape."""
-    path = node.path
-    if shape.items is not None:
-        schema, refs = shape.items
-        yield _Node(path=f"{path}[]", schema=schema, refs=refs, is_required=node.is_required)
-    for name, (schema, refs) in shape.properties.items():
-        # A name with a dot or brackets could be taken for a path.
-        if not set(".[]") & set(name):
-            yield _Node(
-                path=f"{path}.{name}" if path else name,
-                schema=schema,
-                refs=refs,
-                is_required=node.is_required and name in shape.required,
-            )
+            choices = [self._shape([(each, base, seen)]) for each in listed(schema.get(keyword))]
+            _add_choices(shape, [each for each in choices if each != _Shape()])
+        shape.kinds |= {"object"} if shape.properties else set()
+        shape.kinds |= {"array"} if shape.items else set()
 
 
 def _add_keywords(shape: _Shape, schema: dict[str, Any]) -> None:
     given = schema.get("type")
-    kinds = [given] if isinstance(given, str) else _list(given)
+    kinds = [given] if isinstance(given, str) else listed(given)
     shape.kinds |= {kind for kind in kinds if isinstance(kind, str) and kind != "null"}
-    values = _list(schema.get("enum"))
-    if "const" in schema:
-        values = [schema["const"]]
+    values = [schema["const"]] if "const" in schema else listed(schema.get("enum"))
     shape.values += [value for value in values if isinstance(value, str)]
-    for name in ("format", "pattern"):
-        value = schema.get(name)
-        if isinstance(value, str) and getattr(shape, name) is None:
-            setattr(shape, name, value)
+    shape.required |= {name for name in listed(schema.get("required")) if isinstance(name, str)}
+    if shape.first is None:
+        shape.first = schema.get("default", schema.get("minimum"))
+
+
+def _add_choices(shape: _Shape, choices: list[_Shape]) -> None:
+    """Add what one of several schemas may say: only what all demand is required."""
+    for choice in choices:
+        shape.kinds |= choice.kinds
+        shape.values += choice.values
+        shape.items += choice.items
+        for name, nodes in choice.properties.items():
+            shape.properties.setdefault(name, []).extend(nodes)
+    if choices:
+        shape.required |= set.intersection(*(each.required for each in choices))
 
 
 def _field(path: str, shape: _Shape, *, is_required: bool) -> Field:
-    return Field(
-        path=path,
-        kinds=frozenset(shape.kinds),
-        format=shape.format,
-        pattern=shape.pattern,
-        values=tuple(dict.fromkeys(shape.values)),
-        is_required=is_required,
-    )
+    values = tuple(dict.fromkeys(shape.values))
+    kinds = frozenset(shape.kinds)
+    return Field(path=path, kinds=kinds, values=values, first=shape.first, is_required=is_required)
 
 
-def _mapping(value: object) -> dict[str, Any]:
+def mapping(value: object) -> dict[str, Any]:
+    """Return an object as it is, anything else as an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: object) -> list[Any]:
+def listed(value: object) -> list[Any]:
+    """Return a list as it is, anything else as an empty one."""
     return value if isinstance(value, list) else []

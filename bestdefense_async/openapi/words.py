@@ -10,13 +10,12 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from bestdefense_async import vendor
-from bestdefense_async.vendor import FINDING_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 Words = tuple[str, ...]
 
@@ -59,14 +58,6 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _names(text: str) -> tuple[Words, ...]:
-    return tuple(split_words(each) for each in text.split())
-
-
-def _as_set(words: Iterable[str]) -> frozenset[str]:
-    return frozenset(words)
-
-
 SITE: Final = _words("site target website domain asset")
 REPORT: Final = _words("report scan assessment audit")
 SCHEDULE: Final = _words("schedule scheduled scheduling recurring recurrence periodic cron")
@@ -83,20 +74,24 @@ OWNERS: Final = _words(
 """What an API may stand below: the part behind is the same in every call."""
 GENERIC: Final = _words("id key name url value type status state count at date time left code")
 """Words that say nothing without what they stand in: `site.id` is the site's."""
+ENDS: Final = _words("delete cancel remove unschedule")
+"""What a POST says that deletes."""
+_START: Final = _words("create start run new launch trigger request add")
+_STATE: Final = _words("progress status state")
 
 
-@frozen(kw_only=True)
+@frozen
 class Place:
     """What the path of one of our operations looks like on any host."""
 
     needs: tuple[frozenset[str], ...]
     """One word of each must stand in the path."""
-    may: frozenset[str] = field(default=frozenset[str](), converter=_as_set)
+    may: frozenset[str] = frozenset()
     """What may stand there besides; any other word is a doubt."""
-    says: frozenset[str] = field(default=frozenset[str](), converter=_as_set)
+    says: frozenset[str] = frozenset()
     """One of these says what it does; without any, that is a doubt."""
     ends_in_part: bool | None = None
-    """Whether the path ends in a part; None: either."""
+    """Whether the path ends in a part, as of one thing, or not, as of a list; None: either."""
     answers: tuple[str, ...] = ()
     """Fields without which the answer is of no use."""
 
@@ -106,78 +101,56 @@ class Place:
         return frozenset().union(*self.needs)
 
 
-_START: Final = _words("create start run new launch trigger request add")
-_END: Final = _words("delete cancel remove unschedule stop")
+def _list(noun: frozenset[str], *answers: str, may: frozenset[str] = frozenset()) -> Place:
+    return Place((noun,), may, ends_in_part=False, answers=answers)
 
+
+_JOB: Final = REPORT | {"job"}
+_RISK: Final = ("riskSummary", "alerts")
 PLACES: Final[Mapping[str, Place]] = {
-    "sites.list": Place(
-        needs=(SITE,), ends_in_part=False, answers=("sites[].id", "sites[].hostname")
-    ),
-    "reports.create": Place(needs=(REPORT,), may=SITE | _START, answers=("id",)),
-    "reports.progress": Place(
-        needs=(REPORT, _words("progress status state")), answers=("isCompleted",)
-    ),
-    "reports.overview": Place(needs=(REPORT, _words("overview summary")), answers=("security.id",)),
-    "vortex.alerts": Place(needs=(VORTEX, FINDING), may=REPORT, answers=("riskSummary", "alerts")),
+    "sites.list": _list(SITE, "sites[].id", "sites[].hostname"),
+    "reports.create": Place((REPORT,), SITE | _START, answers=("id",)),
+    "reports.progress": Place((REPORT, _STATE), answers=("isCompleted",)),
+    "reports.overview": Place((REPORT, _words("overview summary")), answers=("security.id",)),
+    "vortex.alerts": Place((VORTEX, FINDING), REPORT, answers=_RISK),
     "registrations.create": Place(
-        needs=(_words("register registration"),), may=REPORT | {"vortex", "action", "create"}
+        (_words("register registration"),), REPORT | {"vortex", "action", "create"}
     ),
-    "reports.list": Place(needs=(REPORT,), ends_in_part=False, answers=("reports[].id",)),
-    "reports.get": Place(needs=(REPORT,), ends_in_part=True, answers=("report.id",)),
-    "schedules.list": Place(
-        needs=(SCHEDULE,), may=REPORT, ends_in_part=False, answers=("schedules[].id",)
-    ),
-    "schedules.create": Place(
-        needs=(SCHEDULE,), may=REPORT | SITE | _START, answers=("schedule.id",)
-    ),
-    "schedules.delete": Place(needs=(SCHEDULE,), may=REPORT | _END, ends_in_part=True),
+    "reports.list": _list(REPORT, "reports[].id"),
+    "reports.get": Place((REPORT,), ends_in_part=True, answers=("report.id",)),
+    "schedules.list": _list(SCHEDULE, "schedules[].id", may=REPORT),
+    "schedules.create": Place((SCHEDULE,), REPORT | SITE | _START, answers=("schedule.id",)),
+    "schedules.delete": Place((SCHEDULE,), REPORT | ENDS | {"stop"}, ends_in_part=True),
     "remediation.trigger": Place(
-        needs=(REMEDIATION,), may=FINDING | _START | {"ai"}, answers=("remediation.id",)
+        (REMEDIATION,), FINDING | _START | {"ai"}, answers=("remediation.id",)
     ),
-    "remediation.list": Place(
-        needs=(REMEDIATION,), may={"ai"}, ends_in_part=False, answers=("remediations[].id",)
-    ),
+    "remediation.list": _list(REMEDIATION, "remediations[].id", may=frozenset({"ai"})),
     "remediation.get": Place(
-        needs=(REMEDIATION,), may={"ai"}, ends_in_part=True, answers=("remediation.id",)
+        (REMEDIATION,), frozenset({"ai"}), ends_in_part=True, answers=("remediation.id",)
     ),
-    "network.start": Place(
-        needs=(NETWORK,), may=REPORT | _START | {"jumpbox", "job"}, answers=("scan.id",)
-    ),
-    "network.progress": Place(
-        needs=(NETWORK,),
-        may=REPORT | {"job"},
-        says=_words("progress status state"),
-        answers=("isCompleted",),
-    ),
-    "network.findings": Place(
-        needs=(NETWORK, FINDING | {"result"}),
-        may=REPORT | {"job"},
-        answers=("riskSummary", "alerts"),
-    ),
+    "network.start": Place((NETWORK,), _JOB | _START | {"jumpbox"}, answers=("scan.id",)),
+    "network.progress": Place((NETWORK,), _JOB, _STATE, answers=("isCompleted",)),
+    "network.findings": Place((NETWORK, FINDING | {"result"}), _JOB, answers=_RISK),
     "agents.manifest": Place(
-        needs=(AGENT,),
-        may=_words("download file"),
-        says=_words("manifest release catalog artifact"),
+        (AGENT,),
+        _words("download file"),
+        _words("manifest release catalog artifact"),
         ends_in_part=False,
         answers=("files[].filename",),
     ),
     "agents.download": Place(
-        needs=(AGENT,),
-        may=_words("release artifact latest"),
-        says=_words("download binary file installer"),
+        (AGENT,), _words("release artifact latest"), _words("download binary file installer")
     ),
 }
 """By the name of our operation."""
 
 PARTS: Final[Mapping[str, frozenset[str]]] = {
-    "site_id": SITE,
-    "siteId": SITE,
-    "report_id": REPORT,
-    "reportId": REPORT,
+    **dict.fromkeys(("site_id", "siteId"), SITE),
+    **dict.fromkeys(("report_id", "reportId"), REPORT),
     "schedule_id": SCHEDULE,
     "remediation_id": REMEDIATION,
     "security_id": VORTEX,
-    "scan_id": NETWORK | REPORT | {"job"},
+    "scan_id": NETWORK | _JOB,
     "findingId": FINDING,
     "jumpBox": _words("jumpbox bastion gateway"),
     "filename": _words("filename file artifact binary"),
@@ -189,109 +162,100 @@ PARTS: Final[Mapping[str, frozenset[str]]] = {
 """What a part of a path is called, by our name for what belongs there."""
 
 
-@frozen(kw_only=True)
+@frozen
 class Meaning:
     """What one of our fields is, whatever it is called."""
 
-    names: tuple[Words, ...] = field(default="", converter=_names)
-    """What it may be called besides our own name, the likeliest first."""
-    kinds: frozenset[str] = field(default=frozenset[str](), converter=_as_set)
+    kinds: frozenset[str] = frozenset()
     """JSON types it may have; empty for any."""
+    names: tuple[Words, ...] = ()
+    """What it may be called besides our own name, the likeliest first."""
     values: tuple[str, ...] = ()
     """Values it has, where they are few."""
     is_optional: bool = False
     """Whether a request makes sense without it."""
 
 
-_ID: Final = ("string", "integer")
-_TEXT: Final = ("string",)
-_NUMBER: Final = ("integer", "number")
-
-
-def _text(names: str, *, values: tuple[str, ...] = ()) -> Meaning:
-    return Meaning(names=names, kinds=_TEXT, values=values, is_optional=True)
-
-
-def _number(names: str) -> Meaning:
-    return Meaning(names=names, kinds=_NUMBER, is_optional=True)
-
-
-MEANINGS: Final[Mapping[str, Meaning]] = {
-    "id": Meaning(names="key ref", kinds=_ID),
-    "siteId": Meaning(names="site targetId target websiteId website assetId domainId", kinds=_ID),
-    "reportId": Meaning(names="report scanId scan sourceReportId assessmentId", kinds=_ID),
-    "findingId": Meaning(
-        names="finding alertId alert issueId vulnerabilityId", kinds=_ID, is_optional=True
-    ),
-    "filename": Meaning(names="file name artifact", kinds=_TEXT),
-    "hostname": Meaning(
-        names="host domain siteName siteHostname targetHostname targetName target fqdn domainName",
-        kinds=_TEXT,
-        is_optional=True,
-    ),
-    "types": Meaning(
-        names="scanTypes reportTypes checks modules tests",
-        kinds=("array",),
-        values=vendor.TYPES,
-        is_optional=True,
-    ),
-    "scanIntensity": _text(
-        "intensity level depth scanDepth profile scanProfile", values=vendor.INTENSITIES
-    ),
-    "isCompleted": Meaning(
-        names="completed complete isComplete done isDone finished isFinished ready status state",
-        kinds=("boolean",),
-    ),
-    "percentage": _number("percent progress progressPercent completion percentComplete"),
-    "createdAt": _text("created createdOn dateCreated startedAt started startDate"),
-    "cadence": Meaning(
-        names="frequency interval recurrence period repeat every cron cronExpression",
-        kinds=_TEXT,
-        values=vendor.CADENCES,
-    ),
-    "testUsers": Meaning(
-        names="users testAccounts accounts credentials logins testUserIds",
-        kinds=("array",),
-        is_optional=True,
-    ),
-    "nextRunAt": _text("nextRun nextExecution nextScanAt nextDate nextRunDate dueAt"),
-    "weakness": _text(" ".join(FINDING_NAMES["weakness"])),
-    "stage": _text("status state phase column", values=vendor.STAGES),
-    "pullRequestUrl": _text("prUrl pullRequest pullRequestLink prLink mergeRequestUrl"),
-    "creditsRemaining": _number("remainingCredits creditsLeft credits creditBalance"),
-    "targets": Meaning(
-        names="hosts addresses ranges cidrs scope networks ips subnets", kinds=("array",)
-    ),
-    "jumpBox": _text("jumpHost jumpBoxId bastion gateway proxy relay jumpServer"),
-    **{
-        severity: _number(f"{severity}Count num{severity.title()} total{severity.title()}")
-        for severity in vendor.SEVERITIES[:-1]
-    },
-    "informational": _number("info infoCount informationalCount information"),
-    "severity": Meaning(
-        names=" ".join(FINDING_NAMES["severity"]),
-        kinds=_TEXT,
-        values=vendor.SEVERITIES,
-    ),
-    "title": _text(" ".join(FINDING_NAMES["title"])),
-    "url": _text(" ".join((*FINDING_NAMES["url"], "href", "link", "downloadUrl"))),
-    "evidence": _text(" ".join(FINDING_NAMES["evidence"])),
-    "guidance": _text(" ".join(FINDING_NAMES["guidance"])),
-    "cwe": Meaning(names=" ".join(FINDING_NAMES["cwe"]), kinds=_ID, is_optional=True),
-    "platform": _text("os target architecture arch operatingSystem"),
-    "version": _text("release agentVersion"),
-    "size": _number("bytes length sizeBytes fileSize contentLength"),
-    "sha256": _text("checksum digest hash sha256sum fileHash"),
-    "limit": _number("perPage pageSize itemsPerPage max size take"),
-    "after": Meaning(
-        names="cursor startingAfter afterId pageAfter pageToken page offset skip",
-        kinds=_ID,
-        is_optional=True,
-    ),
-    "next": _text("nextCursor cursor nextPageToken nextPage nextPageUrl"),
-    "total": _number("totalItems totalCount count totalResults"),
-    "message": _text("detail description"),
+_KINDS: Final = {
+    "id": _words("string integer"),
+    "text": _words("string"),
+    "number": _words("integer number"),
+    "list": _words("array"),
+    "truth": _words("boolean"),
 }
+_TABLE: Final = """
+id                id       key ref
+siteId            id       site targetId target websiteId website assetId domainId
+reportId          id       report scanId scan sourceReportId assessmentId
+findingId         id?      finding alertId alert issueId vulnerabilityId
+filename          text     file name artifact
+hostname          text?    host domain siteName siteHostname targetHostname targetName target fqdn \
+                           domainName
+types             list?    scanTypes reportTypes checks modules tests
+scanIntensity     text?    intensity level depth scanDepth profile scanProfile
+vortexType        text?
+testingType       text?
+secret            text?
+isCompleted       truth    completed complete isComplete done isDone finished isFinished ready \
+                           status state
+percentage        number?  percent progress progressPercent completion percentComplete
+createdAt         text?    created createdOn dateCreated startedAt started startDate
+cadence           text     frequency interval recurrence period repeat every cron cronExpression
+testUsers         list?    users testAccounts accounts credentials logins testUserIds
+nextRunAt         text?    nextRun nextExecution nextScanAt nextDate nextRunDate dueAt
+stage             text?    status state phase column
+pullRequestUrl    text?    prUrl pullRequest pullRequestLink prLink mergeRequestUrl
+creditsRemaining  number?  remainingCredits creditsLeft credits creditBalance
+targets           list     hosts addresses ranges cidrs scope networks ips subnets
+jumpBox           text?    jumpHost jumpBoxId bastion gateway proxy relay jumpServer
+critical          number?  criticalCount numCritical totalCritical
+high              number?  highCount numHigh totalHigh
+medium            number?  mediumCount numMedium totalMedium
+low               number?  lowCount numLow totalLow
+informational     number?  info infoCount informationalCount information
+severity          text
+title             text?
+url               text?    href link downloadUrl
+evidence          text?
+guidance          text?
+cwe               id?
+weakness          text?
+platform          text?    os target architecture arch operatingSystem
+version           text?    release agentVersion
+size              number?  bytes length sizeBytes fileSize contentLength
+sha256            text?    checksum digest hash sha256sum fileHash
+limit             number?  perPage pageSize itemsPerPage max size take
+after             id?      cursor startingAfter afterId pageAfter pageToken page offset skip
+next              text?    nextCursor cursor nextPageToken nextPage nextPageUrl
+total             number?  totalItems totalCount count totalResults totalElements
+message           text?    detail description
+"""
+"""Our own name of a field, its type (`?`: can be done without), and what it may be called
+besides; what a finding has is called as `vendor.FINDING_NAMES` says."""
+
+_VALUES: Final = {
+    "types": vendor.TYPES,
+    "scanIntensity": vendor.INTENSITIES,
+    "vortexType": vendor.MODES,
+    "testingType": vendor.TESTING_TYPES,
+    "cadence": vendor.CADENCES,
+    "stage": vendor.STAGES,
+    "severity": vendor.SEVERITIES,
+}
+
+
+def _meaning(name: str, kind: str, *names: str) -> Meaning:
+    called = (*vendor.FINDING_NAMES.get(name, ()), *names)
+    return Meaning(
+        _KINDS[kind.removesuffix("?")],
+        tuple(split_words(each) for each in called),
+        _VALUES.get(name, ()),
+        is_optional=kind.endswith("?"),
+    )
+
+
+_ROWS: Final = [row.split() for row in _TABLE.strip().splitlines()]
+MEANINGS: Final[Mapping[str, Meaning]] = {row[0]: _meaning(*row) for row in _ROWS}
 """By our own name of the field."""
 
 CONTAINERS: Final[Mapping[str, frozenset[str]]] = {

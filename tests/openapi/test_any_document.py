@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bestdefense_async.openapi.compare import compare_operations
 from bestdefense_async.openapi.document import SpecificationError, decode, read_page
 from bestdefense_async.openapi.propose import propose
-from bestdefense_async.openapi.read import read_specification
+from bestdefense_async.openapi.specification import read_specification
 from tests.support.moved_host import openapi, swagger
 from tests.support.styled_hosts import VENDOR
 

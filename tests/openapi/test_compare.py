@@ -9,7 +9,7 @@ import pytest
 from bestdefense_async.core.binding import Binding
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.openapi.compare import Comparison, Standing, compare_operations, translated
-from bestdefense_async.openapi.read import read_specification
+from bestdefense_async.openapi.specification import read_specification
 from bestdefense_async.sandbox.handlers.docs import document
 
 CREATE = "/api/report/create/for-target/{site_id}"

@@ -14,10 +14,11 @@ from attrs import evolve
 from bestdefense_async import BestDefense, Binding, ScanOptions
 from bestdefense_async.models import AgentFile, NetworkScan, Registration
 from bestdefense_async.openapi.propose import propose
-from bestdefense_async.openapi.read import read_specification
+from bestdefense_async.openapi.specification import read_specification
 from tests.support.behaving_host import FILE_BYTES, BehavingHost, behaving_host
 from tests.support.written_hosts import API_PLATFORM, ID, NELMIO, Host
 from tests.support.written_hosts_2 import BY_HAND, FASTAPI, LARAVEL, NEST
+from tests.support.written_hosts_3 import GO, SPRING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,7 +62,9 @@ def bindings_of(host: Host) -> dict[str, Binding]:
     """Return the first proposal for each operation, with what a person adds."""
     found = {}
     specification = read_specification(host.document())
-    for each in propose(specification, source="there", constants={"organization": "42"}):
+    for each in propose(
+        specification, source="there", constants={"organization": "42", "org": "42"}
+    ):
         name = each.route.name
         if host.places[name] is None or name in TOO_LITTLE.get(host.name, ()):
             continue
@@ -94,7 +97,9 @@ CALLS: dict[str, Callable[[BestDefense], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize(
-    "host", [NELMIO, API_PLATFORM, LARAVEL, BY_HAND, FASTAPI, NEST], ids=lambda host: host.name
+    "host",
+    [NELMIO, API_PLATFORM, LARAVEL, BY_HAND, FASTAPI, NEST, SPRING, GO],
+    ids=lambda host: host.name,
 )
 async def test_every_operation_of_a_host_works(host: Host, tmp_path: Path) -> None:
     """Nothing is refused by the host, and what it says is read."""
@@ -146,7 +151,7 @@ def _check(host: Host, answers: dict[str, Any], served: BehavingHost) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", [NELMIO, LARAVEL, FASTAPI, NEST, BY_HAND], ids=lambda host: host.name
+    "host", [NELMIO, LARAVEL, FASTAPI, NEST, BY_HAND, SPRING, GO], ids=lambda host: host.name
 )
 async def test_pages_are_followed_to_their_end(host: Host) -> None:
     """By number, by offset, by cursor; one after the other, and each member once."""

@@ -7,17 +7,18 @@ import pytest
 
 from bestdefense_async.core.route import ROUTES, Grade
 from bestdefense_async.openapi.propose import Proposal, consider, propose
-from bestdefense_async.openapi.read import read_specification
+from bestdefense_async.openapi.specification import read_specification
 from bestdefense_async.sandbox.handlers.docs import document
 from tests.support.moved_host import MOVES, openapi, swagger
 from tests.support.styled_hosts import BARE, PLATFORM, VENDOR
 from tests.support.written_hosts import API_PLATFORM, NELMIO
 from tests.support.written_hosts_2 import BY_HAND, FASTAPI, LARAVEL, NEST
+from tests.support.written_hosts_3 import GO, SPRING
 
 HOSTS: dict[str, tuple[dict[str, Any], Any]] = {
     **{
         host.name: (host.document(), host.places)
-        for host in (NELMIO, API_PLATFORM, LARAVEL, BY_HAND, FASTAPI, NEST)
+        for host in (NELMIO, API_PLATFORM, LARAVEL, BY_HAND, FASTAPI, NEST, SPRING, GO)
     },
     **{style.name: (style.document, style.paths) for style in (VENDOR, PLATFORM, BARE)},
 }
@@ -34,7 +35,9 @@ def first(proposal: Proposal) -> str | None:
     return proposal.candidates[0].operation.name if proposal.candidates else None
 
 
-@pytest.mark.parametrize("constants", [{}, {"organization": "42"}], ids=["", "with --set"])
+@pytest.mark.parametrize(
+    "constants", [{}, {"organization": "42", "org": "42"}], ids=["", "with --set"]
+)
 @pytest.mark.parametrize(("spec", "places"), HOSTS.values(), ids=HOSTS.keys())
 def test_nothing_wrong_is_taken_and_nothing_that_writes(
     spec: dict[str, Any], places: dict[str, str | None], constants: dict[str, str]
@@ -195,17 +198,17 @@ DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a header is demanded": (
         {"requestBody": body(**SENT), "parameters": [_parameter("X-Org", "header")]},
-        "It demands the header X-Org, which we do not send.",
+        "It demands the header X-Org.",
     ),
     "the answer lacks the id": (
         {"requestBody": body(**SENT), "responses": responses(cadence=TEXT, siteId=TEXT)},
-        "Its answer has no id",
+        "It answers no id.",
     ),
     "the answer is not described": (
         {"requestBody": body(**SENT)},
         "The specification does not say what it answers.",
     ),
-    "the body is not described": ({}, "It has no place for siteId, cadence. The specification"),
+    "the body is not described": ({}, "The specification does not say what it takes."),
     "it is deprecated": ({"requestBody": body(**SENT), "deprecated": True}, "It is deprecated"),
 }
 
@@ -228,6 +231,15 @@ def test_an_owner_in_the_path_is_filled_once_it_is_said() -> None:
     assert said.doubts == ()
     assert said.binding.template == "/api/v2/organizations/{org}/schedules/{schedule_id}"
     assert said.binding.constants == {"org": "42"}
+
+
+def test_a_part_may_have_a_name_that_is_no_word() -> None:
+    """A template of ours and `--set` write it with underscores."""
+    path = "/v2/orgs/{org-id}/schedules/{schedule-id}"
+    for name in ("org-id", "org_id"):
+        said = considered("schedules.delete", "delete", path, {name: "42"})
+        assert said.binding.template == "/v2/orgs/{org_id}/schedules/{schedule_id}"
+        assert said.binding.constants == {"org_id": "42"}
 
 
 def test_a_deletion_without_its_id_cannot_be_bound() -> None:
@@ -275,7 +287,7 @@ def test_listed_values_are_translated() -> None:
     open_text = considered(
         "reports.progress", "get", "/api/reports/{id}/progress", responses=responses(state=TEXT)
     )
-    assert open_text.doubts == ("Its answer has no isCompleted.",)
+    assert open_text.doubts == ("It answers no isCompleted.",)
 
 
 @pytest.mark.parametrize(
@@ -301,6 +313,14 @@ def test_pages_are_known_by_their_names(
         responses=responses(reports={"type": "array", "items": row}, **answer),
     )
     assert found.binding.pages == pages
+
+
+def test_a_host_may_count_its_pages_from_0() -> None:
+    """The specification says so by the least number, or by what it is when nothing is sent."""
+    for said in ({"default": 0}, {"minimum": 0}):
+        page = {"name": "page", "in": "query", "schema": {"type": "integer", **said}}
+        found = considered("reports.list", "get", "/api/reports", parameters=[page])
+        assert found.binding.pages == "page0"
 
 
 def test_an_id_is_preferred_to_an_address() -> None:

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from bestdefense_async.openapi.document import SpecificationError
-from bestdefense_async.openapi.model import Operation, Specification
-from bestdefense_async.openapi.read import read_specification
+from bestdefense_async.openapi.specification import (
+    Operation,
+    Specification,
+    read_specification,
+)
 
 TEXT = {"type": "string"}
 
@@ -115,12 +118,11 @@ def test_both_families_say_the_same_in_one_form(document: dict[str, Any]) -> Non
     assert found.servers == ("https://a.example/base/v1",)
     (operation,) = found.operations
     assert operation.name == "POST /base/v1/things/{id}"
-    assert (operation.operation_id, operation.tags) == ("makeThing", ("things",))
-    assert (operation.summary, operation.is_deprecated) == ("Make one", True)
-    assert [(each.path, *each.kinds) for each in operation.parameters] == [("id", "integer")]
+    assert operation.is_deprecated
+    assert operation.parts == ("id",)
     assert [each.path for each in operation.query] == ["dry"]
     assert operation.headers == ("X-Org",)
-    for fields in (operation.request, operation.answer):
+    for fields in (operation.body, operation.answer):
         assert [(each.path, each.is_required) for each in fields] == [
             ("name", True),
             ("kind", False),
@@ -159,7 +161,7 @@ def test_the_format_suffix_of_symfony_is_no_part(path: str) -> None:
     """Without it the path answers JSON."""
     parameter = {"name": "_format", "in": "path", "required": True, "schema": TEXT}
     operation = only({path: {"get": {"parameters": [parameter]}}})
-    assert (operation.path, operation.parts, operation.parameters) == ("/api/x", (), ())
+    assert (operation.path, operation.parts) == ("/api/x", ())
 
 
 @pytest.mark.parametrize(
@@ -192,6 +194,27 @@ def test_the_default_answer_counts_only_without_a_success() -> None:
     alone = only({"/x": {"get": {"responses": {"default": failure}}}})
     assert [each.path for each in both.answer] == ["good"]
     assert [each.path for each in alone.answer] == ["bad"]
+
+
+def test_a_document_that_was_handed_in_is_followed_into() -> None:
+    """Its own references are relative to it, and may lead back."""
+    item = {"get": {"responses": answer({"$ref": "parts/b.yaml#/Site"})}}
+    document = {
+        "openapi": "3.1.0",
+        "paths": {"/x": {"$ref": "./parts/a.yaml#/x"}},
+        "components": {"schemas": {"Id": TEXT}},
+    }
+    site = {"properties": {"id": {"$ref": "../docs.json#/components/schemas/Id"}}}
+    linked = {
+        "https://h.example/parts/a.yaml": {"x": {"$ref": "../items.json"}},
+        "https://h.example/items.json": item,
+        "https://h.example/parts/b.yaml": {"Site": site},
+    }
+    where = "https://h.example/docs.json"
+    found = read_specification(document, location=where, linked=linked)
+    (field,) = found.operations[0].answer
+    assert (field.path, *field.kinds) == ("id", "string")
+    assert found.remarks == ()
 
 
 def test_a_reference_elsewhere_is_never_fetched() -> None:
@@ -230,7 +253,7 @@ def test_references_in_a_circle_end() -> None:
     }
     found = spec({"/x": {"post": operation}}, components={"x": circle})
     (read,) = found.operations
-    assert (read.request, read.answer, read.parameters) == ((), (), ())
+    assert (read.body, read.answer, read.query) == ((), (), ())
     assert found.remarks == ("A reference leads back to itself.",)
 
 

@@ -7,6 +7,7 @@ ones, and a listed value must be one of the list; lists go on for a second page.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,9 @@ async def behaving_host(host: Host) -> AsyncIterator[BehavingHost]:
     # Without variable parts first: what is more exact counts more.
     for key, op in sorted(host.operations.items(), key=lambda row: row[0].count("{")):
         method, path = key.split()
-        app.router.add_route(method, path, handler(key, op))
+        # aiohttp takes no hyphen in the name of a part.
+        plain = re.sub(r"{([^}]+)}", lambda part: f"{{{part[1].replace('-', '_')}}}", path)
+        app.router.add_route(method, plain, handler(key, op))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -109,7 +112,8 @@ def _page_of(request: web.Request, op: Op) -> Any:
     if not paged:
         return op.answer
     (name,) = paged
-    first, following = {"page": ("1", "2"), "offset": ("0", "1"), "cursor": ("", "c2")}[name]
+    first = "" if name == "cursor" else str(op.query[name])
+    following = "c2" if name == "cursor" else str(int(first) + 1)
     at = request.query.get(name, first)
     is_first = at == first
     answer = {**op.answer} if isinstance(op.answer, dict) else [*op.answer]
@@ -126,8 +130,9 @@ def _page_of(request: web.Request, op: Op) -> Any:
     answer[key] = shown
     if "nextCursor" in answer:
         answer["nextCursor"] = "c2" if is_first else None
-    if "total" in answer:
-        answer["total"] = 2
+    if "next_cursor" in answer:
+        answer["next_cursor"] = "c2" if is_first else ""
+    answer.update({key: 2 for key in ("total", "totalElements") if key in answer})
     return answer
 
 

@@ -61,11 +61,12 @@ class Host:
         for key, op in self.operations.items():
             method, path = key.split()
             paths.setdefault(path, {})[method.lower()] = self._entry(path, op)
-        return {
-            "openapi": self.version,
-            "info": {"title": self.name, "version": "1"},
-            "paths": paths,
-        }
+        named = {"info": {"title": self.name, "version": "1"}, "paths": paths}
+        if self.version != "2.0":
+            return {"openapi": self.version, **named}
+        for item in paths.values():
+            item.update({method: _as_swagger(entry) for method, entry in item.items()})
+        return {"swagger": "2.0", **named}
 
     def _entry(self, path: str, op: Op) -> dict[str, Any]:
         parts = [part[1:-1] for part in path.split("/") if part.startswith("{")]
@@ -73,7 +74,12 @@ class Host:
             {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
             for part in parts
         ] + [
-            {"name": name, "in": "query", "required": name in op.needed, "schema": schema_of(value)}
+            {
+                "name": name,
+                "in": "query",
+                "required": name in op.needed,
+                "schema": schema_of(value) | ({"default": value} if type(value) is int else {}),
+            }
             for name, value in op.query.items()
         ]
         good: dict[str, Any] = {"description": "OK"}
@@ -92,6 +98,19 @@ class Host:
         if self.envelope != "full" or (isinstance(answer, dict) and "success" in answer):
             return answer
         return {"success": True, "message": "", "data": answer, "error": None}
+
+
+def _as_swagger(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation as Swagger 2.0 writes it."""
+    parameters = [{**each, **each["schema"]} for each in entry["parameters"]]
+    body = entry.pop("requestBody", {"content": {}})["content"].get("application/json")
+    if body is not None:
+        parameters.append({"name": "body", "in": "body", "schema": body["schema"]})
+    good = {**entry["responses"]["200"]}
+    for media in good.pop("content", {}).values():
+        is_file = media["schema"].get("format") == "binary"
+        good["schema"] = {"type": "file"} if is_file else media["schema"]
+    return {**entry, "parameters": parameters, "responses": {"200": good}}
 
 
 def schema_of(value: Any) -> dict[str, Any]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from bestdefense_async.cli.options.params import Command
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.openapi.compare import Comparison
-    from bestdefense_async.openapi.model import Specification
     from bestdefense_async.openapi.propose import Proposal
+    from bestdefense_async.openapi.specification import Specification
 
 _MOST_REMARKS = 3
 
@@ -150,19 +150,24 @@ def adopt(
 
 async def _read(connection: Connection, source: str | None) -> tuple[Specification, str]:
     """Return the specification and its address or file."""
-    from bestdefense_async.cli.jobs.spec_source import load_specification
+    from attrs import evolve
+
+    from bestdefense_async.cli.jobs.spec_source import load_specification, unreadable
     from bestdefense_async.config import base_url_from
     from bestdefense_async.openapi.document import SpecificationError
-    from bestdefense_async.openapi.read import read_specification
+    from bestdefense_async.openapi.specification import read_specification
 
     prefix = base_url_from(connection.base_url).prefix
     loaded = await load_specification(connection, source)
     problem = ""
     try:
-        return read_specification(loaded.document, prefix=prefix), loaded.location
+        found = read_specification(
+            loaded.document, prefix=prefix, location=loaded.base, linked=loaded.linked
+        )
+        return evolve(found, remarks=(*loaded.remarks, *found.remarks)), loaded.location
     except SpecificationError as error:
         problem = str(error)
-    raise SpecificationError(f"{loaded.location} cannot be read as a specification. {problem}")
+    raise unreadable(loaded.location, problem)
 
 
 def _say_what(found: Specification, location: str) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bestdefense_async.core.binding import Binding
-    from bestdefense_async.openapi.model import Specification
+    from bestdefense_async.openapi.specification import Specification
 
 _NAMED: Final = re.compile(r"([a-z]+\.[a-z]+)\s*=\s*([A-Za-z]+)\s+(/\S*)")
 _CONSTANT: Final = re.compile(r"(\w+)=([\w~.-]+)")

@@ -2,17 +2,19 @@
 
 A host is asked without the token first. Only when it wants one (401, 403, or a redirect to a page
 for signing in), and only the host of the API itself, is it asked again with the token; no other
-place ever sees it. Redirects are followed within their own origin. Bodies are capped while they
-arrive.
+place ever sees it. Redirects, links and references to other documents are followed within their own
+origin. Bodies are capped while they arrive.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
-from attrs import define, frozen
+from attrs import define, evolve, field, frozen
 
 from bestdefense_async.cli.exits import MissingToken
 from bestdefense_async.cli.options.connection import Connection
@@ -35,8 +37,10 @@ from bestdefense_async.openapi.document import (
     SpecificationError,
     decode,
     is_page,
+    is_specification,
     links_of,
     read_page,
+    references_of,
     too_large,
 )
 from bestdefense_async.transport.http.cancel_scope import Home, Lifetime
@@ -86,19 +90,19 @@ class Fetcher:
     _secret: Secret | None = None
     """The token, once it was wanted."""
 
-    async def get(self, url: str) -> FetchedDocument:
-        """Return what is found at an address of this origin.
+    async def get(self, url: str, *, largest: int = LARGEST) -> FetchedDocument:
+        """Return what is found at an address of this origin, of so many bytes at most.
 
         Raises:
             SpecificationError: It points elsewhere, or is too large.
             MissingToken: A token is wanted, and there is none.
             BestDefenseError: No answer came.
         """
-        answer = await self._follow(url)
+        answer = await self._follow(url, largest)
         if answer.status in _WANTS_TOKEN and self.is_api and self._secret is None:
             self._secret = self._token()
             self.connection.say_host(self.origin)
-            answer = await self._follow(url)
+            answer = await self._follow(url, largest)
         return answer
 
     def _token(self) -> Secret:
@@ -107,49 +111,55 @@ class Fetcher:
             raise ConfigError("This token is the sandbox's: it is not sent to any other host.")
         return secret
 
-    async def _follow(self, url: str) -> FetchedDocument:
+    async def _follow(self, url: str, largest: int) -> FetchedDocument:
         for _ in range(_MOST_REDIRECTS + 1):
-            answer, target = await self._once(url)
+            answer, target = await self._once(url, largest)
             if target is None:
                 return answer
             url = resolved_link(url, target)
             if origin_of(url) != self.origin:
-                shown = clean_text(origin_of(url) or "nowhere usable", longest=120)
-                raise SpecificationError(
-                    f"{self.origin} points to {shown} for its specification, and other hosts are "
-                    "not followed: give the address with --from."
-                )
+                raise elsewhere(self.origin, origin_of(url) or "nowhere usable")
             if "login" in urlsplit(url).path and self._secret is None:
                 return FetchedDocument(status=401, url=url)
         raise SpecificationError(f"{self.origin} redirects without end.")
 
-    async def _once(self, url: str) -> tuple[FetchedDocument, str | None]:
+    async def _once(self, url: str, largest: int) -> tuple[FetchedDocument, str | None]:
         """Return one answer, and where it points to when it is a redirect."""
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         route = Route(name="specification", method="GET", template="", grade=Grade.CALLER)
         exchange = Exchange(Request(route, quote(path, safe=_SAFE)), self._secret, self.lifetime)
+        accept = {"Accept": _ACCEPT}
+        body = bytearray()
         with exchange:
-            return await self._read(url, exchange)
-
-    async def _read(self, url: str, exchange: Exchange) -> tuple[FetchedDocument, str | None]:
-        async with open_stream(
-            self.wire, exchange, timeout=_PATIENCE, headers={"Accept": _ACCEPT}
-        ) as stream:
-            target = stream.headers.get("location") if stream.status in _MOVED else None
-            if target is not None or stream.status != OK:
-                return FetchedDocument(status=stream.status, url=url), target
-            body = bytearray()
-            async for chunk in stream.chunks():
-                body += chunk
-                if len(body) > LARGEST:
-                    shown = clean_text(url, longest=200)
-                    raise SpecificationError(
-                        f"{shown} cannot be read as a specification. {too_large()}"
-                    )
+            async with open_stream(
+                self.wire, exchange, timeout=_PATIENCE, headers=accept
+            ) as stream:
+                target = stream.headers.get("location") if stream.status in _MOVED else None
+                if target is not None or stream.status != OK:
+                    return FetchedDocument(status=stream.status, url=url), target
+                async for chunk in stream.chunks():
+                    body += chunk
+                    if len(body) > largest:
+                        raise unreadable(url, str(too_large()))
         # A page may show what it was sent.
         safe = bytes(body) if self._secret is None else self._secret.redact_bytes(bytes(body))
         return FetchedDocument(status=OK, url=url, body=safe), None
+
+
+def elsewhere(origin: str, target: str) -> SpecificationError:
+    """Return the error for what points to another host."""
+    shown = clean_text(target, longest=200)
+    return SpecificationError(
+        f"{origin} points to {shown} for its specification, and other hosts are not followed: "
+        "give the address with --from."
+    )
+
+
+def unreadable(location: str, problem: str) -> SpecificationError:
+    """Return the error for what is there and is no specification."""
+    shown = clean_text(location, longest=200)
+    return SpecificationError(f"{shown} cannot be read as a specification. {problem}")
 
 
 @asynccontextmanager
@@ -200,6 +210,10 @@ CANDIDATES: Final = ("/api/docs.json", "/api/docs.jsonopenapi", "/api/doc.json",
 Source: api-facts, "Hosts and authentication". (the page documented, the others inferred)
 """
 _MOST_LINKS: Final = 5
+"""Links of a page, or of settings, that are tried."""
+_MOST_DOCUMENTS: Final = 100
+"""Documents that a specification may be spread over."""
+_DOCUMENT: Final = re.compile(r"\.(?:json|ya?ml)$", re.IGNORECASE)
 
 
 @frozen
@@ -208,6 +222,15 @@ class Loaded:
 
     document: dict[str, Any]
     location: str
+    linked: Mapping[str, Any] = field(factory=dict)
+    """Other documents of the host that it refers to, by address."""
+    remarks: tuple[str, ...] = ()
+    """What of them could not be had, one sentence each."""
+
+    @property
+    def base(self) -> str:
+        """What its references are relative to; only addresses are followed."""
+        return self.location if origin_of(self.location) else ""
 
 
 async def load_specification(connection: Connection, source: str | None) -> Loaded:
@@ -235,13 +258,11 @@ def _decoded(body: bytes, location: str) -> dict[str, Any]:
     """Return the document in a body; a page may embed it."""
     problem = ""
     try:
-        if is_page(body) and len(body) <= LARGEST:
-            for document in read_page(body).documents:
-                return document
-        return decode(body)
+        embedded = read_page(body).documents if is_page(body) and len(body) <= LARGEST else ()
+        return embedded[0] if embedded else decode(body)
     except SpecificationError as error:
         problem = str(error)
-    raise SpecificationError(f"{location} cannot be read as a specification. {problem}")
+    raise unreadable(location, problem)
 
 
 async def _from_address(connection: Connection, source: str) -> Loaded:
@@ -254,7 +275,7 @@ async def _from_address(connection: Connection, source: str) -> Loaded:
         answer = await fetcher.get(source)
         if answer.status != OK:
             raise _refusal(answer, origin)
-        return await _from_answer(fetcher, answer)
+        return await _from_answer(fetcher, answer, {source})
 
 
 async def _from_host(connection: Connection) -> Loaded:
@@ -266,7 +287,7 @@ async def _from_host(connection: Connection) -> Loaded:
             try:
                 answer = await fetcher.get(base_url + path)
                 if answer.status == OK:
-                    return await _from_answer(fetcher, answer)
+                    return await _from_answer(fetcher, answer, {answer.url})
                 refusal: BestDefenseError | None = _refusal(answer, fetcher.origin)
             except (SpecificationError, MissingToken) as error:
                 refusal = error
@@ -289,53 +310,74 @@ def _refusal(answer: FetchedDocument, origin: str) -> BestDefenseError:
     """Return the error for an answer that is no document."""
     status = answer.status
     message = f"{origin} answers the question for its specification with status {status}."
-    if status == 401:  # noqa: PLR2004  # unauthorized
-        return AuthError(message, status=status, operation="specification")
-    if status == 403:  # noqa: PLR2004  # forbidden
-        return PermissionDenied(message, status=status, operation="specification")
-    if status >= 500:  # noqa: PLR2004  # HTTP's server errors
-        return ServerError(message, status=status, operation="specification")
-    return ConfigError(message)
+    kind = {401: AuthError, 403: PermissionDenied}.get(status)
+    if kind is None and status >= 500:  # noqa: PLR2004  # HTTP's server errors
+        kind = ServerError
+    if kind is None:
+        return ConfigError(message)
+    return kind(message, status=status, operation="specification")
 
 
-async def _from_answer(fetcher: Fetcher, answer: FetchedDocument) -> Loaded:
-    """Return the document that an answer is, embeds or links to."""
-    if not is_page(answer.body):
-        return Loaded(_decoded(answer.body, answer.url), answer.url)
-    page = read_page(answer.body)
-    for document in page.documents:
-        return Loaded(document, answer.url)
-    elsewhere = ""
-    for link in page.links[:_MOST_LINKS]:
+async def _from_answer(fetcher: Fetcher, answer: FetchedDocument, asked: set[str]) -> Loaded:
+    """Return the document that an answer is, embeds or leads to; `asked` grows by what is asked.
+
+    A page leads to it by its links, and by the settings of Swagger UI (`configUrl`), which lead on.
+    """
+    if is_page(answer.body):
+        page = read_page(answer.body)
+        found, links, what = next(iter(page.documents), {}), [*page.links], "The page "
+    else:
+        found = _decoded(answer.body, answer.url)
+        links, what = links_of(found), ""
+    if not links or is_specification(found):
+        if not found:
+            raise SpecificationError(
+                f"The page {answer.url} holds no specification and links to none."
+            )
+        return await _with_linked(fetcher, Loaded(found, answer.url), len(answer.body))
+    foreign = ""
+    for link in links[:_MOST_LINKS]:
         url = resolved_link(answer.url, link)
         if origin_of(url) != fetcher.origin:
-            elsewhere = elsewhere or url
-            continue
-        found = await fetcher.get(url)
-        if found.status == OK and not is_page(found.body):
-            return await _from_settings(fetcher, Loaded(_decoded(found.body, found.url), found.url))
-    if elsewhere:
-        shown = clean_text(elsewhere, longest=200)
-        raise SpecificationError(
-            f"The page {answer.url} points to {shown}, and other hosts are not followed: "
-            "give that address with --from."
-        )
-    raise SpecificationError(f"The page {answer.url} holds no specification and links to none.")
+            foreign = foreign or url
+        elif url not in asked and len(asked) < _MOST_LINKS * 2:
+            asked.add(url)
+            there = await fetcher.get(url)
+            if there.status == OK and not is_page(there.body):
+                return await _from_answer(fetcher, there, asked)
+    if foreign:
+        raise elsewhere(f"{what}{answer.url}", foreign)
+    raise SpecificationError(
+        f"{what}{answer.url} holds no specification and links to none that is there."
+    )
 
 
-async def _from_settings(fetcher: Fetcher, loaded: Loaded) -> Loaded:
-    """Return a document; for the settings of Swagger UI (`configUrl`), the one they name."""
-    link = next(iter(links_of(loaded.document)), None)
-    if link is None:
-        return loaded
-    url = resolved_link(loaded.location, link)
-    if origin_of(url) != fetcher.origin:
-        shown = clean_text(url, longest=200)
-        raise SpecificationError(
-            f"{loaded.location} points to {shown}, and other hosts are not followed: give that "
-            "address with --from."
-        )
-    found = await fetcher.get(url)
-    if found.status != OK:
-        raise _refusal(found, fetcher.origin)
-    return Loaded(_decoded(found.body, found.url), found.url)
+async def _with_linked(fetcher: Fetcher, found: Loaded, size: int) -> Loaded:
+    """Return a specification with the documents of its host that it refers to, each asked for once.
+
+    Only what is named like a document is asked for: a specification that lies must not make us
+    call the API. All of them together are no larger than one may be.
+    """
+    linked: dict[str, Any] = {}
+    remarks: list[str] = []
+    asked, waiting = {found.location}, [(found.location, found.document)]
+    while waiting:
+        base, document = waiting.pop()
+        for reference in references_of(document):
+            url = urldefrag(resolved_link(base, reference))[0]
+            is_ours = origin_of(url) == fetcher.origin and _DOCUMENT.search(urlsplit(url).path)
+            if not is_ours or url in asked or len(asked) > _MOST_DOCUMENTS:
+                continue
+            asked.add(url)
+            try:
+                answer = await fetcher.get(url, largest=LARGEST - size)
+                if answer.status != OK:
+                    remarks.append(f"{clean_text(url)} answers with status {answer.status}.")
+                    continue
+                size += len(answer.body)
+                linked[url] = _decoded(answer.body, url)
+            except SpecificationError as error:
+                remarks.append(str(error))
+                continue
+            waiting.append((url, linked[url]))
+    return evolve(found, linked=linked, remarks=tuple(remarks))

@@ -121,6 +121,75 @@ async def test_the_settings_of_a_page_lead_to_it(
     assert other.asked == []
 
 
+async def test_settings_that_lead_in_a_circle_end(host: DocsHost) -> None:
+    """Each is asked for once."""
+    for name, other in (("a", "b"), ("b", "a")):
+        settings = json.dumps({"configUrl": f"/{other}.json"}).encode()
+        host.shown[f"/{name}.json"] = Shown(body=settings)
+    host.shown["/api/docs"] = Shown(body=b'<redoc spec-url="/a.json">', kind="text/html")
+    with pytest.raises(SpecificationError, match="links to none that is there"):
+        await load_specification(at(host), None)
+    assert [path for path, _ in host.asked][-2:] == ["/a.json", "/b.json"]
+
+
+def referring(*references: str) -> bytes:
+    """Return a specification that refers to other documents."""
+    return json.dumps({**SPEC, "components": [{"$ref": each} for each in references]}).encode()
+
+
+async def test_the_documents_that_a_specification_is_spread_over_are_read(
+    host: DocsHost, other: DocsHost
+) -> None:
+    """Of this host, each once, relative to where they stand, with the token once it was wanted."""
+    body = referring("parts/a.yaml#/Site", "./parts/a.yaml#/Report", f"{other.url}/x.json#/a")
+    host.shown["/api/docs.json"] = Shown(body=body, token=TOKEN)
+    host.shown["/api/parts/a.yaml"] = Shown(body=b"Site: {$ref: '../b.json#/Id'}", token=TOKEN)
+    host.shown["/api/b.json"] = Shown(body=b'{"Id": {"$ref": "docs.json#/x"}}', token=TOKEN)
+    found = await load_specification(at(host), None)
+    assert found.linked.keys() == {f"{host.url}/api/parts/a.yaml", f"{host.url}/api/b.json"}
+    assert found.remarks == ()
+    assert len(host.asked) == 4
+    assert other.asked == []
+
+
+async def test_a_reference_calls_nothing_but_documents(host: DocsHost) -> None:
+    """A specification that lies does not make us ask the API, which would see the token."""
+    host.shown["/api/docs.json"] = Shown(body=referring("/api/sites", "/logout?x=.json#/a"))
+    assert (await load_specification(at(host), None)).linked == {}
+    assert [path for path, _ in host.asked] == ["/api/docs.json"]
+
+
+async def test_a_document_that_is_none_is_a_remark(host: DocsHost) -> None:
+    """The rest is read."""
+    names = ("gone.json", "page.json", "text.yaml", "away.json")
+    host.shown["/api/docs.json"] = Shown(body=referring(*names))
+    host.shown["/api/page.json"] = Shown(body=b"<p>Hello", kind="text/html")
+    host.shown["/api/text.yaml"] = Shown(body=b"just text")
+    host.shown["/api/away.json"] = Shown(status=302, location="https://a.example/x.json")
+    found = await load_specification(at(host), None)
+    assert found.linked == {}
+    assert found.remarks == (
+        f"{host.url}/api/gone.json answers with status 404.",
+        f"{host.url}/api/page.json cannot be read as a specification. It is a page, not a "
+        "specification.",
+        f"{host.url}/api/text.yaml cannot be read as a specification. It is not an object, so it "
+        "cannot be a specification.",
+        f"{host.url} points to https://a.example for its specification, and other hosts are not "
+        "followed: give the address with --from.",
+    )
+
+
+async def test_all_documents_together_are_no_larger_than_one_may_be(host: DocsHost) -> None:
+    """Many small ones would fill the memory, too."""
+    large = b'{"x": "' + b"x" * (7 << 20) + b'"}'
+    host.shown["/api/docs.json"] = Shown(body=referring("a.json", "b.json", "c.json"))
+    for name in "abc":
+        host.shown[f"/api/{name}.json"] = Shown(body=large)
+    found = await load_specification(at(host), None)
+    assert len(found.linked) == 2
+    assert "larger than 16 MB" in found.remarks[0]
+
+
 async def test_the_token_is_sent_once_it_is_wanted(host: DocsHost) -> None:
     """To the host of the API, which it is for; and then right away."""
     host.shown["/api/docs"] = Shown(

@@ -1,0 +1,294 @@
+"""A document into a flat list of operations: OpenAPI 3.0 to 3.2 and Swagger 2.0, with indulgence.
+
+Generated documents have slips. What is not as it should be is left out and remarked upon; only a
+document of which nothing can be read is refused. Tried and dropped: to validate the whole
+document, which refuses good ones for faults in parts that are not read here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin, urlsplit
+
+from attrs import evolve, frozen
+
+from bestdefense_async.errors import clean_text
+from bestdefense_async.openapi.document import SpecificationError
+from bestdefense_async.openapi.schema import Field, Schemas, listed, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_BRACES: Final = re.compile(r"{([^{}/]+)}")
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
+_VERSION: Final = re.compile(r"3\.[0-2](?:\.\d+)?(?:-[\w.]+)?")
+_FORMAT_SUFFIX: Final = re.compile(r"\.?{_format}$")
+_JSON: Final = re.compile(r"application/(?:[\w.+-]+\+)?json|\*/\*")
+_SUCCESS: Final = re.compile(r"2(?:\d\d|XX)", re.IGNORECASE)
+_OWN_HEADERS: Final = frozenset({"authorization", "accept", "content-type"})
+_BELOW: Final = re.compile(r"data(?:\.|\[\])")
+WITHOUT_BODY: Final = frozenset({"GET", "DELETE"})
+"""Methods that send their members in the query."""
+_MOST_OPERATIONS: Final = 5_000
+
+
+@frozen(kw_only=True)
+class Operation:
+    """One operation of a host, as its specification has it."""
+
+    method: str
+    path: str
+    """From the root of the API, with `{parts}` under the host's names."""
+    query: tuple[Field, ...] = ()
+    headers: tuple[str, ...] = ()
+    """Names of the headers it demands, but for authentication."""
+    body: tuple[Field, ...] = ()
+    """Members of the body that is sent; empty without one."""
+    answer: tuple[Field, ...] = ()
+    """Members of the whole answer to a success; empty when it is not JSON, or not specified."""
+    is_file: bool = False
+    """Whether a success is a file."""
+    is_deprecated: bool = False
+
+    @property
+    def name(self) -> str:
+        """How a person names it."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the path's variable parts, in order."""
+        return tuple(_BRACES.findall(self.path))
+
+    @property
+    def sent(self) -> tuple[Field, ...]:
+        """What a call may send: in the query where there is no body."""
+        return self.query if self.method in WITHOUT_BODY else self.body
+
+    @property
+    def payload(self) -> tuple[tuple[Field, ...], str | None]:
+        """The members of the payload, and how it is wrapped: `data`, `top`, `none`.
+
+        None where the answer is not described. Without `success` there is no envelope of ours,
+        also where a member is called `data`.
+        """
+        names = {each.path for each in self.answer}
+        if {"success", "data"} <= names:
+            below = (each for each in self.answer if _BELOW.match(each.path))
+            return tuple(
+                evolve(each, path=each.path.removeprefix("data").removeprefix("."))
+                for each in below
+            ), "data"
+        if "success" in names:
+            rest = (each for each in self.answer if each.path not in {"success", "error"})
+            return tuple(rest), "top"
+        return self.answer, "none" if names else None
+
+
+@frozen(kw_only=True)
+class Specification:
+    """A whole specification."""
+
+    version: str
+    """Of OpenAPI, like `3.1.0`."""
+    title: str = ""
+    release: str = ""
+    """The API's own version."""
+    servers: tuple[str, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What could not be followed or read, one sentence each."""
+
+    def find(self, method: str, template: str) -> Operation | None:
+        """Return the operation at a path, whatever its parts are called."""
+        wanted = _shape_of(template)
+        there = (each for each in self.operations if each.method == method)
+        return next((each for each in there if _shape_of(each.path) == wanted), None)
+
+    def methods_of(self, template: str) -> tuple[str, ...]:
+        """Return the methods that a path has."""
+        wanted = _shape_of(template)
+        return tuple(each.method for each in self.operations if _shape_of(each.path) == wanted)
+
+
+def _shape_of(template: str) -> str:
+    """Return a path without the names of its parts."""
+    return _BRACES.sub("{}", template.rstrip("/"))
+
+
+def read_specification(
+    document: dict[str, Any],
+    *,
+    prefix: str = "",
+    location: str = "",
+    linked: Mapping[str, Any] | None = None,
+) -> Specification:
+    """Return what a document says about an API.
+
+    Args:
+        document: As it was decoded.
+        prefix: Path in front of every route on this host: operations' paths begin behind it.
+        location: The address of the document, which references are relative to.
+        linked: Other documents that it refers to, by address.
+
+    Raises:
+        SpecificationError: Its version is unknown, it has no paths, or its schemas have no end.
+    """
+    version = _version(document)
+    if not isinstance(document.get("paths"), dict):
+        raise SpecificationError("It has no paths: that is no specification of an API.")
+    documents = {location: document, **(linked or {})}
+    reader = _Reader(
+        document=document,
+        schemas=Schemas(documents),
+        is_old=version == "2.0",
+        prefix=prefix,
+        base=location,
+    )
+    operations = tuple(reader.operations())
+    info = mapping(document.get("info"))
+    return Specification(
+        version=version,
+        title=_text(info.get("title")),
+        release=_text(info.get("version")),
+        servers=tuple(reader.servers(document)),
+        operations=operations,
+        remarks=tuple(reader.schemas.remarks),
+    )
+
+
+def _version(document: dict[str, Any]) -> str:
+    given = document.get("swagger", document.get("openapi", document))
+    if given is document:
+        raise SpecificationError(
+            "It names no version of OpenAPI or Swagger, so it is no specification."
+        )
+    if str(given) != "2.0" if "swagger" in document else not _VERSION.fullmatch(str(given)):
+        shown = clean_text(str(given), longest=40)
+        raise SpecificationError(
+            f"It is of version {shown!r}; OpenAPI 3.0 to 3.2 and Swagger 2.0 are understood."
+        )
+    return str(given)
+
+
+@frozen(kw_only=True)
+class _Reader:
+    document: dict[str, Any]
+    schemas: Schemas
+    is_old: bool
+    prefix: str
+    base: str
+
+    def servers(self, holder: dict[str, Any]) -> Iterator[str]:
+        """Yield the addresses that a document, path or operation names."""
+        if self.is_old:
+            host, base = _text(holder.get("host")), _text(holder.get("basePath"))
+            if host or base:
+                yield f"https://{host}{base}" if host else base
+        for server in [] if self.is_old else listed(holder.get("servers")):
+            url = _text(mapping(server).get("url"))
+            for name, variable in mapping(mapping(server).get("variables")).items():
+                url = url.replace(f"{{{name}}}", _text(mapping(variable).get("default")))
+            if url:
+                yield url
+
+    def operations(self) -> Iterator[Operation]:
+        """Yield every operation, in the order of the document."""
+        count = 0
+        for path, entry in self.document["paths"].items():
+            if not isinstance(path, str) or not path.startswith("/"):
+                continue
+            item, base = self.schemas.follow(entry, self.base)
+            for method in _METHODS:
+                if isinstance(item.get(method), dict):
+                    count += 1
+                    if count > _MOST_OPERATIONS:
+                        raise SpecificationError(
+                            f"It has more than {_MOST_OPERATIONS} operations, as no API has."
+                        )
+                    yield self._operation(method, path, item, base)
+
+    def _operation(self, method: str, path: str, item: dict[str, Any], base: str) -> Operation:
+        entry = item[method]
+        query, demanded, body = self._sent(item, entry, base)
+        answer, is_file = self._answer(entry, base)
+        return Operation(
+            method=method.upper(),
+            path=self._path(path, item, entry),
+            query=query,
+            headers=demanded,
+            body=body,
+            answer=answer,
+            is_file=is_file,
+            is_deprecated=entry.get("deprecated") is True,
+        )
+
+    def _path(self, path: str, item: dict[str, Any], entry: dict[str, Any]) -> str:
+        """Return a path from the root of the API: behind the server's, without our prefix."""
+        holders = (self.document,) if self.is_old else (entry, item, self.document)
+        server = next((url for each in holders for url in self.servers(each)), "")
+        try:
+            base = urlsplit(urljoin("https://host/", server)).path.rstrip("/")
+        except ValueError:
+            base = ""
+        whole = base + _FORMAT_SUFFIX.sub("", path)
+        return whole.removeprefix(self.prefix) if whole.startswith(f"{self.prefix}/") else whole
+
+    def _sent(
+        self, item: dict[str, Any], entry: dict[str, Any], base: str
+    ) -> tuple[tuple[Field, ...], tuple[str, ...], tuple[Field, ...]]:
+        """Return what stands in the query, the headers that are demanded, and the body."""
+        parameters: dict[tuple[str, str], tuple[dict[str, Any], str]] = {}
+        for each in (*listed(item.get("parameters")), *listed(entry.get("parameters"))):
+            found, there = self.schemas.follow(each, base)
+            parameters[_text(found.get("in")), _text(found.get("name"))] = found, there
+        rows: dict[str, list[Field]] = {"query": [], "header": [], "formData": []}
+        body: tuple[Field, ...] = ()
+        for (where, name), (parameter, there) in parameters.items():
+            if where == "body":
+                body = self.schemas.fields(parameter.get("schema"), there)
+            elif where in rows and name:
+                schema = parameter if self.is_old else parameter.get("schema")
+                is_required = parameter.get("required") is True
+                rows[where].append(
+                    self.schemas.parameter(name, schema, there, is_required=is_required)
+                )
+        if not self.is_old:
+            request, there = self.schemas.follow(entry.get("requestBody"), base)
+            body = self.schemas.fields(_schema_of(request), there)
+        headers = (row.path for row in rows["header"] if row.is_required)
+        demanded = tuple(name for name in headers if name.lower() not in _OWN_HEADERS)
+        return tuple(rows["query"]), demanded, body or tuple(rows["formData"])
+
+    def _answer(self, entry: dict[str, Any], base: str) -> tuple[tuple[Field, ...], bool]:
+        """Return the members of a success, and whether it is a file."""
+        responses = mapping(entry.get("responses"))
+        good = sorted(status for status in responses if _SUCCESS.fullmatch(str(status)))
+        for status in good or ["default"]:
+            response, there = self.schemas.follow(responses.get(status), base)
+            schema = response.get("schema") if self.is_old else _schema_of(response)
+            if self.is_old:
+                shape = self.schemas.follow(schema, there)[0]
+                is_file = shape.get("type") == "file" or shape.get("format") == "binary"
+            else:
+                is_file = schema is None and bool(mapping(response.get("content")))
+            fields = () if is_file else self.schemas.fields(schema, there)
+            if fields or is_file:
+                return fields, is_file
+        return (), False
+
+
+def _schema_of(holder: dict[str, Any]) -> Any:  # noqa: ANN401  # a schema is an object or a truth
+    """Return the schema of the JSON among the contents, None when there is none."""
+    for kind, media in mapping(holder.get("content")).items():
+        if _JSON.fullmatch(str(kind).partition(";")[0].strip().lower()):
+            return mapping(media).get("schema")
+    return None
+
+
+def _text(value: object) -> str:
+    """Return text as it is shown, empty for anything else; a version may be written as a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    return clean_text(str(value), longest=300)
