@@ -25,7 +25,15 @@ from bestdefense_async.errors import ConfigError
 from bestdefense_async.openapi.compare import Standing, compare_operations, fit_of
 from bestdefense_async.openapi.pair import Pairing, pair_fields
 from bestdefense_async.openapi.specification import WITHOUT_BODY, Operation, Specification
-from bestdefense_async.openapi.words import ENDS, NEUTRAL, OWNERS, PARTS, PLACES, Place, split_words
+from bestdefense_async.openapi.words import (
+    ENDS,
+    NEUTRAL,
+    OWNERS,
+    PARTS,
+    PLACES,
+    PathRule,
+    split_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -239,7 +247,7 @@ def _is_owner(path: str, part: str) -> bool:
     return bool({*split_words(before)} & OWNERS)
 
 
-def _path_doubts(operation: Operation, place: Place) -> list[str]:
+def _path_doubts(operation: Operation, place: PathRule) -> list[str]:
     words = _path_words(operation)
     known = place.own | place.may | place.says | NEUTRAL
     doubts = [f"Its path says {word!r}." for word in words if word not in known]
@@ -280,7 +288,7 @@ def _is_beside(path: str, other: str) -> bool:
     return path.rpartition(".")[0] == other.rpartition(".")[0]
 
 
-def _reasons(place: Place, operation: Operation, request: Pairing, answer: Pairing) -> list[str]:
+def _reasons(place: PathRule, operation: Operation, request: Pairing, answer: Pairing) -> list[str]:
     nouns = [word for word in dict.fromkeys(_path_words(operation)) if word in place.own]
     reasons = [f"Its path says {' and '.join(nouns)}."]
     if request.found:

@@ -151,15 +151,15 @@ class Schemas:
             if whole not in seen:
                 self._add(shape, (found, there, seen | {whole}))
         _add_keywords(shape, schema)
-        for name, inner in mapping(schema.get("properties")).items():
+        for name, inner in as_mapping(schema.get("properties")).items():
             # What several schemas of an `allOf` say of one member holds together.
             shape.properties.setdefault(str(name), []).append((inner, base, seen))
         if "items" in schema:
             shape.items.append((schema["items"], base, seen))
-        for inner in listed(schema.get("allOf")):
+        for inner in as_list(schema.get("allOf")):
             self._add(shape, (inner, base, seen))
         for keyword in ("oneOf", "anyOf"):
-            choices = [self._shape([(each, base, seen)]) for each in listed(schema.get(keyword))]
+            choices = [self._shape([(each, base, seen)]) for each in as_list(schema.get(keyword))]
             _add_choices(shape, [each for each in choices if each != _Shape()])
         shape.kinds |= {"object"} if shape.properties else set()
         shape.kinds |= {"array"} if shape.items else set()
@@ -167,11 +167,11 @@ class Schemas:
 
 def _add_keywords(shape: _Shape, schema: dict[str, Any]) -> None:
     given = schema.get("type")
-    kinds = [given] if isinstance(given, str) else listed(given)
+    kinds = [given] if isinstance(given, str) else as_list(given)
     shape.kinds |= {kind for kind in kinds if isinstance(kind, str) and kind != "null"}
-    values = [schema["const"]] if "const" in schema else listed(schema.get("enum"))
+    values = [schema["const"]] if "const" in schema else as_list(schema.get("enum"))
     shape.values += [value for value in values if isinstance(value, str)]
-    shape.required |= {name for name in listed(schema.get("required")) if isinstance(name, str)}
+    shape.required |= {name for name in as_list(schema.get("required")) if isinstance(name, str)}
     if shape.first is None:
         shape.first = schema.get("default", schema.get("minimum"))
 
@@ -194,11 +194,11 @@ def _field(path: str, shape: _Shape, *, is_required: bool) -> Field:
     return Field(path=path, kinds=kinds, values=values, first=shape.first, is_required=is_required)
 
 
-def mapping(value: object) -> dict[str, Any]:
+def as_mapping(value: object) -> dict[str, Any]:
     """Return an object as it is, anything else as an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def listed(value: object) -> list[Any]:
+def as_list(value: object) -> list[Any]:
     """Return a list as it is, anything else as an empty one."""
     return value if isinstance(value, list) else []

@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from bestdefense_async.errors import clean_text
 from bestdefense_async.openapi.document import SpecificationError
-from bestdefense_async.openapi.schema import Field, Schemas, listed, mapping
+from bestdefense_async.openapi.schema import Field, Schemas, as_list, as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -147,7 +147,7 @@ def read_specification(
         base=location,
     )
     operations = tuple(reader.operations())
-    info = mapping(document.get("info"))
+    info = as_mapping(document.get("info"))
     return Specification(
         version=version,
         title=_text(info.get("title")),
@@ -186,10 +186,10 @@ class _Reader:
             host, base = _text(holder.get("host")), _text(holder.get("basePath"))
             if host or base:
                 yield f"https://{host}{base}" if host else base
-        for server in [] if self.is_old else listed(holder.get("servers")):
-            url = _text(mapping(server).get("url"))
-            for name, variable in mapping(mapping(server).get("variables")).items():
-                url = url.replace(f"{{{name}}}", _text(mapping(variable).get("default")))
+        for server in [] if self.is_old else as_list(holder.get("servers")):
+            url = _text(as_mapping(server).get("url"))
+            for name, variable in as_mapping(as_mapping(server).get("variables")).items():
+                url = url.replace(f"{{{name}}}", _text(as_mapping(variable).get("default")))
             if url:
                 yield url
 
@@ -240,7 +240,7 @@ class _Reader:
     ) -> tuple[tuple[Field, ...], tuple[str, ...], tuple[Field, ...]]:
         """Return what stands in the query, the headers that are demanded, and the body."""
         parameters: dict[tuple[str, str], tuple[dict[str, Any], str]] = {}
-        for each in (*listed(item.get("parameters")), *listed(entry.get("parameters"))):
+        for each in (*as_list(item.get("parameters")), *as_list(entry.get("parameters"))):
             found, there = self.schemas.follow(each, base)
             parameters[_text(found.get("in")), _text(found.get("name"))] = found, there
         rows: dict[str, list[Field]] = {"query": [], "header": [], "formData": []}
@@ -263,7 +263,7 @@ class _Reader:
 
     def _answer(self, entry: dict[str, Any], base: str) -> tuple[tuple[Field, ...], bool]:
         """Return the members of a success, and whether it is a file."""
-        responses = mapping(entry.get("responses"))
+        responses = as_mapping(entry.get("responses"))
         good = sorted(status for status in responses if _SUCCESS.fullmatch(str(status)))
         for status in good or ["default"]:
             response, there = self.schemas.follow(responses.get(status), base)
@@ -272,7 +272,7 @@ class _Reader:
                 shape = self.schemas.follow(schema, there)[0]
                 is_file = shape.get("type") == "file" or shape.get("format") == "binary"
             else:
-                is_file = schema is None and bool(mapping(response.get("content")))
+                is_file = schema is None and bool(as_mapping(response.get("content")))
             fields = () if is_file else self.schemas.fields(schema, there)
             if fields or is_file:
                 return fields, is_file
@@ -281,9 +281,9 @@ class _Reader:
 
 def _schema_of(holder: dict[str, Any]) -> Any:  # noqa: ANN401  # a schema is an object or a truth
     """Return the schema of the JSON among the contents, None when there is none."""
-    for kind, media in mapping(holder.get("content")).items():
+    for kind, media in as_mapping(holder.get("content")).items():
         if _JSON.fullmatch(str(kind).partition(";")[0].strip().lower()):
-            return mapping(media).get("schema")
+            return as_mapping(media).get("schema")
     return None
 
 

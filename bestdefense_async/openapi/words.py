@@ -81,7 +81,7 @@ _STATE: Final = _words("progress status state")
 
 
 @frozen
-class Place:
+class PathRule:
     """What the path of one of our operations looks like on any host."""
 
     needs: tuple[frozenset[str], ...]
@@ -101,44 +101,44 @@ class Place:
         return frozenset().union(*self.needs)
 
 
-def _list(noun: frozenset[str], *answers: str, may: frozenset[str] = frozenset()) -> Place:
-    return Place((noun,), may, ends_in_part=False, answers=answers)
+def _list(noun: frozenset[str], *answers: str, may: frozenset[str] = frozenset()) -> PathRule:
+    return PathRule((noun,), may, ends_in_part=False, answers=answers)
 
 
 _JOB: Final = REPORT | {"job"}
 _RISK: Final = ("riskSummary", "alerts")
-PLACES: Final[Mapping[str, Place]] = {
+PLACES: Final[Mapping[str, PathRule]] = {
     "sites.list": _list(SITE, "sites[].id", "sites[].hostname"),
-    "reports.create": Place((REPORT,), SITE | _START, answers=("id",)),
-    "reports.progress": Place((REPORT, _STATE), answers=("isCompleted",)),
-    "reports.overview": Place((REPORT, _words("overview summary")), answers=("security.id",)),
-    "vortex.alerts": Place((VORTEX, FINDING), REPORT, answers=_RISK),
-    "registrations.create": Place(
+    "reports.create": PathRule((REPORT,), SITE | _START, answers=("id",)),
+    "reports.progress": PathRule((REPORT, _STATE), answers=("isCompleted",)),
+    "reports.overview": PathRule((REPORT, _words("overview summary")), answers=("security.id",)),
+    "vortex.alerts": PathRule((VORTEX, FINDING), REPORT, answers=_RISK),
+    "registrations.create": PathRule(
         (_words("register registration"),), REPORT | {"vortex", "action", "create"}
     ),
     "reports.list": _list(REPORT, "reports[].id"),
-    "reports.get": Place((REPORT,), ends_in_part=True, answers=("report.id",)),
+    "reports.get": PathRule((REPORT,), ends_in_part=True, answers=("report.id",)),
     "schedules.list": _list(SCHEDULE, "schedules[].id", may=REPORT),
-    "schedules.create": Place((SCHEDULE,), REPORT | SITE | _START, answers=("schedule.id",)),
-    "schedules.delete": Place((SCHEDULE,), REPORT | ENDS | {"stop"}, ends_in_part=True),
-    "remediation.trigger": Place(
+    "schedules.create": PathRule((SCHEDULE,), REPORT | SITE | _START, answers=("schedule.id",)),
+    "schedules.delete": PathRule((SCHEDULE,), REPORT | ENDS | {"stop"}, ends_in_part=True),
+    "remediation.trigger": PathRule(
         (REMEDIATION,), FINDING | _START | {"ai"}, answers=("remediation.id",)
     ),
     "remediation.list": _list(REMEDIATION, "remediations[].id", may=frozenset({"ai"})),
-    "remediation.get": Place(
+    "remediation.get": PathRule(
         (REMEDIATION,), frozenset({"ai"}), ends_in_part=True, answers=("remediation.id",)
     ),
-    "network.start": Place((NETWORK,), _JOB | _START | {"jumpbox"}, answers=("scan.id",)),
-    "network.progress": Place((NETWORK,), _JOB, _STATE, answers=("isCompleted",)),
-    "network.findings": Place((NETWORK, FINDING | {"result"}), _JOB, answers=_RISK),
-    "agents.manifest": Place(
+    "network.start": PathRule((NETWORK,), _JOB | _START | {"jumpbox"}, answers=("scan.id",)),
+    "network.progress": PathRule((NETWORK,), _JOB, _STATE, answers=("isCompleted",)),
+    "network.findings": PathRule((NETWORK, FINDING | {"result"}), _JOB, answers=_RISK),
+    "agents.manifest": PathRule(
         (AGENT,),
         _words("download file"),
         _words("manifest release catalog artifact"),
         ends_in_part=False,
         answers=("files[].filename",),
     ),
-    "agents.download": Place(
+    "agents.download": PathRule(
         (AGENT,), _words("release artifact latest"), _words("download binary file installer")
     ),
 }

@@ -170,12 +170,18 @@ async def test_a_document_that_is_none_is_a_remark(host: DocsHost) -> None:
     assert found.linked == {}
     assert found.remarks == (
         f"{host.url}/api/gone.json answers with status 404.",
-        f"{host.url}/api/page.json cannot be read as a specification. It is a page, not a "
-        "specification.",
-        f"{host.url}/api/text.yaml cannot be read as a specification. It is not an object, so it "
-        "cannot be a specification.",
-        f"{host.url} points to https://a.example for its specification, and other hosts are not "
-        "followed: give the address with --from.",
+        (
+            f"{host.url}/api/page.json cannot be read as a specification. It is a page, not a "
+            "specification."
+        ),
+        (
+            f"{host.url}/api/text.yaml cannot be read as a specification. It is not an object, so it "
+            "cannot be a specification."
+        ),
+        (
+            f"{host.url} points to https://a.example for its specification, and other hosts are not "
+            "followed: give the address with --from."
+        ),
     )
 
 
