@@ -108,6 +108,12 @@ def moment(epoch: float | None) -> str:
     return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def utc_time(epoch: float | None) -> str:
+    """Return UTC like `2026-11-24T18:05:09`, as schemas want it; the epoch itself when unknown."""
+    known = epoch if epoch is not None and 0 <= epoch <= _LAST_SECOND else 0.0
+    return datetime.fromtimestamp(int(known), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def duration(seconds: float | None) -> str:
     """Return seconds in the two largest units that matter, like `1 h 5 min` or `4.2 s`."""
     if seconds is None or not math.isfinite(seconds) or seconds < 0:

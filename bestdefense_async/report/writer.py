@@ -11,6 +11,9 @@ from bestdefense_async.errors import ConfigError
 from bestdefense_async.files import replace_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+
     from bestdefense_async.report.gate.verdict import Verdict
     from bestdefense_async.report.result import RunResult
 
@@ -29,8 +32,34 @@ FORMATS: Final = {
     ".xml": ("formats.junit", "junit"),
     ".md": ("formats.markdown", "markdown"),
     ".html": ("html.page", "html"),
+    ".csv": ("formats.csv", "csv"),
+    ".gitlab.json": ("formats.gitlab", "gitlab"),
 }
 """Suffixes, and the module and function that render each; loaded when first used."""
+
+_ALSO: Final = {
+    ".sarif.json": ".sarif",
+    "gl-dast-report.json": ".gitlab.json",
+    ".gitlab": ".gitlab.json",
+}
+"""Other ends of names, which say more than the last suffix alone."""
+
+
+def _module(path: Path | str) -> tuple[ModuleType, str]:
+    """Return the module that renders the format of `path`, and the name of its function.
+
+    Raises:
+        ConfigError: No format has this suffix.
+    """
+    name = Path(path).name.lower()
+    known = sorted((*FORMATS, *_ALSO), key=len, reverse=True)
+    end = next((end for end in known if name.endswith(end) and name.lstrip(".") != end[1:]), None)
+    if end is None:
+        raise ConfigError(
+            f"{os.fspath(path)!r}: no format has this suffix; choose one of {', '.join(FORMATS)}."
+        )
+    module, function = FORMATS[_ALSO.get(end, end)]
+    return import_module(f"bestdefense_async.report.{module}"), function
 
 
 def renderer(path: Path | str) -> Renderer:
@@ -39,14 +68,53 @@ def renderer(path: Path | str) -> Renderer:
     Raises:
         ConfigError: No format has this suffix.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        raise ConfigError(
-            f"{os.fspath(path)!r}: no format has this suffix; choose one of {', '.join(FORMATS)}."
-        )
-    module, function = FORMATS[suffix]
-    render: Renderer = getattr(import_module(f"bestdefense_async.report.{module}"), function)
+    module, function = _module(path)
+    render: Renderer = getattr(module, function)
     return render
+
+
+def missing_from(path: Path | str, verdict: Verdict) -> str:
+    """Return in words which findings the format of `path` has no room for; empty for none.
+
+    Raises:
+        ConfigError: No format has this suffix.
+    """
+    module, _ = _module(path)
+    told: Callable[[Verdict], str] = getattr(module, "left_out", lambda _: "")
+    return told(verdict)
+
+
+def check_outputs(outputs: Iterable[Path | str], inputs: Iterable[Path | str]) -> None:
+    """Refuse files that would be written over each other, or over what is read.
+
+    Args:
+        outputs: What is to be written.
+        inputs: The list, the baseline, waivers, a saved run; `-` and names of runs do no harm.
+
+    Raises:
+        ConfigError: Two of them are one file, also through a link or under another spelling.
+    """
+    read = {_real(path): path for path in inputs}
+    written: set[str] = set()
+    for path in outputs:
+        real = _real(path)
+        if real in written:
+            raise ConfigError(f"{os.fspath(path)!r} is given twice.")
+        if real in read:
+            raise ConfigError(
+                f"{os.fspath(path)!r} cannot be written: it is read in the same run, as "
+                f"{os.fspath(read[real])!r}."
+            )
+        written.add(real)
+
+
+def _real(path: Path | str) -> str:
+    """Return what tells two files apart: where it really is, or its number where it has links."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return os.path.realpath(path)
+    return f"{found.st_dev}:{found.st_ino}" if found.st_nlink > 1 else os.path.realpath(path)
 
 
 def write_run(

@@ -38,7 +38,7 @@ def test_the_summary_is_appended_to_what_is_there(saved: Inside) -> None:
     assert saved("gate", "--run", "run.json", env=ACTIONS).code == 1
 
     text = summary.read_text()
-    assert text.startswith("# Mine\n## ❌ Security scan: failed\n")
+    assert text.startswith("# Mine\n\n## ❌ Security scan: failed\n")
     assert text.count("## ❌ Security scan: failed") == 2
 
 
@@ -116,9 +116,23 @@ def test_a_summary_is_whole_or_the_verdict_or_an_error(tmp_path: Path) -> None:
     append_summary(path, run, verdict)
     text = path.read_text()[LARGEST - 1_000 :]
 
-    assert text.startswith("## ❌ Security scan: failed\n\n- `")
+    assert text.startswith("\n\n## ❌ Security scan: failed\n\n- `")
     assert "Worst" not in text
     path.write_bytes(b"x" * (LARGEST - 10))
     with pytest.raises(OSError, match="full"):
         append_summary(path, run, verdict)
     assert path.stat().st_size == LARGEST - 10
+
+
+@pytest.mark.parametrize(
+    ("there", "breaks"), [("", 0), ("| a |", 2), ("| a |\n", 1), ("| a |\n\n", 0), ("\n", 1)]
+)
+def test_a_summary_begins_after_a_blank_line(tmp_path: Path, there: str, breaks: int) -> None:
+    """Whatever another step wrote last: a heading behind it would be part of its table."""
+    path = tmp_path / "summary.md"
+    path.write_text(there)
+    run = fleet(3)
+
+    append_summary(path, run, judge(run.outcomes, GatePolicy()))
+
+    assert path.read_text().startswith(there + breaks * "\n" + "## ")

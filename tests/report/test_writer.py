@@ -11,7 +11,7 @@ import pytest
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
-from bestdefense_async.report.writer import FORMATS, renderer, write_run
+from bestdefense_async.report.writer import FORMATS, check_outputs, renderer, write_run
 from tests.support.runs import done, hostile, run_of
 
 if TYPE_CHECKING:
@@ -76,3 +76,36 @@ def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     """A typing error in a path must not make directories."""
     with pytest.raises(FileNotFoundError):
         write_run(tmp_path / "absent" / "run.json", RUN, VERDICT)
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("run.sarif.json", "x.sarif"),
+        ("RUN.SARIF.JSON", "x.sarif"),
+        ("gl-dast-report.json", "x.gitlab.json"),
+        ("run.gitlab", "x.gitlab.json"),
+        ("run.html.json", "x.json"),
+        ("sarif.json", "x.json"),
+    ],
+)
+def test_the_end_of_a_name_says_which_json_is_meant(name: str, like: str) -> None:
+    """Many tools call SARIF `.sarif.json`, and GitLab its report by a name of its own."""
+    assert renderer(name) is renderer(like)
+
+
+def test_no_output_is_written_over_another_or_over_what_is_read(tmp_path: Path) -> None:
+    """Whatever it is called: a baseline that a run replaces would approve the next one."""
+    listing, link = tmp_path / "list.md", tmp_path / "link.md"
+    listing.write_text("a.example\n")
+    link.symlink_to(listing)
+    (tmp_path / "hard.md").hardlink_to(listing)
+    same = (listing, link, tmp_path / "hard.md", tmp_path / "x" / ".." / "list.md")
+    (tmp_path / "x").mkdir()
+
+    for path in same:
+        with pytest.raises(ConfigError, match="it is read in the same run"):
+            check_outputs([tmp_path / "run.json", path], ["-", listing])
+        with pytest.raises(ConfigError, match="is given twice"):
+            check_outputs([listing, path], ["last"])
+    check_outputs([listing, tmp_path / "run.json"], ["-", "last", tmp_path / "other"])

@@ -12,6 +12,7 @@ verdict alone, or not at all, which is an error.
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -80,10 +81,15 @@ def append_summary(
     Raises:
         OSError: The file cannot be written, or it is full.
     """
-    with Path(path).open("ab") as file:
-        room = LARGEST - file.tell()
+    with Path(path).open("a+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 2, 0))
+        end = file.read()
+        # What another step wrote last may be a table or a paragraph: a blank line ends both.
+        breaks = "\n" * (2 - len(end) + len(end.rstrip(b"\n"))) if size else ""
+        room = LARGEST - size
         for text in (markdown(run, verdict, older=older), heading(verdict) + "\n"):
-            content = f"{text}\n".encode(errors="backslashreplace")
+            content = f"{breaks}{text}\n".encode(errors="backslashreplace")
             if len(content) <= room:
                 file.write(content)
                 return

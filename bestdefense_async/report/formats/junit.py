@@ -1,5 +1,9 @@
 """JUnit XML, as Jenkins and most CI systems read it.
 
+Jenkins takes what stands before the last dot of a class name for a package, and groups the results
+of runs by the name of their suite. So the class is the site without dots, the suite has one name,
+and the site as it is written stands in the name of each case.
+
 One case per site and kind of weakness: `<failure>` when it breaks a rule of the gate, `<error>`
 when the site has no verdict, and a passing case for what breaks none or is clean. `<skipped>` is
 what would break one but is waived or known from the baseline: CI systems count it apart and show
@@ -9,7 +13,6 @@ why. Every text is made printable first, because XML cannot hold control charact
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -17,7 +20,7 @@ from junitparser import Error, Failure, Skipped, SystemErr, SystemOut, TestCase,
 
 from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.gate.verdict import waiver_line
-from bestdefense_async.report.text import moment, visible
+from bestdefense_async.report.text import utc_time, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +38,10 @@ def junit(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -
 
     With an older run the suite has the numbers of new and fixed findings as properties.
     """
-    suite = TestSuite(_token(run.name))
-    suite.timestamp = _timestamp(run.started_at)
+    suite = TestSuite("BestDefense")
+    suite.timestamp = utc_time(run.started_at)
     suite.hostname = _host(run.base_url)
+    suite.add_property("run", _token(run.name))
     suite.add_property("gate", verdict.status)
     suite.add_property("sentence", visible(verdict.sentence, longest=600))
     if older is not None:
@@ -56,12 +60,13 @@ def junit(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -
 
 def _cases(judged: JudgedOutcome, verdict: Verdict) -> Iterator[TestCase]:
     outcome = judged.outcome
-    target = _token(outcome.target)
+    target = _token(outcome.target).replace(".", "_")
+    site = f" ({visible(outcome.target, longest=120)})"
     seconds = 0.0
     if outcome.started_at is not None and outcome.finished_at is not None:
         seconds = round(max(outcome.finished_at - outcome.started_at, 0.0), 3)
     if not outcome.has_verdict:
-        case = TestCase("scan", target, seconds)
+        case = TestCase(_token(f"scan{site}"), target, seconds)
         kind = "NoRisk" if outcome.error is None else outcome.error.kind
         message = outcome.error or "The scan has no risk summary."
         text = visible(f"{outcome.status}: {message}", longest=600)
@@ -72,9 +77,9 @@ def _cases(judged: JudgedOutcome, verdict: Verdict) -> Iterator[TestCase]:
     for finding, status in judged.findings:
         kinds.setdefault(_kind(finding), []).append((finding, status))
     if not kinds:
-        yield TestCase("no findings", target, seconds)
+        yield TestCase(_token(f"no findings{site}"), target, seconds)
     for number, kind in enumerate(sorted(kinds)):
-        case = TestCase(kind, target, 0.0 if number else seconds)
+        case = TestCase(_token(kind + site), target, 0.0 if number else seconds)
         breaking = [pair for pair in kinds[kind] if verdict.breaks(pair[0].severity)]
         hits = [finding for finding, status in breaking if status.state == "open"]
         suppressed = [status for _, status in breaking if status.state != "open"]
@@ -121,13 +126,7 @@ def _kind(finding: Finding) -> str:
 
 def _token(text: str) -> str:
     """Return text as XML's `token`: no space at an end, none doubled, never empty."""
-    return " ".join(visible(text, longest=200).split()) or "not named"
-
-
-def _timestamp(epoch: float | None) -> str:
-    """Return UTC without a zone, as the schema wants it; the epoch itself when unknown."""
-    known = epoch if epoch is not None and moment(epoch) != "unknown" else 0.0
-    return datetime.fromtimestamp(int(known), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return " ".join(visible(text, longest=400).split()) or "not named"
 
 
 def _host(base_url: str) -> str:

@@ -1,10 +1,14 @@
-"""SARIF 2.1.0, within the rules of GitHub's code scanning.
+"""SARIF 2.1.0, as GitHub's code scanning and DefectDojo read it.
 
-GitHub refuses http(s) addresses as artifacts, so an artifact is `host/path`; the whole address
-stands in the message and the properties. One run holds all sites, because several runs of one tool
-in a file are refused. At most 5,000 results are shown there, so no more are written: the worst
-ones, waived ones last, and a notification says how many were left out. What is gone since an older
-run is left out too: GitHub closes an alert when its result is absent.
+A rule is a weakness at one severity: both tools rate an alert by its rule, so a rule for all of a
+weakness would show its least finding as its worst. GitHub refuses http(s) addresses as artifacts,
+so an artifact is `host/path`; the whole address stands in the message and the properties. One run
+holds all sites, because several runs of one tool in a file are refused. More than 25,000 results
+are refused too, so no more are written: the worst ones, waived ones last, and a notification says
+how many of which severity are missing. What is gone since an older run is left out: GitHub closes
+an alert when its result is absent.
+
+Source: https://docs.github.com/code-security/code-scanning/troubleshooting-sarif/results-exceed-limit
 """
 
 from __future__ import annotations
@@ -13,22 +17,21 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from attrs import frozen
-
 from bestdefense_async._version import __version__
-from bestdefense_async.models import Finding, Outcome
 from bestdefense_async.report.formats.json import dumps
-from bestdefense_async.report.gate.identity import KnownFindings, fingerprint
+from bestdefense_async.report.gate.identity import compare_runs, cwe_of, site_of, weakness_of
 from bestdefense_async.report.gate.verdict import waiver_line
-from bestdefense_async.report.gate.waivers import Waiver
+from bestdefense_async.report.listing import counted_by_severity, listed_findings
 from bestdefense_async.report.text import counted, visible, without_scheme
 
 if TYPE_CHECKING:
-    from bestdefense_async.models import Severity
+    from bestdefense_async.models import Finding, Outcome, Severity
     from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.report.gate.waivers import Waiver
+    from bestdefense_async.report.listing import ListedFinding
     from bestdefense_async.report.result import RunResult
 
-MOST_RESULTS: Final = 5_000
+MOST_RESULTS: Final = 25_000
 _MOST_NOTIFICATIONS: Final = 500
 _LONGEST_MESSAGE: Final = 900
 
@@ -40,7 +43,7 @@ _WORST_SCORE: Final = "9.5"
 _CATEGORY: Final = "bestdefense"
 """What stands before the last slash of an id is the category: results close alerts of their own
 category only, so it is the same in every run."""
-_CWE: Final = re.compile(r"CWE-([0-9]{1,6})", re.IGNORECASE | re.ASCII)
+_CWE: Final = re.compile(r"CWE-([0-9]+)")
 
 
 def sarif(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
@@ -48,11 +51,9 @@ def sarif(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -
 
     With an older run each result says whether it is new.
     """
-    found = _results_of(verdict, None if older is None else KnownFindings.of(older.outcomes))
-    found.sort(key=_order)
-    kept = found[:MOST_RESULTS]
+    found = _ordered(verdict, older=older, run=run)
     rules: dict[str, dict[str, Any]] = {}
-    results = [_result(one, rules) for one in kept]
+    results = [_result(one, rules) for one in found[:MOST_RESULTS]]
     return (
         dumps(
             {
@@ -70,7 +71,7 @@ def sarif(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -
                         "automationDetails": {
                             "id": f"{_CATEGORY}/{quote(visible(run.name, longest=80), safe='')}"
                         },
-                        "invocations": [_invocation(run, verdict, left_out=found[MOST_RESULTS:])],
+                        "invocations": [_invocation(run, verdict)],
                         "results": results,
                         "columnKind": "unicodeCodePoints",
                     }
@@ -82,33 +83,27 @@ def sarif(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -
     )
 
 
-@frozen
-class _Found:
-    """A finding, and what else is said about it."""
-
-    outcome: Outcome
-    finding: Finding
-    waiver: Waiver | None
-    baseline_state: str | None
-    """new or unchanged; None when nothing is compared."""
-
-
-def _results_of(verdict: Verdict, known: KnownFindings | None) -> list[_Found]:
-    found = []
-    for judged in verdict.outcomes:
-        before = {} if known is None else known.match(judged.outcome)
-        for at, (finding, status) in enumerate(judged.findings):
-            state = None if known is None else "unchanged" if at in before else "new"
-            found.append(_Found(judged.outcome, finding, status.waiver, state))
+def _ordered(
+    verdict: Verdict, *, run: RunResult | None = None, older: RunResult | None = None
+) -> list[ListedFinding]:
+    """Return all findings: the worst first, the waived ones last."""
+    changes = None if older is None or run is None else compare_runs(run, older)
+    found = listed_findings(verdict, changes)
+    found.sort(key=lambda one: (one.status.waiver is not None, -one.finding.severity.rank))
     return found
 
 
-def _order(found: _Found) -> tuple[Any, ...]:
-    finding = found.finding
-    texts = (finding.cwe, finding.weakness, finding.title, finding.url)
-    is_waived = found.waiver is not None
-    rank = -finding.severity.rank
-    return (is_waived, rank, found.outcome.target, *(text or "" for text in texts))
+def left_out(verdict: Verdict) -> str:
+    """Return how many findings the file cannot hold, of which severity; empty when it holds all."""
+    if sum(len(each.findings) for each in verdict.outcomes) <= MOST_RESULTS:
+        return ""
+    missing = _ordered(verdict)[MOST_RESULTS:]
+    waived = sum(one.status.waiver is not None for one in missing)
+    also = f", {waived:,} of them waived" if waived else ""
+    return (
+        f"{counted(len(missing), 'finding')} of {len(missing) + MOST_RESULTS:,} left out of SARIF, "
+        f"the least severe: {counted_by_severity(missing)}{also}"
+    )
 
 
 def _text(text: object, longest: int = _LONGEST_MESSAGE) -> str:
@@ -117,19 +112,26 @@ def _text(text: object, longest: int = _LONGEST_MESSAGE) -> str:
     return shown.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
 
 
-def _result(found: _Found, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _result(found: ListedFinding, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
     outcome, finding = found.outcome, found.finding
-    name = visible(finding.cwe or finding.weakness or finding.title or "not named", longest=120)
-    rules.setdefault(name, _rule(name, finding))
+    kind = weakness_of(finding) or "not named"
+    severity = visible(finding.severity, longest=40)
+    name = f"{visible(kind, longest=120)}/{severity}".replace(" ", "-")
+    if name not in rules:
+        rules[name] = _rule(name, kind, finding)
     location = finding.url or outcome.target
-    message = f"{finding.title or finding.weakness or name} ({finding.severity}) at {location}"
+    message = f"{found.title} ({finding.severity}) at {location}"
     properties = {
-        "severity": visible(finding.severity, longest=60),
+        "severity": severity,
         "target": visible(outcome.target),
         "url": visible(location),
         "evidence": visible(finding.evidence or "", longest=_LONGEST_MESSAGE),
         "report_id": visible(outcome.report_id or ""),
+        "fingerprint": found.fingerprint or "",
+        "state": found.status.state,
     }
+    waiver = found.status.waiver
+    state = {None: {}, True: {"baselineState": "new"}, False: {"baselineState": "unchanged"}}
     return {
         "ruleId": name,
         "level": _LEVELS.get(finding.severity, "error"),
@@ -142,11 +144,17 @@ def _result(found: _Found, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
                 }
             }
         ],
-        "partialFingerprints": {"primaryLocationLineHash": f"{fingerprint(outcome, finding)}:1"},
+        "partialFingerprints": {"primaryLocationLineHash": _line_hash(found)},
         "properties": {key: value for key, value in properties.items() if value},
-        **({} if found.waiver is None else {"suppressions": [_suppression(found.waiver)]}),
-        **({} if found.baseline_state is None else {"baselineState": found.baseline_state}),
+        **({} if waiver is None else {"suppressions": [_suppression(waiver)]}),
+        **state[found.is_new],
     }
+
+
+def _line_hash(found: ListedFinding) -> str:
+    """Return what GitHub knows an alert by: another for each of several alike."""
+    name = found.fingerprint or f"{site_of(found.outcome)} {found.finding.severity}"
+    return f"{visible(name)}:{found.occurrence if found.fingerprint else 1}"
 
 
 def _suppression(waiver: Waiver) -> dict[str, str]:
@@ -154,17 +162,17 @@ def _suppression(waiver: Waiver) -> dict[str, str]:
     return {"kind": "external", "status": "accepted", "justification": _text(text)}
 
 
-def _rule(name: str, finding: Finding) -> dict[str, Any]:
-    """Return the rule of a weakness, from the worst finding of it: those come first."""
-    kind = finding.weakness or finding.title or name
+def _rule(name: str, kind: str, finding: Finding) -> dict[str, Any]:
+    """Return the rule of a weakness at a severity."""
+    cwe = _CWE.fullmatch(cwe_of(finding))
+    title = finding.weakness or finding.title or kind
     help_text = finding.guidance or "See the report in the BestDefense application."
-    cwe = _CWE.fullmatch(finding.cwe or "")
     tags = ["security", *([f"external/cwe/cwe-{int(cwe[1]):03d}"] if cwe else [])]
     return {
         "id": name,
-        "name": visible(kind, longest=200),
-        "shortDescription": {"text": _text(kind, 200)},
-        "fullDescription": {"text": _text(kind, 900)},
+        "name": visible(title, longest=200),
+        "shortDescription": {"text": _text(title, 200)},
+        "fullDescription": {"text": _text(title, 900)},
         "help": {"text": _text(help_text)},
         "defaultConfiguration": {"level": _LEVELS.get(finding.severity, "error")},
         "properties": {"security-severity": _score(finding.severity), "tags": tags},
@@ -182,7 +190,7 @@ def _artifact(location: str, outcome: Outcome) -> str:
     return "/".join(parts) or quote(outcome.site_id or "unknown", safe="", errors="replace")
 
 
-def _invocation(run: RunResult, verdict: Verdict, *, left_out: list[_Found]) -> dict[str, Any]:
+def _invocation(run: RunResult, verdict: Verdict) -> dict[str, Any]:
     """Return how the run went: a site without a verdict is a failed part of it."""
     missing = [outcome for outcome in run.outcomes if not outcome.has_verdict]
     notes = [{"level": "note", "message": {"text": _text(verdict.sentence)}}]
@@ -190,12 +198,8 @@ def _invocation(run: RunResult, verdict: Verdict, *, left_out: list[_Found]) -> 
         if use.needs_attention:
             message = {"text": _text(waiver_line(use))}
             notes.append({"level": "warning", "message": message})
-    if left_out:
-        waived = " or waived" if any(found.waiver for found in left_out) else ""
-        many = counted(len(left_out), "finding")
-        text = f"{many} of lower severity{waived} left out: the limit is"
-        message = {"text": f"{text} {MOST_RESULTS:,} results."}
-        notes.append({"level": "warning", "message": message})
+    if gap := left_out(verdict):
+        notes.append({"level": "warning", "message": {"text": _text(gap)}})
     for outcome in missing[:_MOST_NOTIFICATIONS]:
         why = (
             "no risk summary" if outcome.error is None else f"{outcome.error.kind}: {outcome.error}"

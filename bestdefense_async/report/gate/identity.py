@@ -53,7 +53,7 @@ def fingerprint(outcome: Outcome, finding: Finding) -> str:
     weakness stays.
     """
     place = place_of(finding)
-    kind = _kind(finding)
+    kind = weakness_of(finding)
     first = _hashed("2", site_of(outcome), kind, place.path)
     own = host_of(outcome)
     host = place.host if own and place.host != own else ""
@@ -85,10 +85,10 @@ def site_of(outcome: Outcome) -> str:
 
 def host_of(outcome: Outcome) -> str:
     """Return the host that a target names; empty for one that is written as the id of its site."""
-    return "" if outcome.target == outcome.site_id else Place.of(outcome.target).host
+    return "" if outcome.target == outcome.site_id else FindingPlace.of(outcome.target).host
 
 
-def _kind(finding: Finding) -> str:
+def weakness_of(finding: Finding) -> str:
     """Return the weakness: its CWE in one spelling, else the words of its name or its title."""
     return cwe_of(finding) or _words(finding.weakness) or _words(finding.title)
 
@@ -106,7 +106,7 @@ def _words(text: str | None) -> str:
 
 
 @frozen
-class Place:
+class FindingPlace:
     """Where a weakness is, normalised."""
 
     host: str
@@ -117,7 +117,7 @@ class Place:
     """The names of the query's parameters, sorted: their values are what a scanner tried."""
 
     @classmethod
-    def of(cls, text: str) -> Place:
+    def of(cls, text: str) -> FindingPlace:
         """Return the place that a URL, a `host/path` or a path names."""
         bare = text.strip()
         if not bare:
@@ -138,9 +138,9 @@ class Place:
         return self.host + self.path
 
 
-def place_of(finding: Finding) -> Place:
+def place_of(finding: Finding) -> FindingPlace:
     """Return the affected location."""
-    return Place.of(finding.url or "")
+    return FindingPlace.of(finding.url or "")
 
 
 def _normal_path(path: str) -> str:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from attrs import evolve
+from junitparser import TestSuite
+from sarif_pydantic import Sarif  # type: ignore[import-untyped]
 
 from bestdefense_async.models import Finding, Outcome, RiskSummary, Severity
 from bestdefense_async.report.formats.github import annotation_lines
@@ -20,7 +23,7 @@ from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import Verdict, judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from bestdefense_async.report.text import visible
-from bestdefense_async.report.writer import FORMATS, renderer
+from bestdefense_async.report.writer import FORMATS, missing_from, renderer
 from tests.support.published import junit_validator, sarif_validator
 from tests.support.runs import before, done, error, failed, fleet, hostile, not_started, run_of
 
@@ -84,7 +87,9 @@ def cases(
     verdict = judge(run.outcomes, GatePolicy(**rules)) if verdict is None else verdict
     suite = ET.fromstring(junit(run, verdict))  # noqa: S314 - our own
     return {
-        (case.get("classname", ""), case.get("name", "")): next((r.tag for r in case), "passed")
+        (case.get("classname", ""), case.get("name", "").partition(" (")[0]): next(
+            (r.tag for r in case), "passed"
+        )
         for case in suite.iter("testcase")
     }
 
@@ -122,7 +127,7 @@ def test_sarif_names_place_level_and_weakness() -> None:
     """One result says where, how bad and what."""
     first = sarif_run(SMALL)["results"][0]
 
-    assert first["ruleId"] == "CWE-89"
+    assert first["ruleId"] == "CWE-89/critical"
     assert first["level"] == "error"
     location = first["locations"][0]["physicalLocation"]
     assert location["artifactLocation"]["uri"] == "a.example/path/0"
@@ -146,16 +151,76 @@ def test_sarif_shows_findings_that_are_only_counted() -> None:
     assert "4 not listed one by one (high) at e.example" in texts
 
 
-def test_sarif_keeps_the_worst_five_thousand_and_counts_the_rest() -> None:
-    """GitHub shows no more; what is left out is of lower severity."""
-    rows = [done(f"s{number}.example", high=1, low=3) for number in range(2_000)]
-    only = sarif_run(run_of(*rows))
+def test_sarif_keeps_what_github_takes_and_says_what_is_missing() -> None:
+    """More are refused as a whole; what is left out is the least severe, and named."""
+    rows = [done(f"s{number}.example", high=1, low=12) for number in range(1_999)]
+    run = run_of(*rows, done("t.example", medium=14))
+    only = sarif_run(run)
     levels = [result["level"] for result in only["results"]]
     notes = str(only["invocations"][0]["toolExecutionNotifications"])
+    said = "1,001 findings of 26,001 left out of SARIF, the least severe: 1,001 low"
 
-    assert len(levels) == MOST_RESULTS
-    assert levels.count("error") == 2_000
-    assert "3,000 findings of lower severity left out" in notes
+    assert len(levels) == MOST_RESULTS == 25_000
+    assert (levels.count("error"), levels.count("warning")) == (1_999, 14)
+    assert said in notes
+    verdict = judge(run.outcomes, GatePolicy())
+    assert missing_from("run.sarif", verdict) == missing_from("RUN.sarif.json", verdict) == said
+    assert missing_from("run.csv", verdict) == ""
+    assert missing_from("run.sarif", judge(SMALL.outcomes, GatePolicy())) == ""
+
+
+def test_a_rule_is_a_weakness_at_one_severity() -> None:
+    """GitHub and DefectDojo rate an alert by its rule: the least finding must not look worst."""
+    worst, least = (
+        Finding(severity=Severity(word), cwe=cwe, title="Script is run", url="/a")
+        for word, cwe in (("critical", "CWE-79"), ("low", "cwe-079"))
+    )
+    row = Outcome(
+        target="a.example", status="done", risk=RiskSummary(), findings=(least, worst, least)
+    )
+    only = sarif_run(run_of(row))
+    rules = only["tool"]["driver"]["rules"]
+
+    assert [(rule["id"], rule["properties"]["security-severity"]) for rule in rules] == [
+        ("CWE-79/critical", "9.5"),
+        ("CWE-79/low", "2.5"),
+    ]
+    assert all("external/cwe/cwe-079" in rule["properties"]["tags"] for rule in rules)
+    assert [result["ruleId"] for result in only["results"]] == [
+        "CWE-79/critical",
+        "CWE-79/low",
+        "CWE-79/low",
+    ]
+
+
+def test_several_findings_of_one_place_are_several_alerts() -> None:
+    """GitHub takes results with one fingerprint for one alert, so each has a number."""
+    one = done("a.example", high=1)
+    row = evolve(one, findings=one.findings * 3, risk=RiskSummary())
+    hashes = [
+        result["partialFingerprints"]["primaryLocationLineHash"]
+        for result in sarif_run(run_of(row, evolve(row, report_id="r2")))["results"]
+    ]
+    name = fingerprint(row, row.findings[0])
+
+    assert hashes == [f"{name}:{number}" for number in range(1, 7)]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_library_of_others_reads_our_sarif(run: RunResult) -> None:
+    """With all results, and for each its rule with a score of its own severity."""
+    text = sarif(run, judge(run.outcomes, GatePolicy()))
+    [only] = Sarif.model_validate_json(text).runs
+
+    assert len(only.results or ()) == sum(len(each.reported()) for each in run.outcomes)
+    rules = {rule.id: rule for rule in only.tool.driver.rules or ()}
+    scores = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.5"}
+    for result in only.results or ():
+        severity = (result.rule_id or "").rpartition("/")[2]
+        properties = rules[result.rule_id or ""].properties or {}
+        assert properties["security-severity"] == scores.get(
+            severity, "0.0" if severity == "informational" else "9.5"
+        )
 
 
 def test_sarif_suppresses_what_is_waived_and_shows_what_is_new() -> None:
@@ -166,21 +231,21 @@ def test_sarif_suppresses_what_is_waived_and_shows_what_is_new() -> None:
     }
     suppressed = {key: each for key, each in results.items() if "suppressions" in each}
 
-    assert list(suppressed) == [("a.example", "CWE-89")]
-    assert suppressed["a.example", "CWE-89"]["suppressions"] == [
+    assert list(suppressed) == [("a.example", "CWE-89/critical")]
+    assert suppressed["a.example", "CWE-89/critical"]["suppressions"] == [
         {
             "kind": "external",
             "status": "accepted",
             "justification": "mended on Monday (until 2026-11-25)",
         }
     ]
-    assert only["results"][-1] == suppressed["a.example", "CWE-89"]
+    assert only["results"][-1] == suppressed["a.example", "CWE-89/critical"]
     assert {key: each["baselineState"] for key, each in results.items()} == {
-        ("a.example", "CWE-89"): "new",
-        ("a.example", "CWE-79"): "unchanged",
-        ("a.example", "CWE-918"): "new",
-        ("a.example", "CWE-614"): "new",
-        ("e.example", "Not listed"): "new",
+        ("a.example", "CWE-89/critical"): "new",
+        ("a.example", "CWE-79/high"): "unchanged",
+        ("a.example", "CWE-918/high"): "new",
+        ("a.example", "CWE-614/low"): "new",
+        ("e.example", "not-listed/high"): "new",
     }
     notes = str(only["invocations"][0]["toolExecutionNotifications"])
     assert "the waiver of line 7 expired on 2026-01-01: CWE-79 at *" in notes
@@ -224,15 +289,28 @@ def test_junit_is_valid(run: RunResult) -> None:
 def test_junit_has_one_case_per_site_and_weakness() -> None:
     """A hit of the gate is a failure, a missing verdict an error, all else passes."""
     assert cases(SMALL) == {
-        ("a.example", "CWE-89 SQL Injection"): "failure",
-        ("a.example", "CWE-79 Cross-site Scripting"): "failure",
-        ("a.example", "CWE-918 Server-Side Request Forgery"): "failure",
-        ("a.example", "CWE-614 Sensitive Cookie Without Secure Attribute"): "passed",
-        ("b.example", "no findings"): "passed",
-        ("c.example", "scan"): "error",
-        ("d.example", "scan"): "error",
-        ("e.example", "Not listed"): "failure",
+        ("a_example", "CWE-89 SQL Injection"): "failure",
+        ("a_example", "CWE-79 Cross-site Scripting"): "failure",
+        ("a_example", "CWE-918 Server-Side Request Forgery"): "failure",
+        ("a_example", "CWE-614 Sensitive Cookie Without Secure Attribute"): "passed",
+        ("b_example", "no findings"): "passed",
+        ("c_example", "scan"): "error",
+        ("d_example", "scan"): "error",
+        ("e_example", "Not listed"): "failure",
     }
+
+
+def test_jenkins_finds_no_dot_to_split_a_class_name_at() -> None:
+    """It would take `shop.acme` for a package; the site stands whole in the name of the case."""
+    run = run_of(done("shop.acme.com"), failed("https://a.b/c.d"), name="20261125-1")
+    suite = TestSuite.fromstring(junit(run, judge(run.outcomes, GatePolicy())))
+
+    assert suite.name == "BestDefense"
+    assert [(case.classname, case.name) for case in suite] == [
+        ("shop_acme_com", "no findings (shop.acme.com)"),
+        ("https://a_b/c_d", "scan (https://a.b/c.d)"),
+    ]
+    assert {each.name: each.value for each in suite.properties()}["run"] == "20261125-1"
 
 
 def test_junit_without_a_threshold_fails_nothing() -> None:
@@ -247,12 +325,12 @@ def test_junit_skips_what_is_waived_or_known() -> None:
     skipped = [case.get("message") for case in suite.iter("skipped")]
     properties = {each.get("name"): each.get("value") for each in suite.iter("property")}
 
-    told = {key: tag for key, tag in cases(SMALL, verdict).items() if key[0] == "a.example"}
+    told = {key: tag for key, tag in cases(SMALL, verdict).items() if key[0] == "a_example"}
     assert told == {
-        ("a.example", "CWE-89 SQL Injection"): "skipped",
-        ("a.example", "CWE-79 Cross-site Scripting"): "skipped",
-        ("a.example", "CWE-918 Server-Side Request Forgery"): "failure",
-        ("a.example", "CWE-614 Sensitive Cookie Without Secure Attribute"): "passed",
+        ("a_example", "CWE-89 SQL Injection"): "skipped",
+        ("a_example", "CWE-79 Cross-site Scripting"): "skipped",
+        ("a_example", "CWE-918 Server-Side Request Forgery"): "failure",
+        ("a_example", "CWE-614 Sensitive Cookie Without Secure Attribute"): "passed",
     }
     assert skipped == [
         "1 known from the baseline",
@@ -277,7 +355,7 @@ def test_junit_counts_what_it_lists() -> None:
     suite = ET.fromstring(junit(SMALL, judge(SMALL.outcomes, GatePolicy())))  # noqa: S314 - our own
 
     assert suite.attrib == {
-        "name": "nightly",
+        "name": "BestDefense",
         "timestamp": "2026-09-21T14:13:20",
         "hostname": "scanner.example",
         "tests": "8",

@@ -11,7 +11,7 @@ from attrs import evolve
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Finding, Outcome, RiskSummary, Severity
 from bestdefense_async.report.gate.identity import (
-    Place,
+    FindingPlace,
     compare_runs,
     fingerprint,
     former_fingerprint,
@@ -79,7 +79,7 @@ def waived(found: Outcome, *names: str) -> Verdict:
 )
 def test_a_place_has_one_spelling(text: str, place: tuple[str, str, str]) -> None:
     """RFC 3986 says in 6.2.2 and 6.2.3 which spellings mean the same."""
-    found = Place.of(text)
+    found = FindingPlace.of(text)
 
     assert (found.host, found.path, found.parameters) == place
 
