@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": _BELOW_RUNS,
     "view": _BELOW_RUNS | {"runs"},
     "client": _BELOW_RUNS | {"stats", "view"},
-    "openapi": {"errors", "core", "files", "config", "vendor"},
+    "openapi": {"errors", "core", "models", "files", "config", "vendor"},
     "services": _LIBRARY,
     "telemetry": _LIBRARY,
     "distributed": _LIBRARY | {"services"},

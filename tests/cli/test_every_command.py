@@ -45,6 +45,7 @@ CALLS = {
     "agent download": "{file}",
     "spec adopt": "-y",
     "spec check": "",
+    "spec drift": "last",
     "spec show": "",
 }
 """How each command that can write JSON is called."""

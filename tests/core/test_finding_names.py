@@ -45,3 +45,19 @@ def test_a_member_of_another_type_is_left_alone(location: Any) -> None:
     found = alerts(severity="low", location=location)
     assert found.url is None
     assert found.extra == {"location": location}
+
+
+@pytest.mark.parametrize(
+    ("there", "ours"),
+    [
+        ({"headline": "b", "name": "a"}, {"title": "a", "extra": {"headline": "b"}}),
+        ({"Affected-URL": "/x", "proof_of_concept": "p"}, {"url": "/x", "evidence": "p"}),
+        ({"remediation_guidance": "g", "weakness_name": "w"}, {"guidance": "g", "weakness": "w"}),
+        ({"CWE": 79}, {"cwe": "CWE-79"}),
+    ],
+)
+def test_a_name_may_be_spelled_in_any_case_and_with_hyphens(
+    there: dict[str, Any], ours: dict[str, Any]
+) -> None:
+    """Of several the likeliest counts."""
+    assert alerts(severity="low", **there).as_dict() == {"severity": "low", **ours}

@@ -148,6 +148,39 @@ def adopt(
     return run_async(work)
 
 
+@command.command("drift", cls=ApiCommand)
+@click.argument("run_name", metavar="RUN")
+@FORMAT
+def drift(run_name: str, format_: str) -> int:
+    """Count what real answers had that is not known here.
+
+    RUN is a saved run: its name, the beginning of it, last, or a file. Told are the members of its
+    findings that nobody has documented and severities that are no known ones: where they stand and
+    how often they came, never what they said. Nothing is sent.
+    """
+    from bestdefense_async.cli.jobs.report_options import load_run
+    from bestdefense_async.openapi.drift import unknowns_of
+    from bestdefense_async.report.text import counted
+
+    streams.require_stdout()
+    outcomes = load_run(run_name).outcomes
+    found = unknowns_of(outcomes)
+    records = [
+        {
+            "operation": each.operation,
+            "member": each.member,
+            "what": "unknown value" if each.is_value else "unknown member",
+            "count": each.count,
+            "answers": each.answers,
+        }
+        for each in found
+    ]
+    emit("unknown", records, format_)
+    judged = sum(each.has_verdict for each in outcomes)
+    streams.say(f"spec: {counted(len(found), 'unknown')} in {counted(judged, 'answer')}")
+    return Exit.OK
+
+
 async def _read(connection: Connection, source: str | None) -> tuple[Specification, str]:
     """Return the specification and its address or file."""
     from attrs import evolve
