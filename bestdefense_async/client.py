@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from bestdefense_async.config import TOKEN_VARIABLES, base_url_from, find_token
 from bestdefense_async.core.check import check_seconds
+from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import ConfigError
+from bestdefense_async.polling.subscription import DEFAULT_POLICY
 from bestdefense_async.stats import client_stats
 from bestdefense_async.transport.host import merged_limits, open_host
 from bestdefense_async.transport.http.cancel_scope import Home
@@ -51,6 +53,7 @@ class BestDefense(View):
         max_in_flight: Requests under way at once.
         requests_per_second: A politeness rate over all requests; None for none.
         retry: How hard to try.
+        polling: How often to ask for a scan when a call does not say; None for the usual.
         hooks: Called with a `RequestEvent` for each attempt, wait and pause, on a thread.
         observer: Told of everything at once, in the task of the call: an `Observer`, or several.
         bindings: Where this host has operations whose path is not published, or another one
@@ -79,6 +82,7 @@ class BestDefense(View):
         max_in_flight: int = 100,
         requests_per_second: float | None = None,
         retry: RetryPolicy | None = None,
+        polling: PollPolicy | None = None,
         hooks: Sequence[Callable[[RequestEvent], object]] = (),
         observer: Observer | Sequence[Observer] = (),
         bindings: Mapping[str, Binding] | None = None,
@@ -91,6 +95,8 @@ class BestDefense(View):
     ) -> None:
         if state_dir is not None and not isinstance(state_dir, Path):
             raise ConfigError("state_dir must be a pathlib.Path.")
+        if polling is not None and not isinstance(polling, PollPolicy):
+            raise ConfigError("polling must be a PollPolicy.")
         limits_of = merged_limits(limits)
         home = Home()
         host = open_host(
@@ -115,6 +121,7 @@ class BestDefense(View):
             host=host,
             tenants=Tenants(home, limits_of, state_dir=state_dir),
             poll_rate=min(rates, default=None),
+            poll_policy=DEFAULT_POLICY if polling is None else polling,
         )
         self._home = home
         self._closing: asyncio.Task[None] | None = None

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from bestdefense_async.core.check import check_seconds
+from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import DeadlineExceeded, PollTimeout
 from bestdefense_async.polling.scheduler import PollScheduler
+from bestdefense_async.polling.subscription import DEFAULT_POLICY
 from bestdefense_async.resources.agents import Agents
 from bestdefense_async.resources.arguments import optional_seconds
 from bestdefense_async.resources.identity import CreatedIds
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Awaitable, Callable, Iterable
 
-    from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.models import Outcome, Progress, ScanEvent, ScanOptions, Site
     from bestdefense_async.runs.run import Run
     from bestdefense_async.runs.site_index import SiteIndex
@@ -48,6 +49,8 @@ class SharedByViews:
     tenants: Tenants
     poll_rate: float | None
     """Most polls per second and tenant, None for as many as are due."""
+    poll_policy: PollPolicy = DEFAULT_POLICY
+    """How often to ask when a call does not say."""
     created_ids: CreatedIds = field(factory=CreatedIds)
     stores: dict[Path | int, Store] = field(factory=dict)
     """Stores of runs that were named by path or address: one each, however many runs are in it."""
@@ -116,6 +119,7 @@ class View:
                 progress(Sender(shared.host, tenant, is_for_polls=True)),
                 limit=shared.host.slots.most_polls,
                 rate=shared.poll_rate,
+                policy=shared.poll_policy,
             ),
         )
 
@@ -154,7 +158,7 @@ class View:
             target: A host name, a URL, a site or its id.
             options: What to scan; None is a security scan with the server's defaults.
             timeout: Seconds the whole may take; None waits for the end of the scan.
-            polling: How often the scan is asked for.
+            polling: How often the scan is asked for; None for the client's own way.
 
         Raises:
             PollTimeout: It is not complete in time. It goes on at the server, by its `report_id`.
@@ -201,7 +205,7 @@ class View:
             scan_timeout: Seconds to follow one scan, None for ever.
             run_timeout: Seconds until everything is stopped; the outcomes carry the reason.
             fail_fast: Stop at the first target without a result, and raise.
-            polling: How often scans are asked for.
+            polling: How often scans are asked for; None for the client's own way.
             on_event: Called with each `ScanEvent`. What it raises is logged.
             drain_on: Signals that end the run in order: nothing more is started, what was sent is
                 recorded. A second one does what it always did. Only in the main thread.

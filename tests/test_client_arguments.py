@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bestdefense_async import AuthError, BestDefense, Binding, ConfigError, RetryPolicy
+from bestdefense_async import AuthError, BestDefense, Binding, ConfigError, PollPolicy, RetryPolicy
 from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.sandbox import Sandbox
 from bestdefense_async.transport.observe import Observer
@@ -54,6 +54,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "max_in_flight": (*NO_NUMBERS[:-2], 1.5, None),
     "requests_per_second": NO_NUMBERS,
     "retry": (3, True, False, "3", {}, RetryPolicy),
+    "polling": (3, True, False, "3", {}, PollPolicy),
     "hooks": ([3], [None], 3, print, "abc", {"a": 1}, True, math.nan, None, b"abc"),
     "observer": (3, [3], "abc", object, Observer, [Observer], True, None),
     "bindings": (

@@ -83,12 +83,15 @@ class PollScheduler:
         *,
         limit: int,
         rate: float | None = None,
+        policy: PollPolicy = DEFAULT_POLICY,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._progress = progress
         self._workers: WorkerPool[None] = WorkerPool(self._turn, limit=limit, crashed=_crashed)
         self._rate = None if rate is None else Rate(rate)
         self._uniform = uniform
+        self.policy = policy
+        """How often to ask when a wait does not say."""
         self._loop = asyncio.get_running_loop()
         self._reports: dict[str, PolledReport] = {}
         self._timers = TimerQueue()
@@ -180,7 +183,7 @@ class PollScheduler:
             BestDefenseError: Another answer that waiting does not change.
         """
         future: asyncio.Future[PollResult] = self._loop.create_future()
-        options = WaitOptions(notify=resolve, policy=policy or DEFAULT_POLICY, timeout=timeout)
+        options = WaitOptions(notify=resolve, policy=policy or self.policy, timeout=timeout)
         subscription = self.follow(report_id, options, tag=future, elapsed=started_ago or 0.0)
         report = self._reports.get(report_id)
         if started_ago is not None and report is not None and report.bucket is not None:

@@ -38,7 +38,7 @@ from bestdefense_async.models import (
     TargetRejected,
 )
 from bestdefense_async.polling.queues import WorkerPool
-from bestdefense_async.polling.subscription import DEFAULT_POLICY, WaitOptions
+from bestdefense_async.polling.subscription import WaitOptions
 from bestdefense_async.runs.admission import Outage, PrioritySemaphore, StartGate
 from bestdefense_async.runs.inputs import Handle, IndexedInput, Scan, scan_of
 from bestdefense_async.runs.token_check import TokenCheck
@@ -89,7 +89,7 @@ class Pipeline:
         self._ended = ended
         self._stop = stop
         self._journal = journal
-        policy = polling or DEFAULT_POLICY
+        policy = polling or client.polls.policy
         self._gate = StartGate(
             client.sites.list,
             most=min(max_starting, max_active),

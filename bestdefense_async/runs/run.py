@@ -221,7 +221,7 @@ class Run:
             follows=follows,
             options=self._scan_options,
             max_active=self._settings.max_active,
-            polling=self._settings.polling,
+            polling=self._settings.polling or self._client.polls.policy,
             limits={name: route.limits for name, route in ROUTES.items()},
             samples=samples,
         )
