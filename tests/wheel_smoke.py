@@ -5,6 +5,7 @@ A script, not a test, because it installs things: `python3 run.py wheel` starts 
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,16 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = "bestdefense_async"
 
-PYTEST_INI = """[pytest]
-addopts = -q -p no:cacheprovider
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
-filterwarnings = error
-"""
-PLUGIN_TEST = """
-async def test_the_plugin_of_the_wheel(bd_client, bd_sandbox):
-    assert await bd_client.sites.list()
-"""
+PROJECT = "examples/testing-your-code"
+"""A project of its own, whose tests use the pytest plugin as a user's do."""
 
 
 def run(*command: str | Path, cwd: Path, expect: str = "") -> None:
@@ -114,9 +107,8 @@ def main() -> None:
             sys.exit("wheel: FAILED, the demo left no report")
 
         install(python, "--require-hashes", "-r", "requirements/test.txt")
-        (away / "test_plugin.py").write_text(PLUGIN_TEST, "utf-8")
-        (away / "pytest.ini").write_text(PYTEST_INI, "utf-8")
-        run(python, "-m", "pytest", "test_plugin.py", cwd=away, expect="1 passed")
+        project = shutil.copytree(ROOT / PROJECT, folder / "project")
+        run(python, "-m", "pytest", "-q", cwd=project, expect="7 passed")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,20 @@ It imports nothing of the client, so that a misspelt field cannot be right on bo
 from bestdefense_async.sandbox.server.sandbox import Sandbox, serve
 from bestdefense_async.sandbox.world.faults import Fault, FaultPlan
 from bestdefense_async.sandbox.world.fleet import Site
-from bestdefense_async.sandbox.world.tokens import PERMISSIONS
-from bestdefense_async.sandbox.world.world import Arrival
+from bestdefense_async.sandbox.world.ledger import Arrival
+from bestdefense_async.sandbox.world.specs import FindingSpec, OrganizationSpec, SiteSpec
+from bestdefense_async.sandbox.world.tokens import PERMISSIONS, Token
 
-__all__ = ["PERMISSIONS", "Arrival", "Fault", "FaultPlan", "Sandbox", "Site", "serve"]
+__all__ = [
+    "PERMISSIONS",
+    "Arrival",
+    "Fault",
+    "FaultPlan",
+    "FindingSpec",
+    "OrganizationSpec",
+    "Sandbox",
+    "Site",
+    "SiteSpec",
+    "Token",
+    "serve",
+]

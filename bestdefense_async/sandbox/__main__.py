@@ -9,34 +9,28 @@ from bestdefense_async.sandbox.server.sandbox import serve
 from bestdefense_async.sandbox.settings import Settings
 from bestdefense_async.sandbox.world.scenarios import SCENARIOS
 
-_DEFAULT = Settings()
+_USUAL = Settings()
+_VALUES = ["host", "port", "seed", "sites", "speed", "policy", "retry_after", "plan"]
+_VALUES += ["credits", "visible_after"]
+_FLAGS = ("rate_headers", "percentage", "control", "allow_remote")
 
 
 def _parser() -> argparse.ArgumentParser:
+    # What is not given is not set, so that a scenario file may say it.
     parser = argparse.ArgumentParser(
         prog="python -m bestdefense_async.sandbox",
-        description="Serve a stand-in for the BestDefense API; the first line printed is JSON.",
+        description="Serve a stand-in for the BestDefense API; the first line printed is JSON."
+        " The options are settings of `Sandbox`, which describes them.",
+        argument_default=argparse.SUPPRESS,
     )
-    add = parser.add_argument
-    add("--host", default=_DEFAULT.host, help="address to listen on (%(default)s)")
-    add("--port", type=int, default=_DEFAULT.port, help="0 takes any free port (%(default)s)")
-    add("--seed", type=int, default=_DEFAULT.seed, help="decides everything made up (%(default)s)")
-    add("--sites", type=int, default=_DEFAULT.sites, help="size of the fleet (%(default)s)")
-    add(
-        "--speed",
-        type=float,
-        default=_DEFAULT.speed,
-        help="scan seconds in one second (%(default)s)",
-    )
-    add("--scenario", choices=SCENARIOS, default=_DEFAULT.scenario, help="(%(default)s)")
-    add("--policy", default=_DEFAULT.policy, help="how limits count (%(default)s)")
-    add("--retry-after", default=_DEFAULT.retry_after, help="hint of a 429 (%(default)s)")
-    add("--rate-headers", action="store_true", help="tell limits on every answer")
-    add("--plan", default=_DEFAULT.plan, help="starter or growth (%(default)s)")
-    add("--visible-after", type=float, default=_DEFAULT.visible_after, help="(%(default)s)")
-    add("--no-percentage", dest="percentage", action="store_false", help="document keys only")
-    add("--control", action="store_true", help="serve the control routes below /_sandbox")
-    add("--allow-remote", action="store_true", help="permit an address others can reach")
+    parser.add_argument("--scenario", help=f"{', '.join(SCENARIOS)}, or a scenario file (TOML)")
+    for name in _VALUES:
+        usual = getattr(_USUAL, name)
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=type(usual), help=f"{usual} as usual")
+    for name in _FLAGS:
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, action=argparse.BooleanOptionalAction)
     return parser
 
 

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Mapping
-from typing import TypedDict
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypedDict
 
 from attrs import Attribute, field, frozen
 
 from bestdefense_async.sandbox.world.clock import EPOCH, LAST_SECOND
+from bestdefense_async.sandbox.world.faults import FaultPlan
 from bestdefense_async.sandbox.world.limits import COUNTERS, DOCUMENTED, Policy, RetryAfter
 from bestdefense_async.sandbox.world.routes import NAMES, is_id
 from bestdefense_async.sandbox.world.scenarios import SCENARIOS, Scenario
+from bestdefense_async.sandbox.world.specs import (
+    PLANS,
+    OrganizationSpec,
+    SiteSpec,
+    one_of,
+    read_organizations,
+    read_sites,
+)
 
 _HINTS = ("none", "seconds", "http-date", "epoch")
-_PLANS = ("starter", "growth")
-MAX_SITES = 200_000
 MAX_PORT = 65_535
 
 
@@ -24,10 +34,13 @@ class Options(TypedDict, total=False):
     """The keyword arguments of `Sandbox`: those of `Settings`."""
 
     seed: int
-    sites: int
+    sites: int | Iterable[SiteSpec | Mapping[str, Any] | str]
+    organizations: Iterable[OrganizationSpec | Mapping[str, Any] | str]
+    faults: Iterable[FaultPlan | Mapping[str, Any]]
     speed: float
     epoch: float
-    scenario: str
+    scenario: str | os.PathLike[str]
+    strict: bool
     host: str
     port: int
     allow_remote: bool
@@ -44,10 +57,19 @@ class Options(TypedDict, total=False):
     read_deadline: float
 
 
-def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        message = f"{name} must be one of {', '.join(known)}, not {value!r}"
-        raise ValueError(message)
+def _read_faults(value: Iterable[Any]) -> tuple[FaultPlan, ...]:
+    """Return fault plans from themselves or from tables of their fields."""
+    plans = []
+    for each in value:
+        if isinstance(each, FaultPlan):
+            plans.append(each)
+            continue
+        if not isinstance(each, Mapping) or not isinstance(each.get("operation"), str):
+            message = f"a fault is a table with the operation it hits, not {each!r}"
+            raise ValueError(message)
+        plan = {name: item for name, item in each.items() if name != "operation"}
+        plans.append(FaultPlan.of(each["operation"], plan))
+    return tuple(plans)
 
 
 def _seconds(_: object, attribute: Attribute[float], value: float) -> None:
@@ -64,6 +86,25 @@ def _is_loopback(host: str) -> bool:
         raise ValueError(message) from None
 
 
+def _without(options: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != name}
+
+
+def read_scenario(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the settings of a scenario file: a TOML file with settings of `Sandbox`.
+
+    Raises:
+        ValueError: It cannot be read or is not TOML; the message names file and place.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8-sig"))
+    except OSError as error:
+        message = f"the scenario file {path} cannot be read: {error.strerror}"
+    except ValueError as error:
+        message = f"the scenario file {path} is not TOML in UTF-8: {error}"
+    raise ValueError(message)
+
+
 @frozen(kw_only=True)
 class Settings:
     """How one sandbox behaves. Times are seconds of the loop unless said otherwise."""
@@ -71,8 +112,15 @@ class Settings:
     seed: int = 1
     """Decides names, ids, findings, durations and chance."""
 
-    sites: int = 200
-    """Sites of the main organization, 0 to 200,000."""
+    sites: int | tuple[SiteSpec, ...] = field(default=200, converter=read_sites)
+    """Sites of the main organization: how many seeded ones, 0 to 200,000; or a list of them, each
+    a `SiteSpec`, a table of its fields or a bare host name."""
+
+    organizations: tuple[OrganizationSpec, ...] = field(default=(), converter=read_organizations)
+    """Further organizations: `OrganizationSpec`s, tables of their fields or names."""
+
+    faults: tuple[FaultPlan, ...] = field(default=(), converter=_read_faults)
+    """What goes wrong from the start, after what the scenario lets go wrong."""
 
     speed: float = 60.0
     """Scan seconds that pass in a second."""
@@ -81,7 +129,10 @@ class Settings:
     """When the calendar begins, in seconds since 1970."""
 
     scenario: str = "clean"
-    """A name of `SCENARIOS`."""
+    """A name of `SCENARIOS`; for `Sandbox`, also the path of a scenario file."""
+
+    strict: bool = False
+    """Let the end of the `async with` block fail when a request came that the API does not have."""
 
     host: str = "127.0.0.1"
     """An IP address of this machine."""
@@ -125,20 +176,39 @@ class Settings:
     read_deadline: float = 10.0
     """Longest time for the rest of a request head, and for a request body."""
 
+    @classmethod
+    def read(cls, **options: Any) -> Settings:  # noqa: ANN401 -- checked below
+        """Return the settings that options ask for, with those of a scenario file below them.
+
+        Raises:
+            ValueError: There is no such setting, its value is impossible, or the file is no
+                scenario file.
+        """
+        scenario = os.fspath(options.get("scenario", "clean"))
+        if scenario.endswith(".toml"):
+            below = read_scenario(scenario)
+            options = {"scenario": "clean", **below, **_without(options, "scenario")}
+        if unknown := sorted(options.keys() - Options.__annotations__.keys()):
+            known = ", ".join(sorted(Options.__annotations__))
+            message = f"there is no setting {', '.join(unknown)}; there are {known}"
+            raise ValueError(message)
+        try:
+            return cls(**options)
+        except TypeError as error:
+            message = f"a setting has a value of the wrong kind: {error}"
+            raise ValueError(message) from None
+
     def __attrs_post_init__(self) -> None:
-        _one_of("scenario", self.scenario, tuple(SCENARIOS))
-        _one_of("policy", self.policy, tuple(COUNTERS))
-        _one_of("retry_after", self.retry_after, _HINTS)
-        _one_of("plan", self.plan, _PLANS)
+        one_of("scenario", self.scenario, tuple(SCENARIOS))
+        one_of("policy", self.policy, tuple(COUNTERS))
+        one_of("retry_after", self.retry_after, _HINTS)
+        one_of("plan", self.plan, PLANS)
         for name, value in (("speed", self.speed), ("read_deadline", self.read_deadline)):
             if not 0 < value < math.inf:
                 message = f"{name} must be above zero, not {value!r}"
                 raise ValueError(message)
         if not 0 <= self.epoch < LAST_SECOND:
             message = f"epoch must be a time of the years 1970 to 9998, not {self.epoch!r}"
-            raise ValueError(message)
-        if not 0 <= self.sites <= MAX_SITES:
-            message = f"sites must be 0 to {MAX_SITES}, not {self.sites!r}"
             raise ValueError(message)
         if not 0 <= self.port <= MAX_PORT:
             message = f"port must be 0 to {MAX_PORT}, not {self.port!r}"
@@ -167,7 +237,7 @@ class Settings:
 
     def _check_limits(self) -> None:
         for name, rule in self.limits.items():
-            _one_of("an operation of limits", name, tuple(sorted(NAMES)))
+            one_of("an operation of limits", name, tuple(sorted(NAMES)))
             if rule is not None and not (rule[0] >= 1 and 0 < rule[1] < math.inf):
                 message = f"the limit of {name} must be (calls >= 1, seconds > 0), not {rule!r}"
                 raise ValueError(message)

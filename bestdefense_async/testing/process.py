@@ -5,6 +5,7 @@ Control is synchronous and standard library: usable from any test, also of a com
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -16,9 +17,15 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import attrs
+
+from bestdefense_async.sandbox.world.ledger import Arrival, Assertions
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
+
+    from bestdefense_async.sandbox import FindingSpec, SiteSpec
 
 _START = 20.0
 """Longest time for the process to write its address, seconds."""
@@ -27,7 +34,7 @@ _TIMEOUT = 10.0
 """Longest time for one control call, and for the process to end, seconds."""
 
 
-class SandboxProcess:
+class SandboxProcess(Assertions):
     """A running sandbox process with its control routes; keyword arguments as for `Sandbox`."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 -- checked by the sandbox
@@ -52,7 +59,7 @@ class SandboxProcess:
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and program
-            [sys.executable, "-m", "bestdefense_async.testing.process", json.dumps(self._settings)],
+            [sys.executable, "-m", "bestdefense_async.testing.process", _encoded(self._settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -76,8 +83,16 @@ class SandboxProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the process."""
-        self._end()
+        """End the process.
+
+        Raises:
+            AssertionError: It is strict, and a request came that the API does not have.
+        """
+        try:
+            if self._settings.get("strict") and error is None:
+                self.assert_all_known()
+        finally:
+            self._end()
 
     @staticmethod
     def _first_line(process: subprocess.Popen[str]) -> str:
@@ -126,7 +141,7 @@ class SandboxProcess:
         request = urllib.request.Request(  # noqa: S310 -- our own loopback address
             f"{self.url}/_sandbox/{path}",
             method=method,
-            data=None if body is None else json.dumps(body).encode(),
+            data=None if body is None else _encoded(body).encode(),
             headers={
                 "Authorization": f"Bearer {self._control_token}",
                 "Content-Type": "application/json",
@@ -155,12 +170,18 @@ class SandboxProcess:
         scans: dict[str, int] = self.ledger()["scansPerSite"]
         return scans
 
-    def assert_no_duplicates(self) -> None:
-        """Raise AssertionError when two scans were created for one site."""
-        twice = self.ledger()["duplicates"]
-        if twice:
-            message = f"{len(twice)} sites were scanned more than once: {twice}"
-            raise AssertionError(message)
+    def requests(self, address: str = "*", *, site: str | None = None) -> list[Arrival]:
+        """Return the requests that arrived, as `Sandbox.requests` does."""
+        rows = self._control("POST", "requests", {"address": address, "site": site})["requests"]
+        return [Arrival(**{**row, "body": base64.b64decode(row["body"])}) for row in rows]
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once, as `Sandbox.advance` does."""
+        self._control("POST", "time", {"seconds": seconds})
+
+    def reset(self) -> None:
+        """Begin again as after the start, as `Sandbox.reset` does."""
+        self._control("POST", "reset")
 
     def fault(self, operation: str, **plan: Any) -> None:  # noqa: ANN401 -- checked by the sandbox
         """Let something go wrong, as `Sandbox.fault` does.
@@ -174,11 +195,31 @@ class SandboxProcess:
         """End every fault, those of the scenario included."""
         self._control("DELETE", "faults")
 
+    def add_organization(
+        self,
+        name: str,
+        *,
+        sites: int | Iterable[SiteSpec | Mapping[str, Any] | str] = 3,
+        plan: str | None = None,
+        credits: int | None = None,  # noqa: A002 -- the API's word
+    ) -> str:
+        """Add an organization and return a token of it, as `Sandbox.add_organization` does."""
+        wanted = sites if isinstance(sites, int) else list(sites)
+        body = {"name": name, "sites": wanted, "plan": plan, "credits": credits}
+        token: str = self._control("POST", "organizations", body)["token"]
+        return token
+
+    def plant(self, site: str, findings: Iterable[FindingSpec | Mapping[str, Any] | str]) -> None:
+        """Decide what scans of the site find from now on, as `Sandbox.plant` does."""
+        self._control("POST", f"sites/{site}", {"findings": list(findings)})
+
     def add_token(
         self,
         *,
         organization: str = "main",
         permissions: Iterable[str] | None = None,
+        name: str = "",
+        days: float = 30,
         expired: bool = False,
         revoked: bool = False,
     ) -> str:
@@ -186,14 +227,21 @@ class SandboxProcess:
         body = {
             "organization": organization,
             "permissions": None if permissions is None else sorted(permissions),
+            "name": name,
+            "days": days,
             "expired": expired,
             "revoked": revoked,
         }
         token: str = self._control("POST", "tokens", body)["token"]
         return token
 
+    def tokens(self) -> list[dict[str, Any]]:
+        """Return `id`, `name`, `organization`, `permissions`, times and `isGood` of each token."""
+        found: list[dict[str, Any]] = self._control("GET", "tokens")["tokens"]
+        return found
+
     def revoke(self, token: str) -> None:
-        """Refuse the token from now on."""
+        """Refuse the token, given by itself or by its `id`, from now on."""
         self._control("POST", "revoke", {"token": token})
 
     def script(
@@ -211,6 +259,11 @@ class SandboxProcess:
             "backwards": backwards,
         }
         self._control("POST", f"sites/{site_id}", body)
+
+
+def _encoded(value: object) -> str:
+    """Return settings and the like as JSON, specs among them as tables."""
+    return json.dumps(value, default=attrs.asdict)
 
 
 def _end_with_parent() -> None:

@@ -16,8 +16,8 @@ REAL = "live_5c0b9a1d7f2e48d3b6a0_a_real_looking_token"
 
 def malformed() -> Iterator[tuple[str, bytes]]:
     """Yield things that are not a request, by name."""
-    head = b"GET /api/sites HTTP/1.1\r\nHost: x\r\n"
-    post = b"POST /api/schedules HTTP/1.1\r\nHost: x\r\n"
+    head = b"GET /api/sites HTTP/1.1\r\nHost: localhost\r\n"
+    post = b"POST /api/schedules HTTP/1.1\r\nHost: localhost\r\n"
     yield "two lengths", post + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"
     yield "a length that is no number", post + b"Content-Length: -1\r\n\r\n"
     yield "a NUL in a header", head + b"X: a\0b\r\n\r\n"
@@ -28,7 +28,7 @@ def malformed() -> Iterator[tuple[str, bytes]]:
     yield "a header without colon", head + b"nonsense\r\n\r\n"
     yield "a 10 kB header", head + b"X: " + b"a" * 10_000 + b"\r\n\r\n"
     yield "40,000 headers", head + b"X: a\r\n" * 40_000 + b"\r\n"
-    yield "a 10 kB path", b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    yield "a 10 kB path", b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
     yield "a TLS hello", bytes.fromhex("16030100f1010000ed0303") + bytes(200)
     yield "an HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     yield "no HTTP at all", b"hello\r\n\r\n"
@@ -44,7 +44,7 @@ async def test_a_malformed_request_is_refused_and_the_next_one_served(
 ) -> None:
     """The answer is a 400 in the envelope, or the end of the connection; the server lives."""
     answer = await send_bytes(
-        bd_sandbox, raw.replace(b"Host: x", b"Host: x\r\nX-T: " + REAL.encode())
+        bd_sandbox, raw.replace(b"Host: x", b"Host: localhost\r\nX-T: " + REAL.encode())
     )
 
     assert not answer or answer.split(b" ")[1] == b"400", answer[:200]
@@ -70,7 +70,7 @@ async def test_a_malformed_request_is_refused_and_the_next_one_served(
 async def test_what_cannot_be_an_id_finds_nothing(bd_sandbox: Sandbox, key: str) -> None:
     """Ids are taken as they came: an encoded slash or dot is never decoded into one."""
     token = bd_sandbox.token.encode()
-    lines = b"Host: x\r\nConnection: close\r\nAuthorization: Bearer " + token + b"\r\n\r\n"
+    lines = b"Host: localhost\r\nConnection: close\r\nAuthorization: Bearer " + token + b"\r\n\r\n"
 
     answer = await send_bytes(
         bd_sandbox, b"GET /api/report/" + key.encode() + b"/progress HTTP/1.1\r\n" + lines
@@ -85,7 +85,7 @@ async def test_dots_are_segments_and_not_a_way_up(bd_sandbox: Sandbox) -> None:
     """`..` in a path is refused instead of being resolved."""
     answer = await send_bytes(
         bd_sandbox,
-        b"GET /api/report/../sites HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /api/report/../sites HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     )
 
     assert answer.startswith(b"HTTP/1.1 404")
@@ -133,6 +133,9 @@ async def test_a_real_token_is_not_kept_told_or_logged(
     assert REAL not in repr(bd_sandbox.ledger)
     assert REAL not in caplog.text
     assert all(row.token is None for row in bd_sandbox.ledger[:1])
+    as_header, as_parameter, *_ = bd_sandbox.requests()
+    assert as_header.headers["authorization"] == "Bearer ***"
+    assert as_parameter.query == "token=***"
 
 
 async def test_a_bug_of_the_sandbox_answers_500_without_a_traceback(
@@ -157,9 +160,9 @@ async def test_a_bug_of_the_sandbox_answers_500_without_a_traceback(
 @pytest.mark.bd_sandbox(read_deadline=0.15)
 async def test_slow_senders_are_closed_by_our_own_deadline(api: Api, bd_sandbox: Sandbox) -> None:
     """200 half heads and 50 half bodies end; a client between two requests does not."""
-    half_head = b"GET /api/sites HTTP/1.1\r\nHost: x\r\nX-Half: "
+    half_head = b"GET /api/sites HTTP/1.1\r\nHost: localhost\r\nX-Half: "
     half_body = (
-        b"POST /api/schedules HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /api/schedules HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Authorization: Bearer " + bd_sandbox.token.encode() + b"\r\nContent-Length: 10\r\n\r\n{"
     )
     await api.get("/api/sites")
@@ -212,7 +215,9 @@ async def test_stopping_does_not_wait_for_what_hangs() -> None:
         sandbox.fault("reports.list", delay=3600.0)
         async with api_on(sandbox) as api, bare_connection(sandbox) as (_, writer):
             calls = [asyncio.create_task(api.get(path)) for path in ("/api/sites", "/api/reports")]
-            writer.write(b"POST /api/schedules HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{")
+            writer.write(
+                b"POST /api/schedules HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{"
+            )
             while len(sandbox.ledger) < 3:  # noqa: ASYNC110 - a count has no event
                 await asyncio.sleep(0.01)
             begun = loop.time()

@@ -51,7 +51,7 @@ async def test_a_body_too_large_is_refused_before_it_is_sent(bd_sandbox: Sandbox
     """Its announced length is enough, and the connection ends."""
     answer = await send_bytes(
         bd_sandbox,
-        b"POST /api/schedules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+        b"POST /api/schedules HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
         + bd_sandbox.token.encode()
         + b"\r\nContent-Type: application/json\r\nContent-Length: 9999999999\r\n\r\n",
     )
@@ -63,7 +63,7 @@ async def test_a_body_too_large_is_refused_before_it_is_sent(bd_sandbox: Sandbox
 async def test_chunks_without_end_are_refused(bd_sandbox: Sandbox) -> None:
     """A chunked body is cut off at the same size."""
     head = (
-        b"POST /api/schedules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+        b"POST /api/schedules HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
         + bd_sandbox.token.encode()
         + b"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
@@ -92,7 +92,8 @@ async def test_a_compressed_body_is_refused_unopened(api: Api) -> None:
 async def test_curl_s_question_before_a_large_body_is_answered(bd_sandbox: Sandbox) -> None:
     """`Expect: 100-continue` gets its go-ahead, then its answer."""
     head = (
-        b"POST /api/schedules HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer "
+        b"POST /api/schedules HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Authorization: Bearer "
         + bd_sandbox.token.encode()
         + b"\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
         + b"Expect: 100-continue\r\n\r\n"

@@ -70,6 +70,141 @@ def test_the_async_fixtures_run_under_anyio(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=1)
 
 
+OTHER_LOOPS = {
+    "the test's marker": (
+        ("-p", "asyncio", "-o", "asyncio_mode=auto"),
+        "asyncio(loop_scope='session')",
+        "*another event loop than this test*loop of scope 'function'*take `loop_scope` out*",
+    ),
+    "anyio's marker in the automatic mode": (
+        ("-p", "asyncio", "-p", "anyio", "-o", "asyncio_mode=auto"),
+        "anyio",
+        "*another event loop than this test*remove the marker `anyio`*",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "marker", "said"), OTHER_LOOPS.values(), ids=OTHER_LOOPS)
+def test_loops_that_do_not_fit_are_one_sentence_at_once(
+    pytester: pytest.Pytester, options: tuple[str, ...], marker: str, said: str
+) -> None:
+    """The test would wait for a server whose loop stands still."""
+    text = ASYNCHRONOUS.format(marker=marker) + (
+        "\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
+    )
+    scope = "asyncio_default_fixture_loop_scope=function"
+
+    result = run(pytester, *options, "-o", scope, text=text)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([said])
+
+
+@pytest.mark.parametrize("scope", ["session", "module"])
+def test_the_fixtures_live_where_tests_run_by_default(
+    pytester: pytest.Pytester, scope: str
+) -> None:
+    """Whatever the default of other fixtures is."""
+    result = run(
+        pytester,
+        *("-p", "asyncio", "-o", "asyncio_mode=auto"),
+        *("-o", "asyncio_default_fixture_loop_scope=function"),
+        *("-o", f"asyncio_default_test_loop_scope={scope}"),
+        text=ASYNCHRONOUS.format(marker="asyncio"),
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_a_run_has_settings_and_a_sandbox_of_its_own(pytester: pytest.Pytester) -> None:
+    """Those of `bd_sandbox_settings`, below markers; a file is looked for in the root directory."""
+    pytester.makefile(".toml", fleet='[[sites]]\nhostname = "shop.example.com"\n')
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def bd_sandbox_settings():
+            return {"scenario": "fleet.toml", "speed": 6000}
+        """
+    )
+    text = """
+        import pytest
+
+        async def test_settings(bd_sandbox):
+            assert bd_sandbox.hostnames == ["shop.example.com"]
+            assert bd_sandbox.speed == 6000
+
+        @pytest.mark.bd_sandbox(speed=1)
+        async def test_a_marker_wins(bd_sandbox):
+            assert bd_sandbox.speed == 1
+
+        @pytest.mark.parametrize("again", [1, 2])
+        def test_one_process_for_all(bd_sandbox_session, again, tmp_path_factory):
+            known = tmp_path_factory.getbasetemp() / "pid"
+            if again == 2:
+                assert known.read_text() == str(bd_sandbox_session.pid)
+            known.write_text(str(bd_sandbox_session.pid))
+            bd_sandbox_session.reset()
+    """
+
+    result = run(
+        pytester,
+        *("-p", "asyncio", "-o", "asyncio_mode=auto"),
+        *("-o", "asyncio_default_fixture_loop_scope=function"),
+        text=text,
+    )
+
+    result.assert_outcomes(passed=4)
+
+
+def test_a_strict_sandbox_fails_the_test(pytester: pytest.Pytester) -> None:
+    """With the request that the API does not have; in a process too."""
+    text = """
+        import asyncio, urllib.error, urllib.request
+
+        import pytest
+
+        pytestmark = pytest.mark.bd_sandbox(sites=1, strict=True)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+        def ask(url):
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                opener.open(url + "/api/sitse")
+            caught.value.close()
+
+        async def test_here(bd_sandbox):
+            await asyncio.to_thread(ask, bd_sandbox.url)
+
+        def test_there(bd_sandbox_process):
+            ask(bd_sandbox_process.url)
+    """
+
+    result = run(
+        pytester,
+        *("-p", "asyncio", "-o", "asyncio_mode=auto"),
+        *("-o", "asyncio_default_fixture_loop_scope=function"),
+        text=text,
+    )
+
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(
+        ["*does not have what 1 requests asked for:*", "*GET /api/sitse -> 404*"]
+    )
+
+
+@pytest.mark.bd_sandbox(sites=2, speed=6000)
+async def test_the_client_polls_at_the_speed_of_the_sandbox(
+    bd_client: BestDefense, bd_sandbox: Sandbox
+) -> None:
+    """Its first poll comes after 6 seconds of a scan, a thousandth of a second here."""
+    assert bd_client.polls.policy.speed == 6000
+
+    outcome = await bd_client.scan(bd_sandbox.hostnames[0])
+
+    assert outcome.risk is not None
+
+
 def test_the_plugin_imports_only_pytest_until_a_fixture_is_used(
     pytester: pytest.Pytester,
 ) -> None:

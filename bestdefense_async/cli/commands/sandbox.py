@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from bestdefense_async.cli.options import params
@@ -12,37 +14,44 @@ from bestdefense_async.errors import ConfigError
 _SCENARIOS = ("clean", "mixed", "outage", "throttled", "slow", "hostile", "drift")
 
 
+class _Scenario(click.Choice[str]):
+    """A scenario by its name, or a scenario file by its path."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if value.endswith(".toml") else super().convert(value, param, ctx)
+
+
 @click.command("sandbox", cls=Command)
-@click.option("--port", type=params.count(0, 65_535), default=0, help="Port; 0 takes a free one.")
-@click.option("--sites", type=params.count(0, 200_000), default=200, show_default=True)
-@click.option("--seed", type=params.count(), default=1, show_default=True)
+@click.option("--port", type=params.count(0, 65_535), help="Port; 0 takes a free one, as usual.")
+@click.option("--sites", type=params.count(0, 200_000), help="Seeded sites; 200 as usual.")
+@click.option("--seed", type=params.count(), help="Decides all that is made up; 1 as usual.")
 @click.option(
-    "--speed",
-    type=params.count(1, 100_000),
-    default=60,
-    show_default=True,
-    help="Scan seconds that pass in a second.",
+    "--speed", type=params.count(1, 100_000), help="Scan seconds in a second; 60 as usual."
 )
-@click.option("--scenario", type=click.Choice(_SCENARIOS), default="clean", show_default=True)
-@click.option("--control", is_flag=True, help="Serve control routes for faults and the ledger.")
-def command(port: int, sites: int, seed: int, speed: int, scenario: str, *, control: bool) -> int:
+@click.option(
+    "--scenario",
+    type=_Scenario(_SCENARIOS),
+    metavar=f"[{'|'.join(_SCENARIOS)}|FILE.toml]",
+    help="What goes on; clean as usual.",
+)
+@click.option("--control", is_flag=True, default=None, help="Serve control routes for tests.")
+@click.option("--host", help="Address to listen on; 127.0.0.1 as usual.")
+@click.option(
+    "--allow-remote", is_flag=True, default=None, help="Permit a --host that others can reach."
+)
+def command(**options: object) -> int:
     """Serve a stand-in for the API on this machine until Ctrl-C.
 
-    The first line printed is JSON: {"url": ..., "token": ...}.
+    The first line printed is JSON: {"url": ..., "token": ...}. A scenario file holds sites with
+    the findings planted on them, organizations, limits and faults; options win over it.
     """
     from bestdefense_async.sandbox import serve
 
     streams.require_stdout()
     problem = ""
     try:
-        return serve(
-            port=port,
-            sites=sites,
-            seed=seed,
-            speed=float(speed),
-            scenario=scenario,
-            control=control,
-        )
+        given: Any = {name: value for name, value in options.items() if value is not None}
+        return serve(**given)
     except BrokenPipeError:
         raise streams.ReaderGone from None
     except (OSError, ValueError) as error:

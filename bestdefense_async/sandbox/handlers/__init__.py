@@ -7,11 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from bestdefense_async.sandbox.handlers import (
     agents,
     control,
+    described,
     docs,
-    network,
-    remediation,
     reports,
-    schedules,
 )
 from bestdefense_async.sandbox.replies import Reply, Stream
 from bestdefense_async.sandbox.world.world import Call, World
@@ -20,9 +18,7 @@ Handler = Callable[[World, Call], Reply | Stream | Awaitable[Reply | Stream]]
 
 HANDLERS: Mapping[str, Handler] = {
     **reports.HANDLERS,
-    **schedules.HANDLERS,
-    **remediation.HANDLERS,
-    **network.HANDLERS,
+    **described.HANDLERS,
     **agents.HANDLERS,
     **docs.HANDLERS,
     **control.HANDLERS,

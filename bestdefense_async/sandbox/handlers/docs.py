@@ -104,6 +104,9 @@ def _failures(operation: Operation) -> dict[str, Any]:
     if operation.method == "POST":
         statuses |= {"400", "408", "413", "415"}
     answers = {status: _failure(_FAILURES[status]) for status in sorted(statuses)}
+    if operation.parameter is not None:
+        # What cannot be an id is no address of the API: the framework's own page answers.
+        answers["404"]["content"]["text/html"] = {}
     answers["429"]["headers"] = {
         "Retry-After": {"schema": {"type": ["string", "integer"]}},
         "X-RateLimit-Retry-After": {"schema": COUNT},

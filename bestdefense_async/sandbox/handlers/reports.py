@@ -47,7 +47,8 @@ def create_report(world: World, call: Call) -> Reply:
         refuse(403, "Your organization is not permitted to create reports for this site.")
     if not site.verified:
         refuse(422, "Ownership of the site has not been verified.")
-    if wanted.intensity != "quick" and world.plan == "starter":
+    plan = world.organization(call.token.organization).plan
+    if wanted.intensity != "quick" and plan == "starter":
         refuse(403, "Your plan does not include this scan intensity.")
     delay = world.visible_after if site.visible_after is None else site.visible_after
     scan = world.scans.create(site, wanted, now=world.clock.now(), visible=world.clock.after(delay))
@@ -101,7 +102,7 @@ def vortex_alerts(world: World, call: Call) -> Reply:
     now = world.clock.now()
     if scan.security(now) is None:
         not_found("Security report")
-    return world.alerts.answer(scan.site.hostname, scan.percentage(now))
+    return world.alerts.answer(scan.site.hostname, scan.percentage(now), scan.findings)
 
 
 def register_scan(world: World, call: Call) -> Reply:

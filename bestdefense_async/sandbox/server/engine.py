@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -28,10 +30,17 @@ from bestdefense_async.sandbox.replies import (
     success,
 )
 from bestdefense_async.sandbox.server.connection import Connection, Unreadable, read_body, reset
+from bestdefense_async.sandbox.world.ledger import (
+    MASK,
+    UNKNOWN,
+    Arrival,
+    recorded_headers,
+    recorded_query,
+)
 from bestdefense_async.sandbox.world.routes import Operation, Routes
 from bestdefense_async.sandbox.world.scans import CapacityReached
 from bestdefense_async.sandbox.world.tokens import Token
-from bestdefense_async.sandbox.world.world import Arrival, Call, Refused, World
+from bestdefense_async.sandbox.world.world import Call, Refused, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +121,7 @@ async def send(
 
 
 _LOG = logging.getLogger("bestdefense_async.sandbox")
-_NOBODY = Token("", frozenset(), "")
+_NOBODY = Token(organization="", permissions=frozenset(), key="")
 _EFFECTIVE = frozenset({"delay", "truncated", "corrupt"})
 """Kinds of faults that need the right answer, and so its effect."""
 
@@ -131,8 +140,40 @@ class _Incoming:
 
     token: Token | None
     key: str
+    path: str
     query: str
     body: bytes = b""
+
+    secret: str = field(init=False, repr=False)
+    """The credential that came with it."""
+
+    def __attrs_post_init__(self) -> None:
+        header = self.request.headers.get("Authorization", "").strip()
+        self.secret = header.rpartition(" ")[2]
+
+    def masked(self, text: str) -> str:
+        """Return what came without the credential that came with it."""
+        return text if len(self.secret) < _SHORTEST_SECRET else text.replace(self.secret, MASK)
+
+
+_SHORTEST_SECRET = 8
+"""A shorter credential hides nothing, and masking it would make everything unreadable."""
+
+_LOCAL_HOST = re.compile(r"(.+\.)?localhost\.?|127(\.\d{1,3}){3}|\[::1\]", re.IGNORECASE)
+_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]")
+
+
+@lru_cache(maxsize=64)
+def is_local(host: str, *, remote: bool) -> bool:
+    """Return whether a Host header names this machine; with `remote`, also by an address.
+
+    Any other name belongs to a web page that has had its own name lead here, to use what only
+    listens on this machine (DNS rebinding).
+    """
+    name = re.sub(r":\d*\Z", "", host)
+    return _LOCAL_HOST.fullmatch(name) is not None or (
+        remote and _ADDRESS.fullmatch(name) is not None
+    )
 
 
 def _no_route(methods: Mapping[str, Operation]) -> Reply:
@@ -151,6 +192,9 @@ class Engine:
     routes: Routes
     handlers: Mapping[str, Handler]
     read_deadline: float
+    remote: bool
+    """Whether others are meant to reach it."""
+
     _closing: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     def close(self) -> None:
@@ -170,13 +214,16 @@ class Engine:
             methods, key = self.routes.find(path)
             token = self.world.tokens.find(request.headers.get("Authorization", ""))
             operation = methods.get(request.method)
-            incoming = _Incoming(request, operation, methods, token, key, query)
+            incoming = _Incoming(request, operation, methods, token, key, path, query)
             if operation is not None and operation.grade == "sandbox":
                 await self._read(incoming)
                 return await send(request, await self._perform(incoming))
             arrival, names = self._record_arrival(incoming)
             await self._read(incoming)
-            plan = self.world.faults.hit(arrival.operation, names)
+            if incoming.body:
+                whole = incoming.body.decode(errors="surrogateescape")
+                arrival.body = incoming.masked(whole).encode(errors="surrogateescape")
+            plan = self.world.faults.hit(arrival, names)
             if plan is not None:
                 return await self._fail(plan, arrival, incoming, connection)
             reply = await self._perform(incoming)
@@ -225,21 +272,35 @@ class Engine:
                 scan = self.world.scans.by_security_id(incoming.key)
         if scan is not None:
             site = scan.site
+        headers = recorded_headers(incoming.request.headers)
         arrival = Arrival(
-            "unknown" if operation is None else operation.name,
-            None if site is None else site.id,
-            None if scan is None else scan.id,
-            self.world.clock.loop_time(),
-            None if incoming.token is None else incoming.token.key,
+            operation=UNKNOWN if operation is None else operation.name,
+            method=incoming.request.method,
+            path=incoming.masked(incoming.path),
+            query=incoming.masked(recorded_query(incoming.query)),
+            headers={name: incoming.masked(text) for name, text in headers.items()},
+            site_id=None if site is None else site.id,
+            report_id=None if scan is None else scan.id,
+            at=self.world.clock.loop_time(),
+            token=None if incoming.token is None else incoming.token.key,
         )
         self.world.ledger.record(arrival)
         return arrival, () if site is None else site.names
 
-    async def _perform(self, incoming: _Incoming) -> Reply | Stream:
-        """Return the right answer, having done what it says."""
-        origin = incoming.request.headers.get("Origin")
+    def _refuse_stranger(self, headers: Mapping[str, str]) -> Reply | None:
+        """Return the answer to a web page that is not ours, or None."""
+        if not is_local(headers.get("Host", "localhost"), remote=self.remote):
+            return failure(421, "The sandbox answers to the names of this machine.", close=True)
+        origin = headers.get("Origin")
         if origin is not None and origin not in self.world.origins:
             return failure(403, "The sandbox does not talk to other web pages.", close=True)
+        return None
+
+    async def _perform(self, incoming: _Incoming) -> Reply | Stream:
+        """Return the right answer, having done what it says."""
+        stranger = self._refuse_stranger(incoming.request.headers)
+        if stranger is not None:
+            return stranger
         operation, token = incoming.operation, incoming.token
         if operation is None:
             return _no_route(incoming.methods)
@@ -247,8 +308,9 @@ class Engine:
             return await self._handle(incoming, operation, token or _NOBODY)
         if token is None:
             return failure(401, "The API token is missing or unknown.")
-        if token.refusal is not None:
-            return failure(401, token.refusal)
+        refusal = token.refusal(self.world.clock.today())
+        if refusal is not None:
+            return failure(401, refusal)
         return await self._admit(incoming, operation, token)
 
     async def _admit(
@@ -257,7 +319,7 @@ class Engine:
         """Answer a call with a good token, if limit and permission admit it."""
         limits = self.world.limits
         limited = operation.name in limits.rules
-        now = self.world.clock.loop_time()
+        now = self.world.clock.limit_time()
         refusal = limits.refusal(token, operation.name, now) if limited else None
         if refusal is not None:
             return refusal

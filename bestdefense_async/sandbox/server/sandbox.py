@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import secrets
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Self, TextIO, Unpack
+from typing import TYPE_CHECKING, Any, Self, TextIO, Unpack
 
 from bestdefense_async.sandbox.handlers import HANDLERS
 from bestdefense_async.sandbox.server.connection import Listener
@@ -25,14 +26,24 @@ from bestdefense_async.sandbox.world.clock import Clock
 from bestdefense_async.sandbox.world.faults import Fault, Faults
 from bestdefense_async.sandbox.world.findings import ALERT_FORMATS, AlertAnswers
 from bestdefense_async.sandbox.world.fleet import Fleet, Site
+from bestdefense_async.sandbox.world.ledger import Arrival, Assertions, Ledger
 from bestdefense_async.sandbox.world.limits import Limits
 from bestdefense_async.sandbox.world.routes import CONTROL, DOCS, OPERATIONS, Routes
 from bestdefense_async.sandbox.world.scans import Scans
-from bestdefense_async.sandbox.world.tokens import Tokens
-from bestdefense_async.sandbox.world.world import Arrival, Ledger, World
+from bestdefense_async.sandbox.world.specs import (
+    FOREIGN_SITES,
+    FindingSpec,
+    OrganizationSpec,
+    SiteSpec,
+    plant,
+    read_findings,
+    read_sites,
+)
+from bestdefense_async.sandbox.world.tokens import Token, Tokens
+from bestdefense_async.sandbox.world.world import Organization, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
 
@@ -43,18 +54,22 @@ _STOP = 0.5
 """Seconds that handlers under way are given when the sandbox closes; twice that at most."""
 
 
-class Sandbox:
+class Sandbox(Assertions):
     """A stand-in for the API, on a loopback port of its own.
 
     Everything after `async with` lives on the running loop and keeps that loop's time. Keyword
-    arguments are those of `Settings`.
+    arguments are those of `Settings`; those of a scenario file stand below them.
+
+    Raises:
+        ValueError: A setting is impossible, or the scenario file is none.
     """
 
     def __init__(self, **options: Unpack[Options]) -> None:
-        self._settings = Settings(**options)
+        self._settings = Settings.read(**options)
         self._world: World | None = None
         self._engine: Engine | None = None
         self._listener: Listener | None = None
+        self._url = ""
         self.token: str = ""
         """A token of the organization that owns the fleet, with every permission."""
 
@@ -74,15 +89,16 @@ class Sandbox:
             Routes(OPERATIONS + DOCS + (CONTROL if settings.control else ())),
             HANDLERS,
             read_deadline=settings.read_deadline,
+            remote=settings.allow_remote,
         )
         listener = Listener(engine.answer, read_deadline=settings.read_deadline)
         port = await listener.listen(settings.host, settings.port)
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        world.url = f"http://{host}:{port}"
-        world.origins = frozenset({world.url, f"http://localhost:{port}"})
-        self._world, self._engine, self._listener = world, engine, listener
-        self.token = self.add_token()
-        self.control_token = world.control_token
+        # What listens on every address is reached by this one.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.control_token = secrets.token_urlsafe(24) if settings.control else None
+        self._engine, self._listener = engine, listener
+        self._begin(world)
         return self
 
     async def __aexit__(
@@ -91,10 +107,16 @@ class Sandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close every connection, within about a second also when handlers hang."""
+        """Close every connection, within about a second also when handlers hang.
+
+        Raises:
+            AssertionError: It is strict, and a request came that the API does not have.
+        """
         if self._engine is not None and self._listener is not None:
             self._engine.close()
             await self._listener.close(grace=_STOP)
+        if self._settings.strict and error is None:
+            self.assert_all_known()
 
     def _make_world(self) -> World:
         settings = self._settings
@@ -115,17 +137,49 @@ class Sandbox:
             ),
             faults=Faults(seed),
             ledger=Ledger(),
-            plan=settings.plan,
+            usual=Organization(settings.plan, settings.credits),
             percentage=settings.percentage,
             visible_after=settings.visible_after,
             scenario=scenario,
             agents=AgentFiles.of(seed, settings.agent_sizes),
-            starting_credits=settings.credits,
-            control_token=secrets.token_urlsafe(24) if settings.control else None,
         )
-        for plan in scenario.faults:
-            world.faults.add(plan)
+        for organization in settings.organizations:
+            world.add_organization(organization)
+        for plan in (*scenario.faults, *settings.faults):
+            world.add_fault(plan)
         return world
+
+    def _begin(self, world: World) -> None:
+        """Let this world be the one that answers."""
+        if self._engine is None:
+            return
+        world.url = self._url
+        port = self._url.rpartition(":")[2]
+        world.origins = frozenset({self._url, f"http://localhost:{port}"})
+        world.control_token = self.control_token
+        world.begin_again = self.reset
+        self._world = self._engine.world = world
+        self.token = world.issue(organization=MAIN, name="sandbox")
+        world.tokens.of(self.token).expires = math.inf
+
+    def reset(self) -> None:
+        """Begin again as after the start: same address, same `token`, nothing else is left.
+
+        Sites, findings and faults are those of the settings again. Requests under way still get
+        their answer from before.
+        """
+        self._begin(self._make_world())
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once, however fast the sandbox is.
+
+        Scans come `seconds` scan seconds further; tokens, limits, schedules and the calendar are
+        `seconds` later. Pauses of a fault and the client's own waits are not shortened.
+
+        Raises:
+            ValueError: It is negative or not a number.
+        """
+        self._open.clock.skip(seconds)
 
     @property
     def _open(self) -> World:
@@ -140,6 +194,11 @@ class Sandbox:
         return self._open.url
 
     @property
+    def speed(self) -> float:
+        """Scan seconds that pass in a second."""
+        return self._settings.speed
+
+    @property
     def site_ids(self) -> list[str]:
         """The ids of the fleet, in a fixed order."""
         return [site.id for site in self._open.fleet.of(MAIN)]
@@ -150,34 +209,88 @@ class Sandbox:
         return [site.hostname for site in self._open.fleet.of(MAIN)]
 
     def sites_of(self, organization: str) -> list[Site]:
-        """Return an organization's sites; another one has three from its first token on."""
+        """Return an organization's sites; one made by its first token has three."""
         return list(self._open.fleet.of(organization))
+
+    def add_organization(
+        self,
+        name: str,
+        *,
+        sites: int | Iterable[SiteSpec | Mapping[str, Any] | str] = FOREIGN_SITES,
+        plan: str | None = None,
+        credits: int | None = None,  # noqa: A002 -- the API's word
+    ) -> str:
+        """Add an organization and return a token of it, with every permission.
+
+        Args:
+            name: Its name, which `add_token` takes.
+            sites: How many seeded ones, or which; as for `Sandbox`.
+            plan: `starter` or `growth`; None for the sandbox's own.
+            credits: AI remediation credits; None for the sandbox's own.
+
+        Raises:
+            ValueError: There is one of that name, or an argument is impossible.
+        """
+        self._open.add_organization(
+            OrganizationSpec(name, sites=read_sites(sites), plan=plan, credits=credits)
+        )
+        return self.add_token(organization=name)
+
+    def plant(self, site: str, findings: Iterable[FindingSpec | Mapping[str, Any] | str]) -> None:
+        """Decide what scans of the site find that are created from now on.
+
+        Args:
+            site: A site's id or host name.
+            findings: As for `SiteSpec`; an empty list for a clean site.
+
+        Raises:
+            LookupError: There is no such site.
+            ValueError: A finding is impossible.
+        """
+        found = self._open.fleet.find(site)
+        found.findings = plant(found.hostname, read_findings(findings))
 
     def add_token(
         self,
         *,
         organization: str = MAIN,
         permissions: Iterable[str] | None = None,
+        name: str = "",
+        days: float = 30,
         expired: bool = False,
         revoked: bool = False,
     ) -> str:
-        """Make a token and return it.
+        """Make a token and return it; it is shown this once.
 
         Args:
             organization: Whose data it sees; a new name makes an organization with three sites.
             permissions: Some of `PERMISSIONS`; None for all.
-            expired: Refuse it as expired.
+            name: What lists call it.
+            days: How long it lives, 1 to 90; `advance` lets it grow old.
+            expired: Let it be too old already.
             revoked: Refuse it as revoked.
 
         Raises:
-            ValueError: A permission does not exist.
+            ValueError: A permission does not exist, or the life is not 1 to 90 days.
         """
         return self._open.issue(
-            organization=organization, permissions=permissions, expired=expired, revoked=revoked
+            organization=organization,
+            permissions=permissions,
+            name=name,
+            days=days,
+            expired=expired,
+            revoked=revoked,
         )
+
+    def tokens(self, organization: str = MAIN) -> list[Token]:
+        """Return what is known about an organization's tokens, oldest first; never their text."""
+        return self._open.tokens.listed(organization)
 
     def revoke(self, token: str) -> None:
         """Refuse the token from now on.
+
+        Args:
+            token: The token itself, or the `key` that `tokens` tells.
 
         Raises:
             LookupError: This sandbox did not make it.
@@ -188,7 +301,8 @@ class Sandbox:
         """Let something go wrong; return it, with its hits and a way to end it.
 
         Args:
-            operation: An operation's name, or "*" for every one.
+            operation: An operation's name, `*` for every one, or a method and a path such as
+                `GET /api/report/*/progress`, as for `requests`.
             **plan: The fields of `FaultPlan`: kind, status, body, headers, delay, nth, times,
                 probability, site, after_effect, cut. A fault with a delay alone only delays.
 
@@ -223,11 +337,15 @@ class Sandbox:
 
     def credits(self, organization: str = MAIN) -> int:
         """Return how many AI remediation credits an organization has left."""
-        return self._open.credits_of(organization)
+        return self._open.organization(organization).credits
 
     def count(self, operation: str) -> int:
         """Return how many requests have arrived for the operation, whatever became of them."""
         return self._open.ledger.count(operation)
+
+    def requests(self, address: str = "*", *, site: str | None = None) -> list[Arrival]:
+        """Return the requests that arrived, oldest first, the last 10,000 of them whole."""
+        return self._open.requests(address, site)
 
     @property
     def ledger(self) -> list[Arrival]:
@@ -237,13 +355,6 @@ class Sandbox:
     def scans_per_site(self) -> dict[str, int]:
         """Return how many scans were really created, for the sites that have any."""
         return self._open.scans.per_site()
-
-    def assert_no_duplicates(self) -> None:
-        """Raise AssertionError when two scans were created for one site."""
-        twice = self._open.scans.sites_scanned_twice()
-        if twice:
-            message = f"{len(twice)} sites were scanned more than once: {twice}"
-            raise AssertionError(message)
 
 
 async def _serve(out: TextIO, options: Options) -> None:

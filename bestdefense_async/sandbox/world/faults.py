@@ -18,15 +18,17 @@ effect has happened either way. `delay` goes with every kind.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from random import Random
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import attrs
 from attrs import define, field, frozen
 
-EVERYWHERE = "*"
-"""Stands for every operation."""
+from bestdefense_async.sandbox.world.routes import NAMES, Address
+
+if TYPE_CHECKING:
+    from bestdefense_async.sandbox.world.ledger import Arrival
 
 Kind = Literal["status", "delay", "reset", "drop", "hang", "garbage", "truncated", "corrupt"]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
@@ -63,6 +65,8 @@ class FaultPlan:
     """One thing to go wrong. Without nth, times and probability it always does."""
 
     operation: str
+    """An operation, a method with a path, or `*`: the address that `Address.of` reads."""
+
     kind: Kind = field(default="status", validator=_known_kind)
     status: int | None = None
     """Status of the answer, 200 to 599."""
@@ -93,15 +97,13 @@ class FaultPlan:
     """The share of the body before it is truncated or corrupt."""
 
     @classmethod
-    def of(cls, operation: str, plan: Mapping[str, Any], *, known: Container[str]) -> FaultPlan:
+    def of(cls, operation: str, plan: Mapping[str, Any]) -> FaultPlan:
         """Return the plan that keyword arguments describe.
 
         Raises:
             ValueError: There is no such operation or field, or the plan is impossible.
         """
-        if operation != EVERYWHERE and operation not in known:
-            message = f"there is no operation {operation!r}"
-            raise ValueError(message)
+        Address.of(operation, NAMES)
         fields = {attribute.name for attribute in attrs.fields(cls)} - {"operation"}
         unknown = plan.keys() - fields
         if unknown:
@@ -121,6 +123,7 @@ class Fault:
     """A fault that has been set; `remove()` ends it."""
 
     plan: FaultPlan
+    _address: Address = field(repr=False)
     _chance: Random = field(repr=False)
     _owner: list[Fault] = field(repr=False)
     calls: int = 0
@@ -134,15 +137,15 @@ class Fault:
         if self in self._owner:
             self._owner.remove(self)
 
-    def hit(self, operation: str, site: tuple[str, ...]) -> bool:
+    def hit(self, arrival: Arrival, site: tuple[str, ...]) -> bool:
         """Count one call and return whether this fault hits it.
 
         Args:
-            operation: The operation called.
+            arrival: The request.
             site: Id and host name of the site it is about; empty when it is about none.
         """
         plan = self.plan
-        if plan.operation not in (operation, EVERYWHERE):
+        if not self._address.means(arrival.operation, arrival.method, arrival.path):
             return False
         if plan.site is not None and plan.site not in site:
             return False
@@ -166,14 +169,16 @@ class Faults:
 
     def add(self, plan: FaultPlan) -> Fault:
         """Set a fault and return it."""
-        fault = Fault(plan, Random(f"{self.seed} {len(self.active)} {plan.operation}"), self.active)
+        chance = Random(f"{self.seed} {len(self.active)} {plan.operation}")
+        address = Address.of(plan.operation, NAMES)
+        fault = Fault(plan, address, chance, self.active)
         self.active.append(fault)
         return fault
 
-    def hit(self, operation: str, site: tuple[str, ...]) -> FaultPlan | None:
+    def hit(self, arrival: Arrival, site: tuple[str, ...]) -> FaultPlan | None:
         """Return what goes wrong with this call; the first fault that hits it wins."""
         found: FaultPlan | None = None
         for fault in self.active:
-            if fault.hit(operation, site) and found is None:
+            if fault.hit(arrival, site) and found is None:
                 found = fault.plan
         return found

@@ -12,11 +12,11 @@ thousands of scans cost little.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from bestdefense_async.sandbox.data import read_table
 from bestdefense_async.sandbox.replies import Reply, encoded, wrapped
@@ -90,6 +90,33 @@ def findings_of(seed: int, host: str) -> Iterator[Finding]:
             yield Finding(identity, weakness, path)
 
 
+def planted(  # noqa: PLR0917 -- the fields of a finding
+    host: str,
+    index: int,
+    severity: str,
+    title: str | None,
+    path: str | None,
+    cwe: int | None,
+    weakness: str | None,
+    evidence: str | None,
+    guidance: str | None,
+) -> Finding:
+    """Return a finding that was asked for, the `index`-th of its host.
+
+    What is None comes from the usual weakness with that CWE, else from one of that severity.
+    """
+    known = [each for group in _OF_SITES.values() for each in group if each.cwe == cwe]
+    of_severity = _OF_SITES[severity]
+    usual = known[0] if known else of_severity[index % len(of_severity)]
+    told = {"title": title, "cwe": cwe, "evidence": evidence, "guidance": guidance}
+    told["name"] = weakness if known or cwe is None else weakness or f"CWE-{cwe}"
+    changes: dict[str, Any] = {name: text for name, text in told.items() if text is not None}
+    place = usual.paths[index % len(usual.paths)] if path is None else path
+    kind = evolve(usual, severity=severity, paths=(place,), **changes)
+    identity = digest("planted", host, kind.cwe, place, kind.title, size=8).hex()
+    return Finding(identity, kind, place)
+
+
 def network_findings_of(seed: int, target: str) -> Iterator[Finding]:
     """Yield what a network scan finds at one target, worst first."""
     chance = digest("network", seed, target)
@@ -101,7 +128,7 @@ def network_findings_of(seed: int, target: str) -> Iterator[Finding]:
             yield Finding(identity, weakness, path)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _template(weakness: Weakness, path: str) -> str:
     """Return a finding's JSON with marks for host and id."""
     return encoded(
@@ -210,7 +237,7 @@ class AlertAnswers:
 
     seed: int
     format: AlertFormat
-    _kept: OrderedDict[tuple[str, int], Reply] = field(factory=OrderedDict, repr=False)
+    _kept: OrderedDict[tuple[object, ...], Reply] = field(factory=OrderedDict, repr=False)
 
     def payload(self, found: Collection[tuple[Finding, str]]) -> bytes:
         """Return summary and list of findings, each with its host, as JSON without the envelope."""
@@ -220,15 +247,19 @@ class AlertAnswers:
         text = f'{{"{self.format.summary}":%b,"{self.format.listing}":[%b]}}'
         return text.encode() % (encoded(summary), rows.encode())
 
-    def answer(self, host: str, percentage: int) -> Reply:
+    def findings(self, host: str, given: tuple[Finding, ...] | None) -> Iterable[Finding]:
+        """Return what a complete scan of `host` finds: the planted findings, or the seeded ones."""
+        return findings_of(self.seed, host) if given is None else given
+
+    def answer(self, host: str, percentage: int, given: tuple[Finding, ...] | None) -> Reply:
         """Return the answer for a scan of `host` that has come so far (0 to 100).
 
         A scan under way shows the share of its findings that it has come to. (inferred)
         """
-        key = (host, percentage)
+        key = (host, percentage, given)
         reply = self._kept.get(key)
         if reply is None:
-            found = [(finding, host) for finding in findings_of(self.seed, host)]
+            found = [(finding, host) for finding in self.findings(host, given)]
             # The worst are found last: a report read too early looks better than it is.
             shown = found[len(found) - len(found) * percentage // 100 :]
             reply = self._kept[key] = Reply(200, wrapped(self.payload(shown)))

@@ -10,6 +10,8 @@ from attrs import define, field
 from bestdefense_async.sandbox.data import read_table
 from bestdefense_async.sandbox.replies import Reply, success
 from bestdefense_async.sandbox.world.chance import identifier, number
+from bestdefense_async.sandbox.world.findings import Finding
+from bestdefense_async.sandbox.world.specs import SiteSpec, plant
 
 _NAMES = read_table("fleet.toml")
 _BRANDS, _SERVICES = _NAMES["brands"], _NAMES["services"]
@@ -37,6 +39,9 @@ class Site:
 
     backwards: bool = False
     """Whether progress and completion take a step back once."""
+
+    findings: tuple[Finding, ...] | None = None
+    """What its scans find from now on; None for the seeded findings."""
 
     names: tuple[str, ...] = field(init=False)
 
@@ -89,20 +94,24 @@ class Fleet:
     _by_organization: dict[str, list[Site]] = field(factory=dict, repr=False)
     _lists: dict[str, Reply] = field(factory=dict, repr=False)
 
-    def add(self, organization: str, count: int) -> None:
-        """Give the organization `count` sites, once; a second call changes nothing."""
+    def add(self, organization: str, sites: int | tuple[SiteSpec, ...]) -> None:
+        """Give the organization its sites, once; a second call changes nothing."""
         if organization in self._by_organization:
             return
-        sites = [
-            Site(
-                identifier("site", self.seed, organization, index),
-                hostname(self.seed, organization, index),
-                organization,
-            )
-            for index in range(count)
-        ]
-        self._by_organization[organization] = sites
-        self.by_id.update((site.id, site) for site in sites)
+        count = sites if isinstance(sites, int) else len(sites)
+        made = []
+        for index in range(count):
+            key = identifier("site", self.seed, organization, index)
+            if isinstance(sites, int):
+                made.append(Site(key, hostname(self.seed, organization, index), organization))
+            else:
+                made.append(_specified(key, organization, sites[index]))
+        self._by_organization[organization] = made
+        self.by_id.update((site.id, site) for site in made)
+
+    def has(self, organization: str) -> bool:
+        """Return whether there is an organization of that name."""
+        return organization in self._by_organization
 
     def of(self, organization: str) -> list[Site]:
         """Return the organization's sites, in a fixed order."""
@@ -131,6 +140,21 @@ class Fleet:
             reply = success({"sites": [describe(site) for site in self.of(organization)]})
             self._lists[organization] = reply
         return reply
+
+
+def _specified(key: str, organization: str, spec: SiteSpec) -> Site:
+    """Return the site as it was asked for."""
+    return Site(
+        key,
+        spec.hostname,
+        organization,
+        verified=spec.verified,
+        permitted=spec.permitted,
+        duration=spec.duration,
+        visible_after=spec.visible_after,
+        backwards=spec.backwards,
+        findings=plant(spec.hostname, spec.findings),
+    )
 
 
 def _documented(site: Site) -> dict[str, object]:

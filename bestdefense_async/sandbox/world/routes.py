@@ -21,7 +21,7 @@ from bestdefense_async.sandbox.world.tokens import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
 
@@ -92,6 +92,11 @@ CONTROL = (
     _own("control.ledger", "GET", "/_sandbox/ledger"),
     _own("control.fault", "POST", "/_sandbox/faults"),
     _own("control.clear", "DELETE", "/_sandbox/faults"),
+    _own("control.requests", "POST", "/_sandbox/requests"),
+    _own("control.time", "POST", "/_sandbox/time"),
+    _own("control.reset", "POST", "/_sandbox/reset"),
+    _own("control.organization", "POST", "/_sandbox/organizations"),
+    _own("control.tokens", "GET", "/_sandbox/tokens"),
     _own("control.token", "POST", "/_sandbox/tokens"),
     _own("control.revoke", "POST", "/_sandbox/revoke"),
     _own("control.site", "POST", "/_sandbox/sites/{site_id}"),
@@ -147,3 +152,50 @@ class Routes:
 def is_id(text: str) -> bool:
     """Return whether `text` can be an id or a file name of the API."""
     return _SEGMENT.fullmatch(text) is not None and text not in {".", ".."}
+
+
+_METHOD = re.compile(r"[A-Z]+|\*")
+
+
+@frozen
+class Address:
+    """Which requests are meant: those of an operation, or those of a method at a path."""
+
+    operation: str | None
+    method: str = "*"
+    path: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, text: str, known: Container[str]) -> Address:
+        """Return the address that `text` spells.
+
+        Args:
+            text: `reports.create`, `GET /api/report/*/progress` or `*`. In a path, `*` and
+                `{name}` stand for one segment and `**` for any rest; `*` is every method too.
+            known: The operations there are.
+
+        Raises:
+            ValueError: There is no such operation, or it is no method with a path.
+        """
+        method, blank, path = text.partition(" ")
+        if not blank:
+            if text != "*" and text not in known:
+                message = f"there is no operation {text!r}"
+                raise ValueError(message)
+            return cls(None if text == "*" else text)
+        if _METHOD.fullmatch(method) is None or not path.startswith("/"):
+            message = f"an address is an operation, or like 'GET /api/sites', not {text!r}"
+            raise ValueError(message)
+        segments = re.split(r"(\*\*|\*|\{\w+\})", path)
+        wild = {"**": ".*", "*": "[^/]*"}
+        pattern = "".join(
+            wild.get(each, "[^/]*" if each.startswith("{") else re.escape(each))
+            for each in segments
+        )
+        return cls(None, method, re.compile(pattern))
+
+    def means(self, operation: str, method: str, path: str) -> bool:
+        """Return whether a request is meant."""
+        if self.path is None:
+            return self.operation in (None, operation)
+        return self.method in ("*", method) and self.path.fullmatch(path) is not None

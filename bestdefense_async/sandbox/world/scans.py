@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from bestdefense_async.sandbox.world.chance import bell, identifier, number
+from bestdefense_async.sandbox.world.findings import Finding
 from bestdefense_async.sandbox.world.fleet import Site
 
 MEDIANS: Mapping[str, float] = {"quick": 180.0, "standard": 1200.0, "thorough": 7200.0}
@@ -62,6 +63,9 @@ class Scan:
 
     duration: float
     """Scan seconds; inf for a scan that never ends."""
+
+    findings: tuple[Finding, ...] | None
+    """What was planted on the site when it began; None for the seeded findings."""
 
     def share(self, now: float) -> float:
         """Return how far it has come as it is shown, 0 to 1."""
@@ -137,6 +141,7 @@ class Scans:
             started=now,
             visible=visible,
             duration=self.duration(site, options.intensity),
+            findings=site.findings,
         )
         self._in_order.append(scan)
         self.by_id[scan.id] = scan

@@ -1,4 +1,4 @@
-"""Scenarios: what kind of day the sandbox has. `docs/reference/sandbox.md` describes each of them."""
+"""Scenarios: what kind of day the sandbox has; `docs/reference/sandbox.md` describes each."""
 
 from __future__ import annotations
 

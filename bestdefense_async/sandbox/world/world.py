@@ -6,81 +6,35 @@ state is whole, also when the client has gone away meanwhile.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from bestdefense_async.sandbox.world.agents import AgentFiles
 from bestdefense_async.sandbox.world.clock import Clock
 from bestdefense_async.sandbox.world.faults import Fault, FaultPlan, Faults
 from bestdefense_async.sandbox.world.findings import AlertAnswers
 from bestdefense_async.sandbox.world.fleet import Fleet, Site
+from bestdefense_async.sandbox.world.ledger import UNKNOWN, Arrival, Ledger
 from bestdefense_async.sandbox.world.limits import Limits
 from bestdefense_async.sandbox.world.records import NetworkScan, Records, Remediation, Schedule
-from bestdefense_async.sandbox.world.routes import NAMES
+from bestdefense_async.sandbox.world.routes import NAMES, Address
 from bestdefense_async.sandbox.world.scans import Scan, Scans
 from bestdefense_async.sandbox.world.scenarios import Scenario
-from bestdefense_async.sandbox.world.tokens import PERMISSIONS, Token, Tokens
-
-
-@define(eq=False)
-class Arrival:
-    """One request that reached the sandbox."""
-
-    operation: str
-    """Its name, or `unknown` where no route matched."""
-
-    site_id: str | None
-    report_id: str | None
-    at: float
-    """The loop's time, seconds."""
-
-    token: str | None
-    """Eight hex digits of a hash for the sandbox's own tokens, None for anything else."""
-
-    status: int | None = None
-    """The status answered, or None while or because nothing was answered."""
+from bestdefense_async.sandbox.world.specs import FOREIGN_SITES, OrganizationSpec
+from bestdefense_async.sandbox.world.tokens import DAY, PERMISSIONS, Token, Tokens
 
 
 @define
-class Ledger:
-    """What arrived at one sandbox, in order, and how it was answered.
+class Organization:
+    """What an organization has besides its sites."""
 
-    Counts are exact for ever; details are kept for the last arrivals only, so that a long run
-    stays small.
-    """
+    plan: str
+    """`starter` has quick scans only and no schedules, `growth` has all. (partly inferred)"""
 
-    kept: int = 100_000
-    """How many arrivals keep their details."""
-
-    _arrivals: deque[Arrival] = field(init=False, repr=False)
-    _counts: Counter[str] = field(factory=Counter, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._arrivals = deque(maxlen=self.kept)
-
-    def record(self, arrival: Arrival) -> None:
-        """Record that a request has arrived."""
-        self._counts[arrival.operation] += 1
-        self._arrivals.append(arrival)
-
-    def count(self, operation: str) -> int:
-        """Return how many requests arrived for the operation."""
-        return self._counts[operation]
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of arrivals by operation."""
-        return dict(self._counts)
-
-    def arrivals(self) -> list[Arrival]:
-        """Return the last arrivals, oldest first."""
-        return list(self._arrivals)
-
-
-FOREIGN_SITES = 3
-"""Sites of every organization but the main one."""
+    credits: int
+    """AI remediation credits left."""
 
 
 @define(kw_only=True)
@@ -96,8 +50,8 @@ class World:
     limits: Limits
     faults: Faults
     ledger: Ledger
-    plan: str
-    """The plan of every organization: `starter` has quick scans only, `growth` has all."""
+    usual: Organization
+    """What an organization has that nothing else is said about."""
 
     percentage: bool
     """Whether progress answers carry the undocumented key `percentage`."""
@@ -107,23 +61,39 @@ class World:
 
     scenario: Scenario
     agents: AgentFiles
-    starting_credits: int
-    """AI remediation credits an organization begins with."""
-
-    credits: dict[str, int] = field(factory=dict)
+    organizations: dict[str, Organization] = field(factory=dict)
     schedules: Records[Schedule] = field(factory=Records[Schedule])
     remediations: Records[Remediation] = field(factory=Records[Remediation])
     network_scans: Records[NetworkScan] = field(factory=Records[NetworkScan])
     control_token: str | None = field(default=None, repr=False)
+    begin_again: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Puts a new world in this one's place."""
+
     url: str = ""
     """Scheme, host and port it is reached at."""
 
     origins: frozenset[str] = frozenset()
     """Values of an Origin header that are the sandbox's own page."""
 
-    def credits_of(self, organization: str) -> int:
-        """Return how many AI remediation credits the organization has left."""
-        return self.credits.get(organization, self.starting_credits)
+    def organization(self, name: str) -> Organization:
+        """Return what the organization has; one that is new has the usual."""
+        return self.organizations.setdefault(name, evolve(self.usual))
+
+    def add_organization(self, spec: OrganizationSpec) -> None:
+        """Add an organization with its sites.
+
+        Raises:
+            ValueError: There is one of that name.
+        """
+        if self.fleet.has(spec.name):
+            message = f"there is an organization {spec.name!r} already"
+            raise ValueError(message)
+        self.fleet.add(spec.name, spec.sites)
+        organization = self.organization(spec.name)
+        if spec.plan is not None:
+            organization.plan = spec.plan
+        if spec.credits is not None:
+            organization.credits = spec.credits
 
     def plan_fault(self, operation: str, plan: Mapping[str, Any]) -> Fault:
         """Set a fault from the keyword arguments of `FaultPlan`.
@@ -132,32 +102,54 @@ class World:
             LookupError: There is no such site.
             ValueError: There is no such operation, or the plan is impossible.
         """
-        checked = FaultPlan.of(operation, plan, known=NAMES)
-        if checked.site is not None:
+        return self.add_fault(FaultPlan.of(operation, plan))
+
+    def add_fault(self, plan: FaultPlan) -> Fault:
+        """Set a fault.
+
+        Raises:
+            LookupError: There is no such site.
+        """
+        if plan.site is not None:
             # A fault of an unknown site would never happen, and nobody would see why.
-            self.fleet.find(checked.site)
-        return self.faults.add(checked)
+            self.fleet.find(plan.site)
+        return self.faults.add(plan)
+
+    def requests(self, address: str, site: str | None) -> list[Arrival]:
+        """Return the requests to an address, as `Assertions.requests` does."""
+        meant = Address.of(address, NAMES | {UNKNOWN})
+        wanted = None if site is None else self.fleet.find(site).id
+        return [
+            each
+            for each in self.ledger.arrivals()
+            if meant.means(each.operation, each.method, each.path)
+            and wanted in (None, each.site_id)
+        ]
 
     def issue(
         self,
         *,
         organization: str,
-        permissions: Iterable[str] | None,
-        expired: bool,
-        revoked: bool,
+        permissions: Iterable[str] | None = None,
+        name: str = "",
+        days: float = 30,
+        expired: bool = False,
+        revoked: bool = False,
     ) -> str:
         """Make a token, and for a new organization its sites.
 
         Raises:
-            ValueError: A permission does not exist.
+            ValueError: A permission does not exist, or the life is not 1 to 90 days.
         """
-        granted = PERMISSIONS if permissions is None else frozenset(permissions)
-        if granted - PERMISSIONS:
-            unknown = ", ".join(sorted(granted - PERMISSIONS))
-            message = f"unknown permissions: {unknown}"
-            raise ValueError(message)
+        today = self.clock.today()
+        token = self.tokens.add(
+            organization=organization,
+            permissions=PERMISSIONS if permissions is None else frozenset(permissions),
+            name=name,
+            days=days,
+            created=today - days * DAY - 1 if expired else today,
+        )
         self.fleet.add(organization, FOREIGN_SITES)
-        token = self.tokens.add(organization=organization, permissions=granted, expired=expired)
         if revoked:
             self.tokens.revoke(token)
         return token
