@@ -19,7 +19,7 @@ import cattrs
 from attrs import fields, has, resolve_types
 from cattrs.gen import make_dict_structure_fn, override
 
-from bestdefense_async import vendor
+from bestdefense_async.core.spelling import with_our_names
 from bestdefense_async.errors import EnvelopeError
 from bestdefense_async.models import (
     SEVERITIES,
@@ -344,7 +344,7 @@ def _finding(converter: cattrs.Converter, _: Any) -> Callable[[Any, Any], Any]: 
     """Return a hook that also reads the likely names of what a finding lacks under ours."""
     build = _model(converter, Finding)
 
-    return lambda value, kind: build(vendor.with_our_names(value), kind)
+    return lambda value, kind: build(with_our_names(value), kind)
 
 
 def _sequence(converter: cattrs.Converter, kind: Any) -> Callable[[Any, Any], Any]:  # noqa: ANN401

