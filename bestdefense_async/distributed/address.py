@@ -44,12 +44,15 @@ class Address:
         """
         if not text.startswith(SCHEMES):
             raise ConfigError(f"A database is named like {SCHEMES[0]}user@host/name.")
+        problem = ConfigError(
+            f"This is no address of a database; one is like {SCHEMES[0]}user@host/name."
+        )
         try:
             parts = conninfo_to_dict(text)
         except (ProgrammingError, UnicodeError):  # its text would repeat what was given
-            raise ConfigError(
-                f"This is no address of a database; one is like {SCHEMES[0]}user@host/name."
-            ) from None
+            raise problem from None
+        if not str(parts.get("port") or 1).replace(",", "").isdecimal():
+            raise problem
         user, port = parts.get("user"), parts.get("port")
         name = parts.get("dbname") or user or ""
         place = f"{user}@" if user else ""

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bestdefense_async.distributed.address import Address
-    from bestdefense_async.runs.store.connection import Connection, Cursor, Reading, Shard
+    from bestdefense_async.runs.store.connection import Cursor, Shard, StoreConnection, StoreReader
 
-LEASE: Final = 30.0
+LEASE: Final = 45.0
 """Seconds after which a shard may be taken over whose owner has not been heard of."""
-BEAT: Final = 10.0
-"""Seconds between two renewals of all leases of a process."""
+BEATS: Final = 4
+"""Renewals of all leases of a process while one lasts."""
 PATIENCE: Final = 30.0
 """Seconds for which a write is tried again while the database cannot be reached."""
 _PAUSE: Final = 0.25
@@ -186,14 +186,18 @@ class WritingConnection(ReadingConnection):
 class PostgresDatabase(Database):
     """A schema of a server. Who holds a run of it renews the lease."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, lease: float = LEASE) -> None:
         super().__init__()
         self.address = address
         self.shown = address.shown
+        self.lease: float = lease
+        """Seconds for which a shard is ours after each renewal."""
         self.owner: str = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         """What shards are marked with that are held here: no two processes have the same."""
         self.on_beat: list[Callable[[list[tuple[int, int, int, bool]]], None]] = []
         """Called after each renewal with the shards that are ours: run, shard, fence, cancelled."""
+        self.renewed_at: float | None = None
+        """When the leases were renewed last, on the clock of the loop."""
         self._connection: WritingConnection | None = None
         self._beats: asyncio.Task[None] | None = None
 
@@ -238,7 +242,7 @@ class PostgresDatabase(Database):
         return JournalError(f"{self.shown} {what}: {reason.rstrip('.')}.")
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Reading]:
+    def reading(self) -> Iterator[StoreReader]:
         """Give a connection that sees the store as it is now, and changes nothing."""
         try:
             connection = connect(self.address)
@@ -248,7 +252,7 @@ class PostgresDatabase(Database):
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield ReadingConnection(connection)
 
-    def is_held(self, connection: Reading, run: int) -> bool:
+    def is_held(self, connection: StoreReader, run: int) -> bool:
         """Return whether a shard of the run has an owner whose lease has not run out."""
         row = connection.execute(
             "SELECT 1 FROM shard WHERE run = ? AND state = 'held'"
@@ -257,7 +261,7 @@ class PostgresDatabase(Database):
         ).fetchone()
         return row is not None
 
-    def hold(self, connection: Connection, run: int, name: str) -> int:
+    def hold(self, connection: StoreConnection, run: int, name: str) -> int:
         """Make a run ours, in the open transaction; it is one shard from then on."""
         shards = connection.execute(
             "SELECT fence, state = 'held' AND lease_until >= clock_timestamp(), owner,"
@@ -280,7 +284,7 @@ class PostgresDatabase(Database):
             "UPDATE shard SET fence = ?, state = 'held', owner = ?, first = 0, last = 2147483647,"
             " lease_until = clock_timestamp() + make_interval(secs => ?), problem = NULL"
             " WHERE run = ? AND shard = 0",
-            (fence, self.owner, LEASE, run),
+            (fence, self.owner, self.lease, run),
         )
         connection.execute("UPDATE run SET cancelled_at = NULL WHERE id = ?", (run,))
         self.keep()
@@ -298,22 +302,23 @@ class PostgresDatabase(Database):
     async def _beat(self) -> None:
         """Renew all leases again and again; while the server is away, as soon as it is back."""
         while True:
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(self.lease / BEATS)
             with contextlib.suppress(JournalError):
                 await self.renew()
 
     async def renew(self) -> None:
         """Renew the leases of all shards that this process has, in one statement."""
 
-        def work(connection: Connection) -> list[tuple[int, int, int, bool]]:
+        def work(connection: StoreConnection) -> list[tuple[int, int, int, bool]]:
             return connection.execute(
                 "UPDATE shard SET lease_until = clock_timestamp() + make_interval(secs => ?)"
                 " FROM run WHERE run.id = shard.run AND owner = ? AND state = 'held'"
                 " RETURNING shard.run, shard.shard, shard.fence, run.cancelled_at IS NOT NULL",
-                (LEASE, self.owner),
+                (self.lease, self.owner),
             ).fetchall()
 
         held = await (await self.writer()).do(work)
+        self.renewed_at = asyncio.get_running_loop().time()
         for tell in self.on_beat:
             tell(held)
 

@@ -1,10 +1,92 @@
-"""The store in PostgreSQL: everything a store does, shared by any number of processes."""
+"""The store in PostgreSQL: what every store does, and runs in shards that workers take.
+
+A shard is a range of a run's inputs. Whoever takes it gets a fencing number and a lease. A shard
+that is `blocked` may be taken again when its lease is over: by then the token may be good.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
 from bestdefense_async.distributed.address import Address
-from bestdefense_async.distributed.postgres import PostgresDatabase
-from bestdefense_async.runs.store.store import DatabaseStore
+from bestdefense_async.distributed.postgres import LEASE, PostgresDatabase
+from bestdefense_async.models import ScanOptions
+from bestdefense_async.runs.inputs import IndexedInput
+from bestdefense_async.runs.store import reads
+from bestdefense_async.runs.store.journal import StoreJournal
+from bestdefense_async.runs.store.schema import LAST_INDEX
+from bestdefense_async.runs.store.store import (
+    DatabaseStore,
+    check_owner,
+    doubt,
+    insert_plan,
+    insert_run,
+    new_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from bestdefense_async.models import Outcome
+    from bestdefense_async.runs.store.connection import StoreConnection, StoreReader
+
+SHARD_SIZE: Final = 200
+"""Inputs of a shard: so many scans cost one job of the engine."""
+
+_MAY_BE_TAKEN: Final = (
+    "(shard.state = 'ready'"
+    " OR (shard.state IN ('held', 'blocked') AND shard.lease_until < clock_timestamp()))"
+)
+
+
+@frozen(kw_only=True)
+class WaitingShard:
+    """A shard that somebody should take."""
+
+    run: int
+    number: int
+    credential: str
+    base_url: str
+    turn: int
+    """How many shards of its organization go before it."""
+    problem: str | None = None
+    """Why it was left, if something is wrong."""
+
+
+@frozen(kw_only=True)
+class HeldShard:
+    """A shard that is ours until its journal is closed."""
+
+    run: int
+    number: int
+    fence: int
+    name: str
+    """The run's name."""
+    credential: str
+    options: ScanOptions
+    remaining: Sequence[IndexedInput] = field(repr=False)
+    journal: StoreJournal = field(repr=False)
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a run in shards is."""
+
+    shards: dict[str, int]
+    """Shards by state."""
+    problems: tuple[str, ...]
+    """Why shards are blocked."""
+    is_cancelled: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens by itself."""
+        is_left = not (self.shards.get("held") or self.shards.get("ready"))
+        return is_left or (self.is_cancelled and not self.shards.get("held"))
 
 
 class PostgresStore(DatabaseStore):
@@ -12,14 +94,280 @@ class PostgresStore(DatabaseStore):
 
     Args:
         address: A URL like `postgresql://user@host/name`.
+        lease: Seconds after which another owner may take what this process holds, if it is not
+            heard of.
 
     Raises:
         ConfigError: It is none.
     """
 
-    def __init__(self, address: str) -> None:
-        self.database: PostgresDatabase = PostgresDatabase(Address.of(address))
+    def __init__(self, address: str, *, lease: float = LEASE) -> None:
+        self.database: PostgresDatabase = PostgresDatabase(Address.of(address), lease=lease)
         super().__init__(self.database)
 
     def __repr__(self) -> str:
         return f"<PostgresStore {self.database.shown}>"
+
+    async def enqueue(
+        self,
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        base_url: str,
+        token_key: str,
+        credential: str,
+        options: ScanOptions,
+        shard_size: int = SHARD_SIZE,
+    ) -> tuple[str, list[WaitingShard]]:
+        """Begin a run that workers carry out; return its name and its shards.
+
+        Args:
+            rows: Its inputs: index, target, line, site id, site key, error; by index from 0.
+            base_url: The server of the run.
+            token_key: The name of the token its sites were looked up with.
+            credential: What workers call the token.
+            options: What is scanned.
+            shard_size: Inputs of a shard.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        firsts = range(0, max(len(rows), 1), shard_size)
+        values = (base_url, token_key, reads.options_text(options))
+        names: list[str] = []
+
+        def make(connection: StoreConnection) -> tuple[int, str, int]:
+            turn = _open_shards(connection, credential, base_url)
+            for known in names:  # the answer to an earlier commit was lost
+                row = connection.execute("SELECT id FROM run WHERE name = ?", (known,)).fetchone()
+                if row is not None:
+                    return row[0], known, turn - len(firsts)
+            name = new_name(connection)
+            run = insert_run(connection, name, values)
+            names.append(name)
+            connection.execute("UPDATE run SET credential = ? WHERE id = ?", (credential, run))
+            connection.write_rows(
+                "INSERT INTO shard (run, shard, first, last, fence, state) VALUES ",
+                ("bigint", "integer", "integer", "integer", "bigint", "text"),
+                "",
+                [
+                    (run, number, first, first + shard_size - 1, 0, "ready")
+                    for number, first in enumerate(firsts)
+                ],
+            )
+            insert_plan(connection, run, [(row[0] // shard_size, *row) for row in rows])
+            return run, name, turn
+
+        run, name, turn = await (await self.database.writer()).do(make)
+        shards = [
+            WaitingShard(
+                run=run,
+                number=number,
+                credential=credential,
+                base_url=base_url,
+                turn=turn + number,
+            )
+            for number in range(len(firsts))
+        ]
+        return name, shards
+
+    async def shard(self, run: int, number: int) -> WaitingShard | None:
+        """Return whose a shard is; None when there is none any more, or its run was cancelled."""
+
+        def read(connection: StoreConnection) -> tuple[str, str] | None:
+            found: tuple[str, str] | None = connection.execute(
+                "SELECT credential, base_url FROM run JOIN shard ON shard.run = run.id"
+                " WHERE run.id = ? AND shard = ? AND cancelled_at IS NULL"
+                " AND credential IS NOT NULL",
+                (run, number),
+            ).fetchone()
+            return found
+
+        row = await (await self.database.writer()).do(read)
+        if row is None:
+            return None
+        return WaitingShard(run=run, number=number, credential=row[0], base_url=row[1], turn=0)
+
+    async def take_shard(
+        self,
+        run: int,
+        number: int,
+        *,
+        base_url: str,
+        token_key: str,
+        site_ids: Collection[str] | None = None,
+    ) -> HeldShard | None:
+        """Take a shard, if it may be taken: raise its fence, and doubt what was claimed.
+
+        Raises:
+            JournalMismatch: It is of another server or organization.
+            JournalError: It cannot be written.
+        """
+        keys = None if site_ids is None else {each.lower() for each in site_ids}
+        earlier: list[int] = []
+
+        def work(connection: StoreConnection) -> tuple[int, Any, Sequence[IndexedInput]] | None:
+            row = connection.execute(
+                "SELECT name, credential, options FROM run WHERE id = ? AND cancelled_at IS NULL",
+                (run,),
+            ).fetchone()
+            if row is None:
+                return None
+            check_owner(connection, run, base_url, token_key, keys)
+            if not (earlier and connection.count_held([(run, number, earlier[-1])])):
+                taken = connection.execute(
+                    "UPDATE shard SET fence = fence + 1, state = 'held', owner = ?,"  # noqa: S608 - ours
+                    " lease_until = clock_timestamp() + make_interval(secs => ?), problem = NULL"
+                    f" WHERE run = ? AND shard = ? AND {_MAY_BE_TAKEN} RETURNING fence",
+                    (self.database.owner, self.database.lease, run, number),
+                ).fetchone()
+                if taken is None:
+                    return None
+                earlier.append(taken[0])
+                doubt(connection, run, number)
+            left = reads.remaining(connection, run, shard=number, offset=self.database.offset)
+            return earlier[-1], row, left
+
+        writer = await self.database.writer()
+        found = await writer.do(work)
+        if found is None:
+            return None
+        self.database.keep()
+        fence, (name, credential, options), left = found
+        return HeldShard(
+            run=run,
+            number=number,
+            fence=fence,
+            name=name,
+            credential=credential,
+            options=ScanOptions(**json.loads(options)),
+            remaining=left,
+            journal=StoreJournal(
+                self.database, writer, (run, number, fence), next_index=LAST_INDEX
+            ),
+        )
+
+    async def release(
+        self, shard: HeldShard, *, blocked_for: float | None = None, problem: str | None = None
+    ) -> None:
+        """Leave a shard to others; blocked, for so many seconds to nobody."""
+        values = (
+            "ready" if blocked_for is None else "blocked",
+            blocked_for or 0.0,
+            problem,
+            *(shard.run, shard.number, shard.fence),
+        )
+
+        def work(connection: StoreConnection) -> None:
+            connection.execute(
+                "UPDATE shard SET state = ?, owner = NULL, problem = ?::text,"
+                " lease_until = clock_timestamp() + make_interval(secs => ?)"
+                " WHERE run = ? AND shard = ? AND fence = ? AND state = 'held'",
+                (values[0], values[2], values[1], *values[3:]),
+            )
+
+        await (await self.database.writer()).do(work)
+
+    async def block(self, run: int, number: int, *, seconds: float, problem: str) -> None:
+        """Let nobody take a shard for a while, and say why."""
+
+        def work(connection: StoreConnection) -> None:
+            connection.execute(
+                "UPDATE shard SET state = 'blocked', owner = NULL, problem = ?,"  # noqa: S608 - ours
+                " lease_until = clock_timestamp() + make_interval(secs => ?)"
+                f" WHERE run = ? AND shard = ? AND {_MAY_BE_TAKEN}",
+                (problem, seconds, run, number),
+            )
+
+        await (await self.database.writer()).do(work)
+
+    async def waiting(self, *, unwoken_only: bool = False) -> list[WaitingShard]:
+        """Return the shards that may be taken now, those of one organization in their order.
+
+        Args:
+            unwoken_only: Leave out those for which a job waits in the engine's queue.
+        """
+        only = (
+            " AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs AS job WHERE job.status = 'todo'"
+            " AND job.queueing_lock = shard.run || '/' || shard.shard)"
+            if unwoken_only
+            else ""
+        )
+
+        def read(connection: StoreReader) -> list[tuple[Any, ...]]:
+            return connection.execute(
+                "SELECT shard.run, shard.shard, run.credential, run.base_url, row_number() OVER"  # noqa: S608 - ours
+                " (PARTITION BY run.credential, run.base_url ORDER BY shard.run, shard.shard) - 1,"
+                " shard.problem FROM shard JOIN run ON run.id = shard.run"
+                " WHERE run.credential IS NOT NULL AND run.cancelled_at IS NULL"
+                f" AND {_MAY_BE_TAKEN}{only} ORDER BY 5, 1, 2"
+            ).fetchall()
+
+        rows: list[tuple[Any, ...]] = await self.database.read(read, [])
+        return [
+            WaitingShard(
+                run=run, number=number, credential=name, base_url=url, turn=turn, problem=problem
+            )
+            for run, number, name, url, turn, problem in rows
+        ]
+
+    async def cancel(self, name: str) -> str:
+        """Start nothing more of a run: its workers leave it. Scans that exist go on at the server.
+
+        Returns:
+            The name of the run, found as by `find`.
+
+        Raises:
+            JournalError: There is none, or it cannot be written.
+        """
+        name = await self.find(name)
+
+        def work(connection: StoreConnection) -> None:
+            connection.execute(
+                "UPDATE run SET cancelled_at = coalesce(cancelled_at, ?) WHERE name = ?",
+                (connection.now(), name),
+            )
+
+        await (await self.database.writer()).do(work)
+        return name
+
+    async def progress(self, name: str) -> Progress:
+        """Return how far a run is, by its shards.
+
+        Raises:
+            JournalError: There is none of that name, or it cannot be read.
+        """
+        name = await self.find(name)
+
+        def read(connection: StoreReader) -> list[tuple[Any, ...]]:
+            return connection.execute(
+                "SELECT CASE WHEN state = 'held' AND lease_until < clock_timestamp() THEN 'ready'"
+                " ELSE state END, count(*), max(problem), bool_or(cancelled_at IS NOT NULL)"
+                " FROM shard JOIN run ON run.id = shard.run WHERE run.name = ? GROUP BY 1",
+                (name,),
+            ).fetchall()
+
+        rows: list[tuple[Any, ...]] = await self.database.read(read, [])
+        return Progress(
+            shards={state: count for state, count, _, _ in rows},
+            problems=tuple(problem for _, _, problem, _ in rows if problem is not None),
+            is_cancelled=any(row[3] for row in rows),
+        )
+
+    async def changed(self, name: str, *, since: float) -> list[Outcome]:
+        """Return the outcomes of a run that became known at that moment or later."""
+
+        def read(connection: StoreReader) -> list[Outcome]:
+            (run,) = connection.execute("SELECT id FROM run WHERE name = ?", (name,)).fetchone()
+            return reads.outcomes_since(connection, run, since)
+
+        return await self.database.read(read, [])
+
+
+def _open_shards(connection: StoreConnection, credential: str, base_url: str) -> int:
+    """Return how many shards of an organization have not ended."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM shard JOIN run ON run.id = shard.run WHERE shard.state <> 'ended'"
+        " AND run.credential = ? AND run.base_url = ? AND run.cancelled_at IS NULL",
+        (credential, base_url),
+    ).fetchone()
+    return int(count)

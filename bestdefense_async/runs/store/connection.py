@@ -1,7 +1,7 @@
 """What the writes and reads of a store need of a database's connection, and SQLite's.
 
 Statements are written once, in the SQL that SQLite and PostgreSQL have in common, with a question
-mark for each value. What the two do differently stands behind `Connection`.
+mark for each value. What the two do differently stands behind `StoreConnection`.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Cursor(Protocol):
         """Go through the rows."""
 
 
-class Reading(Protocol):
+class StoreReader(Protocol):
     """A connection to read with."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
         """Carry out a statement."""
 
 
-class Connection(Reading, Protocol):
+class StoreConnection(StoreReader, Protocol):
     """A connection to write with; a transaction is begun and ended by statements."""
 
     BEGIN: ClassVar[str]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from bestdefense_async.runs.store.connection import Connection, Reading
+    from bestdefense_async.runs.store.connection import StoreConnection, StoreReader
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Database(ABC):
                 self._writer = writer
         return self._writer
 
-    async def read(self, read: Callable[[Reading], T], default: T) -> T:
+    async def read(self, read: Callable[[StoreReader], T], default: T) -> T:
         """Return what `read` returns of the store as it is now, `default` where there is none.
 
         Raises:
@@ -71,7 +71,7 @@ class Database(ABC):
         """
         return await asyncio.to_thread(self.read_now, read, default)
 
-    def read_now(self, read: Callable[[Reading], T], default: T) -> T:
+    def read_now(self, read: Callable[[StoreReader], T], default: T) -> T:
         """Return what `read` returns, where no loop can be waited for.
 
         Raises:
@@ -102,7 +102,7 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def reading(self) -> AbstractContextManager[Reading | None]:
+    def reading(self) -> AbstractContextManager[StoreReader | None]:
         """Give a connection that sees the store as it is now; None where there is none yet.
 
         Raises:
@@ -110,11 +110,11 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def is_held(self, connection: Reading, run: int) -> bool:
+    def is_held(self, connection: StoreReader, run: int) -> bool:
         """Return whether somebody writes a run."""
 
     @abstractmethod
-    def hold(self, connection: Connection, run: int, name: str) -> int:
+    def hold(self, connection: StoreConnection, run: int, name: str) -> int:
         """Make a run ours, in the open transaction, and return its new fencing number.
 
         Raises:

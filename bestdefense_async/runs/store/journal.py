@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bestdefense_async.errors import BestDefenseError
     from bestdefense_async.models import Outcome
     from bestdefense_async.runs.inputs import IndexedInput
-    from bestdefense_async.runs.store.connection import Connection, Shard
+    from bestdefense_async.runs.store.connection import Shard, StoreConnection
     from bestdefense_async.runs.store.database import Database
     from bestdefense_async.runs.store.statements import Kind
     from bestdefense_async.runs.store.writer import WriterThread
@@ -51,11 +51,17 @@ class StoreJournal:
         self._unreported: BaseException | None = None
         """Why something could not be written that nobody waited for, until that is raised."""
         self._is_closed = False
+        self._has_ended = False
 
     @property
     def next_index(self) -> int:
         """The first index that no input of the run has: a group counts on from here."""
         return self._next_index
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether `end` has ended what it writes."""
+        return self._has_ended
 
     def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Record an input that names a site and is to be scanned."""
@@ -165,7 +171,7 @@ class StoreJournal:
         """End the run, unless it has scans that nobody follows; return those."""
         run, shard, _ = self._shard
 
-        def work(connection: Connection) -> Sequence[IndexedInput]:
+        def work(connection: StoreConnection) -> Sequence[IndexedInput]:
             statements.check_fence(connection, self._shard, is_ended=True)
             offset = self._database.offset
             late = reads.remaining(connection, run, shard=shard, followed_only=True, offset=offset)
@@ -174,7 +180,7 @@ class StoreJournal:
                     "UPDATE shard SET state = 'ended', owner = NULL WHERE run = ? AND shard = ?",
                     (run, shard),
                 )
-                self._is_closed = True
+                self._is_closed = self._has_ended = True
             return late
 
         return await self._writer.do(work)
@@ -193,7 +199,7 @@ class StoreJournal:
         if not self._is_closed:
             self._is_closed = True
 
-            def release(connection: Connection) -> None:
+            def release(connection: StoreConnection) -> None:
                 connection.execute(
                     "UPDATE shard SET state = 'ready', owner = NULL"
                     " WHERE run = ? AND shard = ? AND fence = ? AND state = 'held'",

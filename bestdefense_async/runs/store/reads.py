@@ -28,7 +28,7 @@ from bestdefense_async.runs.targets import Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bestdefense_async.runs.store.connection import Reading
+    from bestdefense_async.runs.store.connection import StoreReader
     from bestdefense_async.runs.store.protocol import PlannedItem
 
 RUN_COLUMNS: Final = "id, name, created_at, base_url, options, previous"
@@ -56,7 +56,7 @@ def run_info(row: tuple[Any, ...]) -> RunInfo:
     )
 
 
-def with_counts(connection: Reading, run: int, info: RunInfo) -> RunInfo:
+def with_counts(connection: StoreReader, run: int, info: RunInfo) -> RunInfo:
     """Return a run with its inputs counted by status."""
     if info.problem is not None:
         return info
@@ -67,7 +67,7 @@ def with_counts(connection: Reading, run: int, info: RunInfo) -> RunInfo:
 
 
 def remaining(
-    connection: Reading,
+    connection: StoreReader,
     run: int,
     *,
     shard: int | None = None,
@@ -118,7 +118,7 @@ def _item(  # noqa: PLR0917 - the columns
         return malformed.with_traceback(None)
 
 
-def unknowns(connection: Reading, run: int) -> list[UnknownScan]:
+def unknowns(connection: StoreReader, run: int) -> list[UnknownScan]:
     """Return the creations whose answers are lost, by index."""
     rows = connection.execute(
         "SELECT input_index, target, site_id, claimed_at FROM scan"
@@ -131,7 +131,7 @@ def unknowns(connection: Reading, run: int) -> list[UnknownScan]:
     ]
 
 
-def count_outcomes(connection: Reading, run: int) -> dict[str, int]:
+def count_outcomes(connection: StoreReader, run: int) -> dict[str, int]:
     """Return how many inputs have each outcome as it stands, by status."""
     # One error stands for all of its kind; the others are not even decoded.
     rows = connection.execute(
@@ -161,7 +161,7 @@ def _status(state: str, error: BestDefenseError | None, *, report_id: str | None
     return OutcomeStatus.NOT_STARTED if error is None else status_of(error, report_id=report_id)
 
 
-def samples(connection: Reading, kind: str, *, base_url: str) -> list[tuple[float, bool]]:
+def samples(connection: StoreReader, kind: str, *, base_url: str) -> list[tuple[float, bool]]:
     """Return how long the latest scans of a kind took: seconds, and whether to their end."""
     found: list[tuple[float, bool]] = []
     rows = connection.execute(
@@ -175,7 +175,7 @@ def samples(connection: Reading, kind: str, *, base_url: str) -> list[tuple[floa
     return found
 
 
-def _durations(connection: Reading, run: int, *, most: int) -> list[tuple[float, bool]]:
+def _durations(connection: StoreReader, run: int, *, most: int) -> list[tuple[float, bool]]:
     """Return how long the scans of a run took.
 
     What is not finished after those seconds was still running then, as far as is known. A scan
@@ -197,7 +197,7 @@ def _durations(connection: Reading, run: int, *, most: int) -> list[tuple[float,
     return [(seconds, is_finished) for seconds, is_finished in took if seconds > 0.0]
 
 
-def run_result(connection: Reading, run: int, info: RunInfo) -> RunResult:
+def run_result(connection: StoreReader, run: int, info: RunInfo) -> RunResult:
     """Return a run with all its outcomes. Duplicates have none."""
     claims, ends, unsettled = connection.execute(
         "SELECT max(claimed_at), max(finished_at), count(*) FILTER (WHERE state = 'claimed'"
@@ -219,7 +219,7 @@ def run_result(connection: Reading, run: int, info: RunInfo) -> RunResult:
 
 
 def _spans(
-    connection: Reading, run: int, kind: str, *, until: float
+    connection: StoreReader, run: int, kind: str, *, until: float
 ) -> Iterator[tuple[float, float]]:
     """Yield spans of time; one that has no end was cut off by the end of the run."""
     rows = connection.execute(
@@ -229,7 +229,7 @@ def _spans(
         yield begun, max(begun, until) if ended is None else ended
 
 
-def outcome(connection: Reading, run: int, index: int, *, is_held: bool) -> Outcome | None:
+def outcome(connection: StoreReader, run: int, index: int, *, is_held: bool) -> Outcome | None:
     """Return the outcome of one input as it stands; None without one, and for a mere duplicate."""
     found = _outcomes(
         connection, run, is_held=is_held, only="AND scan.input_index = ?", at=(index,)
@@ -237,13 +237,19 @@ def outcome(connection: Reading, run: int, index: int, *, is_held: bool) -> Outc
     return next(found, None)
 
 
+def outcomes_since(connection: StoreReader, run: int, moment: float) -> list[Outcome]:
+    """Return the outcomes that became known at a moment of the store or later, by index."""
+    only = "AND scan.finished_at >= ?"
+    return list(_outcomes(connection, run, is_held=True, only=only, at=(moment,)))
+
+
 def _outcomes(
-    connection: Reading,
+    connection: StoreReader,
     run: int,
     *,
     is_held: bool,
     only: str = "",
-    at: tuple[int, ...] = (),
+    at: tuple[float, ...] = (),
 ) -> Iterator[Outcome]:
     rows = connection.execute(
         "SELECT scan.input_index, target, site_id, report_id, claimed_at, finished_at, state,"  # noqa: S608 - ours

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bestdefense_async.models import Outcome
     from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs.inputs import IndexedInput
-    from bestdefense_async.runs.store.connection import Connection, Reading, Shard
+    from bestdefense_async.runs.store.connection import Shard, StoreConnection, StoreReader
     from bestdefense_async.runs.store.database import Database
     from bestdefense_async.runs.store.protocol import RunInfo, UnknownScan
 
@@ -35,8 +35,8 @@ class StoreRecord:
         self._database = database
         self._shard = shard
 
-    async def _read(self, read: Callable[[Reading, int], T]) -> T:
-        def work(connection: Reading) -> T:
+    async def _read(self, read: Callable[[StoreReader, int], T]) -> T:
+        def work(connection: StoreReader) -> T:
             return read(connection, run_of(connection, self.name))
 
         if self._shard is not None:  # what was written before is there
@@ -50,7 +50,7 @@ class StoreRecord:
         """Return what is known of the run."""
         return await self._read(self._info)
 
-    def _info(self, connection: Reading, run: int) -> RunInfo:
+    def _info(self, connection: StoreReader, run: int) -> RunInfo:
         row = connection.execute(
             f"SELECT {reads.RUN_COLUMNS} FROM run WHERE id = ?",  # noqa: S608 - ours
             (run,),
@@ -81,7 +81,7 @@ class StoreRecord:
     async def outcome(self, index: int) -> Outcome | None:
         """Return the outcome of one input as it stands; None without such an input."""
 
-        def read(connection: Reading, run: int) -> Outcome | None:
+        def read(connection: StoreReader, run: int) -> Outcome | None:
             return reads.outcome(
                 connection, run, index, is_held=self._info(connection, run).is_held
             )
@@ -105,7 +105,7 @@ class StoreRecord:
                 is not held.
         """
 
-        def write(connection: Connection, run: int) -> None:
+        def write(connection: StoreConnection, run: int) -> None:
             owner = connection.execute(
                 "SELECT input_index FROM scan WHERE run = ? AND report_id = ?", (run, report_id)
             ).fetchone()
@@ -126,7 +126,7 @@ class StoreRecord:
             JournalError: The creation is not unknown, or the run is not held.
         """
 
-        def write(connection: Connection, run: int) -> None:
+        def write(connection: StoreConnection, run: int) -> None:
             # The attempt stays: should its answer come after all, nothing is created twice.
             _settle(
                 connection,
@@ -136,19 +136,19 @@ class StoreRecord:
 
         await self._decide(write)
 
-    async def _decide(self, write: Callable[[Connection, int], None]) -> None:
+    async def _decide(self, write: Callable[[StoreConnection, int], None]) -> None:
         shard = self._shard
         if shard is None:
             raise JournalError(f"Run {self.name} is only read here: take it to change it.")
 
-        def work(connection: Connection) -> None:
+        def work(connection: StoreConnection) -> None:
             check_fence(connection, shard)
             write(connection, shard[0])
 
         await (await self._database.writer()).do(work)
 
 
-def _settle(connection: Connection, change: str, values: tuple[Any, ...]) -> None:
+def _settle(connection: StoreConnection, change: str, values: tuple[Any, ...]) -> None:
     row = connection.execute(
         f"UPDATE scan SET {change} WHERE run = ? AND input_index = ? AND state = 'unknown'",  # noqa: S608 - ours
         values,
@@ -157,7 +157,7 @@ def _settle(connection: Connection, change: str, values: tuple[Any, ...]) -> Non
         raise JournalError(f"Input {values[-1]} is not unknown: nothing was written.")
 
 
-def names_of(connection: Reading) -> list[str]:
+def names_of(connection: StoreReader) -> list[str]:
     """Return the names of all runs, the newest first."""
     return [name for (name,) in connection.execute("SELECT name FROM run ORDER BY id DESC")]
 
@@ -189,7 +189,7 @@ def _some(names: list[str]) -> str:
     return shown if rest <= 0 else f"{shown} and {rest} more"
 
 
-def info_of(connection: Reading, database: Database, row: tuple[Any, ...]) -> RunInfo:
+def info_of(connection: StoreReader, database: Database, row: tuple[Any, ...]) -> RunInfo:
     """Return all that is told of a run, from its row of `RUN_COLUMNS`."""
     (unended,) = connection.execute(
         "SELECT count(*) FROM shard WHERE run = ? AND state <> 'ended'", row[:1]
@@ -199,7 +199,7 @@ def info_of(connection: Reading, database: Database, row: tuple[Any, ...]) -> Ru
     return reads.with_counts(connection, row[0], info)
 
 
-def column_of(connection: Reading, run: int, column: str) -> set[str]:
+def column_of(connection: StoreReader, run: int, column: str) -> set[str]:
     """Return all values of a column of a run's scans."""
     found = connection.execute(
         f"SELECT {column} FROM scan WHERE run = ? AND {column} IS NOT NULL",  # noqa: S608 - ours
@@ -208,7 +208,7 @@ def column_of(connection: Reading, run: int, column: str) -> set[str]:
     return {value for (value,) in found}
 
 
-def run_of(connection: Reading, name: str) -> int:
+def run_of(connection: StoreReader, name: str) -> int:
     """Return the number of a run.
 
     Raises:

@@ -18,7 +18,7 @@ from bestdefense_async.runs.store.store import DatabaseStore
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from bestdefense_async.runs.store.connection import Connection, FileConnection, Reading
+    from bestdefense_async.runs.store.connection import FileConnection, StoreConnection, StoreReader
 
 
 class FileDatabase(Database):
@@ -48,18 +48,18 @@ class FileDatabase(Database):
         """Return a fault of SQLite or the disk as an error of ours."""
         return files.to_error(error, self.path)
 
-    def reading(self) -> AbstractContextManager[Reading | None]:
+    def reading(self) -> AbstractContextManager[StoreReader | None]:
         """Give a connection that sees the file as it is now."""
         return files.reading(self.path)
 
-    def is_held(self, connection: Reading, run: int) -> bool:
+    def is_held(self, connection: StoreReader, run: int) -> bool:
         """Return whether a process that lives has the run."""
         row = connection.execute(
             "SELECT owner FROM shard WHERE run = ? AND state = 'held'", (run,)
         ).fetchone()
         return row is not None and files.is_alive(self.path, row[0])
 
-    def hold(self, connection: Connection, run: int, name: str) -> int:
+    def hold(self, connection: StoreConnection, run: int, name: str) -> int:
         """Make a run ours, in the open transaction, and return its new fencing number."""
         if self._lock is None:
             raise JournalError("The store of this run is closed.")
@@ -79,7 +79,7 @@ class FileDatabase(Database):
     async def check(self) -> None:
         """Make sure that the file is not damaged. Reads all of it."""
 
-        def look(connection: Reading) -> None:
+        def look(connection: StoreReader) -> None:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise JournalError(f"{self.path} is damaged: {verdict}.")

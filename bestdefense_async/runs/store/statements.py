@@ -20,7 +20,7 @@ from attrs import define
 
 from bestdefense_async.errors import IntegrityError, JournalError, JournalLost, TargetError
 from bestdefense_async.models import error_as_dict
-from bestdefense_async.runs.store.connection import Connection, Shard
+from bestdefense_async.runs.store.connection import Shard, StoreConnection
 from bestdefense_async.runs.store.protocol import ClaimAnswer
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Write:
     site: tuple[str, str] = ("", "")
     """Target and site id, for a scan that the record has never heard of."""
 
-    def alone(self, connection: Connection) -> Any:  # noqa: ANN401 - what the kind answers
+    def alone(self, connection: StoreConnection) -> Any:  # noqa: ANN401 - what the kind answers
         """Write it by itself, or raise what is wrong with it."""
         if self.kind.is_fenced:
             check_fence(connection, self.shard)
@@ -67,16 +67,16 @@ class Kind:
     """The types of a row's values, as PostgreSQL calls them."""
     end: str
     """What stands after them; the values of a row are `column1` and so on."""
-    alone: Callable[[Connection, Write], Any] | None = None
+    alone: Callable[[StoreConnection, Write], Any] | None = None
     """Writes one row and says what is wrong; None where only the state can be."""
     answer: Any = None
     """What is answered where all goes well."""
     is_fenced: bool = True
     """Whether only the owner of the run may write it."""
-    then: Callable[[Connection, Sequence[Write]], None] | None = None
+    then: Callable[[StoreConnection, Sequence[Write]], None] | None = None
     """What is written beside them."""
 
-    def write(self, connection: Connection, writes: Sequence[Write]) -> None:
+    def write(self, connection: StoreConnection, writes: Sequence[Write]) -> None:
         """Write them all.
 
         Raises:
@@ -88,12 +88,12 @@ class Kind:
         if self.then is not None:
             self.then(connection, writes)
 
-    def one(self, connection: Connection, row: tuple[Any, ...]) -> bool:
+    def one(self, connection: StoreConnection, row: tuple[Any, ...]) -> bool:
         """Write one row, and return whether it was as it should be."""
         return connection.write_rows(self.start, self.types, self.end, [row])
 
 
-def perform(connection: Connection, writes: Iterable[Write]) -> None:
+def perform(connection: StoreConnection, writes: Iterable[Write]) -> None:
     """Do all writes, kind by kind; those about one input stay in their order.
 
     Raises:
@@ -124,7 +124,7 @@ def perform(connection: Connection, writes: Iterable[Write]) -> None:
     flush()
 
 
-def check_fences(connection: Connection, shards: set[Shard]) -> None:
+def check_fences(connection: StoreConnection, shards: set[Shard]) -> None:
     """Make sure that all of them are still held by who writes; a transaction keeps others out.
 
     Raises:
@@ -134,7 +134,7 @@ def check_fences(connection: Connection, shards: set[Shard]) -> None:
         raise Surprise
 
 
-def check_fence(connection: Connection, shard: Shard, *, is_ended: bool = False) -> None:
+def check_fence(connection: StoreConnection, shard: Shard, *, is_ended: bool = False) -> None:
     """Raise JournalLost when another owner has taken the run over.
 
     Args:
@@ -158,11 +158,11 @@ def contradiction(index: int) -> JournalError:
     )
 
 
-def _accept_alone(connection: Connection, write: Write) -> None:
+def _accept_alone(connection: StoreConnection, write: Write) -> None:
     _take_in(connection, write.row)
 
 
-def _take_in(connection: Connection, row: tuple[Any, ...]) -> None:
+def _take_in(connection: StoreConnection, row: tuple[Any, ...]) -> None:
     """Make sure that the input has a row that names its site.
 
     A site is wanted once in a run: a second row that names it is marked as a duplicate.
@@ -188,7 +188,7 @@ def _take_in(connection: Connection, row: tuple[Any, ...]) -> None:
     )
 
 
-def _first_of(connection: Connection, run: int, site_key: str) -> int | None:
+def _first_of(connection: StoreConnection, run: int, site_key: str) -> int | None:
     row = connection.execute(
         "SELECT input_index FROM scan WHERE run = ? AND site_key = ? AND is_duplicate = 0",
         (run, site_key),
@@ -196,7 +196,7 @@ def _first_of(connection: Connection, run: int, site_key: str) -> int | None:
     return None if row is None else row[0]
 
 
-def _claim_alone(connection: Connection, write: Write) -> ClaimAnswer:
+def _claim_alone(connection: StoreConnection, write: Write) -> ClaimAnswer:
     _take_in(connection, write.row)
     run, index, site_key = write.row[0], write.row[1], write.row[5]
     if CLAIMED.one(connection, write.row):
@@ -207,7 +207,7 @@ def _claim_alone(connection: Connection, write: Write) -> ClaimAnswer:
     return ClaimAnswer(is_ours=False, duplicate_of=first)
 
 
-def _create_alone(connection: Connection, write: Write) -> None:
+def _create_alone(connection: StoreConnection, write: Write) -> None:
     """Record an answer, also when another owner has the run now: it is followed by that one."""
     run, index, report_id = write.row[0], write.row[1], write.row[3]
     connection.lock_input(run, index)
@@ -223,7 +223,7 @@ def _create_alone(connection: Connection, write: Write) -> None:
         raise contradiction(index)
 
 
-def _finish_alone(connection: Connection, write: Write) -> None:
+def _finish_alone(connection: StoreConnection, write: Write) -> None:
     """Record an end. It counts also where the scan's id could not be written before."""
     report_id = write.row[3]
     target, site_id = write.site
@@ -234,7 +234,7 @@ def _finish_alone(connection: Connection, write: Write) -> None:
         raise contradiction(write.row[1])
 
 
-def _write_unique(connection: Connection, kind: Kind, write: Write, report_id: str) -> bool:
+def _write_unique(connection: StoreConnection, kind: Kind, write: Write, report_id: str) -> bool:
     try:
         return kind.one(connection, write.row)
     except connection.NotUnique:
@@ -243,7 +243,7 @@ def _write_unique(connection: Connection, kind: Kind, write: Write, report_id: s
         ) from None
 
 
-def _known(connection: Connection, place: tuple[Any, ...], report_id: str) -> str | None:
+def _known(connection: StoreConnection, place: tuple[Any, ...], report_id: str) -> str | None:
     """Return the state of an input when it has that scan, else None."""
     row = connection.execute(
         "SELECT state, report_id FROM scan WHERE run = ? AND input_index = ?", place
@@ -251,7 +251,7 @@ def _known(connection: Connection, place: tuple[Any, ...], report_id: str) -> st
     return row[0] if row is not None and row[1] == report_id else None
 
 
-def _give_back_alone(connection: Connection, write: Write) -> None:
+def _give_back_alone(connection: StoreConnection, write: Write) -> None:
     if GIVEN_BACK.one(connection, write.row):
         return
     row = connection.execute(
@@ -261,11 +261,11 @@ def _give_back_alone(connection: Connection, write: Write) -> None:
         raise contradiction(write.row[1])
 
 
-def _reject_alone(connection: Connection, write: Write) -> None:
+def _reject_alone(connection: StoreConnection, write: Write) -> None:
     REJECTED.one(connection, write.row)  # where a scan exists it is no news
 
 
-def _write_results(connection: Connection, writes: Sequence[Write]) -> None:
+def _write_results(connection: StoreConnection, writes: Sequence[Write]) -> None:
     rows = [(*each.row[:2], each.result) for each in writes if each.result is not None]
     if rows:
         connection.write_rows(

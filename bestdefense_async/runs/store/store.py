@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.models import ScanOptions
     from bestdefense_async.report.result import RunResult
-    from bestdefense_async.runs.store.connection import Connection, Reading, Shard
+    from bestdefense_async.runs.store.connection import Shard, StoreConnection, StoreReader
     from bestdefense_async.runs.store.database import Database
     from bestdefense_async.runs.store.protocol import PlannedItem, RunInfo
     from bestdefense_async.runs.store.writer import WriterThread
@@ -92,7 +92,7 @@ class DatabaseStore:
         values = (base_url, token_key, reads.options_text(options))
         names: list[str] = []
 
-        def make(connection: Connection) -> tuple[int, str, int]:
+        def make(connection: StoreConnection) -> tuple[int, str, int]:
             for known in names:  # the answer to an earlier commit was lost
                 row = connection.execute("SELECT id FROM run WHERE name = ?", (known,)).fetchone()
                 if row is not None:
@@ -133,9 +133,9 @@ class DatabaseStore:
 
         earlier: list[tuple[int, int]] = []
 
-        def take_over(connection: Connection) -> tuple[int, int, int]:
+        def take_over(connection: StoreConnection) -> tuple[int, int, int]:
             run = run_of(connection, name)
-            _check_owner(connection, run, base_url, token_key, ours)
+            check_owner(connection, run, base_url, token_key, ours)
             if not (earlier and connection.count_held([(run, 0, earlier[-1][1])])):
                 earlier.append((run, self._database.hold(connection, run, name)))
                 connection.execute("UPDATE run SET token_key = ? WHERE id = ?", (token_key, run))
@@ -171,7 +171,7 @@ class DatabaseStore:
     async def list(self) -> Sequence[RunInfo]:
         """Return all runs, the newest first, those that cannot be read with their problem."""
 
-        def read(connection: Reading) -> tuple[RunInfo, ...]:
+        def read(connection: StoreReader) -> tuple[RunInfo, ...]:
             found = connection.execute(
                 f"SELECT {reads.RUN_COLUMNS} FROM run ORDER BY id DESC"  # noqa: S608 - ours
             ).fetchall()
@@ -209,14 +209,14 @@ class DatabaseStore:
             return ()
         writer = await self._database.writer()
 
-        def delete(connection: Connection) -> tuple[RunInfo, ...]:
+        def delete(connection: StoreConnection) -> tuple[RunInfo, ...]:
             return tuple(info for info in old if self._delete(connection, info.name))
 
         deleted = await writer.do(delete)
         await self._database.compact()
         return deleted
 
-    def _delete(self, connection: Connection, name: str) -> bool:
+    def _delete(self, connection: StoreConnection, name: str) -> bool:
         row = connection.execute("SELECT id FROM run WHERE name = ?", (name,)).fetchone()
         if row is None or self._database.is_held(connection, row[0]):
             return False
@@ -242,7 +242,7 @@ class DatabaseStore:
         """
         database = self._database
 
-        def read(connection: Reading) -> RunResult:
+        def read(connection: StoreReader) -> RunResult:
             found = find_name(names_of(connection), name, database.shown)
             row = connection.execute(
                 f"SELECT {reads.RUN_COLUMNS} FROM run WHERE name = ?",  # noqa: S608 - ours
@@ -257,7 +257,7 @@ class DatabaseStore:
         return result
 
 
-def insert_run(connection: Connection, name: str, values: tuple[str, ...]) -> int:
+def insert_run(connection: StoreConnection, name: str, values: tuple[str, ...]) -> int:
     """Write the row of a new run and return its number; the values are URL, key and options."""
     previous = connection.execute("SELECT name FROM run ORDER BY id DESC LIMIT 1").fetchone()
     (run,) = connection.execute(
@@ -268,7 +268,7 @@ def insert_run(connection: Connection, name: str, values: tuple[str, ...]) -> in
     return int(run)
 
 
-def insert_plan(connection: Connection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_plan(connection: StoreConnection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
     """Write the inputs of a new run: shard, index, target, line, site id, site key, error."""
     if rows:
         connection.write_rows(
@@ -280,7 +280,7 @@ def insert_plan(connection: Connection, run: int, rows: Sequence[tuple[Any, ...]
         )
 
 
-def doubt(connection: Connection, run: int, shard: int | None) -> None:
+def doubt(connection: StoreConnection, run: int, shard: int | None) -> None:
     """Make unknown what was claimed of a run, or of a shard of it, that changes hands."""
     part = (run, *(2 * (-1 if shard is None else shard,)))
     connection.execute(
@@ -295,7 +295,7 @@ def doubt(connection: Connection, run: int, shard: int | None) -> None:
     )
 
 
-def new_name(connection: Reading) -> str:
+def new_name(connection: StoreReader) -> str:
     """Return the time in UTC, to the millisecond: a name to tell runs apart, not their order."""
     at = datetime.now(UTC)
     while True:
@@ -304,8 +304,8 @@ def new_name(connection: Reading) -> str:
             return name
 
 
-def _check_owner(
-    connection: Reading,
+def check_owner(
+    connection: StoreReader,
     run: int,
     base_url: str,
     token_key: str,

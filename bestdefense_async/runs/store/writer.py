@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from attrs import define
 
 from bestdefense_async.errors import JournalError
-from bestdefense_async.runs.store.connection import Connection
+from bestdefense_async.runs.store.connection import StoreConnection
 from bestdefense_async.runs.store.statements import Surprise, Write, perform
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _LARGEST: Final = 1000
 class Work:
     """Anything else that is done in a transaction, such as making a run."""
 
-    alone: Callable[[Connection], Any]
+    alone: Callable[[StoreConnection], Any]
     future: asyncio.Future[Any]
 
 
@@ -52,9 +52,9 @@ class WriterThread:
 
     def __init__(
         self,
-        connect: Callable[[], Connection],
+        connect: Callable[[], StoreConnection],
         *,
-        close: Callable[[Connection], None],
+        close: Callable[[StoreConnection], None],
         to_error: Callable[[Exception], BestDefenseError],
     ) -> None:
         self.commits: int = 0
@@ -84,7 +84,7 @@ class WriterThread:
             await self.close()
             raise
 
-    async def do(self, work: Callable[[Connection], T]) -> T:
+    async def do(self, work: Callable[[StoreConnection], T]) -> T:
         """Do `work` after all that was handed in before, and return what it returns.
 
         Cancelled, it is done all the same.
@@ -164,7 +164,7 @@ class WriterThread:
         elif self._gathered and self._timer is None:
             self._timer = self.loop.call_later(GATHER, self._hand_over)
 
-    def _transact(self, connection: Connection, jobs: Sequence[Write | Work]) -> None:
+    def _transact(self, connection: StoreConnection, jobs: Sequence[Write | Work]) -> None:
         since = time.monotonic()
         while True:
             results: list[tuple[asyncio.Future[Any], Any]] = []
@@ -184,7 +184,7 @@ class WriterThread:
 
     def _attempt(
         self,
-        connection: Connection,
+        connection: StoreConnection,
         jobs: Sequence[Write | Work],
         results: list[tuple[asyncio.Future[Any], Any]],
         errors: list[tuple[asyncio.Future[Any], BaseException]],
@@ -202,7 +202,7 @@ class WriterThread:
 
     def _one_by_one(
         self,
-        connection: Connection,
+        connection: StoreConnection,
         jobs: Sequence[Write | Work],
         results: list[tuple[asyncio.Future[Any], Any]],
         errors: list[tuple[asyncio.Future[Any], BaseException]],
@@ -230,7 +230,7 @@ class WriterThread:
 
 
 def _together(
-    connection: Connection, jobs: Sequence[Write | Work]
+    connection: StoreConnection, jobs: Sequence[Write | Work]
 ) -> list[tuple[asyncio.Future[Any], Any]]:
     """Do all jobs in the open transaction, and return what each is answered."""
     results: list[tuple[asyncio.Future[Any], Any]] = []
@@ -251,7 +251,7 @@ def _together(
     return results
 
 
-def _undo(connection: Connection) -> None:
+def _undo(connection: StoreConnection) -> None:
     if connection.in_transaction:
         with contextlib.suppress(Exception):  # the connection may be gone
             connection.execute("ROLLBACK")

@@ -1,0 +1,86 @@
+"""What the engine carries: one job per shard, which only wakes whoever takes it.
+
+The engine's truths are not ours. It delivers at least once, and a paused worker that comes back
+finishes the job of its successor. So a job is never retried: it is finished, and another one takes
+its place; and what it says is a hint, since the store's fence decides. No two jobs of one shard
+wait at a time (its queueing lock).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.jobs import Job, Status
+
+from bestdefense_async.distributed.schema import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg
+
+    from bestdefense_async.distributed.address import Address
+    from bestdefense_async.distributed.store import WaitingShard
+
+SHARD_TASK: Final = "bestdefense.shard"
+SWEEP_TASK: Final = "bestdefense.sweep"
+COMMON_QUEUE: Final = "bestdefense"
+"""The queue that every worker listens to."""
+STALLED: Final = 60.0
+"""Seconds without a heartbeat after which a worker's jobs are replaced."""
+_CONNECTIONS: Final = 4
+_AT_ONCE: Final = 500
+
+
+def open_app(address: Address) -> App:
+    """Return the engine on our schema; it is opened with `open_async`."""
+
+    async def configure(connection: psycopg.AsyncConnection) -> None:
+        await connection.execute(f"SET search_path = {SCHEMA}")
+        await connection.commit()
+
+    connector = PsycopgConnector(
+        conninfo=address.conninfo, configure=configure, min_size=1, max_size=_CONNECTIONS
+    )
+    return App(connector=connector)
+
+
+def queue_of(credential: str, base_url: str) -> str:
+    """Return the queue of an organization at a server: who cannot serve it never hears of it."""
+    return f"{credential}@{hashlib.sha256(base_url.encode()).hexdigest()[:12]}"
+
+
+async def wake(app: App, shards: Sequence[WaitingShard]) -> None:
+    """Put a job into the queue for each of these shards, for which none waits.
+
+    The k-th shard of an organization has priority -k: so each organization has its turn.
+    """
+    jobs = [
+        Job(
+            queue=queue_of(each.credential, each.base_url),
+            priority=-each.turn,
+            lock=None,
+            queueing_lock=f"{each.run}/{each.number}",
+            task_name=SHARD_TASK,
+            task_kwargs={"run": each.run, "shard": each.number},
+        )
+        for each in shards
+    ]
+    for first in range(0, len(jobs), _AT_ONCE):
+        part = jobs[first : first + _AT_ONCE]
+        try:
+            await app.job_manager.batch_defer_jobs_async(part)
+        except AlreadyEnqueued:
+            for job in part:
+                with contextlib.suppress(AlreadyEnqueued):
+                    await app.job_manager.defer_job_async(job)
+
+
+async def replace_stalled(app: App) -> None:
+    """Finish the jobs of workers that are not heard of: the sweep makes new ones."""
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED):
+        await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)

@@ -1,0 +1,37 @@
+"""A worker in a process of its own: `python worker_process.py DATABASE URL SETTINGS`."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from bestdefense_async import BestDefense
+from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.distributed.worker import Worker
+
+
+async def main(database: str, url: str, settings: dict[str, Any]) -> None:
+    """Work until SIGTERM; tokens come from the environment."""
+    names = settings.pop("tokens")
+    speed = settings.pop("speed")
+    limits = settings.pop("limits", None)
+    client = BestDefense(base_url=url, limits=limits)
+    async with client:
+        worker = Worker(
+            client,
+            database,
+            credentials={name: os.environ[variable] for name, variable in names.items()},
+            polling=PollPolicy(speed=speed),
+            **settings,
+        )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+        print("ready", flush=True)  # noqa: T201 - the parent waits for it
+        await worker.run()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))
