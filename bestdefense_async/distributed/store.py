@@ -73,7 +73,7 @@ class HeldShard:
 
 
 @frozen(kw_only=True)
-class Progress:
+class ShardCounts:
     """How far a run in shards is."""
 
     shards: dict[str, int]
@@ -330,7 +330,7 @@ class PostgresStore(DatabaseStore):
         await (await self.database.writer()).do(work)
         return name
 
-    async def progress(self, name: str) -> Progress:
+    async def shard_counts(self, name: str) -> ShardCounts:
         """Return how far a run is, by its shards.
 
         Raises:
@@ -347,7 +347,7 @@ class PostgresStore(DatabaseStore):
             ).fetchall()
 
         rows: list[tuple[Any, ...]] = await self.database.read(read, [])
-        return Progress(
+        return ShardCounts(
             shards={state: count for state, count, _, _ in rows},
             problems=tuple(problem for _, _, problem, _ in rows if problem is not None),
             is_cancelled=any(row[3] for row in rows),

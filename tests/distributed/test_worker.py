@@ -122,7 +122,7 @@ async def test_what_is_not_a_worker_s_own_is_left_to_others(
 async def states(database: str, name: str) -> dict[str, int]:
     """Return the shards of a run by state."""
     async with PostgresStore(database) as store:
-        return (await store.progress(name)).shards
+        return (await store.shard_counts(name)).shards
 
 
 async def test_a_shard_of_another_host_is_refused_also_when_its_job_comes(database: str) -> None:
@@ -182,10 +182,12 @@ async def test_a_credential_of_another_organization_scans_nothing(database: str)
 
 async def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(database: str) -> None:
     """What was sent is answered and recorded: nothing is unknown, nothing starts twice."""
-    async with Sandbox(sites=40, speed=200.0) as sandbox:
+    async with Sandbox(sites=40, speed=30.0) as sandbox:
+        for host in sandbox.hostnames:
+            sandbox.script(host, duration=60.0)
         name = await enqueued(sandbox, database, sandbox.hostnames, shard_size=20)
         tokens = {"default": sandbox.token}
-        async with working(database, sandbox.url, tokens, speed=200.0):
+        async with working(database, sandbox.url, tokens, speed=30.0):
             await until(lambda: sandbox.count("reports.create") >= 10)
         assert await states(database, name) == {"ready": 2}
         assert "unknown" not in (await statuses_of(database, name)).values()

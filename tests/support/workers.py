@@ -16,7 +16,7 @@ from attrs import define, field
 
 from bestdefense_async import BestDefense
 from bestdefense_async.distributed.enqueue import enqueue
-from bestdefense_async.distributed.store import PostgresStore, Progress
+from bestdefense_async.distributed.store import PostgresStore, ShardCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,11 +90,11 @@ async def enqueued(sandbox: Sandbox, database: str, targets: Sequence[Any], **op
         return run.name
 
 
-async def over(database: str, name: str, *, every: float = 0.2) -> Progress:
+async def over(database: str, name: str, *, every: float = 0.2) -> ShardCounts:
     """Wait until nothing more happens to a run."""
     async with PostgresStore(database) as store:
         while True:
-            progress = await store.progress(name)
+            progress = await store.shard_counts(name)
             if progress.is_over:
                 return progress
             await asyncio.sleep(every)
