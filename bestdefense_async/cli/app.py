@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "scan": "Scan sites and wait for the results.",
     "gate": "Judge reports or a saved run: exit 1 when a rule is broken.",
     "report": "Render a saved run again, in any format.",
+    "waive": "Accept a finding until a day, for a reason.",
     "runs": "List, show and prune recorded runs, and settle unknown scans.",
     "sites": "List the sites of the organization, or show one.",
     "reports": "List reports, show one, wait for it, or list what it found.",
@@ -37,7 +38,9 @@ COMMANDS: Mapping[str, str] = {
     "agent": "List the files of the device agent, or download them.",
     "sandbox": "Serve a stand-in for the API on this machine until Ctrl-C.",
     "demo": "Scan 200 sites of a built-in sandbox, live, and write a report.",
-    "auth": "Say which token would be used.",
+    "auth": "Say which token would be used, keep one, or forget it.",
+    "config": "Show every setting and where it comes from.",
+    "doctor": "Check token, host, clock, proxy and files, and say what is wrong.",
     "spec": "Compare the host's own specification with ours, and adopt it.",
     "completion": "Print the completion script of a shell.",
 }
@@ -92,6 +95,8 @@ def run(arguments: list[str]) -> int:
     streams.prepare()
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
+    if "_BESTDEFENSE_COMPLETE" in os.environ:
+        from bestdefense_async.cli.options import completing  # noqa: F401  # one shell more
     try:
         code = root.main(args=arguments, prog_name="bestdefense", standalone_mode=False)
         if sys.stdout is not None:

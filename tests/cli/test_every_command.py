@@ -41,6 +41,8 @@ CALLS = {
     "network show": "{network}",
     "network start": "10.0.0.1",
     "network wait": "{network} --timeout 0.1",
+    "config show": "",
+    "doctor": "",
     "agent manifest": "",
     "agent download": "{file}",
     "spec adopt": "-y",
@@ -52,6 +54,9 @@ CALLS = {
 
 WITHOUT_JSON = {
     "auth status": "one sentence about the token, for a person",
+    "auth set": "a note that the token is kept",
+    "auth forget": "a note that it is deleted",
+    "waive": "a note, and the next command",
     "completion": "a script for a shell",
     "demo": "writes files, and nothing to stdout",
     "sandbox": "one line of JSON when it is ready, then it serves; has a test of its own",

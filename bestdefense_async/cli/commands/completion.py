@@ -7,7 +7,7 @@ import click
 from bestdefense_async.cli.options.grammar import Command
 from bestdefense_async.cli.terminal import streams
 
-_SHELLS = ("bash", "zsh", "fish")
+_SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
 @click.command("completion", cls=Command)
@@ -19,8 +19,11 @@ def command(shell: str) -> None:
     bash: eval "$(bestdefense completion bash)"
     zsh:  eval "$(bestdefense completion zsh)"
     fish: bestdefense completion fish | source
+    PowerShell: bestdefense completion powershell | Out-String | Invoke-Expression
     """  # noqa: D301  # \b is click's mark for text it must not fill
     from click.shell_completion import get_completion_class
+
+    from bestdefense_async.cli.options import completing  # noqa: F401  # knows one shell more
 
     kind = get_completion_class(shell)
     if kind is None:

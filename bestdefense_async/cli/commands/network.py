@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.jobs.one_call import call, emit_findings, wait_for
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
+from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bestdefense_async.cli.options.ranges import Range
     from bestdefense_async.models import NetworkScan, Progress
+
+_MOST_UNASKED: Final = 256
+"""Addresses that are scanned without a question: a network like 10.0.0.0/24."""
+_SHOWN: Final = 3
 
 
 @click.group("network", cls=Group)
@@ -26,6 +36,8 @@ def command() -> None:
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @click.option("--jump-box", metavar="HOST", help="Go through this machine inside the network.")
 @params.INTENSITY
+@click.option("--dry-run", is_flag=True, help="Say what would be scanned, and start nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, however large or public it is.")
 @connected
 @FORMAT
 def start(
@@ -34,19 +46,60 @@ def start(
     intensity: str | None,
     format_: str,
     connection: Connection,
+    *,
+    dry_run: bool,
+    yes: bool,
 ) -> int:
-    """Start one scan of all TARGETs: host names, addresses, or networks like 10.0.0.0/24."""
+    """Start one scan of all TARGETs: host names, addresses, or networks like 10.0.0.0/24.
+
+    More than 256 addresses, and public ones, are asked about first.
+    """
+    from bestdefense_async.cli.options.ranges import read_range
+
     streams.require_stdout()
+    ranges = list(dict.fromkeys(map(read_range, targets)))
+    if dry_run:
+        emit("targets", [each._asdict() for each in ranges], format_)
+        streams.note(f"dry run: {_sized(ranges)}; nothing was sent")
+        return Exit.OK
+    connection.check()
+    _confirm(ranges, is_agreed=yes)
 
     def write(scan: NetworkScan) -> None:
         record = {"scan_id": scan.id, "targets": list(scan.targets), "jump_box": scan.jump_box}
         emit("network", [record], format_)
 
+    wanted = [each.text for each in ranges]
     return call(
         connection,
-        lambda bd: bd.network.start(targets, jump_box=jump_box, intensity=intensity),
+        lambda bd: bd.network.start(wanted, jump_box=jump_box, intensity=intensity),
         write,
     )
+
+
+def _sized(ranges: Sequence[Range]) -> str:
+    """Return how much a scan would be, in one clause."""
+    from bestdefense_async.report.text import counted
+
+    addresses = sum(each.addresses for each in ranges)
+    public = [each.text for each in ranges if each.is_public]
+    beyond = f", {', '.join(public[:_SHOWN])}{' and more' if len(public) > _SHOWN else ''} public"
+    return counted(addresses, "address", "addresses") + (beyond if public else "")
+
+
+def _confirm(ranges: Sequence[Range], *, is_agreed: bool) -> None:
+    """Ask before a scan that is large, or that may be somebody else's network.
+
+    Raises:
+        ConfigError: Nobody can be asked.
+        click.Abort: The answer is no.
+    """
+    is_large = sum(each.addresses for each in ranges) > _MOST_UNASKED
+    if is_agreed or not (is_large or any(each.is_public for each in ranges)):
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigError(f"{_sized(ranges)} would be scanned. Add -y to agree.")
+    click.confirm(f"{_sized(ranges)}. Scan them?", abort=True, err=True)
 
 
 @command.command("show", cls=ApiCommand)

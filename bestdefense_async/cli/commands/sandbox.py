@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -10,6 +11,34 @@ from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.grammar import Command
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+class _ForPeople:
+    """A stream that makes of the line of JSON what a person types next."""
+
+    def write(self, line: str) -> int:
+        """Write what to type."""
+        import json
+
+        said = json.loads(line)
+        form = '$env:{} = "{}"' if os.name == "nt" else "export {}={}"
+        lines = [
+            "The sandbox is ready, until Ctrl-C. In another terminal:",
+            "  " + form.format("BD_BASE_URL", said["url"]),
+            "  " + form.format("BD_API_TOKEN", said["token"]),
+            "  bestdefense scan --all --fail-on high",
+        ]
+        if "control_token" in said:
+            lines.append(f"The token of the control routes is {said['control_token']}.")
+        streams.put("\n".join(lines) + "\n")
+        return len(line)
+
+    def flush(self) -> None:
+        """Do nothing: `write` has flushed."""
+
 
 _SCENARIOS = ("clean", "mixed", "outage", "throttled", "slow", "hostile", "drift")
 
@@ -42,16 +71,19 @@ class _Scenario(click.Choice[str]):
 def command(**options: object) -> int:
     """Serve a stand-in for the API on this machine until Ctrl-C.
 
-    The first line printed is JSON: {"url": ..., "token": ...}. A scenario file holds sites with
-    the findings planted on them, organizations, limits and faults; options win over it.
+    The first line printed is JSON: {"url": ..., "token": ...}; on a terminal it is what to type in
+    another one. A scenario file holds sites with the findings planted on them, organizations,
+    limits and faults; options win over it.
     """
+    import sys
+
     from bestdefense_async.sandbox import serve
 
     streams.require_stdout()
     problem = ""
     try:
         given: Any = {name: value for name, value in options.items() if value is not None}
-        return serve(**given)
+        return serve(out=cast("TextIO", _ForPeople()) if sys.stdout.isatty() else None, **given)
     except BrokenPipeError:
         raise streams.ReaderGone from None
     except (OSError, ValueError) as error:

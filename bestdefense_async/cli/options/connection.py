@@ -16,7 +16,6 @@ from bestdefense_async.cli.options.settings import (
     Settings,
     state_directory,
     unknown_variables,
-    user_directory,
 )
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.errors import ConfigError
@@ -24,6 +23,7 @@ from bestdefense_async.errors import ConfigError
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Collection, Sequence
+    from datetime import date
 
     from bestdefense_async import BestDefense
     from bestdefense_async.config import BaseUrl, FoundToken
@@ -117,9 +117,10 @@ class Connection:
             MissingToken: There is none.
             ConfigError: There is one, and it cannot be a token.
         """
+        from bestdefense_async.cli.options.days import token_path
         from bestdefense_async.config import TOKEN_VARIABLES, find_token
 
-        file, default = self.token_file, user_directory() / "token"
+        file, default = self.token_file, token_path()
         found = find_token(file, is_file_first=self._is_typed("token_file"))
         if found is None:
             raise MissingToken(
@@ -129,14 +130,35 @@ class Connection:
             )
         return found
 
+    def end_of_token(self) -> date | None:
+        """Return the last day of the token, None when nobody has said it."""
+        from bestdefense_async.cli.options.days import end_of_token, token_path
+        from bestdefense_async.files import shown
+
+        is_kept = self.token.origin.endswith(f" {shown(token_path())}")
+        return end_of_token() if is_kept else None
+
+    def say_end(self) -> None:
+        """Warn of a token that ends within a week, or has."""
+        from bestdefense_async.cli.options.days import SOON, in_days, today
+
+        end = self.end_of_token()
+        if end is not None and (end - today()).days <= SOON:
+            verb = "ends" if end >= today() else "has ended,"
+            streams.say(
+                f"bestdefense: the token {verb} {in_days(end)} ({end.isoformat()}): make a new one "
+                "in the app under Profile, API tokens, and keep it with `bestdefense auth set`"
+            )
+
     @property
     def token_file(self) -> str | None:
         """The file that may hold the token, None when there is none."""
+        from bestdefense_async.cli.options.days import token_path
         from bestdefense_async.files import is_there
 
         if self._token_file is not None:
             return os.fspath(Path(self._token_file).expanduser())
-        default = user_directory() / "token"
+        default = token_path()
         return os.fspath(default) if is_there(default) else None
 
     @functools.cached_property
@@ -246,6 +268,7 @@ class Connection:
 
         base_url, proxy, secret = self.host, self.proxy, self.token.secret
         self.say_host(base_url)
+        self.say_end()
         return BestDefense(
             secret,
             base_url=base_url,

@@ -19,6 +19,8 @@ from bestdefense_async.errors import clean_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from click.shell_completion import CompletionItem
+
     Command = Callable[..., int | None]
     """What a command does, given its options by name; it returns the exit code."""
 
@@ -139,6 +141,52 @@ class Word(click.Choice[str] if TYPE_CHECKING else click.Choice):  # type: ignor
         return str(super().convert(short if short in self.choices else lowered, param, ctx))
 
 
+class _Types(Parsed):
+    """Several types, separated by commas; the shell completes the last one."""
+
+    def __init__(self) -> None:
+        super().__init__("TYPES", types)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return the types that are not there yet."""
+        from click.shell_completion import CompletionItem
+
+        before, comma, begun = incomplete.rpartition(",")
+        chosen = before.lower().split(",")
+        return [
+            CompletionItem(f"{before}{comma}{word}")
+            for word in vendor.TYPES
+            if word.startswith(begun.lower()) and word not in chosen
+        ]
+
+
+class _Run(_ParamType):
+    """The name of a recorded run, the beginning of it, `last`, or a file."""
+
+    name = "RUN"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return `last` and the runs on this machine, the newest first, else files."""
+        from click.shell_completion import CompletionItem
+
+        from bestdefense_async.cli.options.completing import run_names
+
+        fitting = [name for name in ("last", *run_names()) if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in fitting] or [
+            CompletionItem(incomplete, type="file")
+        ]
+
+
 def count(least: int = 0, most: int = 999_999_999) -> Parsed:
     """Return the type of a whole number in a range."""
     return Parsed("NUMBER", lambda text: whole_number(text, least=least, most=most))
@@ -146,11 +194,12 @@ def count(least: int = 0, most: int = 999_999_999) -> Parsed:
 
 SECONDS: Final = Parsed("TIME", seconds)
 ALLOWANCE: Final = Parsed("N|N%", allowance)
+RUN: Final = _Run()
 
 TYPES: Final = click.option(
     "--type",
     "types",
-    type=Parsed("TYPES", types),
+    type=_Types(),
     default="security",
     show_default=True,
     help=f"What to scan for: {','.join(vendor.TYPES)}.",

@@ -74,6 +74,7 @@ _gate = params.options_as(
         ),
         click.option(
             "--baseline",
+            type=params.RUN,
             metavar="RUN",
             help="Findings that this earlier run has too do not fail: a file, -, or a run by its "
             "name.",

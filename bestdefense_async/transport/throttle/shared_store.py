@@ -93,6 +93,15 @@ class SavedState:
         """Return where the state of a token stands."""
         return directory / f"{token_key}.json"
 
+    @classmethod
+    def calls_since(cls, directory: Path, token_key: str, since: float) -> dict[str, int]:
+        """Return how many calls of a token are on record since a moment (wall clock), by limit."""
+        found = _read(cls.file(directory, token_key)) or {}
+        return {
+            name: sum(count for at, count in entry.stamps.items() if at >= since)
+            for name, entry in found.items()
+        }
+
     def adopt(self, limit_class: str, queue: LimitQueue) -> None:
         """Tell a new queue what other processes did, and keep it informed from now on."""
         if queue.longest_window < SHORTEST_PERIOD:

@@ -28,6 +28,20 @@ def test_completing_words_imports_no_network_and_reads_no_settings(command: Comm
     assert (options.code, options.out.strip()) == (0, "plain,high")
 
 
+def test_values_are_completed(command: Command) -> None:
+    """Runs by name, `last`, and of types the one that is being written."""
+
+    def completed(words: str, shell: str = "bash") -> list[str]:
+        last = words.rpartition(" ")[2]
+        env = {"_BESTDEFENSE_COMPLETE": f"{shell}_complete", "COMP_WORDS": words}
+        number = str(len(words.split(" ")) - 1)
+        return command(env={**env, "COMP_CWORD": last if shell != "bash" else number}).out.split()
+
+    assert completed("bestdefense scan --type security,d") == ["plain,security,dns"]
+    assert completed("bestdefense scan --baseline la") == ["plain,last"]
+    assert completed("bestdefense gate --min-severity cr", "powershell") == ["plain", "critical"]
+
+
 def test_without_click_one_sentence_says_what_to_install(command: Command) -> None:
     """The package works without the command line; the command says so."""
     blocker = command.directory / "click.py"
