@@ -19,7 +19,7 @@ from bestdefense_async.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bestdefense_async.cli.options.ranges import Range
+    from bestdefense_async.cli.options.ranges import NetworkRange
     from bestdefense_async.models import NetworkScan, Progress
 
 _MOST_UNASKED: Final = 256
@@ -77,7 +77,7 @@ def start(
     )
 
 
-def _sized(ranges: Sequence[Range]) -> str:
+def _sized(ranges: Sequence[NetworkRange]) -> str:
     """Return how much a scan would be, in one clause."""
     from bestdefense_async.report.text import counted
 
@@ -87,7 +87,7 @@ def _sized(ranges: Sequence[Range]) -> str:
     return counted(addresses, "address", "addresses") + (beyond if public else "")
 
 
-def _confirm(ranges: Sequence[Range], *, is_agreed: bool) -> None:
+def _confirm(ranges: Sequence[NetworkRange], *, is_agreed: bool) -> None:
     """Ask before a scan that is large, or that may be somebody else's network.
 
     Raises:

@@ -9,6 +9,7 @@ import click
 
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.errors import ConfigError, JournalError, clean_text
@@ -52,7 +53,7 @@ def _fingerprint(text: str) -> str:
 @click.option(
     "--run",
     "run_name",
-    type=params.RUN,
+    type=RUN,
     metavar="RUN",
     default="last",
     show_default=True,
@@ -61,8 +62,8 @@ def _fingerprint(text: str) -> str:
 def command(fingerprint: str, *, reason: str, until: date, waivers: str, run_name: str) -> int:
     """Accept a finding until a day, for a reason.
 
-    It fails no gate any more that is given the file. The end of a scan and of `gate` shows the fingerprint of every finding that fails. What becomes
-    worse than it was fails again.
+    It fails no gate any more that is given the file. The end of a scan and of `gate` shows the
+    fingerprint of every finding that fails. What becomes worse than it was fails again.
 
     \b
       bestdefense waive 9f86d081 --reason "Mended in January, SEC-412" --until 2027-01-31

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
+import click
 from click.shell_completion import (
     CompletionItem,
     ShellComplete,
     add_completion_class,
     split_arg_string,
 )
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any, Any]
+else:
+    # It takes type arguments only in newer versions of click.
+    _ParamType = click.ParamType
 
 _MOST: Final = 50
 """Runs that are offered."""
@@ -80,3 +87,24 @@ def run_names() -> list[str]:
         return asyncio.run(names())
     except (BestDefenseError, OSError):
         return []
+
+
+class _Run(_ParamType):
+    """The name of a recorded run, the beginning of it, `last`, or a file."""
+
+    name = "RUN"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return `last` and the runs on this machine, the newest first, else files."""
+        fitting = [name for name in ("last", *run_names()) if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in fitting] or [
+            CompletionItem(incomplete, type="file")
+        ]
+
+
+RUN: Final = _Run()

@@ -165,28 +165,6 @@ class _Types(Parsed):
         ]
 
 
-class _Run(_ParamType):
-    """The name of a recorded run, the beginning of it, `last`, or a file."""
-
-    name = "RUN"
-
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002  # click's signature
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """Return `last` and the runs on this machine, the newest first, else files."""
-        from click.shell_completion import CompletionItem
-
-        from bestdefense_async.cli.options.completing import run_names
-
-        fitting = [name for name in ("last", *run_names()) if name.startswith(incomplete)]
-        return [CompletionItem(name) for name in fitting] or [
-            CompletionItem(incomplete, type="file")
-        ]
-
-
 def count(least: int = 0, most: int = 999_999_999) -> Parsed:
     """Return the type of a whole number in a range."""
     return Parsed("NUMBER", lambda text: whole_number(text, least=least, most=most))
@@ -194,7 +172,6 @@ def count(least: int = 0, most: int = 999_999_999) -> Parsed:
 
 SECONDS: Final = Parsed("TIME", seconds)
 ALLOWANCE: Final = Parsed("N|N%", allowance)
-RUN: Final = _Run()
 
 TYPES: Final = click.option(
     "--type",

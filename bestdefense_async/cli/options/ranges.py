@@ -12,7 +12,7 @@ from bestdefense_async.errors import TargetError, clean_text
 _LIKE_ADDRESS: Final = re.compile(r"[0-9.]+(?:/.*)?|.*:.*|.*/.*")
 
 
-class Range(NamedTuple):
+class NetworkRange(NamedTuple):
     """One target of a network scan."""
 
     text: str
@@ -23,7 +23,7 @@ class Range(NamedTuple):
     """Whether any of them can be reached from everywhere; of a name nobody knows."""
 
 
-def read_range(text: str) -> Range:
+def read_range(text: str) -> NetworkRange:
     """Return what a target of a network scan is.
 
     Raises:
@@ -32,7 +32,7 @@ def read_range(text: str) -> Range:
     shown = clean_text(text, longest=80)
     if not _LIKE_ADDRESS.fullmatch(text):
         try:
-            return Range(normalise_host(text), 1, is_public=False)
+            return NetworkRange(normalise_host(text), 1, is_public=False)
         except ValueError:
             pass
         raise TargetError(f"{shown!r} is no host name, address or network.", target=text)
@@ -43,7 +43,7 @@ def read_range(text: str) -> Range:
     if network is None:
         raise TargetError(_meant(text, shown), target=text)
     plain = str(network.network_address) if network.num_addresses == 1 else str(network)
-    return Range(plain, network.num_addresses, is_public=_is_public(network))
+    return NetworkRange(plain, network.num_addresses, is_public=_is_public(network))
 
 
 def _is_public(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:

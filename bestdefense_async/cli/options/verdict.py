@@ -8,6 +8,7 @@ import click
 
 from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.completing import RUN
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.options.params import Command
@@ -74,7 +75,7 @@ _gate = params.options_as(
         ),
         click.option(
             "--baseline",
-            type=params.RUN,
+            type=RUN,
             metavar="RUN",
             help="Findings that this earlier run has too do not fail: a file, -, or a run by its "
             "name.",
