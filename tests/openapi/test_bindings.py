@@ -1,12 +1,15 @@
 """Bindings in a file: read for one host, checked for all, with the line of what is wrong."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from attrs import fields
 
 from bestdefense_async import Binding, ConfigError, read_bindings
+from bestdefense_async.core.route import ROUTES
 
 GOOD = """\
 # by hand
@@ -113,3 +116,35 @@ def test_reading_bindings_needs_only_the_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def _cell(names: tuple[str, ...]) -> str:
+    """Return the fields of an operation as the documentation has them."""
+    return ", ".join(f"`{name}`" for name in names) or "-"
+
+
+def test_the_documentation_names_every_field_of_ours() -> None:
+    """Who writes a binding by hand needs them all."""
+    rows = [
+        f"| `{row.name}` | {cells[0]} | {cells[1]} |"
+        for row in ROUTES.values()
+        for cells in [(_cell((*row.parts, *row.request_fields)), _cell(row.answer_fields))]
+    ]
+    assert "\n".join(rows) in PAGE.read_text("utf-8")
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "specification.md"
+
+
+def test_every_example_of_the_documentation_is_a_binding(tmp_path: Path) -> None:
+    """All together are one file, with each key that a binding has."""
+    blocks = re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    path = tmp_path / "bindings.toml"
+    path.write_text("\n".join(blocks), "utf-8")
+    found = [
+        *read_bindings(path, "https://acme.bestdefense.io").values(),
+        *read_bindings(path, "https://globex.bestdefense.io").values(),
+    ]
+    assert len(found) == len(re.findall(r"^method", "\n".join(blocks), re.MULTILINE))
+    said = {key.name for key in fields(Binding) for each in found if getattr(each, key.name)}
+    assert said == {key.name for key in fields(Binding)}
