@@ -58,6 +58,12 @@ _HOMES = {
         "ScanGroup",
         "SqliteStore",
     ),
+    "services.handle": ("ScanHandle",),
+    "services.scans": ("Scans",),
+    "services.updates": (
+        "Missed",
+        "ScanUpdate",
+    ),
     "transport.hooks": ("RequestEvent",),
     "view": ("View",),
     "transport.observe": ("Observer",),

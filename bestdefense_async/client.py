@@ -18,6 +18,7 @@ from bestdefense_async.transport.tenants import Tenants
 from bestdefense_async.view import SharedByViews, View
 
 if TYPE_CHECKING:
+    import os
     import ssl
     from collections.abc import Callable, Collection, Mapping, Sequence
     from types import TracebackType
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from bestdefense_async.core.binding import Binding
     from bestdefense_async.core.limiting.limit import Limit
     from bestdefense_async.core.retry import RetryPolicy
+    from bestdefense_async.models import ScanEvent
+    from bestdefense_async.runs.store.protocol import Store
+    from bestdefense_async.services.scans import Scans, TenantOf
     from bestdefense_async.stats import ClientStats
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.transport.hooks import RequestEvent
@@ -149,6 +153,44 @@ class BestDefense(View):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def scans(
+        self,
+        *,
+        store: Store | os.PathLike[str] | str | None = None,
+        drain: float = 10.0,
+        tenant_of: TenantOf | None = None,
+        max_active: int = 100,
+        scan_timeout: float | None = None,
+        polling: PollPolicy | None = None,
+        on_event: Callable[[str | None, ScanEvent], object] | None = None,
+    ) -> Scans:
+        """Return what scans for a service; use it as `async with`, or `open` and `aclose` it.
+
+        Args:
+            store: Where scans are recorded, so that they survive the process: the path of a file,
+                or a store. None keeps them in memory.
+            drain: Seconds that calls under way may take when it is left.
+            tenant_of: Returns the view of an organization by the name it was given, so that its
+                scans go on after a restart before anybody asks. None where that is not known.
+            max_active: Most scans under way at the same time, for each organization and options.
+            scan_timeout: Seconds to follow one scan, None for ever.
+            polling: How often scans are asked for; None for the client's own way.
+            on_event: Called with the name of the organization and each `ScanEvent`. What it raises
+                is logged.
+        """
+        from bestdefense_async.services.scans import Scans  # noqa: PLC0415  # for the start
+
+        return Scans(
+            self,
+            store=self._store_at(store),
+            drain=drain,
+            tenant_of=tenant_of,
+            max_active=max_active,
+            scan_timeout=scan_timeout,
+            polling=polling or self._shared.poll_policy,
+            on_event=on_event,
+        )
 
     def stats(self) -> ClientStats:
         """Return what the client does now. Reads only, and costs a step per tenant."""

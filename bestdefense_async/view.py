@@ -79,6 +79,15 @@ class View:
         return str(self._shared.host.base_url)
 
     @property
+    def name(self) -> str | None:
+        """What `with_token` was told that the organization is called; None without a name."""
+        return self._tenant.name if self._tenant.is_named else None
+
+    def is_same_tenant(self, other: View) -> bool:
+        """Return whether another view is one of the same organization, by its name or token."""
+        return self._tenant is other._tenant
+
+    @property
     def polls(self) -> PollScheduler:
         """What waits for reports: one scheduler per tenant, the same for all views of it.
 

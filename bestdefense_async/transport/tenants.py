@@ -54,9 +54,12 @@ A = TypeVar("A", bound=Attached)
 class Tenant:
     """One organization, by its token or by a name."""
 
-    def __init__(self, tenants: Tenants, name: str, source: TokenSource) -> None:
+    def __init__(
+        self, tenants: Tenants, name: str, source: TokenSource, *, is_named: bool = False
+    ) -> None:
         self.name: str = name
         """The name that was given, else a number: never made from the token."""
+        self.is_named: bool = is_named
         self.credentials: Credentials = Credentials(source)
         self.lifetime: Lifetime = Lifetime(tenants.home)
         self.budget: RetryBudget = RetryBudget()
@@ -166,7 +169,8 @@ class Tenants:
         key = ("name", name) if name is not None else ("source", _key(source))
         tenant = self._tenants.get(key)
         if tenant is None or tenant.lifetime.is_over:
-            tenant = Tenant(self, name or f"tenant-{next(self._numbers)}", source)
+            called = name or f"tenant-{next(self._numbers)}"
+            tenant = Tenant(self, called, source, is_named=name is not None)
             tenant.lifetime.is_over = self._is_closed
             self._tenants[key] = tenant
         elif name is not None:

@@ -363,8 +363,8 @@ class Store(Protocol):
     async def record(self, name: str) -> Record:
         """Return a run to be read; found as by `find`."""
 
-    async def list(self) -> Sequence[RunInfo]:
-        """Return all runs, the newest first, those that cannot be read with their problem."""
+    async def list(self, *, only_unended: bool = False) -> Sequence[RunInfo]:
+        """Return all runs or the unended ones, the newest first, damaged ones with a problem."""
 
     async def prune(
         self,

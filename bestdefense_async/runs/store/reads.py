@@ -301,6 +301,8 @@ def _reason(state: str, known: dict[str, Any], *, is_held: bool) -> BestDefenseE
         )
     if state == "new":
         return RunStopped("It was not started yet.")
+    if state == "claimed" and is_held:
+        return RunStopped("Its creation is on the way.")
     return OutcomeUnknown(
         "no answer is recorded",
         operation="reports.create",

@@ -168,12 +168,14 @@ class DatabaseStore:
         """Return a run to be read; found as by `find`."""
         return StoreRecord(self._database, await self.find(name), None)
 
-    async def list(self) -> Sequence[RunInfo]:
+    async def list(self, *, only_unended: bool = False) -> Sequence[RunInfo]:
         """Return all runs, the newest first, those that cannot be read with their problem."""
+        which = "WHERE id NOT IN (SELECT run FROM shard WHERE state = 'ended')"
+        which = which if only_unended else ""
 
         def read(connection: StoreReader) -> tuple[RunInfo, ...]:
             found = connection.execute(
-                f"SELECT {reads.RUN_COLUMNS} FROM run ORDER BY id DESC"  # noqa: S608 - ours
+                f"SELECT {reads.RUN_COLUMNS} FROM run {which} ORDER BY id DESC"  # noqa: S608 - ours
             ).fetchall()
             return tuple(info_of(connection, self._database, row) for row in found)
 

@@ -566,3 +566,13 @@ async def test_a_run_is_called_as_it_was_asked_for_and_no_other_is(store: Store)
     assert (run.name, await store.find("scans-acme")) == ("scans-acme-1", "scans-acme-1")
     with pytest.raises(JournalError):
         await make()
+
+
+async def test_the_runs_that_are_not_ended_are_listed_without_the_others(store: Store) -> None:
+    """Those that somebody may have to go on with, whether they are held or not."""
+    ended_one, held, left = [await create(store) for _ in range(3)]
+    await ended_one.journal.end()
+    await left.journal.aclose()
+
+    assert [each.name for each in await store.list(only_unended=True)] == [left.name, held.name]
+    assert len(await store.list()) == 3

@@ -1,0 +1,106 @@
+"""What other processes left in the store, or still hold there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Final
+
+from bestdefense_async.errors import JournalBusy, JournalError, JournalMismatch
+from bestdefense_async.services.stored import StoredScan
+from bestdefense_async.services.tenant_scans import label_of_run, name_of
+from bestdefense_async.services.updates import is_pending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bestdefense_async.models import ScanOptions
+    from bestdefense_async.runs.store.protocol import Store
+    from bestdefense_async.services.tenant_scans import TenantScans
+    from bestdefense_async.services.tracked import TrackedScan
+
+SWEEP_EVERY: Final = 60.0
+"""Seconds between two searches for runs that a process left behind."""
+SWEEP_SOON: Final = 2.0
+"""The same while another process is known to hold some: it may be about to end."""
+LEAST_SWEEP: Final = 0.5
+"""The least of all, where time runs faster."""
+
+_log = logging.getLogger("bestdefense_async.services")
+
+
+class LeftRuns:
+    """The runs of services that have not ended and are not of this process."""
+
+    def __init__(self, store: Store, base_url: str) -> None:
+        self._store = store
+        self._base_url = base_url
+        self._left: dict[str, set[str]] = {}
+        """Runs whose process is gone, by the label of their organization."""
+        self._held: dict[str, set[str]] = {}
+        """Runs that other processes hold, likewise."""
+        self._foreign: set[str] = set()
+        """Runs of other organizations that are labelled like one of ours."""
+
+    @property
+    def next_sweep(self) -> float:
+        """Seconds until the store is worth another look."""
+        return SWEEP_SOON if self._held else SWEEP_EVERY
+
+    async def look(self, ours: set[str]) -> None:
+        """Look into the store for runs that are not of this process.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        held: dict[str, set[str]] = {}
+        for info in await self._store.list(only_unended=True):
+            label = label_of_run(info.name)
+            is_known = info.name in ours or info.name in self._foreign
+            if label is None or is_known or info.base_url != self._base_url:
+                continue
+            runs = held if info.is_held else self._left
+            runs.setdefault(label, set()).add(info.name)
+        self._held = held
+
+    def labels(self) -> Iterable[str]:
+        """Return whose runs wait for somebody to go on with them."""
+        return tuple(self._left)
+
+    async def take(self, line: TenantScans) -> list[TrackedScan]:
+        """Go on with what an organization was left with; return what has not ended of it.
+
+        Raises:
+            BestDefenseError: Not known what a run holds: nothing may be started beside it.
+        """
+        scans: list[TrackedScan] = []
+        if line.label not in self._left and not line.taking.locked():
+            return scans
+        async with line.taking:
+            left = self._left.get(line.label, set())
+            while left:
+                name = next(iter(left))
+                try:
+                    scans += await line.take(name)
+                except JournalBusy:
+                    self._held.setdefault(line.label, set()).add(name)
+                except JournalMismatch as error:
+                    _log.warning("Run %s is left alone: %s", name, error)
+                    self._foreign.add(name)
+                left.discard(name)
+            self._left.pop(line.label, None)
+        return scans
+
+    async def elsewhere(self, label: str, options: ScanOptions, site_id: str) -> StoredScan | None:
+        """Return the scan of a site that another process follows, as far as is known."""
+        for name in self._held.get(label, ()):
+            with contextlib.suppress(JournalError):
+                record = await self._store.record(name)
+                if (await record.info()).options != options:
+                    continue
+                for outcome in (await record.result()).outcomes:
+                    is_it = (outcome.site_id or "").lower() == site_id.lower()
+                    if is_it and is_pending(outcome):
+                        id_ = f"{name}-{outcome.index}"
+                        return StoredScan(id_, name_of(label), record, outcome.index, outcome)
+        return None
