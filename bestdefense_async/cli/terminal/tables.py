@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bestdefense_async import vendor
-from bestdefense_async.cli.options.params import Word
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.colour import STYLES, is_coloured, is_terminal, styled
 
@@ -24,7 +23,7 @@ FORMAT = click.option(
     "-f",
     "--format",
     "format_",
-    type=Word(*FORMATS),
+    type=click.Choice(FORMATS, case_sensitive=False),
     default="table",
     show_default=True,
     help="What stdout is to hold.",
