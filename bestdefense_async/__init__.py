@@ -58,7 +58,6 @@ _HOMES = {
         "ScanGroup",
         "SqliteStore",
     ),
-    "services.background": ("BackgroundClient",),
     "services.handle": ("ScanHandle",),
     "services.scans": ("Scans",),
     "services.updates": (

@@ -30,11 +30,12 @@ from bestdefense_async.transport.sender import Sender
 from bestdefense_async.transport.tenants import Tenant, Tenants
 
 if TYPE_CHECKING:
-    import signal
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
+    from typing import Unpack
 
-    from bestdefense_async.models import Outcome, Progress, ScanEvent, ScanOptions, Site
+    from bestdefense_async.models import Outcome, Progress, ScanOptions, Site
     from bestdefense_async.runs.run import Run
+    from bestdefense_async.runs.run_settings import RunSettings
     from bestdefense_async.runs.site_index import SiteIndex
     from bestdefense_async.runs.source import Source
     from bestdefense_async.runs.targets import Target
@@ -108,6 +109,11 @@ class View:
         from bestdefense_async.runs.site_index import SiteIndex  # noqa: PLC0415  # for the start
 
         return self._tenant.attached("site index", lambda: SiteIndex(self.sites.list))
+
+    @property
+    def pauses(self) -> set[Callable[[float], object]]:
+        """Who is called with the seconds of each pause after a 429 of this organization."""
+        return self._tenant.pauses
 
     @property
     def _network_polls(self) -> PollScheduler:
@@ -190,14 +196,7 @@ class View:
         *,
         options: ScanOptions | None = None,
         store: Store | os.PathLike[str] | str | None = None,
-        max_active: int = 100,
-        max_starting: int = 8,
-        scan_timeout: float | None = None,
-        run_timeout: float | None = None,
-        fail_fast: bool = False,
-        polling: PollPolicy | None = None,
-        on_event: Callable[[ScanEvent], object] | None = None,
-        drain_on: Iterable[signal.Signals] = (),
+        **settings: Unpack[RunSettings],
     ) -> Run:
         """Return a run over many sites; use it as `async with`, and iterate it.
 
@@ -208,38 +207,12 @@ class View:
             store: Where the run is recorded, so that it survives its process: the path of a file
                 that holds any number of runs, `postgresql://user@host/name`, or a store. None keeps
                 no record.
-            max_active: Most scans under way at the same time.
-            max_starting: Most creations on their way at the same time: so many may become unknown
-                when the process is killed or the host goes away.
-            scan_timeout: Seconds to follow one scan, None for ever.
-            run_timeout: Seconds until everything is stopped; the outcomes carry the reason.
-            fail_fast: Stop at the first target without a result, and raise.
-            polling: How often scans are asked for; None for the client's own way.
-            on_event: Called with each `ScanEvent`. What it raises is logged.
-            drain_on: Signals that end the run in order: nothing more is started, what was sent is
-                recorded. A second one does what it always did. Only in the main thread.
+            settings: `max_active`, `max_starting`, `scan_timeout`, `run_timeout`, `fail_fast`,
+                `polling`, `on_event` and `drain_on`, as `RunSettings` explains them.
         """
         from bestdefense_async.runs.run import Run  # noqa: PLC0415  # for the start
-        from bestdefense_async.runs.run_settings import RunSettings  # noqa: PLC0415
 
-        settings = RunSettings(
-            max_active=max_active,
-            max_starting=max_starting,
-            scan_timeout=scan_timeout,
-            run_timeout=run_timeout,
-            fail_fast=fail_fast,
-            polling=polling,
-            on_event=on_event,
-            drain_on=tuple(drain_on),
-        )
-        return Run(
-            self,
-            source,
-            scan_options=options,
-            store=self._store_at(store),
-            resumes=None,
-            settings=settings,
-        )
+        return Run(self, source, options, store=self._store_at(store), **settings)
 
     def resume(
         self,
@@ -247,46 +220,22 @@ class View:
         *,
         store: Store | os.PathLike[str] | str,
         source: Source = (),
-        max_active: int = 100,
-        max_starting: int = 8,
-        scan_timeout: float | None = None,
-        run_timeout: float | None = None,
-        fail_fast: bool = False,
-        polling: PollPolicy | None = None,
-        on_event: Callable[[ScanEvent], object] | None = None,
-        drain_on: Iterable[signal.Signals] = (),
+        **settings: Unpack[RunSettings],
     ) -> Run:
         """Return a run that goes on where one was left; nothing is started twice.
 
-        The arguments are those of `scan_many`. What is scanned was decided when the run began.
+        What is scanned was decided when the run began.
 
         Args:
             name: The name of the run, the beginning of it, or `last`.
             store: Where it is recorded.
             source: An iterable that the run was begun with and that has more: what the record has
                 is skipped, by how the target is written.
+            settings: As for `scan_many`.
         """
         from bestdefense_async.runs.run import Run  # noqa: PLC0415  # for the start
-        from bestdefense_async.runs.run_settings import RunSettings  # noqa: PLC0415
 
-        settings = RunSettings(
-            max_active=max_active,
-            max_starting=max_starting,
-            scan_timeout=scan_timeout,
-            run_timeout=run_timeout,
-            fail_fast=fail_fast,
-            polling=polling,
-            on_event=on_event,
-            drain_on=tuple(drain_on),
-        )
-        return Run(
-            self,
-            source,
-            scan_options=None,
-            store=self._store_at(store),
-            resumes=name,
-            settings=settings,
-        )
+        return Run(self, source, store=self._store_at(store), resumes=name, **settings)
 
     def _store_at(self, store: Store | os.PathLike[str] | str | None) -> Store | None:
         """Return the store that is meant; those that are only named are the client's."""

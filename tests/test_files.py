@@ -40,7 +40,7 @@ Reader = Callable[[Any], Awaitable[object]]
 
 async def targets(path: str | Path) -> object:
     """Return the targets of a list."""
-    return collect((), str(path)).unique
+    return collect((), str(path))
 
 
 async def waivers(path: str | Path) -> object:

@@ -2,10 +2,10 @@
 
 from bestdefense_async.runs.group import ScanGroup
 from bestdefense_async.runs.inputs import ExistingScan, Handle, IndexedInput
+from bestdefense_async.runs.store.null_journal import NullJournal
 from bestdefense_async.runs.store.protocol import (
     ClaimAnswer,
     Journal,
-    NullJournal,
     RunInfo,
     Store,
     UnknownScan,

@@ -24,7 +24,7 @@ from bestdefense_async.models import ScanOptions
 from bestdefense_async.runs.inputs import END, End, InputReader
 from bestdefense_async.runs.outcome_queue import OutcomeQueue
 from bestdefense_async.runs.pipeline import Pipeline
-from bestdefense_async.runs.store.protocol import NullJournal
+from bestdefense_async.runs.store.null_journal import NullJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

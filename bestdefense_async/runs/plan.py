@@ -20,6 +20,7 @@ from attrs import frozen
 
 from bestdefense_async.core.polling import PollPolicy, first_wait, next_wait
 from bestdefense_async.errors import ConfigError
+from bestdefense_async.report.text import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +50,9 @@ class Plan:
     """What a run will take. All times are seconds."""
 
     targets: int
-    """Inputs, those that cannot be scanned included."""
+    """Inputs, repeated ones and those that cannot be scanned included."""
+    repeated: int
+    """Inputs that repeat an earlier one."""
     creations: int
     """Scans to be started: what may cost money and touches sites."""
     follows: int
@@ -76,6 +79,17 @@ class Plan:
         source = f"as {count} earlier ones took" if count else "by our assumption"
         return f"{self.binding}, each about {_minutes(self.duration)} {source}"
 
+    @property
+    def sentence(self) -> str:
+        """The plan in one line."""
+        if not self.creations and not self.follows:
+            return "nothing is left to do"
+        parts = [f"{counted(self.creations, 'scan')} to start"]
+        if self.follows:
+            parts.append(f"{self.follows} to follow")
+        parts.append(f"about {counted(self.calls, 'request')}")
+        return f"{', '.join(parts)}, {duration(self.seconds)} expected ({self.reason})"
+
     def check(self, *, run_timeout: float | None, scan_timeout: float | None) -> None:
         """Refuse deadlines that cannot be kept.
 
@@ -99,6 +113,7 @@ def make_plan(
     targets: int,
     creations: int,
     follows: int = 0,
+    repeated: int = 0,
     options: ScanOptions,
     max_active: int,
     polling: PollPolicy | None = None,
@@ -112,6 +127,7 @@ def make_plan(
         targets: Inputs of the run.
         creations: Scans to be started.
         follows: Scans that exist and are followed.
+        repeated: Inputs that repeat an earlier one.
         options: What is scanned.
         max_active: Scans under way at the same time.
         polling: How often scans are asked for.
@@ -147,6 +163,7 @@ def make_plan(
     seconds, binding = max(bounds)
     return Plan(
         targets=targets,
+        repeated=repeated,
         creations=creations,
         follows=follows,
         calls=total,

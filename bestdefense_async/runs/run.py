@@ -6,14 +6,16 @@ begins one and `BestDefense.resume` goes on with one.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
+from bestdefense_async.core.polling import PollPolicy, learn
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.errors import ConfigError, JournalMismatch, LifecycleError
+from bestdefense_async.errors import ConfigError, JournalError, LifecycleError
 from bestdefense_async.models import (
     Outcome,
     OutcomeStatus,
@@ -25,6 +27,7 @@ from bestdefense_async.models import (
     StartingResumed,
     TargetRejected,
 )
+from bestdefense_async.polling.subscription import DEFAULT_POLICY
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waivers, read_waivers
@@ -33,20 +36,21 @@ from bestdefense_async.report.writer import write_run
 from bestdefense_async.runs.drain_signals import DrainSignals
 from bestdefense_async.runs.group import ScanGroup
 from bestdefense_async.runs.plan import Plan, make_plan
-from bestdefense_async.runs.run_settings import RunStats
-from bestdefense_async.runs.saved import load
-from bestdefense_async.runs.source import indexed, listed, unknown_of
-from bestdefense_async.runs.store.protocol import LAST
+from bestdefense_async.runs.run_settings import MOST_ACTIVE, RunSettings, RunStats, take_over
+from bestdefense_async.runs.saved import load_older
+from bestdefense_async.runs.source import indexed, listed, planned_counts, unknown_of
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
     from types import TracebackType
+    from typing import Unpack
 
     from bestdefense_async.models import Severity
+    from bestdefense_async.report.gate.policy import Allowance
     from bestdefense_async.report.gate.verdict import Verdict
     from bestdefense_async.runs.inputs import Items
-    from bestdefense_async.runs.run_settings import RunClient, RunSettings
+    from bestdefense_async.runs.run_settings import GroupSettings, RunClient
     from bestdefense_async.runs.source import Source
     from bestdefense_async.runs.store.protocol import HeldRun, Journal, RunInfo, Store
 
@@ -75,18 +79,23 @@ class Run:
         self,
         client: RunClient,
         source: Source,
+        options: ScanOptions | None = None,
         *,
-        scan_options: ScanOptions | None,
-        store: Store | None,
-        resumes: str | None,
-        settings: RunSettings,
+        store: Store | None = None,
+        resumes: str | None = None,
+        **settings: Unpack[RunSettings],
     ) -> None:
+        unknown = settings.keys() - RunSettings.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"A run has no setting {min(unknown)!r}.")
         self._client = client
         self._source = source
-        self._scan_options = ScanOptions() if scan_options is None else scan_options
+        self._scan_options = ScanOptions() if options is None else options
         self._store = store
         self._resumes = resumes
-        self._settings = settings
+        self._drain_on = tuple(settings.pop("drain_on", ()))
+        self._on_event = settings.get("on_event")
+        self._settings = cast("GroupSettings", settings | {"on_event": self._record})
         self._group: ScanGroup | None = None
         self._held: HeldRun | None = None
         self._info: RunInfo | None = None
@@ -95,6 +104,7 @@ class Run:
         self._duplicates: set[int] = set()
         self._active: set[int] = set()
         self._outages: list[tuple[float, float]] = []
+        self._throttled: list[tuple[float, float]] = []
         self._started_at: float | None = None
         self._finished_at: float | None = None
 
@@ -107,17 +117,17 @@ class Run:
         """
         if self._group is not None:
             raise LifecycleError("A Run is used once: make another.")
-        self._make_group(
-            None
-        )  # what is wrong with the settings is said before anything is recorded
-        self._signals.install(self._settings.drain_on)
+        self._make_group(None)  # what is wrong with the settings is said before there is a record
+        self._signals.install(self._drain_on)
         try:
             items = await self._begin()
+            self._settings["polling"] = self._polling(await self._samples())
             self._group = self._make_group(None if self._held is None else self._held.journal)
             await self._group.__aenter__()
         except BaseException:
             await self._left()
             raise
+        self._client.pauses.add(self._paused)
         self._started_at = time.time() if self._info is None else self._info.created_at
         for each in items:
             self._group.feed(each)
@@ -125,19 +135,20 @@ class Run:
         return self
 
     def _make_group(self, journal: Journal | None) -> ScanGroup:
-        settings = self._settings
         return ScanGroup(
-            self._client,
-            options=self._scan_options,
-            max_active=settings.max_active,
-            max_starting=settings.max_starting,
-            scan_timeout=settings.scan_timeout,
-            run_timeout=settings.run_timeout,
-            fail_fast=settings.fail_fast,
-            polling=settings.polling,
-            on_event=self._record,
-            journal=journal,
+            self._client, options=self._scan_options, journal=journal, **self._settings
         )
+
+    async def _samples(self) -> Sequence[tuple[float, bool]]:
+        """Return how long earlier scans of the kind took, as the store knows it."""
+        if self._store is None:
+            return ()
+        return await self._store.samples(self._scan_options.kind, base_url=self._client.base_url)
+
+    def _polling(self, samples: Sequence[tuple[float, bool]]) -> PollPolicy:
+        """Return how often scans are asked for: as somebody has said, else as was learned."""
+        policy = self._settings.get("polling") or self._client.polls.policy
+        return PollPolicy(learned=learn(samples)) if policy == DEFAULT_POLICY else policy
 
     async def __aexit__(
         self,
@@ -153,6 +164,7 @@ class Run:
 
     async def _left(self) -> None:
         """Give back the signals and the run."""
+        self._client.pauses.discard(self._paused)
         await self._signals.aclose()
         if self._held is not None:
             await self._held.journal.aclose()
@@ -193,7 +205,13 @@ class Run:
             base_url=self._client.base_url,
             options=self._scan_options,
             outages=tuple(self._outages),
+            throttled=tuple(self._throttled),
         )
+
+    @property
+    def throttled(self) -> Sequence[tuple[float, float]]:
+        """Spans in which a rate limit held requests back, so far; seconds since the epoch."""
+        return self._throttled
 
     @property
     def stats(self) -> RunStats:
@@ -210,18 +228,21 @@ class Run:
             ConfigError: The targets cannot be read, or nobody knows how many there are.
             JournalError: The store cannot be read, or holds no such run.
         """
-        creations, follows = await self._planned()
-        samples: Sequence[tuple[float, bool]] = ()
-        if self._store is not None:
-            kind = self._scan_options.kind
-            samples = await self._store.samples(kind, base_url=self._client.base_url)
+        if self._resumes is not None:
+            record = await self._stored().record(self._resumes)
+            self._scan_options = _options_of(await record.info())
+            planned: Sequence[object] = [each.item for each in await record.remaining()]
+        else:
+            found = await listed(self._source)
+            if found is None:
+                raise ConfigError("Nobody knows how many targets an iterable has: give a list.")
+            self._source = planned = found
+        samples = await self._samples()
         return make_plan(
-            targets=creations + follows,
-            creations=creations,
-            follows=follows,
+            **planned_counts(planned),
             options=self._scan_options,
-            max_active=self._settings.max_active,
-            polling=self._settings.polling or self._client.polls.policy,
+            max_active=self._settings.get("max_active", MOST_ACTIVE),
+            polling=self._polling(samples),
             limits={name: route.limits for name, route in ROUTES.items()},
             samples=samples,
         )
@@ -230,8 +251,8 @@ class Run:
         self,
         *,
         fail_on: Severity | str | None = "high",
-        max_counts: Mapping[str, int] | None = None,
-        allow_incomplete: int | str = 0,
+        max_counts: Mapping[Any, int] | None = None,
+        allow_incomplete: Allowance | int | str = 0,
         baseline: RunResult | os.PathLike[str] | str | None = None,
         waivers: Waivers | os.PathLike[str] | str | None = None,
     ) -> Verdict:
@@ -244,20 +265,23 @@ class Run:
             max_counts: How many findings of a severity may be there, by severity.
             allow_incomplete: Targets without a verdict that do not matter, like 3 or `5%`.
             baseline: An earlier run, whose findings fail nothing: the run, the path of a saved one,
-                or its name in the store. `last` is the newest one before this run began.
+                or its name in the store. `last` is the one that was the newest when this run began.
             waivers: Findings that were accepted, or the path of their file.
 
         Raises:
-            ConfigError: The rules make no sense, or a file cannot be read.
+            ConfigError: The rules make no sense, a file cannot be read, or the baseline is this run
+                itself.
             JournalError: The store cannot be read, or holds no such run.
         """
         policy = GatePolicy(
             fail_on=fail_on, max_counts=max_counts or {}, allow_incomplete=allow_incomplete
         )
-        older = None if baseline is None else self._older(baseline).outcomes
+        known = None
+        if baseline is not None:
+            known = load_older(baseline, self.result, store=self._store).outcomes
         if waivers is not None and not isinstance(waivers, Waivers):
             waivers = read_waivers(Path(waivers), today=datetime.now(UTC).date())
-        return judge(self.result.outcomes, policy, baseline=older, waivers=waivers)
+        return judge(self.result.outcomes, policy, baseline=known, waivers=waivers)
 
     def write(
         self,
@@ -279,22 +303,10 @@ class Run:
             ConfigError: No format has this suffix.
             OSError: The file cannot be written.
         """
-        older = None if compared is None else self._older(compared)
-        write_run(Path(path), self.result, verdict, older=older)
-
-    def _older(self, run: RunResult | os.PathLike[str] | str) -> RunResult:
-        if isinstance(run, RunResult):
-            return run
-        if run == LAST:
-            if self._info is None:
-                raise ConfigError("A run without a store knows no earlier one: name a file.")
-            if self._info.previous is None:
-                raise ConfigError("There is no run before this one.")
-            run = self._info.previous
-        found = load(run, store=self._store)
-        if self._held is not None and found.name == self.name:
-            raise ConfigError(f"Run {found.name} is this run: it cannot be judged by itself.")
-        return found
+        run, older = self.result, None
+        if compared is not None:
+            older = load_older(compared, run, store=self._store)
+        write_run(Path(path), run, verdict, older=older)
 
     @property
     def _opened(self) -> ScanGroup:
@@ -317,23 +329,20 @@ class Run:
             self._active.discard(event.outcome.index)
             if event.outcome.index not in self._duplicates:
                 self._outcomes[event.outcome.index] = event.outcome
-        if self._settings.on_event is not None:
-            self._settings.on_event(event)
+        if self._on_event is not None:
+            self._on_event(event)
 
-    async def _planned(self) -> tuple[int, int]:
-        """Return how many scans are to be started, and how many exist and are followed."""
-        if self._resumes is None:
-            found = await listed(self._source)
-            if found is None:
-                raise ConfigError("Nobody knows how many targets an iterable has: give a list.")
-            self._source = found
-            return len(found), 0
-        record = await self._stored().record(self._resumes)
-        self._scan_options = (await record.info()).options or self._scan_options
-        result = await record.result()
-        left = [each for each in result.outcomes if each.status not in _SETTLED]
-        follows = sum(each.report_id is not None for each in left)
-        return len(left) - follows, follows
+    def _paused(self, seconds: float) -> None:
+        """Keep the pause of a limit; pauses that overlap are one."""
+        begin = time.time()
+        end = begin + seconds
+        if self._throttled and begin <= self._throttled[-1][1]:
+            begin, before = self._throttled.pop()
+            end = max(before, end)
+        self._throttled.append((begin, end))
+        if self._held is not None:
+            with contextlib.suppress(JournalError):  # the next write says it, too
+                self._held.journal.span("throttled", begin, end)
 
     async def _begin(self) -> Sequence[Items]:
         """Begin or take over the run, and return what to feed."""
@@ -353,9 +362,10 @@ class Run:
     async def _continued(self, store: Store, name: str) -> Sequence[Items]:
         self._held = held = await take_over(self._client, store, name)
         self._info = await held.record.info()
-        self._scan_options = self._info.options or self._scan_options
+        self._scan_options = _options_of(self._info)
         earlier = await held.record.result()
         self._outages += earlier.outages
+        self._throttled += earlier.throttled
         for outcome in earlier.outcomes:
             if outcome.status in _SETTLED:
                 self._outcomes[outcome.index] = outcome
@@ -372,17 +382,7 @@ class Run:
         return self._store
 
 
-async def take_over(client: RunClient, store: Store, name: str) -> HeldRun:
-    """Take a run over, to go on with it or to decide about it; whoever asks closes its journal.
-
-    Raises:
-        JournalError: There is none of that name, another process holds it, or it is of another
-            server or organization.
-        BestDefenseError: The sites, which tell the organization, cannot be listed.
-    """
-    token_key, base_url = await client.token_key(), client.base_url
-    try:
-        return await store.take(name, base_url=base_url, token_key=token_key)
-    except JournalMismatch:  # perhaps the token was renewed: the sites tell the organization
-        ids = [site.id for site in await client.sites.list()]
-        return await store.take(name, base_url=base_url, token_key=token_key, site_ids=ids)
+def _options_of(info: RunInfo) -> ScanOptions:
+    if info.options is None:
+        raise JournalError(f"Run {info.name} cannot be read: {info.problem}")
+    return info.options

@@ -1,16 +1,25 @@
-"""How a run goes, what it needs of a client, and where it stands."""
+"""How a run goes, what it needs of a client, where it stands, and how it is taken over."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Protocol, TypedDict
 
 from attrs import frozen
 
-from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.models import ScanEvent
+from bestdefense_async.errors import JournalMismatch
 from bestdefense_async.runs.workflow import ScanClient
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterable
+
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.models import ScanEvent
+    from bestdefense_async.runs.store.protocol import HeldRun, Store
+
+MOST_ACTIVE: Final = 100
+"""Scans under way at the same time, unless it is told otherwise."""
 
 
 class RunClient(ScanClient, Protocol):
@@ -20,22 +29,41 @@ class RunClient(ScanClient, Protocol):
     def base_url(self) -> str:
         """Where the API stands."""
 
+    @property
+    def pauses(self) -> set[Callable[[float], object]]:
+        """Who is called with the seconds of each pause after a 429."""
+
     async def token_key(self) -> str:
         """Return the name of the token."""
 
 
-@frozen(kw_only=True)
-class RunSettings:
-    """How a run goes. Times are seconds, None for no limit."""
+class GroupSettings(TypedDict, total=False):
+    """How a run goes; what is left out is as usual. Times are seconds, None for no limit."""
 
-    max_active: int = 100
-    max_starting: int = 8
-    scan_timeout: float | None = None
-    run_timeout: float | None = None
-    fail_fast: bool = False
-    polling: PollPolicy | None = None
-    on_event: Callable[[ScanEvent], object] | None = None
-    drain_on: tuple[signal.Signals, ...] = ()
+    max_active: int
+    """Most scans under way at the same time: 100."""
+    max_starting: int
+    """Most creations on their way at the same time: 8. So many may become unknown when the process
+    is killed or the host goes away."""
+    scan_timeout: float | None
+    """Seconds to follow one scan, None for ever."""
+    run_timeout: float | None
+    """Seconds until everything is stopped; the outcomes carry the reason."""
+    fail_fast: bool
+    """Stop at the first target without a result, and raise."""
+    polling: PollPolicy | None
+    """How often scans are asked for; None for the client's own way, or, where that is the usual
+    one, as is learned from the scans in the store."""
+    on_event: Callable[[ScanEvent], object] | None
+    """Called with each `ScanEvent`. What it raises is logged."""
+
+
+class RunSettings(GroupSettings, total=False):
+    """How a run goes, and what ends it."""
+
+    drain_on: Iterable[signal.Signals]
+    """Signals that end the run in order: nothing more is started, what was sent is recorded. A
+    second one does what it always did. Only in the main thread."""
 
 
 @frozen(kw_only=True)
@@ -46,3 +74,19 @@ class RunStats:
     """Scans that exist and are followed."""
     by_status: Mapping[str, int]
     """Targets that have an outcome, by its status."""
+
+
+async def take_over(client: RunClient, store: Store, name: str) -> HeldRun:
+    """Take a run over, to go on with it or to decide about it; whoever asks closes its journal.
+
+    Raises:
+        JournalError: There is none of that name, another process holds it, or it is of another
+            server or organization.
+        BestDefenseError: The sites, which tell the organization, cannot be listed.
+    """
+    token_key, base_url = await client.token_key(), client.base_url
+    try:
+        return await store.take(name, base_url=base_url, token_key=token_key)
+    except JournalMismatch:  # perhaps the token was renewed: the sites tell the organization
+        ids = [site.id for site in await client.sites.list()]
+        return await store.take(name, base_url=base_url, token_key=token_key, site_ids=ids)

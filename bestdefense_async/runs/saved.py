@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bestdefense_async.files import STDIN
+from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.saved import read_run
 from bestdefense_async.runs.store.files import is_database
 from bestdefense_async.runs.store.protocol import LAST
 from bestdefense_async.runs.store.sqlite import SqliteStore
-from bestdefense_async.runs.store.store import DatabaseStore
 
 if TYPE_CHECKING:
-    from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs.store.protocol import Store
 
 
@@ -30,10 +29,30 @@ def load(path: os.PathLike[str] | str, *, store: Store | None = None) -> RunResu
         JournalError: The store cannot be read, or holds no such run.
         ConfigError: The file cannot be read.
     """
+    return _load(path, store, beside=None)
+
+
+def load_older(
+    run: RunResult | os.PathLike[str] | str, newer: RunResult, *, store: Store | None = None
+) -> RunResult:
+    """Return the run that a newer one is compared with, found as by `load`.
+
+    `last` is the one that was the newest in the store when the newer one began, for by now that may
+    be the newer one itself.
+
+    Raises:
+        JournalMismatch: As `load` raises.
+        JournalError: As `load` raises, or there was none before the newer one.
+        ConfigError: As `load` raises.
+    """
+    return run if isinstance(run, RunResult) else _load(run, store, beside=newer.name)
+
+
+def _load(path: os.PathLike[str] | str, store: Store | None, *, beside: str | None) -> RunResult:
     if path == STDIN:
         return read_run(STDIN)
-    if isinstance(store, DatabaseStore) and not Path(path).is_file():
-        return store.read_result(os.fspath(path))
+    if store is not None and not os.path.isfile(path):  # noqa: PTH113 - also for what is no path
+        return store.load(os.fspath(path), beside=beside)
     if is_database(Path(path)):
-        return SqliteStore(Path(path)).read_result(LAST)
+        return SqliteStore(Path(path)).load(LAST)
     return read_run(Path(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence, Sized
 from pathlib import Path
 from typing import TypeAlias
 
@@ -68,6 +68,25 @@ async def unknown_of(source: Items, known: set[str]) -> AsyncIterator[Planned | 
         found = parse_item(item)
         if text_of(found) not in known:
             yield found
+
+
+def planned_counts(items: Sequence[object]) -> dict[str, int]:
+    """Return how many inputs a run has, and how many scans they take: `make_plan` wants to know.
+
+    A site that is named in two ways, by its id and its host, is recognised when it is scanned.
+    """
+    named = [
+        (item.host or item.text).lower() if isinstance(item, Target) else item.id.lower()
+        for item in items
+        if isinstance(item, Target | Site)
+    ]
+    creations = len(set(named))
+    return {
+        "targets": len(items),
+        "creations": creations,
+        "follows": sum(isinstance(item, ExistingScan) for item in items),
+        "repeated": len(named) - creations,
+    }
 
 
 def text_of(item: Planned | ExistingScan) -> str:

@@ -31,7 +31,7 @@ from bestdefense_async.errors import (
 from bestdefense_async.models import Outcome, OutcomeStatus, ScanEvent, ScanFinished, ScanStarted
 from bestdefense_async.runs.group import ScanGroup
 from bestdefense_async.runs.inputs import ExistingScan, IndexedInput
-from bestdefense_async.runs.store.protocol import NullJournal
+from bestdefense_async.runs.store.null_journal import NullJournal
 from bestdefense_async.services.tracked import TrackedScan
 from bestdefense_async.services.updates import is_pending
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from attrs import frozen
 
 from bestdefense_async.errors import AuthError, BestDefenseError, ClientClosed, JournalMismatch
-from bestdefense_async.runs.run import take_over
+from bestdefense_async.runs.run_settings import take_over
 from bestdefense_async.runs.store.reconcile import reconcile
 from bestdefense_async.services.batch import ScanBatch
 from bestdefense_async.services.updates import is_pending

@@ -157,6 +157,9 @@ class Sender:
         except BestDefenseError as error:
             call.complete(error)
             kind = error.kind
+            if call.pause is not None:
+                for told in tuple(tenant.pauses):
+                    told(call.pause)
             raise
         finally:
             if call.sent is Sent.NO:

@@ -65,6 +65,8 @@ class Tenant:
         self.budget: RetryBudget = RetryBudget()
         self.slots: SlotQueue = SlotQueue()
         self.poll_slots: SlotQueue = SlotQueue(beside=self.slots)
+        self.pauses: set[Callable[[float], object]] = set()
+        """Called with the seconds of each pause after a 429, at once; must not raise."""
         self.is_kept: bool = False
         """Whether the registry holds it, so that what it knows of its limits stays."""
         self._tenants = tenants

@@ -158,6 +158,10 @@ REFUSED = {
     "both": ("gate some-report --run today.json", "Judge either reports or a run"),
     "no such run": ("gate --run absent", "There is no run 'absent'"),
     "no such baseline": ("gate --run today.json --baseline absent", "There is no run 'absent'"),
+    "itself as baseline": (
+        "gate --run today.json --baseline today.json",
+        "a scan cannot be compared with itself",
+    ),
     "no run at all": ("gate --run w.toml", "w.toml, line 1 is not a saved run"),
     "a directory": ("gate --run .", "There is no run '.'"),
     "no such waivers": ("gate --run today.json --waivers absent", "absent cannot be read"),

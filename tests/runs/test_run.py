@@ -14,7 +14,13 @@ import pytest
 
 from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.errors import ConfigError, PermissionDenied, PollTimeout, UnknownSite
+from bestdefense_async.errors import (
+    ConfigError,
+    JournalError,
+    PermissionDenied,
+    PollTimeout,
+    UnknownSite,
+)
 from bestdefense_async.runs import SqliteStore
 from bestdefense_async.sandbox import Sandbox
 
@@ -202,7 +208,7 @@ async def test_the_last_run_is_the_one_before_this_one(
     store = tmp_path / "runs.db"
     async with scans(bd, sandbox.hostnames[:10], store=store) as old:
         pass
-    with pytest.raises(ConfigError, match="no run before"):
+    with pytest.raises(JournalError, match="no run before"):
         old.judge(baseline="last")
     async with scans(bd, sandbox.hostnames, store=store) as new:
         await new.drain()
@@ -214,7 +220,7 @@ async def test_the_last_run_is_the_one_before_this_one(
     assert verdict.unknown_sites == 10
     assert verdict.known == sum(len(one.findings) for one in old.result.outcomes)
     assert new.judge(baseline=old.name).known == verdict.known
-    with pytest.raises(ConfigError, match="by itself"):
+    with pytest.raises(ConfigError, match="compared with itself"):
         new.judge(baseline=new.name)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,6 @@ from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.jobs.report_options import ReportOptions
-    from bestdefense_async.cli.jobs.results import Results
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.sandbox import Sandbox
 
@@ -42,12 +40,10 @@ def command(sites: int) -> int:
     report_options = _report_options()
 
     async def work(interruption: Interruption) -> int:
-        from bestdefense_async.cli.jobs.results import Results
         from bestdefense_async.sandbox import Sandbox
 
         async with Sandbox(sites=sites, scenario="mixed") as sandbox:
-            with Results(report_options) as results:
-                code = await _scan(sandbox, results, interruption)
+            code = await _scan(sandbox, report_options, interruption)
         if not interruption.count:
             _say_next()
         return code
@@ -77,29 +73,26 @@ def _report_options() -> ReportOptions:
     )
 
 
-async def _scan(sandbox: Sandbox, results: Results, interruption: Interruption) -> int:
+async def _scan(sandbox: Sandbox, report_options: ReportOptions, interruption: Interruption) -> int:
     from bestdefense_async import BestDefense, ScanOptions
-    from bestdefense_async.cli.jobs.bulk_run import BulkRun, RunOptions
     from bestdefense_async.cli.jobs.one_call import SANDBOX_SPEED
-    from bestdefense_async.cli.terminal.tally import Throttling
+    from bestdefense_async.cli.jobs.run_view import RunView
     from bestdefense_async.core.polling import PollPolicy
 
     names = sandbox.hostnames
     if len(names) > 1:
         sandbox.script(names[len(names) // 2], duration=float("inf"))
-    run_options = RunOptions(
-        options=ScanOptions(intensity="quick"),
-        max_active=len(names),
-        scan_timeout=_PATIENCE,
-        polling=PollPolicy(speed=SANDBOX_SPEED),
-        is_kept=True,
-    )
-    throttling = Throttling()
-    async with BestDefense(sandbox.token, sandbox.url, hooks=(throttling,)) as bd:
-        bulk = BulkRun(bd, run_options, results, throttling, len(names))
-        begin = partial(BestDefense.scan_many, source=names, options=run_options.options)
-        run = await bulk.run(begin, interruption)
-    return results.conclude(run, is_interrupted=bool(interruption.count))
+    async with BestDefense(sandbox.token, sandbox.url) as bd:
+        view = RunView(options=report_options, host=bd.base_url, is_demo=True)
+        run = bd.scan_many(
+            names,
+            options=ScanOptions(intensity="quick"),
+            max_active=len(names),
+            scan_timeout=_PATIENCE,
+            polling=PollPolicy(speed=SANDBOX_SPEED),
+            on_event=view.record,
+        )
+        return await view.carry_out(run, await run.plan(), interruption)
 
 
 def _say_next() -> None:

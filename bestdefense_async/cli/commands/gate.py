@@ -55,26 +55,19 @@ def command(
       bestdefense gate --run last --max-critical 0 --max-high 5
       bestdefense gate --run run.json --baseline last-week.json --waivers waivers.toml
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.jobs.report_options import ReportOptions
+    from bestdefense_async.cli.jobs.report_options import ReportOptions, load_run
+    from bestdefense_async.cli.jobs.results import judge_and_write
 
     streams.require_stdout()
     if report_ids and run_name is not None:
         raise ConfigError("Judge either reports or a run: leave out --run or the report ids.")
     if not report_ids and run_name is None:
         raise ConfigError("Nothing to judge: name reports by their ids, or a run with --run.")
-    report_options = ReportOptions.of(gate, output, is_exit_zero=exit_zero)
-    if run_name is not None:
-        return _judge_run(run_name, report_options)
+    run = None if run_name is None else load_run(run_name)
+    report_options = ReportOptions.of(gate, output, is_exit_zero=exit_zero, run=run)
+    if run is not None:
+        return judge_and_write(run, report_options)
     return _judge_reports(connection, tuple(dict.fromkeys(report_ids)), report_options)
-
-
-def _judge_run(name: str, report_options: ReportOptions) -> int:
-    from bestdefense_async.cli.jobs.report_options import load_run
-    from bestdefense_async.cli.jobs.results import Results
-
-    run = load_run(name)
-    with Results(report_options, is_live=False) as results:
-        return results.conclude(run)
 
 
 def _judge_reports(
@@ -82,7 +75,7 @@ def _judge_reports(
 ) -> int:
     import asyncio
 
-    from bestdefense_async.cli.jobs.results import Results
+    from bestdefense_async.cli.jobs.results import judge_and_write
 
     async def work(_: Interruption) -> int:
         from attrs import evolve
@@ -91,24 +84,23 @@ def _judge_reports(
 
         started = time.time()
         is_site_needed = report_options.baseline is not None
-        with Results(report_options, is_live=False) as results:
-            async with connection.client() as bd:
-                slots = asyncio.Semaphore(_AT_ONCE)
-                async with asyncio.TaskGroup() as group:
-                    tasks = [
-                        group.create_task(_outcome(bd, one, slots, is_site_needed=is_site_needed))
-                        for one in report_ids
-                    ]
-                run = RunResult(
-                    outcomes=tuple(
-                        evolve(task.result(), index=index) for index, task in enumerate(tasks)
-                    ),
-                    name="gate",
-                    started_at=started,
-                    finished_at=time.time(),
-                    base_url=bd.base_url,
-                )
-            return results.conclude(run)
+        async with connection.client() as bd:
+            slots = asyncio.Semaphore(_AT_ONCE)
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(_outcome(bd, one, slots, is_site_needed=is_site_needed))
+                    for one in report_ids
+                ]
+            run = RunResult(
+                outcomes=tuple(
+                    evolve(task.result(), index=index) for index, task in enumerate(tasks)
+                ),
+                name="gate",
+                started_at=started,
+                finished_at=time.time(),
+                base_url=bd.base_url,
+            )
+        return judge_and_write(run, report_options)
 
     return run_async(work)
 

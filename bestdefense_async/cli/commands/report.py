@@ -36,12 +36,10 @@ def command(run_name: str, *, gate: GateOptions, output: OutputOptions, compare:
     from attrs import evolve
 
     from bestdefense_async.cli.jobs.report_options import ReportOptions, load_run
-    from bestdefense_async.cli.jobs.results import Results
+    from bestdefense_async.cli.jobs.results import judge_and_write
 
     streams.require_stdout()
-    report_options = ReportOptions.of(gate, output, is_exit_zero=True, older=compare)
-    # A pipeline was told about the run when it ended.
-    report_options = evolve(report_options, step_summary=None, is_annotated=False)
     run = load_run(run_name)
-    with Results(report_options, is_live=False) as results:
-        return results.conclude(run)
+    report_options = ReportOptions.of(gate, output, is_exit_zero=True, older=compare, run=run)
+    # A pipeline was told about the run when it ended.
+    return judge_and_write(run, evolve(report_options, step_summary=None, is_annotated=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,14 +12,17 @@ from bestdefense_async.cli.options.connection import ApiCommand, Connection, con
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
-from bestdefense_async.errors import ConfigError
+from bestdefense_async.errors import ConfigError, JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.models import Outcome, ScanOptions
-    from bestdefense_async.runs.store.protocol import Record, RunInfo
+    from bestdefense_async.report.result import RunResult
+    from bestdefense_async.runs.store.protocol import Record, RunInfo, Store
+
+T = TypeVar("T")
 
 
 @click.group("runs")
@@ -34,10 +37,8 @@ def command() -> None:
 @FORMAT
 def list_runs(format_: str) -> int:
     """List the runs on this machine, the newest first."""
-    from bestdefense_async.cli.jobs.prepared_run import from_store
-
     streams.require_stdout()
-    found = from_store(lambda store: store.list())
+    found = _from_store(lambda store: store.list())
     emit("runs", [_info_record(info) for info in found], format_)
     return Exit.OK
 
@@ -47,17 +48,46 @@ def list_runs(format_: str) -> int:
 @FORMAT
 def show_run(name: str, format_: str) -> int:
     """Show how each target of a run ended, or how far it is."""
-    from bestdefense_async.cli.jobs.prepared_run import ResumedRun
     from bestdefense_async.report.text import counted, moment
 
     streams.require_stdout()
-    run = ResumedRun.find(name)
-    emit("targets", [_outcome_record(each) for each in run.result.outcomes], format_)
+    info, result, left = _from_store(lambda store: _read(store, name))
+    if info.problem is not None:
+        raise JournalError(f"Run {info.name} cannot be read: {info.problem}")
+    emit("targets", [_outcome_record(each) for each in result.outcomes], format_)
+    total = counted(len(result.outcomes), "target")
     streams.say(
-        f"run {run.info.name}: {counted(run.total, 'target')} at {run.info.base_url}, started "
-        f"{moment(run.info.created_at)}, {run.creations} to start, {run.follows} to follow"
+        f"run {info.name}: {total} at {info.base_url}, started {moment(info.created_at)}, "
+        f"{left['creations']} to start, {left['follows']} to follow"
     )
     return Exit.OK
+
+
+async def _read(store: Store, name: str) -> tuple[RunInfo, RunResult, dict[str, int]]:
+    """Return a run, its outcomes, and how much of it is left."""
+    from bestdefense_async.runs.source import planned_counts
+
+    record = await store.record(name)
+    left = planned_counts([each.item for each in await record.remaining()])
+    return await record.info(), await record.result(), left
+
+
+def _from_store(work: Callable[[Store], Awaitable[T]]) -> T:
+    """Return what `work` reads or changes in the store of this user's runs.
+
+    Raises:
+        JournalError: The store cannot be read, or what is asked for is not in it.
+    """
+    import asyncio
+
+    from bestdefense_async.cli.options.settings import runs_path
+    from bestdefense_async.runs.store.sqlite import SqliteStore
+
+    async def main() -> T:
+        async with SqliteStore(runs_path()) as store:
+            return await work(store)
+
+    return asyncio.run(main())
 
 
 @command.command("prune")
@@ -73,13 +103,12 @@ def prune_runs(
     Runs that another process holds are never deleted, and those that could be resumed only with
     --incomplete.
     """
-    from bestdefense_async.cli.jobs.prepared_run import from_store
     from bestdefense_async.report.text import counted
 
     streams.require_stdout()
     if keep is None and older_than is None:
         raise ConfigError("Say what to delete: --older-than 30d, --keep 20, or both.")
-    deleted = from_store(
+    deleted = _from_store(
         lambda store: store.prune(keep=keep, older_than=older_than, include_incomplete=incomplete)
     )
     emit("runs", [_info_record(info) for info in deleted], format_)
@@ -109,7 +138,7 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
 
     async def work(_: Interruption) -> int:
         from bestdefense_async.cli.options.settings import runs_path
-        from bestdefense_async.runs.run import take_over
+        from bestdefense_async.runs.run_settings import take_over
         from bestdefense_async.runs.store.reconcile import reconcile
         from bestdefense_async.runs.store.sqlite import SqliteStore
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -10,17 +11,24 @@ import click
 from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.settings import runs_path
 from bestdefense_async.cli.options.verdict import judged
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.jobs.bulk_run import RunOptions
-    from bestdefense_async.cli.jobs.prepared_run import NewRun, ResumedRun
-    from bestdefense_async.cli.jobs.report_options import ReportOptions
+    from collections.abc import Callable, Sequence
+
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
+    from bestdefense_async.client import BestDefense
+    from bestdefense_async.models import ScanEvent
+    from bestdefense_async.report.result import RunResult
+    from bestdefense_async.runs import Target
+    from bestdefense_async.runs.plan import Plan
+    from bestdefense_async.runs.run import Run
+    from bestdefense_async.runs.run_settings import RunSettings
 
 
 class ScanFlags(NamedTuple):
@@ -107,55 +115,98 @@ def command(
       bestdefense scan -l hosts.txt -o report.html -o run.jsonl
       bestdefense scan --resume last
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.jobs.prepared_run import dry_run, plan_of, sentence_of
+    from bestdefense_async.cli.jobs.dry_run import dry_run
     from bestdefense_async.cli.jobs.report_options import ReportOptions
+    from bestdefense_async.cli.jobs.run_view import RunView
+    from bestdefense_async.cli.options.targets import collect
 
     streams.require_stdout()
-    if flags.resume is not None and gate.baseline == "last":
-        gate = gate._replace(baseline=_run_before(flags.resume))
-    report_options = ReportOptions.of(gate, output, usual="none", is_exit_zero=exit_zero)
+    begun = None if gate.baseline is None else _begun(flags.resume)
+    report_options = ReportOptions.of(gate, output, usual="none", is_exit_zero=exit_zero, run=begun)
     connection.check()
-    run: NewRun | ResumedRun = (
-        _new_run(targets, listing, flags)
-        if flags.resume is None
-        else _resumed_run(targets, listing, flags.resume)
-    )
-    run_options = _run_options(connection, run, flags)
-    if flags.dry_run:
-        return dry_run(connection, run, run_options, output.format_)
-    plan = plan_of(run, run_options)
-    plan.check(run_timeout=run_options.run_timeout, scan_timeout=run_options.scan_timeout)
-    _confirm(plan.creations, flags.confirm_over, is_agreed=flags.yes)
-    return _scan(connection, run, run_options, report_options, plan=sentence_of(plan))
+    found: Sequence[Target] = ()
+    if flags.resume is None:
+        found = collect(targets, listing)
+    else:
+        _check_resumption(targets, listing)
+
+    async def work(interruption: Interruption) -> int:
+        async with connection.client() as bd:
+            begin = partial(_run, bd, connection, flags)
+            if flags.dry_run:
+                return await dry_run(
+                    bd,
+                    found,
+                    lambda them: _planned(begin(them), flags),
+                    resumes=flags.resume,
+                    format_=output.format_,
+                )
+            verbosity = -1 if flags.quiet else connection.verbosity
+            view = RunView(options=report_options, host=bd.base_url, verbosity=verbosity)
+            run = begin(found, on_event=view.record)
+            plan = await _planned(run, flags)
+            with interruption.asking():
+                _confirm(plan.creations, flags.confirm_over, is_agreed=flags.yes)
+            return await view.carry_out(run, plan, interruption)
+
+    return run_async(work)
 
 
-def _new_run(targets: tuple[str, ...], listing: str | None, flags: ScanFlags) -> NewRun:
-    from bestdefense_async.cli.jobs.prepared_run import NewRun
-    from bestdefense_async.cli.options.targets import collect
+def _run(
+    bd: BestDefense,
+    connection: Connection,
+    flags: ScanFlags,
+    targets: Sequence[Target],
+    *,
+    on_event: Callable[[ScanEvent], object] | None = None,
+) -> Run:
+    """Return the run that is asked for, not yet entered.
+
+    Raises:
+        ConfigError: The options contradict each other.
+    """
+    from bestdefense_async.cli.jobs.one_call import poll_policy
     from bestdefense_async.models import ScanOptions
-    from bestdefense_async.report.text import counted
 
+    settings: RunSettings = {
+        "max_active": flags.max_active,
+        "scan_timeout": flags.timeout,
+        "run_timeout": flags.run_timeout,
+        "polling": poll_policy(connection),
+        "on_event": on_event,
+    }
+    if flags.resume is not None:
+        return bd.resume(flags.resume, store=runs_path(), **settings)
     options = ScanOptions(types=flags.types, intensity=flags.intensity, mode=flags.mode)
     if "security" not in options.types and (options.intensity or options.mode):
         raise ConfigError("--intensity and --mode belong to a security scan: add it to --type.")
-    found = collect(targets, listing)
-    if found.repeated:
-        verb = "is" if found.repeated == 1 else "are"
-        streams.say(
-            f"bestdefense: {counted(found.repeated, 'repeated target')} {verb} scanned once"
-        )
-    return NewRun(found.unique, options)
+    return bd.scan_many(targets, options=options, store=runs_path(), **settings)
 
 
-def _resumed_run(targets: tuple[str, ...], listing: str | None, name: str) -> ResumedRun:
-    """Return the run to go on with; what it scans and how was decided when it began.
+async def _planned(run: Run, flags: ScanFlags) -> Plan:
+    """Return the plan of a run.
 
     Raises:
-        ConfigError: An option contradicts what the run has decided.
-        JournalError: There is no such run, or it cannot be read.
+        ConfigError: The run cannot end in the time that it is given.
     """
-    from bestdefense_async.cli.jobs.prepared_run import ResumedRun
+    plan = await run.plan()
+    plan.check(run_timeout=flags.run_timeout, scan_timeout=flags.timeout)
+    return plan
 
+
+def _begun(name: str | None) -> RunResult | None:
+    """Return the run that is to be gone on with; None when it is new."""
+    from bestdefense_async.runs.store.sqlite import SqliteStore
+
+    return None if name is None else SqliteStore(runs_path()).load(name)
+
+
+def _check_resumption(targets: tuple[str, ...], listing: str | None) -> None:
+    """Refuse what a run has decided when it began: what it scans and how.
+
+    Raises:
+        ConfigError: An option contradicts it.
+    """
     source = click.get_current_context().get_parameter_source
     given = [
         f"--{option.removesuffix('s')}"
@@ -169,71 +220,6 @@ def _resumed_run(targets: tuple[str, ...], listing: str | None, name: str) -> Re
             f"--resume goes on with the targets and the options of the run: "
             f"leave out {' and '.join(given)}."
         )
-    return ResumedRun.find(name)
-
-
-def _run_before(name: str) -> str:
-    """Return the run that `last` means beside a run that is resumed: the newest when it began.
-
-    By now `last` may be the run itself, which would approve whatever it has found.
-
-    Raises:
-        ConfigError: There was none.
-        JournalError: There is no such run, or it cannot be read.
-    """
-    from bestdefense_async.cli.jobs.prepared_run import ResumedRun
-
-    info = ResumedRun.find(name).info
-    if info.previous is None:
-        raise ConfigError(f"There is no run before {info.name}: --baseline last means none.")
-    return info.previous
-
-
-def _run_options(connection: Connection, run: NewRun | ResumedRun, flags: ScanFlags) -> RunOptions:
-    from bestdefense_async.cli.jobs.bulk_run import RunOptions
-    from bestdefense_async.cli.jobs.one_call import poll_policy
-    from bestdefense_async.cli.jobs.prepared_run import earlier_scans
-
-    samples = earlier_scans(connection, run.options)
-    return RunOptions(
-        options=run.options,
-        max_active=flags.max_active,
-        scan_timeout=flags.timeout,
-        run_timeout=flags.run_timeout,
-        polling=poll_policy(connection, samples),
-        samples=samples,
-        verbosity=-1 if flags.quiet else connection.verbosity,
-    )
-
-
-def _scan(
-    connection: Connection,
-    run: NewRun | ResumedRun,
-    run_options: RunOptions,
-    report_options: ReportOptions,
-    *,
-    plan: str,
-) -> int:
-    from bestdefense_async.cli.jobs.bulk_run import BulkRun
-    from bestdefense_async.cli.jobs.results import Results
-    from bestdefense_async.cli.terminal.tally import Throttling
-
-    async def work(interruption: Interruption) -> int:
-        throttling = Throttling()
-        with Results(report_options) as results:
-            if run_options.verbosity >= 0:
-                streams.say(f"bestdefense: {plan}")
-            async with connection.client(hooks=(throttling,)) as bd:
-                bulk = BulkRun(bd, run_options, results, throttling, run.total)
-                ended = await bulk.run(run.opened, interruption)
-            code = results.conclude(
-                ended, is_interrupted=bool(interruption.count), resume=ended.name
-            )
-            if bulk.lost is not None:  # told last: the results are out
-                raise bulk.lost
-            return code
-
-    return run_async(work)
 
 
 def _confirm(count: int, most: int | None, *, is_agreed: bool) -> None:

@@ -10,7 +10,7 @@ from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import emit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from bestdefense_async.cli.options.connection import Connection
     from bestdefense_async.cli.terminal.signals import Interruption
@@ -55,17 +55,11 @@ SANDBOX_SPEED: Final = 60.0
 """Scan seconds that pass in a second in the sandbox, unless it is told otherwise."""
 
 
-def poll_policy(connection: Connection, samples: Sequence[tuple[float, bool]] = ()) -> PollPolicy:
-    """Return how often to ask: as usual, or as the sandbox needs it, where scans take seconds.
+def poll_policy(connection: Connection) -> PollPolicy | None:
+    """Return how often to ask: None as usual, else as the sandbox needs it: scans take seconds."""
+    from bestdefense_async.core.polling import PollPolicy
 
-    `samples` are the durations of earlier scans of the kind: with enough of them it is learned when
-    to ask. The sandbox is too fast for that.
-    """
-    from bestdefense_async.core.polling import PollPolicy, learn
-
-    if connection.is_sandbox:
-        return PollPolicy(speed=SANDBOX_SPEED)
-    return PollPolicy(learned=learn(samples))
+    return PollPolicy(speed=SANDBOX_SPEED) if connection.is_sandbox else None
 
 
 class Waitable(Protocol):

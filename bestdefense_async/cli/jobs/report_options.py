@@ -8,41 +8,37 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
-from bestdefense_async.errors import ConfigError, JournalError
-from bestdefense_async.files import shown
 from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.gate.policy import GatePolicy
-from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waivers, read_waivers
 from bestdefense_async.report.result import RunResult
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
-    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.runs.store.sqlite import SqliteStore
+
+
+def user_store() -> SqliteStore:
+    """Return the store of this user's runs."""
+    from bestdefense_async.cli.options.settings import runs_path
+    from bestdefense_async.runs.store.sqlite import SqliteStore
+
+    return SqliteStore(runs_path())
 
 
 def load_run(name: str) -> RunResult:
-    """Return a run: of a file (`.json`, `.jsonl`, a journal) or stdin, else of this user's runs.
+    """Return a run: of a file (`.json`, `.jsonl`, a store) or stdin, else of this user's runs.
 
     Args:
         name: A path, `-` for stdin, the name of a run or the beginning of it, or `last`.
 
     Raises:
-        ConfigError: There is none, or it cannot be read.
+        ConfigError: A file cannot be read.
+        JournalError: There is none, or it cannot be read.
     """
-    from bestdefense_async.cli.options.settings import runs_path
     from bestdefense_async.runs.saved import load
-    from bestdefense_async.runs.store.sqlite import SqliteStore
 
-    problem = ""
-    try:
-        return load(name, store=SqliteStore(runs_path()))
-    except (JournalError, ConfigError) as error:
-        problem = str(error)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        problem = f"The run {shown(name)} cannot be read: {reason}."
-    raise ConfigError(problem)
+    return load(name, store=user_store())
 
 
 @frozen(kw_only=True)
@@ -77,6 +73,7 @@ class ReportOptions:
         usual: str = "high",
         is_exit_zero: bool = False,
         older: str | None = None,
+        run: RunResult | None = None,
     ) -> Self:
         """Return what the options of a command say.
 
@@ -86,12 +83,14 @@ class ReportOptions:
             usual: The threshold without `--fail-on`; in CI it is `high` for every command.
             is_exit_zero: Return 0 whatever the verdict says.
             older: A run to compare with, by name; None takes the baseline.
+            run: The run itself, where it has begun.
 
         Raises:
             ConfigError: A suffix of a file names no format, the baseline or the waivers cannot
-                be read, or the policy makes no sense.
+                be read or is the run itself, or the policy makes no sense.
+            JournalError: There is no such baseline.
         """
-        baseline = None if gate.baseline is None else load_run(gate.baseline)
+        baseline = None if gate.baseline is None else _older(gate.baseline, run)
         return cls(
             policy=_policy(gate, usual="high" if os.environ.get("CI") else usual),
             format_=output.format_,
@@ -100,15 +99,10 @@ class ReportOptions:
             is_exit_zero=is_exit_zero,
             baseline=baseline,
             waivers=_waivers(gate.waivers),
-            older=baseline if older is None else load_run(older),
+            older=baseline if older is None else _older(older, run),
             step_summary=os.environ.get("GITHUB_STEP_SUMMARY") or None,
             is_annotated=os.environ.get("GITHUB_ACTIONS") == "true",
         )
-
-    def judge(self, run: RunResult) -> Verdict:
-        """Return what the gate says about a run."""
-        baseline = None if self.baseline is None else self.baseline.outcomes
-        return judge(run.outcomes, self.policy, baseline=baseline, waivers=self.waivers)
 
 
 def _policy(gate: GateOptions, *, usual: str) -> GatePolicy:
@@ -128,3 +122,9 @@ def _waivers(name: str | None) -> Waivers | None:
     if name is None:
         return None
     return read_waivers(name, today=datetime.now(UTC).date())
+
+
+def _older(name: str, run: RunResult | None) -> RunResult:
+    from bestdefense_async.runs.saved import load_older
+
+    return load_run(name) if run is None else load_older(name, run, store=user_store())

@@ -5,100 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TextIO, cast
 
 from bestdefense_async.cli.exits import Exit, Unwritable
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.tables import table
+from bestdefense_async.cli.terminal.outcome_table import run_table
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.formats.github import annotation_lines, append_summary
 from bestdefense_async.report.formats.jsonl import EventLog
-from bestdefense_async.report.gate.identity import compare_runs
-from bestdefense_async.report.gate.verdict import exit_code, waiver_line
-from bestdefense_async.report.summary import worst_first
+from bestdefense_async.report.gate.verdict import exit_code, judge, waiver_line
 from bestdefense_async.report.text import counted, visible
 from bestdefense_async.report.writer import renderer, write_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from bestdefense_async.cli.jobs.report_options import ReportOptions
     from bestdefense_async.models import Outcome, ScanEvent
     from bestdefense_async.report.gate.verdict import Verdict
     from bestdefense_async.report.result import RunResult
-
-
-_HEADINGS = {Severity.INFORMATIONAL: "info"}
-
-
-def run_table(
-    run: RunResult, verdict: Verdict, *, min_severity: str, older: RunResult | None = None
-) -> str:
-    """Return the table; severities below `min_severity` have no column, unknown ones share one.
-
-    A target without a verdict has no numbers: nothing found and nothing known look different.
-    What is waived, known from a baseline, or changed since an older run is counted beside.
-    """
-    least = Severity(min_severity).rank
-    shown = [severity for severity in SEVERITIES if severity.rank >= least]
-    has_other = any(
-        not severity.is_known for outcome in run.outcomes for severity in outcome.counts()
-    )
-    suppressed = {"waived": verdict.waived, "known": verdict.known}
-    records = []
-    for judged in sorted(verdict.outcomes, key=lambda each: worst_first(each.outcome)):
-        outcome = judged.outcome
-        states = Counter(status.state for _, status in judged.findings)
-        beside = {state: states[state] for state, count in suppressed.items() if count}
-        record = _record(outcome, shown, has_other=has_other)
-        records.append(record | beside | {"report_id": outcome.report_id})
-    changes = "" if older is None else "\n" + _changes_table(run, older, least=least)
-    return table(records) + changes
-
-
-def _record(outcome: Outcome, shown: list[Severity], *, has_other: bool) -> dict[str, object]:
-    counts = outcome.counts() if outcome.has_verdict else None
-    record: dict[str, object] = {
-        "target": outcome.target,
-        "status": outcome.status.replace("_", " "),
-    }
-    if has_other:
-        unknown = [count for severity, count in (counts or {}).items() if not severity.is_known]
-        record["other"] = None if counts is None else sum(unknown)
-    for severity in shown:
-        name = _HEADINGS.get(severity, str(severity))
-        record[name] = None if counts is None else counts.get(severity, 0)
-    return record
-
-
-def _changes_table(run: RunResult, older: RunResult, *, least: int) -> str:
-    """Return how many findings changed by severity, and which, new ones first."""
-    changes = compare_runs(run, older)
-    counters = {"fixed": changes.fixed, "new": changes.new, "unchanged": changes.unchanged}
-    seen = {severity for counter in counters.values() for severity in counter}
-    severities = sorted({*SEVERITIES, *seen}, key=lambda each: (-each.rank, each))
-    counts = [
-        {"severity": each} | {name: counter[each] for name, counter in counters.items()}
-        for each in severities
-        if each.rank >= least
-    ]
-    found = {"new": changes.new_findings, "fixed": changes.fixed_findings}
-    listed = [
-        {
-            "change": name,
-            "severity": finding.severity,
-            "target": outcome.target,
-            "title": finding.title or finding.weakness,
-        }
-        for name, pairs in found.items()
-        for outcome, finding in sorted(pairs, key=lambda pair: -pair[1].severity.rank)
-        if finding.severity.rank >= least
-    ]
-    return "\n".join(table(records) for records in (counts, listed) if records)
 
 
 _SHOWN: Final = 5
@@ -181,24 +108,27 @@ class Results:
     def conclude(
         self,
         run: RunResult,
+        verdict: Verdict,
+        write: Callable[[str], None],
         *,
         is_interrupted: bool = False,
         resume: str | None = None,
     ) -> int:
-        """Judge the run, write it everywhere, say the verdict and return the exit code.
+        """Write the run everywhere, say the verdict and return the exit code.
 
         Args:
             run: The whole run.
+            verdict: What the gate says about it.
+            write: Writes it to a file.
             is_interrupted: A signal ended the run.
             resume: The name by which the run can be resumed; None when it has no journal.
 
         Raises:
             ReaderGone: The reader of stdout went away.
         """
-        verdict = self._options.judge(run)
         # stdout comes last: when its reader has gone, the files are there all the same.
         unwritten = [
-            *self._write_files(run, verdict),
+            *self._write_files(run, verdict, write),
             *self._write_step_summary(run, verdict),
             *self._write_stdout(run, verdict),
         ]
@@ -234,7 +164,9 @@ class Results:
             return [str(error)]
         return []
 
-    def _write_files(self, run: RunResult, verdict: Verdict) -> list[str]:
+    def _write_files(
+        self, run: RunResult, verdict: Verdict, write: Callable[[str], None]
+    ) -> list[str]:
         problems = []
         for log in self._logs[self._options.format_ == "jsonl" :]:
             try:
@@ -245,7 +177,7 @@ class Results:
             if self._is_live and _is_log(Path(name)):
                 continue
             try:
-                write_run(name, run, verdict, older=self._options.older)
+                write(name)
             except OSError as error:
                 problems.append(f"{name!r} could not be written: {error.strerror}.")
         return problems
@@ -259,6 +191,26 @@ class Results:
             reason = error.strerror or type(error).__name__
             return [f"The summary of the step could not be written: {reason}."]
         return []
+
+
+def judge_and_write(run: RunResult, options: ReportOptions) -> int:
+    """Judge a saved run, write it everywhere, say the verdict and return the exit code.
+
+    Raises:
+        ConfigError: A file cannot be written, or its suffix names no format.
+        Unwritable: stdout is closed.
+        ReaderGone: The reader of stdout went away.
+    """
+    with Results(options, is_live=False) as results:
+        verdict = judge(
+            run.outcomes,
+            options.policy,
+            baseline=None if options.baseline is None else options.baseline.outcomes,
+            waivers=options.waivers,
+        )
+        return results.conclude(
+            run, verdict, lambda path: write_run(path, run, verdict, older=options.older)
+        )
 
 
 def _interrupted(run: RunResult) -> str:

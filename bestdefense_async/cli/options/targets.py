@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
-
 from bestdefense_async.errors import ConfigError, TargetError
 from bestdefense_async.files import opened
 from bestdefense_async.runs import Target, decode_lines, read_targets
@@ -17,17 +15,7 @@ _SHOWN: Final = 3
 """Malformed lines that are named; the rest is counted."""
 
 
-@frozen
-class Targets:
-    """What to scan."""
-
-    unique: tuple[Target, ...]
-    """In the order given, without repetitions."""
-    repeated: int
-    """How many repetitions were left out."""
-
-
-def collect(arguments: Sequence[str], listing: str | None) -> Targets:
+def collect(arguments: Sequence[str], listing: str | None) -> tuple[Target, ...]:
     """Return the targets of arguments and of a list: a file, or `-` for stdin.
 
     Raises:
@@ -36,22 +24,15 @@ def collect(arguments: Sequence[str], listing: str | None) -> Targets:
     """
     if not arguments and listing is None:
         raise ConfigError("Nothing to scan: name a host or a site id, or give a list with -l FILE.")
-    found: dict[str, Target] = {}
-    wrong: list[TargetError] = []
-    many = 0
-    for one in (*_from_arguments(arguments), *_from_list(listing)):
-        if isinstance(one, TargetError):
-            wrong.append(one)
-        else:
-            many += 1
-            found.setdefault(one.host or one.text.lower(), one)
+    named = (*_from_arguments(arguments), *_from_list(listing))
+    wrong = [one for one in named if isinstance(one, TargetError)]
     if wrong:
         more = len(wrong) - _SHOWN
         said = " ".join(str(error) for error in wrong[:_SHOWN])
         raise TargetError(said + (f" And {more} more." if more > 0 else ""))
-    if not found:
+    if not named:
         raise ConfigError("Nothing to scan: the list holds no target.")
-    return Targets(tuple(found.values()), many - len(found))
+    return tuple(one for one in named if isinstance(one, Target))
 
 
 def _from_arguments(arguments: Sequence[str]) -> Iterator[Target | TargetError]:

@@ -16,7 +16,7 @@ from bestdefense_async.cli.terminal import streams
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 _ENDING = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGHUP"):  # a terminal that was closed, a connection that was dropped
@@ -34,6 +34,18 @@ class Interruption:
         """Set by the first signal."""
         self.is_handled = False
         """The work watches `requested` and ends by itself; else it is cancelled."""
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Let a signal end a question to a person, which blocks the loop, as it always did."""
+        usual: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL}
+        usual[signal.SIGINT] = signal.default_int_handler
+        before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def run_async(work: Callable[[Interruption], Coroutine[Any, Any, int]]) -> int:

@@ -6,29 +6,20 @@ The size of a tally does not grow with the run.
 from __future__ import annotations
 
 import heapq
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
-from bestdefense_async.transport.hooks import EventKind
-
 if TYPE_CHECKING:
     from bestdefense_async.models import Outcome
-    from bestdefense_async.transport.hooks import RequestEvent
 
 
 SHOWN_WORST: Final = 5
 """How many of the worst targets are kept."""
 
-_STEADY: Final = 10
-"""Finished targets before which a rate says nothing."""
-
-
-def status_text(status: str) -> str:
-    """Return a status as people read it."""
-    return "left running" if status == "running" else status.replace("_", " ")
+_STEADY: Final = 3
+"""Finished targets after which a rate says something."""
 
 
 @define
@@ -43,8 +34,6 @@ class Tally:
     """Targets by the status of their outcome: done, running, failed, unknown, not_started."""
     findings: Counter[str] = field(factory=Counter)
     """Findings by severity."""
-    ended_before: int = 0
-    """Targets that had their outcome when this part of the run began."""
     pauses: int = 0
     """How often a rate limit paused us."""
     away_since: float | None = None
@@ -105,36 +94,11 @@ class Tally:
         )
 
     def rate(self, now: float) -> float | None:
-        """Return targets ended per second so far, None while it would mean nothing.
-
-        Of scans that began together the first to end are the short ones: the rate means something
-        once as many have ended as are under way.
-        """
-        elapsed, ended = now - self.started, self.ended - self.ended_before
-        is_steady = ended >= max(_STEADY, self.active)
-        return ended / elapsed if is_steady and elapsed > 0 else None
+        """Return targets ended per second so far, None while too few have ended."""
+        elapsed = now - self.started
+        return self.ended / elapsed if self.ended >= _STEADY and elapsed > 0 else None
 
     def left(self, now: float) -> float | None:
         """Return about how many seconds are left, None before there is a rate."""
         rate = self.rate(now)
         return None if rate is None else (self.total - self.ended) / rate
-
-
-class Throttling:
-    """Records the pauses of rate limits, as a hook of the client; pauses that overlap are one."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[float, float]] = []
-        """Begin and end of each, in seconds since the epoch."""
-
-    def __call__(self, event: RequestEvent) -> None:
-        """Record a pause; runs on a thread of its own."""
-        if event.kind is not EventKind.PAUSE:
-            return
-        begin = time.time()
-        end = begin + event.duration
-        if self.spans and begin <= self.spans[-1][1]:
-            first, last = self.spans[-1]
-            self.spans[-1] = (first, max(last, end))
-        else:
-            self.spans.append((begin, end))

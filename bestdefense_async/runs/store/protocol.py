@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from bestdefense_async.errors import IntegrityError, TargetError
+from bestdefense_async.errors import TargetError
 from bestdefense_async.models import ScanOptions, Site
 from bestdefense_async.runs.targets import Target
 
@@ -165,85 +165,6 @@ class Journal(Protocol):
         """Write what is still to be written and leave the run to others. Again is harmless."""
 
 
-MOST_IDS: Final = 4096
-"""Ids that a group without a store remembers; a doubled answer comes within moments."""
-
-
-class NullJournal:
-    """Keeps no record: what a group writes to by default.
-
-    It knows the ids of the latest scans, for no two scans have the same one.
-    """
-
-    next_index: int = 0
-
-    def __init__(self) -> None:
-        self._reports: dict[object, int] = {}
-        self._securities: dict[object, int] = {}
-
-    def accepted(self, index: int, *, target: str, site_id: str) -> None:
-        """Forget it."""
-
-    def rejected(
-        self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
-    ) -> None:
-        """Forget it."""
-
-    async def claim(
-        self,
-        index: int,  # noqa: ARG002 - the protocol's names
-        *,
-        target: str,  # noqa: ARG002
-        site_id: str,  # noqa: ARG002
-        at: float,  # noqa: ARG002
-    ) -> ClaimAnswer:
-        """Agree to every claim."""
-        return ClaimAnswer.OURS
-
-    async def give_back(self, index: int) -> None:
-        """Forget it."""
-
-    async def created(self, index: int, *, report_id: str) -> None:
-        """Refuse an id that another scan has."""
-        _take_id(self._reports, report_id, index)
-
-    async def refused(self, index: int, *, error: BestDefenseError) -> None:
-        """Forget it."""
-
-    async def unknown(self, index: int, *, error: BestDefenseError) -> None:
-        """Forget it."""
-
-    async def finished(self, outcome: Outcome, *, security_id: int | None = None) -> None:
-        """Refuse a result that another scan has."""
-        if security_id is not None:
-            _take_id(self._securities, security_id, outcome.index)
-
-    def span(
-        self, kind: str, begun: float, ended: float | None, error: BestDefenseError | None = None
-    ) -> None:
-        """Forget it."""
-
-    async def end(self) -> Sequence[IndexedInput]:
-        """Leave nothing to follow."""
-        return ()
-
-    async def flush(self) -> None:
-        """Have nothing to wait for."""
-
-    async def aclose(self) -> None:
-        """Have nothing to close."""
-
-
-def _take_id(ids: dict[object, int], made: object, index: int) -> None:
-    owner = ids.setdefault(made, index)
-    if owner != index:
-        raise IntegrityError(
-            f"The answer for target {index} is the one that target {owner} has had."
-        )
-    if len(ids) > MOST_IDS:
-        del ids[next(iter(ids))]
-
-
 class Record(Protocol):
     """What is read of a run, and what a person decides about it."""
 
@@ -362,6 +283,18 @@ class Store(Protocol):
 
     async def record(self, name: str) -> Record:
         """Return a run to be read; found as by `find`."""
+
+    def load(self, name: str, *, beside: str | None = None) -> RunResult:
+        """Return a run with all its outcomes, found as by `find`. Blocks, and needs no event loop.
+
+        Args:
+            name: The run.
+            beside: A run that it is compared with. If it is of this store, `last` is the run that
+                was the newest when it began.
+
+        Raises:
+            JournalError: There is none, or it cannot be read.
+        """
 
     async def list(self, *, only_unended: bool = False) -> Sequence[RunInfo]:
         """Return all runs or the unended ones, the newest first, damaged ones with a problem."""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
 
-from bestdefense_async.errors import ConfigError, JournalMismatch, TargetError
+from bestdefense_async.errors import ConfigError, JournalError, JournalMismatch, TargetError
 from bestdefense_async.models import Site, error_as_dict
 from bestdefense_async.runs.store import reads
 from bestdefense_async.runs.store.journal import StoreJournal, key_of, storable
+from bestdefense_async.runs.store.protocol import LAST
 from bestdefense_async.runs.store.record import (
     StoreRecord,
     column_of,
@@ -236,8 +237,10 @@ class DatabaseStore:
             lambda connection: reads.samples(connection, kind, base_url=base_url), []
         )
 
-    def read_result(self, name: str) -> RunResult:
-        """Return a run, found as by `find`, where no loop can be waited for.
+    def load(self, name: str, *, beside: str | None = None) -> RunResult:
+        """Return a run with all its outcomes, found as by `find`. Blocks, and needs no event loop.
+
+        Beside a run of this store, `last` is the one that was the newest when that began.
 
         Raises:
             JournalError: There is none, or it cannot be read.
@@ -245,10 +248,12 @@ class DatabaseStore:
         database = self._database
 
         def read(connection: StoreReader) -> RunResult:
-            found = find_name(names_of(connection), name, database.shown)
+            names = names_of(connection)
+            is_before = name == LAST and beside in names
+            found = _before(connection, beside or "") if is_before else name
             row = connection.execute(
                 f"SELECT {reads.RUN_COLUMNS} FROM run WHERE name = ?",  # noqa: S608 - ours
-                (found,),
+                (find_name(names, found, database.shown),),
             ).fetchone()
             return reads.run_result(connection, row[0], info_of(connection, database, row))
 
@@ -257,6 +262,14 @@ class DatabaseStore:
             find_name([], name, database.shown)  # says that there is none
             raise AssertionError
         return result
+
+
+def _before(connection: StoreReader, name: str) -> str:
+    """Return the run that was the newest when another one began: that stands in its record."""
+    (previous,) = connection.execute("SELECT previous FROM run WHERE name = ?", (name,)).fetchone()
+    if previous is None:
+        raise JournalError(f"There is no run before {name}.")
+    return str(previous)
 
 
 def insert_run(connection: StoreConnection, name: str, values: tuple[str, ...]) -> int:
