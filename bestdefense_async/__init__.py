@@ -58,6 +58,7 @@ _HOMES = {
         "ScanGroup",
         "SqliteStore",
     ),
+    "services.background": ("BackgroundClient",),
     "services.handle": ("ScanHandle",),
     "services.scans": ("Scans",),
     "services.updates": (

@@ -47,6 +47,7 @@ from bestdefense_async.openapi.bindings import read_bindings as read_bindings
 from bestdefense_async.runs import ScanGroup as ScanGroup
 from bestdefense_async.runs import SqliteStore as SqliteStore
 from bestdefense_async.runs.run import Run as Run
+from bestdefense_async.services.background import BackgroundClient as BackgroundClient
 from bestdefense_async.services.handle import ScanHandle as ScanHandle
 from bestdefense_async.services.scans import Scans as Scans
 from bestdefense_async.services.updates import Missed as Missed

@@ -11,6 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bestdefense_async import vendor
+from bestdefense_async.cli.terminal.colour import STYLES, UNKNOWN_STYLE
+from bestdefense_async.cli.terminal.tally import status_text
 from bestdefense_async.report.text import counted, duration, middle_cut, visible
 
 if TYPE_CHECKING:
@@ -23,29 +26,21 @@ if TYPE_CHECKING:
 FRAMES: Final = 8
 """Drawings in a second."""
 
-SEVERITY_STYLES: Final = {
-    "critical": "bold white on red",
-    "high": "bold red",
-    "medium": "yellow",
-    "low": "cyan",
-    "informational": "dim",
-}
-_UNKNOWN_STYLE: Final = "bold magenta"
 _SHORT: Final = {"informational": "info"}
 _WIDE_NAME: Final = 44
 _NARROW_NAME: Final = 16
 _COUNT_WIDTH: Final = 11
 
 _GLYPHS: Final = {
-    "scanning": ("●", "*", "bold blue"),
-    "waiting": ("○", ".", "dim"),
-    "done": ("✓", "+", "green"),
-    "left running": ("▷", ">", "cyan"),
-    "failed": ("✗", "x", "bold red"),
-    "unknown": ("?", "?", "bold magenta"),
-    "not started": ("∅", "-", "yellow"),
+    "scanning": ("●", "*"),
+    "waiting": ("○", "."),
+    "done": ("✓", "+"),
+    "running": ("▷", ">"),
+    "failed": ("✗", "x"),
+    "unknown": ("?", "?"),
+    "not_started": ("∅", "-"),
 }
-"""Sign, sign in ASCII and style of each state: colour never says anything alone."""
+"""Sign and sign in ASCII of each state: colour never says anything alone."""
 
 
 class LiveView:
@@ -99,16 +94,14 @@ class LiveView:
             "scanning": self._tally.active,
             "waiting": self._tally.waiting,
             "done": outcomes["done"],
-            "left running": outcomes["running"],
-            "failed": outcomes["failed"],
-            "unknown": outcomes["unknown"],
-            "not started": outcomes["not_started"],
+            **{each: outcomes[each] for each in ("running", "failed", "unknown", "not_started")},
         }
         line = Text(no_wrap=True)
         for state, count in counts.items():
             if count or state in {"scanning", "waiting", "done"}:
-                fine, plain, style = _GLYPHS[state]
-                line.append(f"{plain if self._is_ascii else fine} {count} {state}", style=style)
+                fine, plain = _GLYPHS[state]
+                said = f"{plain if self._is_ascii else fine} {count} {status_text(state)}"
+                line.append(said, style=STYLES[state])
                 line.append("   ")
         return line
 
@@ -147,15 +140,15 @@ class LiveView:
 
 def _severities(counts: Mapping[str, int]) -> list[str]:
     """Return the severities that occur, the worst first; unknown ones rank above all."""
-    unknown = sorted(name for name in counts if name not in SEVERITY_STYLES)
-    return [name for name in (*unknown, *SEVERITY_STYLES) if counts.get(name)]
+    unknown = sorted(name for name in counts if name not in vendor.SEVERITIES)
+    return [name for name in (*unknown, *vendor.SEVERITIES) if counts.get(name)]
 
 
 def _cells(counts: Mapping[str, int], severities: Sequence[str]) -> list[Text]:
     cells = []
     for severity in severities:
         name = _SHORT.get(severity, visible(severity, longest=20))
-        style = SEVERITY_STYLES.get(severity, _UNKNOWN_STYLE)
+        style = STYLES.get(severity, UNKNOWN_STYLE)
         count = counts.get(severity)
         cells.append(Text(f"{count} {name}", style=style) if count else Text())
     return cells

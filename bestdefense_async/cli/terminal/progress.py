@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.tally import status_text
 from bestdefense_async.report.text import counted, duration, visible
 
 if TYPE_CHECKING:
@@ -28,12 +29,7 @@ STEP: Final = 0.1
 SHORTEST: Final = 1.0
 """Least seconds between two lines: a short run is no flood."""
 
-_STATUSES: Final = {
-    "running": "left running",
-    "failed": "failed",
-    "unknown": "unknown",
-    "not_started": "not started",
-}
+_UNSUCCESSFUL: Final = ("running", "failed", "unknown", "not_started")
 
 
 class Heartbeat:
@@ -58,9 +54,11 @@ class Heartbeat:
 def describe(tally: Tally, now: float) -> str:
     """Return the state of a run on one line."""
     parts = [f"{tally.ended} of {tally.total} finished"]
-    for status, shown in _STATUSES.items():
-        if tally.outcomes[status]:
-            parts.append(f"{tally.outcomes[status]} {shown}")
+    parts += [
+        f"{tally.outcomes[status]} {status_text(status)}"
+        for status in _UNSUCCESSFUL
+        if tally.outcomes[status]
+    ]
     if tally.active:
         parts.append(f"{tally.active} scanning")
     if tally.waiting:

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 SHOWN_WORST: Final = 5
 """How many of the worst targets are kept."""
 
-_STEADY: Final = 3
-"""Finished targets after which a rate says something."""
+_STEADY: Final = 10
+"""Finished targets before which a rate says nothing."""
+
+
+def status_text(status: str) -> str:
+    """Return a status as people read it."""
+    return "left running" if status == "running" else status.replace("_", " ")
 
 
 @define
@@ -34,6 +39,8 @@ class Tally:
     """Targets by the status of their outcome: done, running, failed, unknown, not_started."""
     findings: Counter[str] = field(factory=Counter)
     """Findings by severity."""
+    ended_before: int = 0
+    """Targets that had their outcome when this part of the run began."""
     pauses: int = 0
     """How often a rate limit paused us."""
     away_since: float | None = None
@@ -94,9 +101,14 @@ class Tally:
         )
 
     def rate(self, now: float) -> float | None:
-        """Return targets ended per second so far, None while too few have ended."""
-        elapsed = now - self.started
-        return self.ended / elapsed if self.ended >= _STEADY and elapsed > 0 else None
+        """Return targets ended per second so far, None while it would mean nothing.
+
+        Of scans that began together the first to end are the short ones: the rate means something
+        once as many have ended as are under way.
+        """
+        elapsed, ended = now - self.started, self.ended - self.ended_before
+        is_steady = ended >= max(_STEADY, self.active)
+        return ended / elapsed if is_steady and elapsed > 0 else None
 
     def left(self, now: float) -> float | None:
         """Return about how many seconds are left, None before there is a rate."""

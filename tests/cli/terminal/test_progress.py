@@ -72,9 +72,31 @@ def test_a_heartbeat_says_what_went_wrong() -> None:
     tally.pauses = 2
 
     assert describe(tally, 10.0) == (
-        "scan: 5 of 10 finished, 1 failed, 1 scanning, 4 waiting, rate limited 2 times, 10.0 s, "
-        "about 10.0 s left"
+        "scan: 5 of 10 finished, 1 failed, 1 scanning, 4 waiting, rate limited 2 times, 10.0 s"
     )
+
+
+def test_there_is_no_estimate_before_it_means_something() -> None:
+    """The first scans to end are the short ones; what was done in an earlier part is no speed."""
+    tally = Tally(1000, 0.0)
+    finish(tally, 500)
+    tally.ended_before = tally.ended
+    for index in range(500, 600):
+        tally.begin(index)
+    assert tally.left(60.0) is None
+
+    for index in range(500, 550):
+        tally.end(ended(index, "done", "x", None))
+        if index < 549:
+            assert tally.left(60.0) is None
+    assert (tally.active, tally.left(60.0)) == (50, 60.0 * 450 / 50)
+
+
+def test_few_targets_have_no_estimate() -> None:
+    """Of three scans the second says nothing about the third."""
+    tally = Tally(3, 0.0)
+    finish(tally, 2)
+    assert tally.left(10.0) is None
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])

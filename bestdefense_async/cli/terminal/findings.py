@@ -1,0 +1,89 @@
+"""What was found, for a terminal: the findings that fail the gate, and how to accept one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bestdefense_async.cli.terminal.colour import styled
+from bestdefense_async.report.gate.identity import place_of
+from bestdefense_async.report.listing import listed_findings
+from bestdefense_async.report.text import counted, visible
+
+if TYPE_CHECKING:
+    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.report.listing import ListedFinding
+
+SHOWN: Final = 20
+"""Findings that are shown one by one."""
+FEW_SITES: Final = 5
+"""Sites of which all findings are shown."""
+DIGITS: Final = 12
+"""Of a fingerprint: enough to tell the findings of a run apart, and what `waive` takes."""
+
+
+def findings_text(
+    verdict: Verdict, *, least: int, is_coloured: bool = False, width: int = 80
+) -> str:
+    """Return the findings that fail the gate; of up to five sites all of them, the failing first.
+
+    Empty where there is nothing of the kind.
+
+    Args:
+        verdict: What the gate says.
+        least: Rank of the least severity to show of findings that fail nothing.
+        is_coloured: Colour the severities.
+        width: Columns that a line should have at most.
+    """
+    found = listed_findings(verdict)
+    failing = [one for one in found if one.is_failing]
+    others = [one for one in found if not one.is_failing and one.finding.severity.rank >= least] * (
+        len(verdict.outcomes) <= FEW_SITES
+    )
+    parts = [
+        *_block("What fails the gate", failing, is_coloured=is_coloured, width=width),
+        *_block("What else was found", others, is_coloured=is_coloured, width=width),
+    ]
+    example = next((one.fingerprint for one in failing if one.fingerprint is not None), None)
+    if example is not None:
+        parts.append(
+            f"To accept one: bestdefense waive {example[:DIGITS]} --reason WHY --until 90d\n"
+        )
+    return "\n".join(parts)
+
+
+def _block(title: str, found: list[ListedFinding], *, is_coloured: bool, width: int) -> list[str]:
+    if not found:
+        return []
+    lines = [f"{title}: {counted(len(found), 'finding')}"]
+    for one in found[:SHOWN]:
+        lines += _lines(one, is_coloured=is_coloured, width=width)
+    if len(found) > SHOWN:
+        lines.append(f"and {counted(len(found) - SHOWN, 'more finding')}: see -o report.html")
+    return ["\n".join(lines) + "\n"]
+
+
+def _lines(one: ListedFinding, *, is_coloured: bool, width: int) -> list[str]:
+    """Return one finding: what and where, and below it the place and the fingerprint."""
+    import textwrap
+
+    severity = visible(one.finding.severity, longest=20)
+    mark = "" if one.status.state == "open" else f" ({one.status.state})"
+    head = f"{severity}  {visible(one.outcome.target, longest=100)}  {visible(one.title)}{mark}"
+    room = max(width - 1, 20)
+    first, *rest = textwrap.wrap(
+        head,
+        room,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    if is_coloured:
+        first = first.replace(severity, styled(severity, str(one.finding.severity)), 1)
+    place = place_of(one.finding)
+    where = place.path if place.host in {"", one.outcome.target} else str(place)
+    name = "" if one.fingerprint is None else f"fingerprint {one.fingerprint[:DIGITS]}"
+    below = [visible(where, longest=200)] if where else []
+    if below and len(below[0]) + len(name) + 8 <= room:
+        below, name = [f"{below[0]}  {name}".rstrip()], ""
+    return [first, *rest, *(f"    {line}" for line in (*below, name) if line)]
