@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_click",
+    "_extension.house",
 ]
 exclude_patterns = ["_extension"]
 
@@ -35,6 +36,8 @@ myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_links_external_new_tab = False
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["house.css"]
 html_title = "bestdefense-async"
 html_copy_source = False
 html_show_sourcelink = False

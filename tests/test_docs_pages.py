@@ -1,0 +1,35 @@
+"""Every page of the documentation: each block runs as it stands and prints what the page says."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.documentation import PAGES, ROOT, Page, blocks
+
+ELSEWHERE = {
+    "README.md",
+    "docs/how-to/bulk-scan.md",
+    "docs/how-to/specification.md",
+    "docs/reference/command-line.md",
+    "docs/reference/library.md",
+    "docs/reference/report.md",
+    "docs/reference/sandbox.md",
+    "docs/reference/store.md",
+}
+"""Pages whose blocks are run by tests of their own, or are to be written as blocks that run."""
+
+NAMES = [
+    name
+    for path in PAGES
+    if blocks(path) and (name := path.relative_to(ROOT).as_posix()) not in ELSEWHERE
+]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_page_is_what_its_blocks_do(name: str, tmp_path: Path) -> None:
+    """In order, in one folder, against a sandbox of the page."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    async with Page(ROOT / name, folder) as page:
+        await page.run()
