@@ -26,6 +26,7 @@ NAMES = [
 
 
 @pytest.mark.looptime
+@pytest.mark.timeout(300)  # a page starts some ten processes, one after the other
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_page_is_what_its_blocks_do(name: str, tmp_path: Path) -> None:
     """In order, in one folder, against a sandbox of the page."""

@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -89,21 +90,22 @@ class Settings(Written):
     def text(self) -> str:
         """Return a table."""
         rows = [
-            [f"`{key}`", f"`{option}`" if option else "", words]
-            for key, (option, words) in sorted(_options().items())
-            if key in settings.CHECKS
+            [f"`{key}`", f"`{variable}`", *_options().get(key, ("", ""))]
+            for variable, key in settings.VARIABLES.items()
         ]
-        return table(["key", "option", "what it says"], rows)
+        return table(["key in a file", "variable", "option", "what it says"], rows)
 
 
+@cache
 def _options() -> dict[str, tuple[str, str]]:
-    """Return the option and its help for each key of the settings."""
-    found: dict[str, tuple[str, str]] = dict.fromkeys(settings.CHECKS, ("", ""))
+    """Return the option and its help for each setting."""
+    found: dict[str, tuple[str, str]] = {}
     for name in ("scan", "gate"):
         command = importlib.import_module(f"bestdefense_async.cli.commands.{name}").command
         for option in command.params:
-            if isinstance(option, click.Option) and found.get(option.name or "") == ("", ""):
-                found[str(option.name)] = (option.opts[-1], option.help or "")
+            if isinstance(option, click.Option):
+                longest = max(option.opts, key=len)
+                found.setdefault(str(option.name), (f"`{longest}`", option.help or ""))
     return found
 
 

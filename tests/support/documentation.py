@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-PORT: Final = "8400"
-"""The port of the sandbox on all pages; a free one takes its place."""
+PORT, OTHER_PORT = "8400", "8500"
+"""The ports of the sandbox and of a program on all pages; free ones take their place."""
 
 SOON: Final = "2027-03-31"
 """A day in some months, on all pages; one that is still to come takes its place."""
@@ -71,6 +71,8 @@ _VARIES: Final = (
     (re.compile(r"\b\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00| UTC)?)?"), "DATE"),
     (re.compile(r"\b\d+(\.\d+)? (s|ms|min|kB|MB)\b"), "AMOUNT"),
     (re.compile(r"about [\d,]+ requests"), "about some requests"),
+    (re.compile(r"process \[\d+\]"), "process [ID]"),
+    (re.compile(r"in \d+\.\d+s"), "in AMOUNT"),
     (re.compile(r"[ \t]+"), " "),
 )
 """What is different in each run."""
@@ -151,7 +153,7 @@ class Shell:
         try:
             self._process.stdin.write(script)
             self._process.stdin.flush()
-            lines = []
+            lines: list[str] = []
             for line in self._process.stdout:
                 if line.endswith(f"{_END}\n"):
                     return "".join([*lines, line.removesuffix(f"{_END}\n")])
@@ -218,7 +220,8 @@ class Page:
         self.blocks = blocks(path)
         self._text = path.read_text("utf-8")
         self._port = _free_port()
-        self._soon = str(datetime.now(UTC).date() + timedelta(days=90))
+        self._swapped = {PORT: self._port, OTHER_PORT: _free_port()}
+        self._swapped[SOON] = str(datetime.now(UTC).date() + timedelta(days=90))
         self._scope: dict[str, Any] = {"__name__": "page"}
         self._stack = contextlib.AsyncExitStack()
         self._shell: Shell | None = None
@@ -286,7 +289,8 @@ class Page:
             await self._run_python(block)
         elif block.language == "text" and self._last_print is not None:
             self._compare("", self._last_print, block.source)
-            self.printed.append((block, self._last_print))
+            if not same(self._last_print, block.source):
+                self.printed.append((block, self._last_print))
         else:
             _parse(block.language, block.source)
         self._last_print = self._last_print if block.language == "python" else None
@@ -305,10 +309,13 @@ class Page:
         _parse(block.language, block.source)
 
     def _here(self, text: str) -> str:
-        return text.replace(PORT, self._port).replace(SOON, self._soon)
+        for shown, real in self._swapped.items():
+            text = text.replace(shown, real)
+        return text
 
     def _there(self, text: str) -> str:
-        text = text.replace(self._port, PORT).replace(self._soon, SOON)
+        for shown, real in self._swapped.items():
+            text = text.replace(real, shown)
         return text.replace(str(self.folder), "/home/you/scans")
 
     def _compare(self, command: str, printed: str, expected: str) -> None:
@@ -339,7 +346,7 @@ class Page:
                 printed = self._shell.run(self._here(command))
             printed = self._there(printed)
             written.append("$ " + command.replace("\n", "\n> ").replace("\\\n> ", "\\\n"))
-            written.append(printed.strip("\n"))
+            written.append(expected if same(printed, expected) else printed.strip("\n"))
             self.printed.append((block, "\n".join(filter(None, written)) + "\n"))
             self._compare(command, printed, expected)
 
