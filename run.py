@@ -43,7 +43,7 @@ USAGE = """usage: python3 run.py COMMAND [ARGUMENT ...]
   types    mypy --strict and pyright --verifytypes; arguments go to mypy
   layout   the architecture and public-names tests
   docs     build the site into build/docs; a warning or a dead link fails
-  wheel    build the wheel and try it away from the checkout
+  wheel    build the archives and try them away from the checkout; --into DIR keeps them
   check    lint, types, test, docs and wheel, stopping at the first that fails
   setup    only make .venv; then use .venv/bin/bestdefense
   lock     write uv.lock and requirements/ anew (needs uv)
@@ -66,7 +66,7 @@ STEPS = {
     ],
     "layout": [["-m", "pytest", "-q", "tests/test_layout.py", "tests/test_public_names.py", "..."]],
     "docs": [["-m", "sphinx", "-W", "--keep-going", "-q", "docs", "build/docs", "..."]],
-    "wheel": [["tests/wheel_smoke.py"]],
+    "wheel": [["tests/wheel_smoke.py", "..."]],
     "setup": [],
 }
 STEPS["check"] = STEPS["lint"] + STEPS["types"] + STEPS["test"] + STEPS["docs"] + STEPS["wheel"]

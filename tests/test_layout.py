@@ -28,7 +28,8 @@ _ALL_BUT_DOORS = _LIBRARY | {"openapi", "services", "telemetry", "distributed"}
 # its part's row, and for imports inside the part too. Only what stands above everything may use
 # the public names, like any user.
 MAY_IMPORT: dict[str, set[str]] = {
-    "_version": set(),
+    "_release": set(),
+    "_version": {"_release"},
     "vendor": set(),
     "errors": set(),
     "core": {"errors", "vendor"},

@@ -21,7 +21,15 @@ import pytest
 import trustme
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("run.py", "pyproject.toml", "uv.lock", "requirements", "README.md", "LICENSE")
+PARTS = (
+    "run.py",
+    "pyproject.toml",
+    "hatch_build.py",
+    "uv.lock",
+    "requirements",
+    "README.md",
+    "LICENSE",
+)
 
 # Syntax and calls that some Python this file must start under cannot read.
 TOO_NEW = (

@@ -1,16 +1,20 @@
-"""Build the wheel and use it as a user would: installed, from a folder that holds no checkout.
+"""Build both archives and use them as a user would: installed, far from any checkout.
 
 A script, not a test, because it installs things: `python3 run.py wheel` starts it.
 """
 
+import argparse
 import importlib
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+
+from packaging.metadata import Metadata
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "bestdefense_async"
@@ -39,15 +43,31 @@ def run(*command: str | Path, cwd: Path, expect: str = "") -> None:
     print(f"wheel: ok: {shown}", flush=True)
 
 
-def build(folder: Path) -> Path:
-    """Build the source archive, and from it the wheel; return the wheel."""
+def build(folder: Path) -> tuple[Path, Path]:
+    """Build the source archive, and from it the wheel; return both."""
     run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
     (archive,) = folder.glob("*.tar.gz")
     run(sys.executable, "-m", "tarfile", "-e", archive, folder, cwd=folder)
     unpacked = folder / archive.name.removesuffix(".tar.gz")
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=unpacked)
     (wheel,) = folder.glob("*.whl")
-    return wheel
+    return archive, wheel
+
+
+def check_metadata(archive: Path, wheel: Path) -> None:
+    """Read the metadata as an index does when something is uploaded: what it refuses, fails."""
+    with tarfile.open(archive) as source, zipfile.ZipFile(wheel) as built:
+        (info,) = (
+            name for name in source.getnames() if name.count("/") == 1 and "PKG-INFO" in name
+        )
+        (meta,) = (name for name in built.namelist() if name.endswith(".dist-info/METADATA"))
+        packed = source.extractfile(info)
+        texts = [packed.read() if packed else b"", built.read(meta)]
+    ours, theirs = (Metadata.from_email(text, validate=True) for text in texts)
+    told = [(each.version, each.project_urls, each.description) for each in (ours, theirs)]
+    if told[0] != told[1] or not ours.project_urls or not ours.description:
+        sys.exit(f"wheel: FAILED, the metadata of the archives differ: {told}")
+    print(f"wheel: ok: the metadata of {ours.name} {ours.version} is valid", flush=True)
 
 
 def check_contents(wheel: Path) -> None:
@@ -83,10 +103,14 @@ def install(python: Path, *what: str | Path) -> None:
 
 
 def main() -> None:
-    """Build, install and use the wheel; say each thing that worked."""
+    """Build, install and use both; say each thing that worked, and keep them `--into` a folder."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--into", type=Path, help="keep the archives here when all is well")
+    into: Path | None = parser.parse_args().into
     with tempfile.TemporaryDirectory(prefix="wheel-") as name:
         folder = Path(name).resolve()
-        wheel = build(folder)
+        archive, wheel = build(folder)
+        check_metadata(archive, wheel)
         check_contents(wheel)
 
         venv, away = folder / "venv", folder / "away"
@@ -106,9 +130,17 @@ def main() -> None:
         if not (away / "bestdefense-demo/report.html").is_file():
             sys.exit("wheel: FAILED, the demo left no report")
 
+        install(python, "--no-deps", "--no-build-isolation", "--force-reinstall", archive)
+        run(command, "--version", cwd=away, expect=version)
+
         install(python, "--require-hashes", "-r", "requirements/test.txt")
         project = shutil.copytree(ROOT / PROJECT, folder / "project")
         run(python, "-m", "pytest", "-q", cwd=project, expect="7 passed")
+
+        if into is not None:
+            into.mkdir(parents=True, exist_ok=True)
+            for built in (archive, wheel):
+                shutil.copy(built, into)
 
 
 if __name__ == "__main__":
