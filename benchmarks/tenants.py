@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Iterator
 
 from bestdefense_async import BestDefense
 from bestdefense_async.client import View
@@ -101,6 +102,18 @@ async def _bytes(url: str, count: int) -> float:
     return held / count
 
 
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """Give the address of a small server in another process."""
+    command = [sys.executable, __file__, "--serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101 - it was asked for
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
 def main() -> None:
     """Start the server and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,20 +125,14 @@ def main() -> None:
     if arguments.serve:
         asyncio.run(_serve())
         return
-    command = [sys.executable, __file__, "--serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None  # noqa: S101 - it was asked for
-            url = f"http://127.0.0.1:{int(server.stdout.readline())}"
-            costs = asyncio.run(_cpu(url, arguments.counts, arguments.blocks, arguments.calls))
-            first = costs[arguments.counts[0]]
-            print(f"{'tenants':>8}{'CPU us a call':>15}{'x':>7}")
-            for count, cost in costs.items():
-                print(f"{count:8}{cost * 1e6:15.1f}{cost / first:7.2f}")
-            most = max(arguments.counts)
-            print(f"each of {most} holds {asyncio.run(_bytes(url, most)) / 1e3:.1f} kB")
-        finally:
-            server.terminate()
+    with server() as url:
+        costs = asyncio.run(_cpu(url, arguments.counts, arguments.blocks, arguments.calls))
+        first = costs[arguments.counts[0]]
+        print(f"{'tenants':>8}{'CPU us a call':>15}{'x':>7}")
+        for count, cost in costs.items():
+            print(f"{count:8}{cost * 1e6:15.1f}{cost / first:7.2f}")
+        most = max(arguments.counts)
+        print(f"each of {most} holds {asyncio.run(_bytes(url, most)) / 1e3:.1f} kB")
 
 
 if __name__ == "__main__":

@@ -181,6 +181,13 @@ class BestDefense(View):
         """
         from bestdefense_async.services.scans import Scans  # noqa: PLC0415  # for the start
 
+        tell = self._shared.host.observers.scan_event
+
+        def told(tenant: str | None, event: ScanEvent) -> None:
+            tell(tenant, event)
+            if on_event is not None:
+                on_event(tenant, event)
+
         return Scans(
             self,
             store=self._store_at(store),
@@ -189,7 +196,7 @@ class BestDefense(View):
             max_active=max_active,
             scan_timeout=scan_timeout,
             polling=polling or self._shared.poll_policy,
-            on_event=on_event,
+            on_event=told,
         )
 
     def stats(self) -> ClientStats:

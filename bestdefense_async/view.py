@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Unpack
 
-    from bestdefense_async.models import Outcome, Progress, ScanOptions, Site
+    from bestdefense_async.models import Outcome, Progress, ScanEvent, ScanOptions, Site
     from bestdefense_async.runs.run import Run
     from bestdefense_async.runs.run_settings import RunSettings
     from bestdefense_async.runs.site_index import SiteIndex
@@ -212,6 +212,7 @@ class View:
         """
         from bestdefense_async.runs.run import Run  # noqa: PLC0415  # for the start
 
+        settings["on_event"] = self._told(settings.get("on_event"))
         return Run(self, source, options, store=self._store_at(store), **settings)
 
     def resume(
@@ -235,7 +236,21 @@ class View:
         """
         from bestdefense_async.runs.run import Run  # noqa: PLC0415  # for the start
 
+        settings["on_event"] = self._told(settings.get("on_event"))
         return Run(self, source, store=self._store_at(store), resumes=name, **settings)
+
+    def _told(
+        self, on_event: Callable[[ScanEvent], object] | None
+    ) -> Callable[[ScanEvent], object]:
+        """Return what tells the client's observers of scans, and then the caller."""
+        tell, name = self._shared.host.observers.scan_event, self.name
+
+        def told(event: ScanEvent) -> None:
+            tell(name, event)
+            if on_event is not None:
+                on_event(event)
+
+        return told
 
     def _store_at(self, store: Store | os.PathLike[str] | str | None) -> Store | None:
         """Return the store that is meant; those that are only named are the client's."""

@@ -67,6 +67,7 @@ ONLY_IN: dict[str, set[str]] = {
     "jinja2": {"report"},
     "junitparser": {"report"},
     "keyring": {"cli"},
+    "opentelemetry": {"telemetry"},
     "platformdirs": {"cli"},
     "procrastinate": {"distributed"},
     "psycopg": {"distributed"},

@@ -81,7 +81,7 @@ class Scans:
         max_active: int,
         scan_timeout: float | None,
         polling: PollPolicy,
-        on_event: Callable[[str | None, ScanEvent], object] | None,
+        on_event: Callable[[str | None, ScanEvent], object],
     ) -> None:
         self._client = client
         self._store = store
@@ -93,7 +93,7 @@ class Scans:
             max_active=max_active,
             scan_timeout=scan_timeout,
             polling=self._polling,
-            on_event=on_event or _ignore,
+            on_event=on_event,
             ended=self._ended,
             listened=self._known.listened,
         )
@@ -370,7 +370,3 @@ class Scans:
         if line is not None:
             line.forget(scan)
         self._known.ended(scan)
-
-
-def _ignore(_tenant: str | None, _event: ScanEvent) -> None:
-    """Have nobody to tell."""

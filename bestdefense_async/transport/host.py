@@ -102,6 +102,7 @@ def open_host(
         observers=Observers(
             _all_observers(observer, hooks),
             log=LogObserver(),
+            scheme=parts.scheme,
             host=parts.hostname or "",
             port=parts.port or (443 if parts.scheme == "https" else 80),
         ),

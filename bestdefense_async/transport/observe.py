@@ -95,6 +95,8 @@ class CallInfo:
     method: str
     path: str
     """As it stands on the wire, without the query."""
+    scheme: str
+    """`https`, or `http` to this machine."""
     host: str
     """Server address, without scheme and port."""
     port: int
@@ -176,13 +178,21 @@ class Observer:
     def call_ended(self, call: CallInfo, result: CallResult) -> None:
         """Hear how a call ended."""
 
+    def scan_event(self, tenant: str | None, event: object) -> None:
+        """Hear a `ScanEvent` of a run or a service.
+
+        Args:
+            tenant: The name that `with_token` was given; None without one.
+            event: What happened to a scan.
+        """
+
     def close(self) -> None:
         """Hear that the client is closed. May block for a second: it is called on a thread."""
 
 
 _METHODS: Final = (
     *(Observer.call_began, Observer.attempt_began, Observer.attempt_ended, Observer.call_ended),
-    *(Observer.wait_began, Observer.wait_ended, Observer.paused),
+    *(Observer.wait_began, Observer.wait_ended, Observer.paused, Observer.scan_event),
 )
 _Hearers: TypeAlias = dict[Callable[..., object], list[Observer]]
 
@@ -195,12 +205,13 @@ class Observers:
     """Everybody who observes a client."""
 
     def __init__(
-        self, observers: Sequence[Observer], *, log: Observer, host: str, port: int
+        self, observers: Sequence[Observer], *, log: Observer, scheme: str, host: str, port: int
     ) -> None:
         self._all = tuple(observers)
         self._hearers: dict[bool, _Hearers] = {}
         self._log: Observer | None = log  # told of calls only while somebody reads the log
         self._ids = itertools.count(1)
+        self._scheme = scheme
         self._host = host
         self._port = port
 
@@ -216,11 +227,20 @@ class Observers:
             template=route.template,
             method=route.method,
             path=request.path.partition("?")[0],
+            scheme=self._scheme,
             host=self._host,
             port=self._port,
             tenant=tenant,
         )
         return CallObservation(self, info, has_log=has_log)
+
+    def scan_event(self, tenant: str | None, event: object) -> None:
+        """Tell everybody what happened to a scan."""
+        for observer in self.hearers(has_log=False)[Observer.scan_event]:
+            try:
+                observer.scan_event(tenant, event)
+            except Exception as error:  # noqa: BLE001  # the user's code may raise anything
+                self.drop(observer, error)
 
     def hearers(self, *, has_log: bool) -> _Hearers:
         """Return whom to tell of what: those who override a method, perhaps with the log."""

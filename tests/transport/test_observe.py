@@ -300,7 +300,7 @@ def test_nothing_is_made_while_nobody_listens(caplog: pytest.LogCaptureFixture) 
     """Neither an observer, nor a log that takes lines of this level."""
     caplog.set_level(logging.INFO, logger="bestdefense_async")
     request: Request[Any] = Request(ROUTES["sites.list"], "/api/sites", None)
-    nobody = Observers((), log=LogObserver(), host="h", port=1)
+    nobody = Observers((), log=LogObserver(), scheme="http", host="h", port=1)
     assert nobody.observe(request, "org-a") is None
 
 
@@ -327,8 +327,8 @@ def test_hooks_that_cannot_keep_up_end_with_their_client() -> None:
 
     observer = HookObserver([slow])
     call = CallInfo(
-        id=1, operation="sites.list", template="", method="GET", path="/", host="h", port=1,
-        tenant="org-a",
+        id=1, operation="sites.list", template="", method="GET", path="/",
+        scheme="http", host="h", port=1, tenant="org-a",
     )  # fmt: skip
     for _ in range(10_100):
         observer.paused(call, 1, 0.0)
