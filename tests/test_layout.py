@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services.background": _LIBRARY | {"services"},  # it makes a client
     "telemetry": _LIBRARY,
     "distributed": _LIBRARY | {"services"},
-    "cli": _LIBRARY | {"sandbox", "openapi", ROOT},
+    "cli": _LIBRARY | {"sandbox", "openapi", "distributed", ROOT},
     "sandbox": set(),
     "testing": _LIBRARY | {"sandbox", ROOT},
     ROOT: _ALL_BUT_DOORS,

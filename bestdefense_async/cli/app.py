@@ -36,6 +36,8 @@ COMMANDS: Mapping[str, str] = {
     "remediation": "Trigger AI remediations, and see at which stage they are.",
     "network": "Scan a network, follow the scan, and list what it found.",
     "agent": "List the files of the device agent, or download them.",
+    "worker": "Carry out runs that several machines share, until it is stopped.",
+    "database": "Prepare a PostgreSQL database for runs that several machines share.",
     "sandbox": "Serve a stand-in for the API on this machine until Ctrl-C.",
     "demo": "Scan 200 sites of a built-in sandbox, live, and write a report.",
     "auth": "Say which token would be used, keep one, or forget it.",

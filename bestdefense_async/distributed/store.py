@@ -353,14 +353,32 @@ class PostgresStore(DatabaseStore):
             is_cancelled=any(row[3] for row in rows),
         )
 
-    async def changed(self, name: str, *, since: float) -> list[Outcome]:
-        """Return the outcomes of a run that became known at that moment or later."""
+    async def changed(self, name: str, *, since: float) -> tuple[list[Outcome], float]:
+        """Return the outcomes of a run that became known at a moment or later, and what it is now.
 
-        def read(connection: StoreReader) -> list[Outcome]:
-            (run,) = connection.execute("SELECT id FROM run WHERE name = ?", (name,)).fetchone()
-            return reads.outcomes_since(connection, run, since)
+        Both moments are the database's.
+        """
 
-        return await self.database.read(read, [])
+        def read(connection: StoreReader) -> tuple[list[Outcome], float]:
+            run, now = connection.execute(
+                "SELECT id, extract(epoch FROM now())::float8 FROM run WHERE name = ?", (name,)
+            ).fetchone()
+            return reads.outcomes_since(connection, run, since), now
+
+        return await self.database.read(read, ([], 0.0))
+
+    async def running(self, name: str) -> set[int]:
+        """Return the indexes of the scans of a run that are followed."""
+
+        def read(connection: StoreReader) -> set[int]:
+            rows = connection.execute(
+                "SELECT input_index FROM scan JOIN run ON run.id = scan.run"
+                " WHERE run.name = ? AND state = 'created' AND error IS NULL",
+                (name,),
+            )
+            return {index for (index,) in rows}
+
+        return await self.database.read(read, set())
 
 
 def _open_shards(connection: StoreConnection, credential: str, base_url: str) -> int:

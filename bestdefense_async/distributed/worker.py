@@ -226,7 +226,8 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A shard was left: %s", error, exc_info=error)
+            is_ours = isinstance(error, BestDefenseError)
+            log.error("A shard was left: %s", error, exc_info=None if is_ours else error)
 
     async def _scan(self, run: int, number: int) -> None:
         async with self._slots:

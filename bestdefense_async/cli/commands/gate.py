@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bestdefense_async.cli.options.connection import ApiCommand, connected
+from bestdefense_async.cli.options.database import SHARED_RUNS
 from bestdefense_async.cli.options.verdict import judged
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
@@ -35,6 +36,7 @@ _AT_ONCE: Final = 20
     metavar="RUN",
     help="Judge a saved run: a .json, .jsonl or .db file, -, a run by its name, or last.",
 )
+@SHARED_RUNS
 @judged
 @connected
 def command(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bestdefense_async.cli.options.connection import ApiCommand
+from bestdefense_async.cli.options.database import SHARED_RUNS
 from bestdefense_async.cli.options.verdict import rendered
 from bestdefense_async.cli.terminal import streams
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     metavar="OLDER",
     help="Also say what is fixed, new and unchanged since this run.",
 )
+@SHARED_RUNS
 @rendered
 def command(run_name: str, *, gate: GateOptions, output: OutputOptions, compare: str | None) -> int:
     """Render a saved run again, in any format.

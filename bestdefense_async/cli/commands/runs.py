@@ -9,6 +9,8 @@ import click
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
+from bestdefense_async.cli.options.database import SHARED_RUNS, database_name, runs_store, the_extra
+from bestdefense_async.cli.options.verdict import judged
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
@@ -17,6 +19,7 @@ from bestdefense_async.errors import ConfigError, JournalError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.models import Outcome, ScanOptions
     from bestdefense_async.report.result import RunResult
@@ -27,16 +30,17 @@ T = TypeVar("T")
 
 @click.group("runs")
 def command() -> None:
-    """List, show and prune recorded runs, and settle unknown scans.
+    """List, show, settle and prune recorded runs; watch and cancel shared ones.
 
     Where a RUN is asked for: its name, the beginning of it, `last`, or a file.
     """
 
 
 @command.command("list")
+@SHARED_RUNS
 @FORMAT
 def list_runs(format_: str) -> int:
-    """List the runs on this machine, the newest first."""
+    """List the runs of this machine, or of a database, the newest first."""
     streams.require_stdout()
     found = _from_store(lambda store: store.list())
     emit("runs", [_info_record(info) for info in found], format_)
@@ -44,6 +48,7 @@ def list_runs(format_: str) -> int:
 
 
 @command.command("show")
+@SHARED_RUNS
 @click.argument("name", metavar="RUN")
 @FORMAT
 def show_run(name: str, format_: str) -> int:
@@ -80,17 +85,15 @@ def _from_store(work: Callable[[Store], Awaitable[T]]) -> T:
     """
     import asyncio
 
-    from bestdefense_async.cli.options.settings import runs_path
-    from bestdefense_async.runs.store.sqlite import SqliteStore
-
     async def main() -> T:
-        async with SqliteStore(runs_path()) as store:
+        async with runs_store() as store:
             return await work(store)
 
     return asyncio.run(main())
 
 
 @command.command("prune")
+@SHARED_RUNS
 @click.option("--keep", type=params.count(), help="Keep this many of the newest runs.")
 @click.option("--older-than", type=params.SECONDS, help="Delete only runs older than this: 30d.")
 @click.option("--incomplete", is_flag=True, help="Delete runs that could be resumed, too.")
@@ -117,6 +120,7 @@ def prune_runs(
 
 
 @command.command("reconcile", cls=ApiCommand)
+@SHARED_RUNS
 @click.argument("name", metavar="RUN")
 @click.option(
     "--start-again",
@@ -137,12 +141,10 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
     connection.check()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.options.settings import runs_path
         from bestdefense_async.runs.run_settings import take_over
         from bestdefense_async.runs.store.reconcile import reconcile
-        from bestdefense_async.runs.store.sqlite import SqliteStore
 
-        async with connection.client() as bd, SqliteStore(runs_path()) as store:
+        async with connection.client() as bd, runs_store() as store:
             held = await take_over(bd, store, name)
             try:
                 await _mark_absent(held.record, gone)
@@ -168,6 +170,53 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
         return Exit.INCOMPLETE if unknown else Exit.OK
 
     return run_async(work)
+
+
+@command.command("watch")
+@click.argument("name", metavar="RUN")
+@SHARED_RUNS
+@judged
+def watch_run(name: str, *, gate: GateOptions, output: OutputOptions, exit_zero: bool) -> int:
+    """Watch a run that workers carry out, and judge it when it has ended.
+
+    Ctrl-C ends the watching, not the run.
+    """
+    from bestdefense_async.cli.jobs.report_options import ReportOptions
+
+    streams.require_stdout()
+    database = _shared_only()
+    with the_extra():
+        from bestdefense_async.cli.jobs.shared_run import watch
+    options = ReportOptions.of(gate, output, usual="none", is_exit_zero=exit_zero)
+    return watch(database, name, options)
+
+
+@command.command("cancel")
+@click.argument("name", metavar="RUN")
+@SHARED_RUNS
+def cancel_run(name: str) -> int:
+    """Start nothing more of a run that workers carry out.
+
+    What was started goes on at the server and is not followed. `scan --resume RUN --database URL`
+    goes on with it here.
+    """
+    database = _shared_only()
+    with the_extra():
+        from bestdefense_async.cli.jobs.shared_run import cancel
+    streams.say(f"bestdefense: run {cancel(database, name)} is cancelled")
+    return Exit.OK
+
+
+def _shared_only() -> str:
+    """Return the database that is meant.
+
+    Raises:
+        ConfigError: None is: a run of this machine has its process.
+    """
+    database = database_name()
+    if database is None:
+        raise ConfigError("Name the database of the run: --database postgresql://user@host/name.")
+    return database
 
 
 async def _mark_absent(record: Record, targets: Sequence[str]) -> None:

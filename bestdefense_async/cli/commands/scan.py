@@ -11,7 +11,7 @@ import click
 from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
-from bestdefense_async.cli.options.settings import runs_path
+from bestdefense_async.cli.options.database import SHARED_RUNS, runs_name, runs_store, the_extra
 from bestdefense_async.cli.options.verdict import judged
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
@@ -20,10 +20,12 @@ from bestdefense_async.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bestdefense_async.cli.jobs.report_options import ReportOptions
+    from bestdefense_async.cli.jobs.shared_run import BeginShared
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
-    from bestdefense_async.models import ScanEvent
+    from bestdefense_async.models import ScanEvent, ScanOptions
     from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs import Target
     from bestdefense_async.runs.plan import Plan
@@ -91,12 +93,27 @@ _flags = params.options_as(
     metavar="FILE",
     help="Targets, one a line; # starts a comment, - is stdin.",
 )
+@click.option(
+    "--distributed",
+    metavar="URL",
+    help="Let the workers of this database carry it out; Ctrl-C ends the watching, not the run.",
+)
+@click.option(
+    "--credential",
+    default="default",
+    show_default=True,
+    metavar="NAME",
+    help="With --distributed: what the workers call this token.",
+)
+@SHARED_RUNS
 @_flags
 @judged
 @connected
 def command(
     targets: tuple[str, ...],
     listing: str | None,
+    distributed: str | None,
+    credential: str,
     *,
     flags: ScanFlags,
     gate: GateOptions,
@@ -130,6 +147,10 @@ def command(
     else:
         _check_resumption(targets, listing)
 
+    begin_shared = None
+    if distributed is not None:
+        begin_shared = _handed_over(flags, report_options, distributed, credential)
+
     async def work(interruption: Interruption) -> int:
         async with connection.client() as bd:
             begin = partial(_run, bd, connection, flags)
@@ -147,6 +168,8 @@ def command(
             plan = await _planned(run, flags)
             with interruption.asking():
                 _confirm(plan.creations, flags.confirm_over, is_agreed=flags.yes)
+            if begin_shared is not None:
+                return await begin_shared(bd, found, _options(flags), interruption)
             return await view.carry_out(run, plan, interruption)
 
     return run_async(work)
@@ -166,7 +189,6 @@ def _run(
         ConfigError: The options contradict each other.
     """
     from bestdefense_async.cli.jobs.one_call import poll_policy
-    from bestdefense_async.models import ScanOptions
 
     settings: RunSettings = {
         "max_active": flags.max_active,
@@ -176,11 +198,33 @@ def _run(
         "on_event": on_event,
     }
     if flags.resume is not None:
-        return bd.resume(flags.resume, store=runs_path(), **settings)
+        return bd.resume(flags.resume, store=runs_name(), **settings)
+    return bd.scan_many(targets, options=_options(flags), store=runs_name(), **settings)
+
+
+def _options(flags: ScanFlags) -> ScanOptions:
+    """Return what to scan for.
+
+    Raises:
+        ConfigError: The options contradict each other.
+    """
+    from bestdefense_async.models import ScanOptions
+
     options = ScanOptions(types=flags.types, intensity=flags.intensity, mode=flags.mode)
     if "security" not in options.types and (options.intensity or options.mode):
         raise ConfigError("--intensity and --mode belong to a security scan: add it to --type.")
-    return bd.scan_many(targets, options=options, store=runs_path(), **settings)
+    return options
+
+
+def _handed_over(
+    flags: ScanFlags, report_options: ReportOptions, database: str, credential: str
+) -> BeginShared:
+    """Return what begins a run for the workers of a database, and watches it."""
+    if flags.resume is not None:
+        raise ConfigError("--distributed begins a run: leave out --resume.")
+    with the_extra():
+        from bestdefense_async.cli.jobs.shared_run import BeginShared
+    return BeginShared(report_options, database, credential)
 
 
 async def _planned(run: Run, flags: ScanFlags) -> Plan:
@@ -196,9 +240,7 @@ async def _planned(run: Run, flags: ScanFlags) -> Plan:
 
 def _begun(name: str | None) -> RunResult | None:
     """Return the run that is to be gone on with; None when it is new."""
-    from bestdefense_async.runs.store.sqlite import SqliteStore
-
-    return None if name is None else SqliteStore(runs_path()).load(name)
+    return None if name is None else runs_store().load(name)
 
 
 def _check_resumption(targets: tuple[str, ...], listing: str | None) -> None:

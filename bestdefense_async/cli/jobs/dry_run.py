@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.options.settings import runs_path
+from bestdefense_async.cli.options.database import runs_store
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMATS, emit
 from bestdefense_async.errors import ConfigError, TargetError, UnknownSite
@@ -13,7 +13,6 @@ from bestdefense_async.report.text import counted
 from bestdefense_async.resources.pages import cut_of
 from bestdefense_async.runs.inputs import scan_of
 from bestdefense_async.runs.site_index import SiteIndex
-from bestdefense_async.runs.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -63,7 +62,7 @@ async def dry_run(
 
 async def _left_of(name: str) -> list[dict[str, Any]]:
     """Return what is left to do of a run."""
-    async with SqliteStore(runs_path()) as store:
+    async with runs_store() as store:
         left = await (await store.record(name)).remaining()
     scans = [scan_of(each.item, index=each.index, priority=0) for each in left]
     return [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
+from bestdefense_async.cli.options.database import runs_store
 from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.waivers import Waivers, read_waivers
@@ -15,15 +16,6 @@ from bestdefense_async.report.result import RunResult
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
-    from bestdefense_async.runs.store.sqlite import SqliteStore
-
-
-def user_store() -> SqliteStore:
-    """Return the store of this user's runs."""
-    from bestdefense_async.cli.options.settings import runs_path
-    from bestdefense_async.runs.store.sqlite import SqliteStore
-
-    return SqliteStore(runs_path())
 
 
 def load_run(name: str) -> RunResult:
@@ -38,7 +30,7 @@ def load_run(name: str) -> RunResult:
     """
     from bestdefense_async.runs.saved import load
 
-    return load(name, store=user_store())
+    return load(name, store=runs_store())
 
 
 @frozen(kw_only=True)
@@ -127,4 +119,4 @@ def _waivers(name: str | None) -> Waivers | None:
 def _older(name: str, run: RunResult | None) -> RunResult:
     from bestdefense_async.runs.saved import load_older
 
-    return load_run(name) if run is None else load_older(name, run, store=user_store())
+    return load_run(name) if run is None else load_older(name, run, store=runs_store())

@@ -105,6 +105,19 @@ class Results:
             with _named_errors():
                 log.write(event)
 
+    def judge(self, run: RunResult) -> int:
+        """Judge a run that is whole, write it everywhere and return the exit code."""
+        options = self._options
+        verdict = judge(
+            run.outcomes,
+            options.policy,
+            baseline=None if options.baseline is None else options.baseline.outcomes,
+            waivers=options.waivers,
+        )
+        return self.conclude(
+            run, verdict, lambda path: write_run(path, run, verdict, older=options.older)
+        )
+
     def conclude(
         self,
         run: RunResult,
@@ -202,15 +215,7 @@ def judge_and_write(run: RunResult, options: ReportOptions) -> int:
         ReaderGone: The reader of stdout went away.
     """
     with Results(options, is_live=False) as results:
-        verdict = judge(
-            run.outcomes,
-            options.policy,
-            baseline=None if options.baseline is None else options.baseline.outcomes,
-            waivers=options.waivers,
-        )
-        return results.conclude(
-            run, verdict, lambda path: write_run(path, run, verdict, older=options.older)
-        )
+        return results.judge(run)
 
 
 def _interrupted(run: RunResult) -> str:

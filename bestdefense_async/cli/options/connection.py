@@ -251,12 +251,14 @@ class Connection:
         *,
         hooks: Sequence[Callable[[RequestEvent], object]] = (),
         download_hosts: Collection[str] = (),
+        needs_token: bool = True,
     ) -> BestDefense:
         """Return a client; nothing has been sent yet.
 
         Args:
             hooks: Called with attempts, waits and pauses.
             download_hosts: Where downloads may be redirected to.
+            needs_token: It sends for itself, not only for views that have tokens of their own.
 
         Raises:
             MissingToken: There is no token.
@@ -266,7 +268,8 @@ class Connection:
         from bestdefense_async import BestDefense
         from bestdefense_async.cli.options.bindings import load_bindings
 
-        base_url, proxy, secret = self.host, self.proxy, self.token.secret
+        base_url, proxy = self.host, self.proxy
+        secret = self.token.secret if needs_token else None
         self.say_host(base_url)
         self.say_end()
         return BestDefense(

@@ -54,6 +54,10 @@ class Tally:
         """Count a scan that was started."""
         self._active.add(index)
 
+    def follow(self, indexes: set[int]) -> None:
+        """Count these scans as the ones that run."""
+        self._active = indexes
+
     def end(self, outcome: Outcome) -> None:
         """Count a target that has an outcome."""
         self._active.discard(outcome.index)
