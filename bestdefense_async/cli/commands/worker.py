@@ -140,6 +140,7 @@ def _say_warnings() -> None:
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("bestdefense: %(message)s"))
-    logging.getLogger("bestdefense_async.distributed").addHandler(handler)
+    handler.addFilter(logging.Filter("bestdefense_async.distributed"))
+    logging.getLogger("bestdefense_async").addHandler(handler)
     for name in ("procrastinate", "psycopg"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,122 @@
+"""Runs that several machines share, as they are typed: tables, a worker, a run, its verdict."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+psycopg = pytest.importorskip("psycopg")
+
+from bestdefense_async.testing.process import SandboxProcess  # noqa: E402
+from tests.support.command import Command  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.inside import Inside
+
+PASSWORD = "p4ss-w0rd"
+AWAY = f"postgresql://me:{PASSWORD}@127.0.0.1:1/runs"
+
+
+@pytest.fixture
+def bare(database: str) -> str:
+    """A database without tables of ours."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA bestdefense CASCADE")
+    return database
+
+
+def test_a_shared_run_from_its_tables_to_its_verdict(
+    bare: str, tmp_path: Path, inside: Inside
+) -> None:
+    """A worker carries out what another process has begun; the gate judges it from anywhere."""
+    command = Command(tmp_path)
+    with SandboxProcess(speed=1200.0, sites=20) as sandbox:
+        env = {**sandbox.env, "BD_DATABASE": bare}
+        assert inside("database", "status", "--format", "json", env=env).code == 2
+        assert inside("database", "init", env=env).code == 0
+        status = inside("database", "status", "--format", "json", env=env)
+        assert (status.code, json.loads(status.out)["databases"][0]["version"]) == (0, 1)
+        hosts = [
+            each["hostname"]
+            for each in json.loads(inside("sites", "list", "--format", "json", env=env).out)[
+                "sites"
+            ]
+        ]
+        worker = command.start("worker", "--health", "127.0.0.1:0", env=env)
+        try:
+            page = tmp_path / "run.html"
+            scan = ("scan", *hosts, "--distributed", bare, "-o", str(page), "--format", "jsonl")
+            ended = command(*scan, env=env)
+            finished = [each for each in ended.events if each["event"] == "scan.finished"]
+            assert ended.code == 0, ended.err
+            assert sorted(each["target"] for each in finished) == sorted(hosts)
+            assert {each["status"] for each in finished} == {"done"}
+            assert ended.events[-1]["targets"] == 20
+            assert page.stat().st_size > 10_000
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            _, told = worker.communicate(timeout=60)
+        assert worker.returncode == 0, told
+        assert "1 shard ended here" in told
+        assert sandbox.token not in told + ended.err
+
+    named = ("--database", bare)
+    watched = inside("runs", "watch", "last", *named, "--format", "jsonl")
+    assert [each["event"] for each in watched.events].count("scan.finished") == 20
+    gate = inside("gate", "--run", "last", *named, "--fail-on", "low", "--format", "json")
+    assert gate.code == 1
+    assert len(json.loads(gate.out)["outcomes"]) == 20
+    assert inside("report", "last", *named, "-o", str(tmp_path / "run.md"), "-q").code == 0
+    listed = json.loads(inside("runs", "list", *named, "--format", "json").out)["runs"]
+    assert [(each["done"], each["state"]) for each in listed] == [(20, "complete")]
+    assert "is cancelled" in inside("runs", "cancel", "last", *named).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("database init --database {away}", "cannot be reached"),
+        ("database status --database nonsense", "postgresql://user@host/name"),
+        ("runs list --database {away}", "cannot be reached"),
+        ("gate --run last --database {away}", "cannot be reached"),
+        ("scan a.example --distributed {away}", "cannot be reached"),
+        ("scan --resume last --database {away}", "cannot be reached"),
+        ("worker --database {away}", "cannot be reached"),
+        ("worker --database {away} --credential org-a=env:NOT_SET", "needs the variable NOT_SET"),
+        ("worker --database {away} --credential a-token", "given like org-a=env:"),
+        ("worker --database {away} --health 8089", "127.0.0.1:8089"),
+        ("worker --database {away} --drain 60", "22.5 s or less"),
+        ("runs watch last", "--database postgresql://"),
+        ("runs cancel last", "--database postgresql://"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    inside: Inside, arguments: str, message: str
+) -> None:
+    """With no traceback and no password."""
+    env = {"BD_API_TOKEN": "bd_sandbox_x", "BD_BASE_URL": "http://127.0.0.1:1"}
+
+    ended = inside(*arguments.format(away=AWAY).split(), env=env)
+
+    assert ended.code == 2
+    assert message in ended.err
+    assert PASSWORD not in ended.err
+    assert len([line for line in ended.err.splitlines() if line]) <= 2
+
+
+def test_tables_of_a_newer_program_are_not_touched(inside: Inside, database: str) -> None:
+    """Every command says what to do, and changes nothing."""
+    change = "UPDATE bestdefense.schema_version SET version = version + %s"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(change, (1,))
+        try:
+            for words in ("database init", "database upgrade", "database status", "runs list"):
+                ended = inside(*words.split(), "--database", database)
+                assert (ended.code, "update this program" in ended.err) == (2, True)
+        finally:
+            connection.execute(change, (-1,))
