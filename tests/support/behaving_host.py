@@ -85,6 +85,9 @@ async def behaving_host(host: Host) -> AsyncIterator[BehavingHost]:
 
 def _problem_of_query(request: web.Request, op: Op) -> str:
     unknown = set(request.query) - set(op.query)
+    missing = set(op.needed) - set(request.query)
+    if missing:
+        return f"no query {sorted(missing)}"
     return f"unknown query {sorted(unknown)}" if unknown else ""
 
 
@@ -101,6 +104,9 @@ def _problem(given: Any, wanted: Any, where: str) -> str:
             return f"{where} has unknown {sorted(unknown)}"
         problems = (_problem(given[key], wanted[key], f"{where}.{key}") for key in given)
         return next((each for each in problems if each), "")
+    if isinstance(wanted, list) and isinstance(given, list):
+        found = (_problem(each, wanted[0], f"{where}[]") for each in given if wanted)
+        return next((each for each in found if each), "")
     if wanted is None:
         return f"{where} is not taken" if given else ""
     return "" if type(given) is type(wanted) else f"{where} is {given!r}"
