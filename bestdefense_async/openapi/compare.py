@@ -15,13 +15,14 @@ from attrs import define, field, frozen
 from bestdefense_async.core.binding import ENVELOPES, Binding, last
 from bestdefense_async.core.route import PAGED, ROUTES, Body, Grade, Route
 from bestdefense_async.openapi.pair import translated_values, unsent
+from bestdefense_async.openapi.specification import Operation
 from bestdefense_async.openapi.words import MEANINGS, PLACES, Meaning
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from bestdefense_async.openapi.schema import Field
-    from bestdefense_async.openapi.specification import Operation, Specification
+    from bestdefense_async.openapi.specification import Specification
 
 _UNKNOWN: Final = Meaning()
 _LAST: Final = re.compile(r"(\[\]|\.[^.\[]+)$")
@@ -58,8 +59,8 @@ class Comparison:
     location: str
     """Method and path that were compared."""
     is_bound: bool
-    is_there: bool
-    """Whether the specification has that method at that path."""
+    operation: Operation | None
+    """What the specification has at that path, with that method."""
     standing: Standing
     problems: tuple[str, ...] = ()
     """What contradicts, one sentence each."""
@@ -86,8 +87,8 @@ def _compare(specification: Specification, route: Route, binding: Binding | None
     operation = specification.find(there.method, there.template)
     if operation is None:
         others = ", ".join(specification.methods_of(there.template))
-        missing = f"The path is there with {others} only." if others else _NOWHERE
-        fit = Fit(problems=[missing])
+        nowhere = "The specification has no such path."
+        fit = Fit([f"The path is there with {others} only." if others else nowhere])
     else:
         fit = fit_of(route, there, operation)
     is_guess = route.grade is Grade.DESCRIBED and binding is None
@@ -96,14 +97,11 @@ def _compare(specification: Specification, route: Route, binding: Binding | None
         route=route,
         location=f"{there.method} {there.template}",
         is_bound=binding is not None,
-        is_there=operation is not None,
+        operation=operation,
         standing=Standing.NOT_FOUND if operation is None and is_guess else standing,
         problems=tuple(fit.problems),
         notes=(*fit.unsaid, *fit.notes),
     )
-
-
-_NOWHERE: Final = "The specification has no such path."
 
 
 def fit_of(route: Route, there: Binding, operation: Operation) -> Fit:

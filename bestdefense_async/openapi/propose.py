@@ -15,6 +15,7 @@ when they are without doubt and no other candidate is; all others are for a pers
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 4
 """Candidates that are shown for one operation."""
+_MOST_CONSIDERED: Final = 30
 _VERSION: Final = re.compile(r"v?\d+(\.\d+)*")
 _PART: Final = re.compile(r"{([^{}/]+)}")
 
@@ -82,8 +84,7 @@ class Proposal:
         if self.route.method != "GET":
             return None
         plain = [each for each in self.candidates if not each.doubts]
-        best = plain[0] if len(plain) == 1 else None
-        return best if best is not None and best.binding is not None else None
+        return plain[0] if len(plain) == 1 and plain[0].binding is not None else None
 
 
 def propose(
@@ -96,34 +97,29 @@ def propose(
         source: Who says so, kept in the bindings.
         constants: Parts of paths that are the same in every call, by the host's names.
     """
-    agreeing = {
-        row.route.name
+    at_home = {
+        row.route.name: row.operation
         for row in compare_operations(specification, {})
         if row.route.grade is Grade.DOCUMENTED and row.standing is Standing.AGREES
     }
-    at_home = {
-        operation.name
-        for route in ROUTES.values()
-        if route.name in agreeing
-        and (operation := specification.find(route.method, route.template)) is not None
-    }
-    free = [each for each in specification.operations if each.name not in at_home]
-    return tuple(
-        Proposal(route=route, candidates=_candidates(route, free, source, constants or {}))
-        for route in ROUTES.values()
-        if route.name not in agreeing
-    )
+    free = [each for each in specification.operations if each not in at_home.values()]
+    proposals = []
+    for route in ROUTES.values():
+        if route.name not in at_home:
+            likely = [each for each in free if _may_be(route, each)]
+            # Pairing costs: of very many, those with the fewest foreign words are looked at.
+            likely.sort(key=partial(_foreign, PLACES[route.name]))
+            found = [
+                consider(route, each, source=source, constants=constants)
+                for each in likely[:_MOST_CONSIDERED]
+            ]
+            found.sort(key=lambda each: each.order)
+            proposals.append(Proposal(route=route, candidates=tuple(found[:_MOST])))
+    return tuple(proposals)
 
 
-def _candidates(
-    route: Route, free: list[Operation], source: str, constants: Mapping[str, str]
-) -> tuple[Candidate, ...]:
-    found = [
-        consider(route, each, source=source, constants=constants)
-        for each in free
-        if _may_be(route, each)
-    ]
-    return tuple(sorted(found, key=lambda each: each.order)[:_MOST])
+def _foreign(place: PathRule, operation: Operation) -> tuple[int, str]:
+    return len(_path_doubts(operation, place)), operation.name
 
 
 def _path_words(operation: Operation) -> list[str]:

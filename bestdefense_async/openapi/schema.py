@@ -24,7 +24,7 @@ _LONGEST_CHAIN: Final = 32
 _DEEPEST: Final = 10
 """Names in a path; ours have four."""
 _MOST_FIELDS: Final = 500
-_MOST_STEPS: Final = 1_000_000
+_MOST_STEPS: Final = 3_000_000
 """Schemas read in all, each as often as it is met."""
 
 
@@ -73,6 +73,7 @@ class Schemas:
         self.remarks: dict[str, None] = {}
         """Sentences, each once, in order."""
         self._steps = 0
+        self._fields: dict[tuple[str, str], tuple[Field, ...]] = {}
 
     def follow(self, value: object, base: str) -> tuple[dict[str, Any], str]:
         """Return an object, or what it refers to, and its address; empty when that is none."""
@@ -106,7 +107,21 @@ class Schemas:
             self.remarks[sentence] = None
 
     def fields(self, schema: object, base: str) -> tuple[Field, ...]:
-        """Return the members of what `schema` describes, level by level; `[]` for a list itself."""
+        """Return the members of what `schema` describes, level by level; `[]` for a list itself.
+
+        Raises:
+            SpecificationError: The schemas of all documents unfold without end.
+        """
+        reference = schema.get("$ref") if isinstance(schema, dict) and len(schema) == 1 else None
+        key = (base, reference) if isinstance(reference, str) else None
+        # Many operations answer the same component.
+        if key is None:
+            return self._listed(schema, base)
+        if key not in self._fields:
+            self._fields[key] = self._listed(schema, base)
+        return self._fields[key]
+
+    def _listed(self, schema: object, base: str) -> tuple[Field, ...]:
         found: list[Field] = []
         waiting: deque[tuple[str, list[_Node], bool]] = deque(
             [("", [(schema, base, frozenset())], True)]

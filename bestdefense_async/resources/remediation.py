@@ -23,6 +23,8 @@ from bestdefense_async.resources.identity import check_identity
 from bestdefense_async.resources.pages import iterate
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from bestdefense_async.models import Finding, Report, ReportSummary
     from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Transport
@@ -105,6 +107,22 @@ class Remediations:
         pages = iterate(self._transport, ROUTES["remediation.list"], read, timeout=wait)
         remediations = tuple([each async for each in pages])
         return evolve(lists[-1], remediations=remediations)
+
+    def iterate(self, *, timeout: float | None = None) -> AsyncGenerator[Remediation, None]:
+        """Yield the remediations as `list` returns them, a page at a time.
+
+        Args:
+            timeout: Seconds that all requests together may take.
+
+        Raises:
+            BestDefenseError: As for `list`.
+        """
+
+        def read(payload: object) -> tuple[Remediation, ...]:
+            return structure(payload, RemediationList).remediations
+
+        wait = optional_seconds("timeout", timeout)
+        return iterate(self._transport, ROUTES["remediation.list"], read, timeout=wait)
 
     async def get(
         self, remediation: Remediation | str, *, timeout: float | None = None

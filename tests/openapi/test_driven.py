@@ -162,6 +162,9 @@ async def test_pages_are_followed_to_their_end(host: Host) -> None:
         listed = await bd.reports.list()
         one_by_one = [report async for report in bd.reports.iterate()]
         first = await bd.reports.list(limit=1)
+        if host.places["remediation.list"]:
+            fixes = (await bd.remediation.list()).remediations
+            assert [fix async for fix in bd.remediation.iterate()] == [*fixes]
     pages = 1 if host is BY_HAND else 2  # a cursor that no answer gives leads nowhere
     assert [each.id for each in listed] == [ID + "1", ID + "1-2"][:pages]
     assert one_by_one == [*listed]

@@ -159,6 +159,18 @@ def test_two_that_are_as_likely_are_left_to_a_person() -> None:
     assert there == ["GET /api/v1/schedules", "GET /api/v2/schedules"]
 
 
+def test_the_right_place_is_found_among_very_many() -> None:
+    """Those with foreign words are not even looked into."""
+    spec = copy.deepcopy(document())
+    entry = spec["paths"].pop("/api/schedules")
+    spec["paths"] |= {f"/api/foreign{chr(97 + at % 26) * at}/schedules": entry for at in range(200)}
+    spec["paths"]["/api/zzz/v9/scan-schedules"] = entry
+    spec["paths"]["/api/v9/scan-schedules"] = entry
+    found = proposed(spec)["schedules.list"]
+    assert first(found) == "GET /api/v9/scan-schedules"
+    assert found.sure is not None
+
+
 def considered(name: str, method: str, path: str, constants: Any = None, **entry: Any) -> Any:
     """Consider one operation of a host for one of ours."""
     spec = {"openapi": "3.1.0", "paths": {path: {method: entry}}}

@@ -17,7 +17,7 @@ from attrs import field, frozen
 from tests.support.written_hosts import FILE, Host, Op, Words, example_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
 FILE_BYTES = b"text"
 LISTS = ("hydra:member", "items", "data")
@@ -96,20 +96,19 @@ def _problem(given: Any, wanted: Any, where: str) -> str:
     if isinstance(wanted, Words):
         listed = (wanted.first, *wanted.others)
         return "" if given in listed else f"{where} is {given!r}, none of {listed}"
-    if isinstance(wanted, dict):
-        if not isinstance(given, dict):
-            return f"{where} is no object"
+    problems: Iterable[str] = ()
+    if isinstance(wanted, dict) and isinstance(given, dict):
         unknown = set(given) - set(wanted)
         if unknown:
             return f"{where} has unknown {sorted(unknown)}"
         problems = (_problem(given[key], wanted[key], f"{where}.{key}") for key in given)
-        return next((each for each in problems if each), "")
-    if isinstance(wanted, list) and isinstance(given, list):
-        found = (_problem(each, wanted[0], f"{where}[]") for each in given if wanted)
-        return next((each for each in found if each), "")
-    if wanted is None:
+    elif isinstance(wanted, list) and isinstance(given, list):
+        problems = (_problem(each, wanted[0], f"{where}[]") for each in given if wanted)
+    elif wanted is None:
         return f"{where} is not taken" if given else ""
-    return "" if type(given) is type(wanted) else f"{where} is {given!r}"
+    elif type(given) is not type(wanted):
+        return f"{where} is {given!r}"
+    return next((each for each in problems if each), "")
 
 
 def _page_of(request: web.Request, op: Op) -> Any:

@@ -224,7 +224,7 @@ def _shown(row: Comparison, proposal: Proposal | None) -> dict[str, Any]:
     """Return one operation as a record: its path for us, and on the host."""
     from bestdefense_async.openapi.compare import Standing
 
-    there = row.location if row.is_there else None
+    there = None if row.operation is None else row.location
     standing = str(row.standing)
     may_be_elsewhere = row.standing is not Standing.AGREES and not row.is_bound
     if may_be_elsewhere and proposal is not None and proposal.candidates:

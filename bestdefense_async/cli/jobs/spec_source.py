@@ -246,9 +246,11 @@ async def load_specification(connection: Connection, source: str | None) -> Load
         BestDefenseError: Anything else that `errors` names.
     """
     if source is None:
-        return await _from_host(connection)
+        return await _from_host(connection, [connection.host + path for path in CANDIDATES])
     if source.lower().startswith(("http://", "https://")):
-        return await _from_address(connection, source)
+        # The same rules as for a base URL: no user name, and plain http to this machine only.
+        parse_base_url("/".join(source.split("/", 3)[:3]) if origin_of(source) else "")
+        return await _from_host(connection, [source])
     location = "stdin" if source == STDIN else source
     body = read_bytes(source, what="The specification", largest=LARGEST)
     return Loaded(_decoded(body, location), location)
@@ -265,39 +267,27 @@ def _decoded(body: bytes, location: str) -> dict[str, Any]:
     raise unreadable(location, problem)
 
 
-async def _from_address(connection: Connection, source: str) -> Loaded:
-    """Return the document at an address, or embedded in or linked from the page there."""
-    origin = origin_of(source)
-    # The same rules as for a base URL: no user name, and plain http to this machine only.
-    parse_base_url("/".join(source.split("/", 3)[:3]) if origin else "")
+async def _from_host(connection: Connection, addresses: list[str]) -> Loaded:
+    """Return the first document among the addresses of one host."""
+    origin = origin_of(addresses[0])
+    worst: BestDefenseError | None = None
     is_api = origin == origin_of(connection.host)
     async with open_fetcher(connection, origin, is_api=is_api) as fetcher:
-        answer = await fetcher.get(source)
-        if answer.status != OK:
-            raise _refusal(answer, origin)
-        return await _from_answer(fetcher, answer, {source})
-
-
-async def _from_host(connection: Connection) -> Loaded:
-    """Return the first document among the candidates of the API's own host."""
-    base_url = connection.host
-    worst: BestDefenseError | None = None
-    async with open_fetcher(connection, origin_of(base_url), is_api=True) as fetcher:
-        for path in CANDIDATES:
+        for url in addresses:
             try:
-                answer = await fetcher.get(base_url + path)
+                answer = await fetcher.get(url)
                 if answer.status == OK:
-                    return await _from_answer(fetcher, answer, {answer.url})
-                refusal: BestDefenseError | None = _refusal(answer, fetcher.origin)
+                    return await _from_answer(fetcher, answer, {url, answer.url})
+                refusal: BestDefenseError | None = _refusal(answer, origin)
             except (SpecificationError, MissingToken) as error:
                 refusal = error
             # A document that is there and cannot be read says more than one that is not there.
             worst = max((worst, refusal), key=_weight)
     if worst is not None and _weight(worst):
         raise worst
+    paths = ", ".join(url.removeprefix(origin) for url in addresses)
     raise SpecificationError(
-        f"{base_url} shows no specification at {', '.join(CANDIDATES)}: "
-        "give an address or a file with --from."
+        f"{origin} shows no specification at {paths}: give an address or a file with --from."
     )
 
 
@@ -306,16 +296,14 @@ def _weight(error: BestDefenseError | None) -> int:
     return next((at for at, kind in enumerate(order, 1) if type(error) is kind), 0)
 
 
-def _refusal(answer: FetchedDocument, origin: str) -> BestDefenseError:
-    """Return the error for an answer that is no document."""
+def _refusal(answer: FetchedDocument, origin: str) -> BestDefenseError | None:
+    """Return the error for an answer that is no document, None where it says nothing is there."""
     status = answer.status
-    message = f"{origin} answers the question for its specification with status {status}."
     kind = {401: AuthError, 403: PermissionDenied}.get(status)
-    if kind is None and status >= 500:  # noqa: PLR2004  # HTTP's server errors
+    if status >= 500:  # noqa: PLR2004  # HTTP's server errors
         kind = ServerError
-    if kind is None:
-        return ConfigError(message)
-    return kind(message, status=status, operation="specification")
+    message = f"{origin} answers the question for its specification with status {status}."
+    return kind and kind(message, status=status, operation="specification")
 
 
 async def _from_answer(fetcher: Fetcher, answer: FetchedDocument, asked: set[str]) -> Loaded:
