@@ -7,7 +7,6 @@ import pytest
 from tests.support.documentation import PAGES, ROOT, Page, blocks
 
 ELSEWHERE = {
-    "README.md",
     "docs/how-to/bulk-scan.md",
     "docs/how-to/specification.md",
     "docs/reference/command-line.md",

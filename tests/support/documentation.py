@@ -9,7 +9,8 @@
 
 A comment on the line before a block says more: `<!-- not run: why -->`, or `<!-- keeps running -->`
 for a server in a terminal of its own. `<!-- sandbox: sites=3 -->` sets the sandbox of the page and
-`<!-- given: bd site report -->` names what its Python blocks find there.
+`<!-- given: hosts.txt bd site report -->` names what its blocks find there: a list of the sites,
+an open client, one of the sites, a finished report of it.
 
 With `BD_DOCS=write` in the environment, what is really printed is written into the page instead.
 """
@@ -261,6 +262,8 @@ class Page:
 
     async def run(self) -> None:
         """Run every block; raise AssertionError, with the line, where the page is wrong."""
+        if self._remark("given"):
+            await self._start_client()
         try:
             await self._run_blocks()
         finally:
@@ -354,7 +357,7 @@ class Page:
         if "bd" not in self._scope:
             await self._start_client()
         code = compile(
-            "\n" * block.line + block.source,
+            "\n" * block.line + block.source.replace("asyncio.run(main())", "await main()"),
             str(self.path),
             "exec",
             flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
@@ -376,6 +379,8 @@ class Page:
         bd = await self._stack.enter_async_context(BestDefense())
         self._scope |= {"bd": bd, "sandbox": sandbox}
         given = self._remark("given").split()
+        if "hosts.txt" in given:
+            (self.folder / "hosts.txt").write_text("\n".join(sandbox.hostnames) + "\n", "utf-8")
         if "site" in given:
             self._scope["site"] = await bd.sites.find(sandbox.hostnames[0])
         if "report" in given:
