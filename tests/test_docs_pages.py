@@ -7,7 +7,6 @@ import pytest
 from tests.support.documentation import PAGES, ROOT, Page, blocks
 
 ELSEWHERE = {
-    "docs/how-to/bulk-scan.md",
     "docs/how-to/specification.md",
     "docs/reference/command-line.md",
     "docs/reference/library.md",

@@ -67,6 +67,7 @@ _PATIENCE: Final = 60.0
 """Seconds for one command."""
 
 _VARIES: Final = (
+    (re.compile(r"^scan: .* scanning.*\n", re.MULTILINE), ""),  # more of them on a slow machine
     (re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{5}\b"), "RUN"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\b\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00| UTC)?)?"), "DATE"),
