@@ -339,3 +339,46 @@ async def test_a_signal_that_comes_while_the_list_is_read_is_not_lost(
 
     assert sandbox.count("reports.create") == 0
     assert run.result.by_status()["not_started"] == 20
+
+
+async def test_pauses_of_a_limit_stand_in_the_result_and_the_record(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Also in the record of a run that is gone on with; pauses that overlap are one."""
+    store = tmp_path / "runs.db"
+    sandbox.fault("reports.create", status=429, headers={"Retry-After": "1"}, times=2)
+    async with scans(bd, sandbox.hostnames[:3], store=store) as run:
+        pass
+    async with bd.resume(run.name, store=store, polling=POLLING) as again:
+        pass
+
+    ((begin, end),) = run.result.throttled
+
+    assert end - begin >= 1.0
+    assert again.result.throttled == run.result.throttled
+    assert SqliteStore(store).load(run.name).throttled == run.result.throttled
+    assert not bd.pauses, "a run that has ended listens no more"
+
+
+async def test_when_to_ask_is_learned_from_the_store(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Unless somebody has said when: to the run, or to its client."""
+    store = tmp_path / "runs.db"
+    async with scans(bd, sandbox.hostnames, store=store) as run:
+        pass
+    learned = bd.scan_many(sandbox.hostnames, store=store)
+    told = scans(bd, sandbox.hostnames, store=store)
+
+    plans = [await learned.plan(), await told.plan()]
+
+    durations = [(one.finished_at or 0) - (one.started_at or 0) for one in run.result.outcomes]
+    assert {plan.learned_from for plan in plans} == {20}
+    assert plans[0].duration == pytest.approx(sum(durations) / 20)
+    assert plans[0].calls != plans[1].calls
+
+
+def test_a_setting_that_there_is_not_is_refused_at_once(bd: BestDefense) -> None:
+    """A slip of the pen is no setting that is quietly left out."""
+    with pytest.raises(TypeError, match="no setting 'max_activ'"):
+        bd.scan_many(["a.example"], max_activ=3)  # type: ignore[call-arg]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.errors import BestDefenseError, JournalError, JournalMismatch
+from bestdefense_async.runs.store import former
 from bestdefense_async.runs.store.connection import FileConnection
 from bestdefense_async.runs.store.schema import APPLICATION_ID, VERSION, make_tables
 
@@ -113,6 +114,7 @@ def open_to_write(path: Path) -> FileConnection:
             if not _is_ours(connection, path):
                 make_tables(connection)
             connection.execute("COMMIT")
+        former.take_over_former(connection, former.former_runs(path))
     except BaseException:
         connection.close()
         raise
@@ -132,12 +134,16 @@ def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
     """Give a connection that sees the store as it is now, and changes nothing.
 
     None where there is no store yet, or an empty one. It works beside processes that write. Where
-    the disk is read-only a copy is read, since SQLite may not even make its index there.
+    the disk is read-only a copy is read, since SQLite may not even make its index there. A run of
+    the former format is read as a store that holds it alone.
 
     Raises:
         JournalMismatch: It is of another kind, or of a newer version.
         JournalError: It is damaged, or cannot be read.
     """
+    if former.former_runs(path):
+        with contextlib.suppress(sqlite3.Error, OSError, BestDefenseError):
+            close(open_to_write(path))
     if not path.exists():
         yield None
         return
@@ -146,6 +152,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
     with contextlib.ExitStack() as stack:
         try:
             connection = _open_to_read(path, stack)
+            if _kind_of(connection) == former.APPLICATION_ID:
+                connection = _as_store(connection, path, stack)
             is_ours = _is_ours(connection, path)
         except (sqlite3.Error, OSError) as error:
             raise to_error(error, path) from None
@@ -174,13 +182,34 @@ def _begin(path: Path, mode: str, stack: contextlib.ExitStack) -> sqlite3.Connec
     return connection
 
 
+def _as_store(
+    connection: sqlite3.Connection, path: Path, stack: contextlib.ExitStack
+) -> sqlite3.Connection:
+    """Return a store in memory that holds a run of the former format."""
+    store = stack.enter_context(
+        contextlib.closing(sqlite3.connect(":memory:", isolation_level=None))
+    )
+    make_tables(store)
+    former.copy_former(store, connection, path)
+    return store
+
+
+def _kind_of(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA application_id").fetchone()[0])
+
+
 def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
     """Return whether this is a store; False for a database with nothing in it.
 
     Raises:
         JournalMismatch: It is of another kind, or of a newer version.
     """
-    (kind,) = connection.execute("PRAGMA application_id").fetchone()
+    kind = _kind_of(connection)
+    if kind == former.APPLICATION_ID:
+        raise JournalMismatch(
+            f"{path} is a run of the former format: it can be read, and is gone on with when it "
+            f"lies in a directory called runs beside the store."
+        )
     if kind == 0 and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
         return False
     if kind != APPLICATION_ID:

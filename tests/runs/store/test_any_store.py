@@ -400,6 +400,22 @@ async def test_runs_are_ordered_by_their_sequence(store: Store) -> None:
     assert await store.find("last") == names[-1]
 
 
+async def test_a_run_is_read_without_a_loop_and_last_is_older_beside_it(store: Store) -> None:
+    """For judging: beside a run, `last` is what was the newest when it began."""
+    first, second, third = [(await create(store)).name for _ in range(3)]
+
+    assert len(store.load(second).outcomes) == len(store.load("last").outcomes)
+    assert store.load("last").name == third
+    assert store.load("last", beside=third).name == second
+    assert store.load("last", beside=second).name == first
+    assert store.load("last", beside="a run of elsewhere").name == third
+    assert store.load(first, beside=third).name == first
+    with pytest.raises(JournalError, match=f"no run before {first}"):
+        store.load("last", beside=first)
+    with pytest.raises(JournalError, match="no run 'absent'"):
+        store.load("absent")
+
+
 async def test_a_run_is_found_by_what_means_one_only(store: Store) -> None:
     """A beginning that fits two is refused with both names, a name that fits none with some."""
     with pytest.raises(JournalError, match="none at all"):
