@@ -12,11 +12,13 @@ from bestdefense_async.core.check import check_seconds
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.route import ROUTES
+from bestdefense_async.core.scope import Scope
 from bestdefense_async.errors import DeadlineExceeded, PollTimeout
 from bestdefense_async.polling.scheduler import PollScheduler
 from bestdefense_async.polling.subscription import DEFAULT_POLICY
 from bestdefense_async.resources.agents import Agents
 from bestdefense_async.resources.arguments import optional_seconds
+from bestdefense_async.resources.guarded import Guard, GuardedTransport
 from bestdefense_async.resources.identity import CreatedIds
 from bestdefense_async.resources.network import Network
 from bestdefense_async.resources.registrations import Registrations
@@ -30,10 +32,11 @@ from bestdefense_async.transport.sender import Sender
 from bestdefense_async.transport.tenants import Tenant, Tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from typing import Unpack
 
     from bestdefense_async.models import Outcome, Progress, ScanEvent, ScanOptions, Site
+    from bestdefense_async.resources.protocol import Transport
     from bestdefense_async.runs.run import Run
     from bestdefense_async.runs.run_settings import RunSettings
     from bestdefense_async.runs.site_index import SiteIndex
@@ -63,7 +66,14 @@ class View:
     def __init__(self, shared: SharedByViews, tenant: Tenant) -> None:
         self._shared = shared
         self._tenant = tenant
-        self._sender = Sender(shared.host, tenant)
+        self.guard: Guard = Guard(
+            tenant.name,
+            lambda: tenant.scope,
+            lambda site_id: self.site_index.host_of(site_id),  # noqa: PLW0108 - made when needed
+        )
+        self._sender: Transport = Sender(shared.host, tenant)
+        if tenant.scope is not None:
+            self._sender = GuardedTransport(self._sender, self.guard)
         ids = shared.created_ids
         self.sites: Sites = Sites(self._sender)
         self.vortex: Vortex = Vortex(self._sender)
@@ -108,7 +118,9 @@ class View:
         """What finds the sites of targets: one per tenant, the same for all views of it."""
         from bestdefense_async.runs.site_index import SiteIndex  # noqa: PLC0415  # for the start
 
-        return self._tenant.attached("site index", lambda: SiteIndex(self.sites.list))
+        return self._tenant.attached(
+            "site index", lambda: SiteIndex(self.sites.list, check=self.guard.check_host)
+        )
 
     @property
     def pauses(self) -> set[Callable[[float], object]]:
@@ -138,7 +150,9 @@ class View:
             ),
         )
 
-    def with_token(self, token: TokenSource, *, name: str | None = None) -> View:
+    def with_token(
+        self, token: TokenSource, *, name: str | None = None, allow: Iterable[str] | None = None
+    ) -> View:
         """Return the same client as another organization sees it.
 
         The pool, its slots and the pace are shared, in turns; limits, pauses, retry budget and
@@ -152,12 +166,16 @@ class View:
                 it apart: give one with a callable that is made anew for each request, and with
                 one that reads its context. Sources of one name are compared by text, by path, or
                 by the code of the callable.
+            allow: What the organization may scan, whatever its token may: host names, `*.domain`
+                for the names below it, addresses and networks. A scan of anything else is refused
+                before it is sent, and logged. None leaves it as it was for this organization.
 
         Raises:
-            ConfigError: It cannot be a token, the name stands for another source of tokens, or it
-                may not stand in a log.
+            ConfigError: It cannot be a token, the name stands for another source of tokens or may
+                not stand in a log, or `allow` has what is no host.
         """
-        return View(self._shared, self._shared.tenants.of(token, name=name))
+        scope = None if allow is None else Scope(allow)
+        return View(self._shared, self._shared.tenants.of(token, name=name, scope=scope))
 
     async def scan(
         self,

@@ -210,11 +210,15 @@ class Scans:
     ) -> tuple[Watched, bool]:
         if line.refusal is not None:
             raise copy.copy(line.refusal)
+        guard = line.view.guard
         if isinstance(site, Site):
             target, site_id = site.hostname, site.id
         else:
             wanted = site if isinstance(site, Target) else Target(site)
+            if wanted.host is not None:
+                guard.check_host(wanted.host, asked_by=asked_by)
             target, site_id = wanted.text, await line.resolve(wanted)
+        await guard.check_site(site_id, asked_by=asked_by)
         if self._left is not None:
             elsewhere = await self._left.elsewhere(line.label, options, site_id)
             if elsewhere is not None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bestdefense_async.core.limiting.limit import Limit
+    from bestdefense_async.core.scope import Scope
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.transport.http.cancel_scope import Home
     from bestdefense_async.transport.observe import QueueStats
@@ -60,6 +61,8 @@ class Tenant:
         self.name: str = name
         """The name that was given, else a number: never made from the token."""
         self.is_named: bool = is_named
+        self.scope: Scope | None = None
+        """What it may scan, None for whatever its token may."""
         self.credentials: Credentials = Credentials(source)
         self.lifetime: Lifetime = Lifetime(tenants.home)
         self.budget: RetryBudget = RetryBudget()
@@ -158,8 +161,10 @@ class Tenants:
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def of(self, source: TokenSource, *, name: str | None = None) -> Tenant:
-        """Return the tenant of a name, else of a token.
+    def of(
+        self, source: TokenSource, *, name: str | None = None, scope: Scope | None = None
+    ) -> Tenant:
+        """Return the tenant of a name, else of a token; a scope that is given is its own from now.
 
         Raises:
             ConfigError: The source cannot be one of a token, the name stands for another, or the
@@ -177,6 +182,7 @@ class Tenants:
             self._tenants[key] = tenant
         elif name is not None:
             tenant.credentials.update(source)
+        tenant.scope = scope or tenant.scope
         return tenant
 
     def all(self) -> list[Tenant]:
