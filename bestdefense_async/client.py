@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.transport.hooks import RequestEvent
     from bestdefense_async.transport.observe import Observer
+    from bestdefense_async.transport.throttle.entries import SharedLimits
 
 _BELOW_LIMIT: Final = 0.95
 """Share of a limit that polls spend; the rest is for those who ask for a progress themselves."""
@@ -70,6 +71,8 @@ class BestDefense(View):
         ssl_context: For a private certificate authority; None trusts the system's.
         state_dir: Directory in which limits of a minute and longer are kept together with other
             processes, and from one to the next; None for none.
+        shared_limits: What keeps limits together with processes on other machines, in place of
+            `state_dir`: a `distributed.limits.PostgresLimits`. It is not closed.
         session: An aiohttp session to use. It is never closed or changed.
 
     Raises:
@@ -95,6 +98,7 @@ class BestDefense(View):
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         state_dir: Path | None = None,
+        shared_limits: SharedLimits | None = None,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
         if state_dir is not None and not isinstance(state_dir, Path):
@@ -123,7 +127,7 @@ class BestDefense(View):
         rates = [_BELOW_LIMIT * each.calls / each.per for each in budgets]
         shared = SharedByViews(
             host=host,
-            tenants=Tenants(home, limits_of, state_dir=state_dir),
+            tenants=Tenants(home, limits_of, state_dir=state_dir, shared_limits=shared_limits),
             poll_rate=min(rates, default=None),
             poll_policy=DEFAULT_POLICY if polling is None else polling,
         )

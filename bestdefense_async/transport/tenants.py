@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.transport.http.cancel_scope import Home
     from bestdefense_async.transport.observe import QueueStats
+    from bestdefense_async.transport.throttle.entries import SharedLimits
 
 KEPT_FOR: Final = 60.0
 """Seconds between two searches for tenants that are idle and need not be kept."""
@@ -140,6 +141,7 @@ class Tenants:
         state_dir: A directory in which limits of a minute and longer are kept together with other
             processes, and from one to the next: one small file per token, named by a hash. None
             keeps everything in memory.
+        shared_limits: What keeps limits together with other processes in place of files.
     """
 
     def __init__(
@@ -148,10 +150,12 @@ class Tenants:
         limits: Mapping[str, tuple[Limit, ...]],
         *,
         state_dir: Path | None = None,
+        shared_limits: SharedLimits | None = None,
     ) -> None:
         self.home: Home = home
         self._limits = dict(limits)
         self._state_dir = state_dir
+        self._shared_limits = shared_limits
         self._born: float | None = None
         self._tenants: WeakValueDictionary[object, Tenant] = WeakValueDictionary()
         self._throttles: WeakValueDictionary[str, Throttle] = WeakValueDictionary()
@@ -196,7 +200,10 @@ class Tenants:
             if self._born is None:
                 self._born = asyncio.get_running_loop().time()
             saved = None if self._state_dir is None else SavedState.file(self._state_dir, token_key)
-            throttle = Throttle(self._limits, known_since=self._born, saved=saved)
+            shared = None if self._shared_limits is None else self._shared_limits.of(token_key)
+            throttle = Throttle(
+                self._limits, known_since=self._born, saved=None if shared else saved, shared=shared
+            )
             self._throttles[token_key] = throttle
         return throttle
 

@@ -74,6 +74,7 @@ def command(
     with the_extra():
         from bestdefense_async.distributed.credentials import DEFAULT, read_credentials
         from bestdefense_async.distributed.health import health_checks, read_place
+        from bestdefense_async.distributed.limits import PostgresLimits
         from bestdefense_async.distributed.worker import Worker
     from bestdefense_async.report.text import counted
 
@@ -86,7 +87,9 @@ def command(
         import asyncio
 
         async with contextlib.AsyncExitStack() as stack:
-            bd = await stack.enter_async_context(connection.client(needs_token=False))
+            limits = await stack.enter_async_context(PostgresLimits(database))
+            client = connection.client(needs_token=False, shared_limits=limits)
+            bd = await stack.enter_async_context(client)
             worker = Worker(
                 bd,
                 database,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bestdefense_async import BestDefense
     from bestdefense_async.config import BaseUrl, FoundToken
     from bestdefense_async.transport.hooks import RequestEvent
+    from bestdefense_async.transport.throttle.entries import SharedLimits
 
 
 class ApiCommand(Command):
@@ -252,6 +253,7 @@ class Connection:
         hooks: Sequence[Callable[[RequestEvent], object]] = (),
         download_hosts: Collection[str] = (),
         needs_token: bool = True,
+        shared_limits: SharedLimits | None = None,
     ) -> BestDefense:
         """Return a client; nothing has been sent yet.
 
@@ -259,6 +261,7 @@ class Connection:
             hooks: Called with attempts, waits and pauses.
             download_hosts: Where downloads may be redirected to.
             needs_token: It sends for itself, not only for views that have tokens of their own.
+            shared_limits: What keeps limits in place of the directory of this machine.
 
         Raises:
             MissingToken: There is no token.
@@ -278,6 +281,7 @@ class Connection:
             hooks=hooks,
             bindings=load_bindings(base_url),
             state_dir=state_directory(),
+            shared_limits=shared_limits,
             download_hosts=download_hosts,
             proxy=None if proxy is None else proxy.url,
             ssl_context=self.ssl_context(),

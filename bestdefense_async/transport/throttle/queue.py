@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 SWEEP_FROM: Final = 64
 """Dead entries a queue may hold beyond half of it before they are swept out."""
 
-
 LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at calls of other processes that are in flight."""
 
@@ -374,6 +373,10 @@ class LimitQueue:
     def own(self) -> tuple[list[float], int, float]:
         """Return what other processes should know: our stamps, calls in flight, end of a pause."""
         return self._state.own(self._loop.time())
+
+    def look_again(self) -> None:
+        """Hand out what is due by what is known by now."""
+        self._advance()
 
     def share(self, store: SharedStore) -> None:
         """Ask a book that other processes write in too, from now on."""

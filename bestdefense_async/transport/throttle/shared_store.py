@@ -21,15 +21,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import os
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
-
-from attrs import define, field
+from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.files import replace_file
 from bestdefense_async.transport.disk import try_lock
+from bestdefense_async.transport.throttle.entries import Entry, entry_from, merged, tell
 from bestdefense_async.transport.throttle.permit import HELD_FOR
 
 if TYPE_CHECKING:
@@ -46,27 +43,10 @@ LARGEST_FILE: Final = 4_000_000
 SHORTEST_PERIOD: Final = 60.0
 """Seconds: limits with a period from here on are kept. A shorter one is over before it matters."""
 
-LEASE: Final = 60.0
-"""Seconds to wait for a call in flight of a process that may be dead."""
-
 PATIENCE: Final = 5.0
 """Seconds after which a lock that is still held counts for nothing."""
 
 _log = logging.getLogger(__name__)
-
-
-@define
-class _Entry:
-    """What the file says of one class. All times are wall clock."""
-
-    stamps: Counter[float] = field(factory=Counter)
-    flying: Counter[float] = field(factory=Counter)
-    """For each call in flight the moment until which to wait for it."""
-    paused_until: float = 0.0
-
-    def without(self, other: _Entry) -> _Entry:
-        """Return what is here beside the other's."""
-        return _Entry(self.stamps - other.stamps, self.flying - other.flying, self.paused_until)
 
 
 class SavedState:
@@ -76,8 +56,8 @@ class SavedState:
         self._path = path
         self._wall_clock = wall_clock
         self._queues: dict[str, LimitQueue] = {}
-        self._found: dict[str, _Entry] = {}
-        self._mine: dict[str, _Entry] = {}
+        self._found: dict[str, Entry] = {}
+        self._mine: dict[str, Entry] = {}
         """What of it is ours, as we wrote it."""
         self._moments: dict[str, dict[float, float]] = {}
         """Loop time of each stamp of others: converted once, so that a clock may be set later."""
@@ -126,7 +106,7 @@ class SavedState:
             entry = self._found.get(name)
             if entry is None:
                 continue
-            others = entry.without(self._mine.get(name, _Entry()))
+            others = entry.without(self._mine.get(name, Entry()))
             is_anyone_flying |= bool(others.flying)
             if is_new or others.flying:
                 self._tell(name, queue, others, is_new=is_new)
@@ -149,14 +129,10 @@ class SavedState:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._write)
 
-    def _tell(self, name: str, queue: LimitQueue, others: _Entry, *, is_new: bool) -> None:
+    def _tell(self, name: str, queue: LimitQueue, others: Entry, *, is_new: bool) -> None:
         now, wall = asyncio.get_running_loop().time(), self._wall_clock()
         known = self._moments.get(name, {})
-        moments = {at: known.get(at, now - max(0.0, wall - at)) for at in others.stamps}
-        self._moments[name] = moments
-        stamps = [moments[at] for at in others.stamps.elements()]
-        stamps += [now - max(0.0, wall - until) for until in others.flying.elements()]
-        queue.others(sorted(stamps), pause=others.paused_until - wall if is_new else 0.0)
+        self._moments[name] = tell(queue, others, known, now=now, wall=wall, is_new=is_new)
 
     def _take_lock(self) -> bool:
         """Keep the others out; where there are no locks, or nobody lets go, go on without."""
@@ -203,22 +179,8 @@ class SavedState:
         """Put what our lanes did in place of what we had written of them."""
         now, wall = asyncio.get_running_loop().time(), self._wall_clock()
         for name, queue in self._queues.items():
-            stamps, in_flight, paused_until = queue.own()
-            pause = paused_until - now
-            mine = _Entry(
-                Counter(round(wall - (now - stamp), 3) for stamp in stamps),
-                Counter({round(wall + LEASE, 3): in_flight} if in_flight else {}),
-                wall + pause if pause > 0 else 0.0,
-            )
-            found = self._found.get(name, _Entry())
-            others = found.without(self._mine.get(name, _Entry()))
-            over = Counter({until: n for until, n in others.flying.items() if until <= wall})
-            oldest = wall - 2.01 * queue.longest_window
-            kept = Counter({at: n for at, n in (others.stamps + over).items() if at >= oldest})
-            self._mine[name] = mine
-            self._found[name] = _Entry(
-                kept + mine.stamps, others.flying - over + mine.flying, mine.paused_until
-            )
+            found, mine = self._found.get(name, Entry()), self._mine.get(name, Entry())
+            self._found[name], self._mine[name] = merged(queue, found, mine, now=now, wall=wall)
 
 
 def _version(path: Path) -> object:
@@ -230,7 +192,7 @@ def _version(path: Path) -> object:
     return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
-def _read(path: Path) -> dict[str, _Entry] | None:
+def _read(path: Path) -> dict[str, Entry] | None:
     """Return what can be used of the file; None when that is nothing."""
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -243,37 +205,10 @@ def _read(path: Path) -> dict[str, _Entry] | None:
     classes = content.get("classes")
     if not isinstance(classes, dict):
         return None
-    return {
-        name: _Entry(
-            Counter(entry["stamps"]), Counter(entry.get("flying", ())), entry["paused_until"]
-        )
-        for name, entry in classes.items()
-        if _is_entry(entry)
-    }
+    found = {name: entry_from(plain) for name, plain in classes.items()}
+    return {name: entry for name, entry in found.items() if entry is not None}
 
 
-def _is_entry(entry: object) -> bool:
-    return (
-        isinstance(entry, dict)
-        and _is_moment(entry.get("paused_until"))
-        and all(
-            isinstance(moments, list) and all(map(_is_moment, moments))
-            for moments in (entry.get("stamps"), entry.get("flying", []))
-        )
-    )
-
-
-def _is_moment(value: object) -> bool:
-    return isinstance(value, float) and math.isfinite(value)
-
-
-def _as_json(classes: dict[str, _Entry]) -> str:
-    content: dict[str, Any] = {
-        name: {
-            "stamps": sorted(entry.stamps.elements()),
-            "flying": sorted(entry.flying.elements()),
-            "paused_until": entry.paused_until,
-        }
-        for name, entry in classes.items()
-    }
+def _as_json(classes: dict[str, Entry]) -> str:
+    content = {name: entry.as_plain() for name, entry in classes.items()}
     return json.dumps({"version": VERSION, "classes": content})

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.core.limiting.limit import Limit
     from bestdefense_async.transport.observe import QueueStats
+    from bestdefense_async.transport.throttle.entries import LimitsOfToken
 
 
 class Throttle:
@@ -34,7 +35,8 @@ class Throttle:
             none; it can still be paused by a 429.
         known_since: Loop time from which on this process knows of every call with the token; None
             is now. While older calls may count, a class starts with few calls in flight.
-        saved: Where the state of limits is kept with other processes, or None.
+        saved: Where the state of limits is kept with other processes: a file, or None.
+        shared: What keeps it in place of a file.
         uniform: Chance between two bounds.
         wall_clock: Unix time, used for dates in headers and for saved state only.
     """
@@ -56,6 +58,7 @@ class Throttle:
         *,
         known_since: float | None = None,
         saved: Path | None = None,
+        shared: LimitsOfToken | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -65,7 +68,9 @@ class Throttle:
         self._wall_clock = wall_clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queues: dict[str, LimitQueue] = {}
-        self._saved = None if saved is None else SavedState(saved, wall_clock=wall_clock)
+        self._saved = shared
+        if saved is not None:
+            self._saved = SavedState(saved, wall_clock=wall_clock)
 
     def admit(
         self, limit_class: str, *, deadline: float | None = None, again: bool = False
