@@ -3,7 +3,8 @@
 It imports nothing of the client, so that a misspelt field cannot be right on both sides.
 """
 
-from bestdefense_async.sandbox.server.sandbox import Sandbox, serve
+from bestdefense_async.sandbox.server.sandbox import Sandbox
+from bestdefense_async.sandbox.server.serving import serve
 from bestdefense_async.sandbox.world.faults import Fault, FaultPlan
 from bestdefense_async.sandbox.world.fleet import Site
 from bestdefense_async.sandbox.world.ledger import Arrival

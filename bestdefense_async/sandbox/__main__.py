@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bestdefense_async.sandbox.server.sandbox import serve
+from bestdefense_async.sandbox.server.serving import serve
 from bestdefense_async.sandbox.settings import Settings
 from bestdefense_async.sandbox.world.scenarios import SCENARIOS
 

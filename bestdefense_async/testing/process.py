@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from bestdefense_async.sandbox.world.ledger import Arrival, Assertions
+from bestdefense_async.sandbox import Arrival, Token
+from bestdefense_async.sandbox.world.ledger import Assertions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-    from bestdefense_async.sandbox import FindingSpec, SiteSpec
+    from bestdefense_async.sandbox import FindingSpec
 
 _START = 20.0
 """Longest time for the process to write its address, seconds."""
@@ -137,11 +138,12 @@ class SandboxProcess(Assertions):
             self._process.kill()
             self._process.wait(_TIMEOUT)
 
-    def _control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
+    def _call(self, method: str, **arguments: object) -> Any:  # noqa: ANN401 -- JSON
+        """Call a method of the `Sandbox` in the process and return its result as JSON has it."""
         request = urllib.request.Request(  # noqa: S310 -- our own loopback address
-            f"{self.url}/_sandbox/{path}",
-            method=method,
-            data=None if body is None else _encoded(body).encode(),
+            f"{self.url}/_sandbox/{method}",
+            method="POST",
+            data=_encoded(arguments).encode(),
             headers={
                 "Authorization": f"Bearer {self._control_token}",
                 "Content-Type": "application/json",
@@ -157,31 +159,32 @@ class SandboxProcess(Assertions):
 
     def ledger(self) -> dict[str, Any]:
         """Return `counts` by operation, `scansPerSite`, and the `duplicates` among them."""
-        found: dict[str, Any] = self._control("GET", "ledger")
-        return found
+        scans = self.scans_per_site()
+        twice = {site: count for site, count in scans.items() if count > 1}
+        return {"counts": self._call("counts"), "scansPerSite": scans, "duplicates": twice}
 
     def count(self, operation: str) -> int:
         """Return how many requests have arrived for the operation."""
-        counted: int = self.ledger()["counts"].get(operation, 0)
+        counted: int = self._call("count", operation=operation)
         return counted
 
     def scans_per_site(self) -> dict[str, int]:
         """Return how many scans were really created, for the sites that have any."""
-        scans: dict[str, int] = self.ledger()["scansPerSite"]
+        scans: dict[str, int] = self._call("scans_per_site")
         return scans
 
     def requests(self, address: str = "*", *, site: str | None = None) -> list[Arrival]:
         """Return the requests that arrived, as `Sandbox.requests` does."""
-        rows = self._control("POST", "requests", {"address": address, "site": site})["requests"]
+        rows = self._call("requests", address=address, site=site)
         return [Arrival(**{**row, "body": base64.b64decode(row["body"])}) for row in rows]
 
     def advance(self, seconds: float) -> None:
         """Let time pass at once, as `Sandbox.advance` does."""
-        self._control("POST", "time", {"seconds": seconds})
+        self._call("advance", seconds=seconds)
 
     def reset(self) -> None:
         """Begin again as after the start, as `Sandbox.reset` does."""
-        self._control("POST", "reset")
+        self._call("reset")
 
     def fault(self, operation: str, **plan: Any) -> None:  # noqa: ANN401 -- checked by the sandbox
         """Let something go wrong, as `Sandbox.fault` does.
@@ -189,76 +192,39 @@ class SandboxProcess(Assertions):
         Raises:
             ValueError: There is no such operation, or the plan is impossible.
         """
-        self._control("POST", "faults", {"operation": operation, **plan})
+        self._call("set_fault", operation=operation, **plan)
 
     def clear_faults(self) -> None:
         """End every fault, those of the scenario included."""
-        self._control("DELETE", "faults")
-
-    def add_organization(
-        self,
-        name: str,
-        *,
-        sites: int | Iterable[SiteSpec | Mapping[str, Any] | str] = 3,
-        plan: str | None = None,
-        credits: int | None = None,  # noqa: A002 -- the API's word
-    ) -> str:
-        """Add an organization and return a token of it, as `Sandbox.add_organization` does."""
-        wanted = sites if isinstance(sites, int) else list(sites)
-        body = {"name": name, "sites": wanted, "plan": plan, "credits": credits}
-        token: str = self._control("POST", "organizations", body)["token"]
-        return token
+        self._call("clear_faults")
 
     def plant(self, site: str, findings: Iterable[FindingSpec | Mapping[str, Any] | str]) -> None:
         """Decide what scans of the site find from now on, as `Sandbox.plant` does."""
-        self._control("POST", f"sites/{site}", {"findings": list(findings)})
+        self._call("plant", site=site, findings=list(findings))
 
-    def add_token(
-        self,
-        *,
-        organization: str = "main",
-        permissions: Iterable[str] | None = None,
-        name: str = "",
-        days: float = 30,
-        expired: bool = False,
-        revoked: bool = False,
-    ) -> str:
-        """Make a token and return it, as `Sandbox.add_token` does."""
-        body = {
-            "organization": organization,
-            "permissions": None if permissions is None else sorted(permissions),
-            "name": name,
-            "days": days,
-            "expired": expired,
-            "revoked": revoked,
-        }
-        token: str = self._control("POST", "tokens", body)["token"]
+    def script(self, site: str, **how: Any) -> None:  # noqa: ANN401 -- checked by the sandbox
+        """Decide how scans of one site run from now on, as `Sandbox.script` does."""
+        self._call("script", site=site, **how)
+
+    def add_organization(self, name: str, **what: Any) -> str:  # noqa: ANN401 -- checked there
+        """Add an organization and return a token of it, as `Sandbox.add_organization` does."""
+        token: str = self._call("add_organization", name=name, **what)
         return token
 
-    def tokens(self) -> list[dict[str, Any]]:
-        """Return `id`, `name`, `organization`, `permissions`, times and `isGood` of each token."""
-        found: list[dict[str, Any]] = self._control("GET", "tokens")["tokens"]
-        return found
+    def add_token(self, *, permissions: Iterable[str] | None = None, **what: Any) -> str:  # noqa: ANN401 -- checked there
+        """Make a token and return it, as `Sandbox.add_token` does."""
+        granted = None if permissions is None else sorted(permissions)
+        token: str = self._call("add_token", permissions=granted, **what)
+        return token
+
+    def tokens(self, organization: str | None = None) -> list[Token]:
+        """Return what is known about tokens, as `Sandbox.tokens` does."""
+        rows = self._call("tokens", organization=organization)
+        return [Token(**{**row, "permissions": frozenset(row["permissions"])}) for row in rows]
 
     def revoke(self, token: str) -> None:
-        """Refuse the token, given by itself or by its `id`, from now on."""
-        self._control("POST", "revoke", {"token": token})
-
-    def script(
-        self,
-        site_id: str,
-        *,
-        duration: float | None = None,
-        visible_after: float | None = None,
-        backwards: bool = False,
-    ) -> None:
-        """Decide how scans of one site run from now on, as `Sandbox.script` does."""
-        body = {
-            "duration": "never" if duration == float("inf") else duration,
-            "visibleAfter": visible_after,
-            "backwards": backwards,
-        }
-        self._control("POST", f"sites/{site_id}", body)
+        """Refuse the token, given by itself or by its `key`, from now on."""
+        self._call("revoke", token=token)
 
 
 def _encoded(value: object) -> str:

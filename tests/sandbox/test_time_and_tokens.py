@@ -114,10 +114,11 @@ def test_a_process_has_time_and_tokens_too(bd_sandbox_process: SandboxProcess) -
     bd_sandbox_process.advance(3 * DAY)
     own, token = bd_sandbox_process.tokens()
 
-    assert (own["isGood"], own["expiresAt"]) == (True, None)
-    assert (token["name"], token["isGood"], token["organization"]) == ("nightly", False, "main")
-    assert text not in str(token)
-    bd_sandbox_process.revoke(token["id"])
+    assert own.expires == float("inf")
+    assert (token.name, token.expires - token.created) == ("nightly", 2 * DAY)
+    assert text not in repr(token)
+    bd_sandbox_process.revoke(token.key)
+    assert bd_sandbox_process.tokens()[1].revoked
     bd_sandbox_process.reset()
     assert len(bd_sandbox_process.tokens()) == 1
     with pytest.raises(ValueError, match="time goes forward"):

@@ -1,21 +1,15 @@
 """The sandbox itself: opened on a loopback port, used by any client, closed without a trace.
 
-    async with Sandbox(sites=5) as sandbox:
-        ...  # sandbox.url, sandbox.token
+async with Sandbox(sites=5) as sandbox:
+...  # sandbox.url, sandbox.token
 
-`serve` is the same as a process: it writes one line of JSON and serves until a signal.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import math
 import secrets
-import signal
-import sys
-import time
-from typing import TYPE_CHECKING, Any, Self, TextIO, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from bestdefense_async.sandbox.handlers import HANDLERS
 from bestdefense_async.sandbox.server.connection import Listener
@@ -49,6 +43,11 @@ if TYPE_CHECKING:
 
 MAIN = "main"
 """The organization that owns the fleet."""
+
+_BY_CONTROL = ["add_organization", "add_token", "advance", "clear_faults", "count", "counts"]
+_BY_CONTROL += ["plant", "requests", "reset", "revoke", "scans_per_site", "script"]
+_BY_CONTROL += ["set_fault", "tokens"]
+"""Methods that the control route calls."""
 
 _STOP = 0.5
 """Seconds that handlers under way are given when the sandbox closes; twice that at most."""
@@ -157,7 +156,7 @@ class Sandbox(Assertions):
         port = self._url.rpartition(":")[2]
         world.origins = frozenset({self._url, f"http://localhost:{port}"})
         world.control_token = self.control_token
-        world.begin_again = self.reset
+        world.methods = {name: getattr(self, name) for name in _BY_CONTROL}
         self._world = self._engine.world = world
         self.token = world.issue(organization=MAIN, name="sandbox")
         world.tokens.of(self.token).expires = math.inf
@@ -282,8 +281,12 @@ class Sandbox(Assertions):
             revoked=revoked,
         )
 
-    def tokens(self, organization: str = MAIN) -> list[Token]:
-        """Return what is known about an organization's tokens, oldest first; never their text."""
+    def tokens(self, organization: str | None = None) -> list[Token]:
+        """Return what is known about tokens, oldest first; never their text.
+
+        Args:
+            organization: Whose; None for all.
+        """
         return self._open.tokens.listed(organization)
 
     def revoke(self, token: str) -> None:
@@ -311,6 +314,14 @@ class Sandbox(Assertions):
             ValueError: There is no such operation, or the plan is impossible.
         """
         return self._open.plan_fault(operation, plan)
+
+    def set_fault(self, operation: str, **plan: object) -> None:
+        """Let something go wrong, as `fault` does."""
+        self.fault(operation, **plan)
+
+    def clear_faults(self) -> None:
+        """End every fault, those of the scenario included."""
+        self._open.faults.active.clear()
 
     def script(
         self,
@@ -347,6 +358,10 @@ class Sandbox(Assertions):
         """Return the requests that arrived, oldest first, the last 10,000 of them whole."""
         return self._open.requests(address, site)
 
+    def counts(self) -> dict[str, int]:
+        """Return how many requests have arrived by operation."""
+        return self._open.ledger.counts()
+
     @property
     def ledger(self) -> list[Arrival]:
         """The last 100,000 arrivals, oldest first."""
@@ -355,41 +370,3 @@ class Sandbox(Assertions):
     def scans_per_site(self) -> dict[str, int]:
         """Return how many scans were really created, for the sites that have any."""
         return self._open.scans.per_site()
-
-
-async def _serve(out: TextIO, options: Options) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:
-            # Windows loops have no signal handlers; there KeyboardInterrupt ends asyncio.run.
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    # A process lives in real time, and whoever uses it compares its times with their own.
-    options.setdefault("epoch", time.time())
-    async with Sandbox(**options) as sandbox:
-        line = {"url": sandbox.url, "token": sandbox.token}
-        if sandbox.control_token is not None:
-            line["control_token"] = sandbox.control_token
-        out.write(json.dumps(line) + "\n")
-        out.flush()
-        await stop.wait()
-
-
-def serve(*, out: TextIO | None = None, **options: Unpack[Options]) -> int:
-    """Serve until SIGINT or SIGTERM and return 0.
-
-    The first and only line written is `{"url": ..., "token": ...}`, with `control_token` when the
-    control routes are on.
-
-    Args:
-        out: Where the line goes; None for stdout.
-        **options: Those of `Sandbox`.
-
-    Raises:
-        ValueError: A setting is impossible; nothing was opened.
-        OSError: The address cannot be bound.
-    """
-    asyncio.run(_serve(sys.stdout if out is None else out, options))
-    return 0

@@ -88,20 +88,8 @@ OPERATIONS = (
 
 DOCS = (_own("docs.page", "GET", "/api/docs"), _own("docs.document", "GET", "/api/docs.json"))
 
-CONTROL = (
-    _own("control.ledger", "GET", "/_sandbox/ledger"),
-    _own("control.fault", "POST", "/_sandbox/faults"),
-    _own("control.clear", "DELETE", "/_sandbox/faults"),
-    _own("control.requests", "POST", "/_sandbox/requests"),
-    _own("control.time", "POST", "/_sandbox/time"),
-    _own("control.reset", "POST", "/_sandbox/reset"),
-    _own("control.organization", "POST", "/_sandbox/organizations"),
-    _own("control.tokens", "GET", "/_sandbox/tokens"),
-    _own("control.token", "POST", "/_sandbox/tokens"),
-    _own("control.revoke", "POST", "/_sandbox/revoke"),
-    _own("control.site", "POST", "/_sandbox/sites/{site_id}"),
-)
-"""Only on a sandbox made with `control=True`; they ask for the control token."""
+CONTROL = (_own("control.call", "POST", "/_sandbox/{method}"),)
+"""Only on a sandbox made with `control=True`; it asks for the control token."""
 
 NAMES = frozenset(operation.name for operation in OPERATIONS)
 

@@ -141,7 +141,8 @@ class SiteSpec:
     """Whether its organization may scan it."""
 
     def __attrs_post_init__(self) -> None:
-        if _HOSTNAME.fullmatch(str(self.hostname)) is None:
+        name: Any = self.hostname
+        if not isinstance(name, str) or _HOSTNAME.fullmatch(name) is None:
             message = f"a site is a host name in small letters, not {self.hostname!r}"
             raise ValueError(message)
 
@@ -183,7 +184,8 @@ class OrganizationSpec:
     """AI remediation credits; None for as many as every organization begins with."""
 
     def __attrs_post_init__(self) -> None:
-        if _ORGANIZATION.fullmatch(str(self.name)) is None:
+        name: Any = self.name
+        if not isinstance(name, str) or _ORGANIZATION.fullmatch(name) is None:
             message = f"an organization's name is 1 to 64 letters and digits, not {self.name!r}"
             raise ValueError(message)
         if self.plan is not None:

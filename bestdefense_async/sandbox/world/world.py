@@ -22,7 +22,7 @@ from bestdefense_async.sandbox.world.records import NetworkScan, Records, Remedi
 from bestdefense_async.sandbox.world.routes import NAMES, Address
 from bestdefense_async.sandbox.world.scans import Scan, Scans
 from bestdefense_async.sandbox.world.scenarios import Scenario
-from bestdefense_async.sandbox.world.specs import FOREIGN_SITES, OrganizationSpec
+from bestdefense_async.sandbox.world.specs import OrganizationSpec
 from bestdefense_async.sandbox.world.tokens import DAY, PERMISSIONS, Token, Tokens
 
 
@@ -66,8 +66,8 @@ class World:
     remediations: Records[Remediation] = field(factory=Records[Remediation])
     network_scans: Records[NetworkScan] = field(factory=Records[NetworkScan])
     control_token: str | None = field(default=None, repr=False)
-    begin_again: Callable[[], None] = field(default=lambda: None, repr=False)
-    """Puts a new world in this one's place."""
+    methods: Mapping[str, Callable[..., object]] = field(factory=dict, repr=False)
+    """What can be called by whoever has the control token, by name."""
 
     url: str = ""
     """Scheme, host and port it is reached at."""
@@ -141,6 +141,7 @@ class World:
         Raises:
             ValueError: A permission does not exist, or the life is not 1 to 90 days.
         """
+        spec = OrganizationSpec(organization)
         today = self.clock.today()
         token = self.tokens.add(
             organization=organization,
@@ -149,7 +150,7 @@ class World:
             days=days,
             created=today - days * DAY - 1 if expired else today,
         )
-        self.fleet.add(organization, FOREIGN_SITES)
+        self.fleet.add(spec.name, spec.sites)
         if revoked:
             self.tokens.revoke(token)
         return token
