@@ -5,9 +5,11 @@ from typing import Any
 
 from attrs import field, frozen
 
+from bestdefense_async.models.plain import PlainData
+
 
 @frozen(kw_only=True)
-class AgentFile:
+class AgentFile(PlainData):
     """One file of the agent.
 
     Only the names of the files are published; everything else is inferred.
@@ -26,7 +28,7 @@ class AgentFile:
 
 
 @frozen(kw_only=True)
-class AgentManifest:
+class AgentManifest(PlainData):
     """What can be downloaded.
 
     That there is a manifest is described; what it contains is inferred.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Self
 from attrs import field, frozen
 
 from bestdefense_async import vendor
+from bestdefense_async.models.plain import html_table
 
 _WIRE_FORMS: Final = {"info": "informational"}
 _RANKS: Final = {word: rank for rank, word in enumerate(reversed(vendor.SEVERITIES))}
@@ -138,3 +139,23 @@ class Alerts:
     """In the order of the answer; empty when it carries only counts."""
     extra: Mapping[str, Any] = field(factory=dict)
     """Members of the answer that this class does not name."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return counts and findings as plain values that any writer of JSON takes."""
+        return {
+            "risk": self.risk.as_dict(),
+            "findings": [finding.as_dict() for finding in self.findings],
+        }
+
+    def _repr_html_(self) -> str:
+        """Return them as a table, for notebooks."""
+        return findings_table(self.risk, self.findings)
+
+
+def findings_table(risk: RiskSummary | None, findings: tuple[Finding, ...]) -> str:
+    """Return findings as a table for a notebook, the worst first."""
+    counts = {} if risk is None else risk.as_dict()
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    ranked = sorted(findings, key=lambda finding: -finding.severity.rank)
+    rows = [(each.severity, each.title, each.url, each.cwe) for each in ranked]
+    return html_table(told or "no findings", ("severity", "title", "location", "weakness"), rows)

@@ -30,7 +30,14 @@ from bestdefense_async.errors import (
     Sent,
     ServerError,
 )
-from bestdefense_async.models.finding import SEVERITIES, Finding, RiskSummary, Severity
+from bestdefense_async.models.finding import (
+    SEVERITIES,
+    Finding,
+    RiskSummary,
+    Severity,
+    findings_table,
+)
+from bestdefense_async.models.plain import html_table
 
 
 class OutcomeStatus(enum.StrEnum):
@@ -162,6 +169,13 @@ class Outcome:
             "started_at": self.started_at,
             "finished_at": self.finished_at,
         }
+
+    def _repr_html_(self) -> str:
+        """Return it as a table, for notebooks."""
+        row = (self.target, self.status, self.report_id, self.error)
+        about = html_table("", ("target", "status", "report", "error"), [row])
+        found = findings_table(self.risk, self.findings)
+        return about + found if self.status is OutcomeStatus.DONE else about
 
 
 def error_as_dict(error: BestDefenseError) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Self
 from attrs import field, frozen
 
 from bestdefense_async import vendor
+from bestdefense_async.models.plain import PlainData
 
 _WORDS: Final = {stage.lower(): stage for stage in vendor.STAGES}
 
@@ -49,7 +50,7 @@ Stage.REJECTED = Stage("Rejected")
 
 
 @frozen(kw_only=True)
-class Remediation:
+class Remediation(PlainData):
     """The repair of one finding, or of all findings of a weakness in a report.
 
     That there are remediations is described; the members are inferred, so all but the id may be
@@ -71,7 +72,7 @@ class Remediation:
 
 
 @frozen(kw_only=True)
-class Triggered:
+class Triggered(PlainData):
     """The answer to a trigger: the repair has been started, and a credit is spent."""
 
     remediation: Remediation
@@ -82,7 +83,7 @@ class Triggered:
 
 
 @frozen(kw_only=True)
-class RemediationList:
+class RemediationList(PlainData):
     """All remediations of the organization, and what is left to pay for more."""
 
     remediations: tuple[Remediation, ...]

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
+from bestdefense_async.models.plain import PlainData
+
 
 @frozen(kw_only=True)
-class Report:
+class Report(PlainData):
     """The answer to a creation: the scan has been started.
 
     Source: api-facts, "create a report". (documented)
@@ -29,7 +31,7 @@ _ENDS_IN_FAILURE: Final = frozenset({"failed", "cancelled", "canceled", "error"}
 
 
 @frozen(kw_only=True)
-class Progress:
+class Progress(PlainData):
     """How far a scan is.
 
     Source: api-facts, "progress". (documented; percentage, status and message are inferred)
@@ -56,7 +58,7 @@ class Progress:
 
 
 @frozen(kw_only=True)
-class Overview:
+class Overview(PlainData):
     """What a report consists of.
 
     Source: api-facts, "overview". (documented; that it may be null early on is inferred)
@@ -69,7 +71,7 @@ class Overview:
 
 
 @frozen(kw_only=True)
-class ReportSummary:
+class ReportSummary(PlainData):
     """A report as lists show it.
 
     That reports can be listed is described; the members are inferred, so all but the id may be
@@ -90,7 +92,7 @@ class ReportSummary:
 
 
 @frozen(kw_only=True)
-class Site:
+class Site(PlainData):
     """A web application or API that can be scanned.
 
     Source: api-facts, "list sites". (documented)
@@ -105,7 +107,7 @@ class Site:
 
 
 @frozen(kw_only=True)
-class NetworkScan:
+class NetworkScan(PlainData):
     """A network scan that has been started.
 
     That there are network scans is described; the members are inferred.
@@ -121,7 +123,7 @@ class NetworkScan:
 
 
 @frozen(kw_only=True)
-class Schedule:
+class Schedule(PlainData):
     """A scheduled report.
 
     That reports can be scheduled is described; the members are inferred, so all but the id may

@@ -13,6 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from bestdefense_async.models import SEVERITIES, Outcome, OutcomeStatus, ScanOptions, Severity
+from bestdefense_async.models.plain import html_table
 
 
 def _as_options(options: ScanOptions | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -54,6 +55,44 @@ class RunResult:
         if self.started_at is None or self.finished_at is None:
             return None
         return max(self.finished_at - self.started_at, 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values that any writer of JSON takes.
+
+        What the gate says about it is in the JSON document that `Run.write` makes.
+        """
+        return {
+            "name": self.name,
+            "base_url": self.base_url,
+            "options": dict(self.options),
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "throttled": [list(span) for span in self.throttled],
+            "outages": [list(span) for span in self.outages],
+            "targets": len(self.outcomes),
+            "counts": self.by_status(),
+            "risk": {str(severity): count for severity, count in self.counts().items()},
+            "outcomes": [outcome.as_dict() for outcome in self.outcomes],
+        }
+
+    def _repr_html_(self) -> str:
+        """Return it as a table, for notebooks: the sites with the worst findings first."""
+        columns = [str(severity) for severity in SEVERITIES]
+        told = ", ".join(f"{count} {word}" for word, count in self.by_status().items() if count)
+        ranked = sorted(
+            self.outcomes,
+            key=lambda each: [-each.counts().get(severity, 0) for severity in SEVERITIES],
+        )
+        rows = [
+            (
+                each.target,
+                each.status,
+                *(each.counts().get(word, 0) if each.has_verdict else None for word in SEVERITIES),
+            )
+            for each in ranked
+        ]
+        caption = f"{self.name}: {told or 'no targets'}"
+        return html_table(caption, ("target", "status", *columns), rows)
 
     def by_status(self) -> dict[str, int]:
         """Return how many targets ended with each status."""

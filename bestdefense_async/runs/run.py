@@ -194,6 +194,10 @@ class Run:
         """The name of the run in its store; `scan` without one."""
         return "scan" if self._held is None else self._held.name
 
+    def _repr_html_(self) -> str:
+        """Return the run as far as it is as a table, for notebooks."""
+        return self.result._repr_html_()
+
     @property
     def result(self) -> RunResult:
         """The run as far as it is: a value to judge, compare and render."""
