@@ -90,7 +90,8 @@ class SandboxProcess(Assertions):
             AssertionError: It is strict, and a request came that the API does not have.
         """
         try:
-            if self._settings.get("strict") and error is None:
+            is_there = self._process is not None and self._process.poll() is None
+            if self._settings.get("strict") and error is None and is_there:
                 self.assert_all_known()
         finally:
             self._end()

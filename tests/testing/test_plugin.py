@@ -312,6 +312,7 @@ def test_the_process_can_be_controlled(bd_sandbox_process: SandboxProcess) -> No
     process.assert_no_duplicates()
 
 
+@pytest.mark.bd_sandbox(strict=True)
 def test_a_killed_process_is_gone_and_its_fixture_ends_well(
     bd_sandbox_process: SandboxProcess,
 ) -> None:
