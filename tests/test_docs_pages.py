@@ -26,9 +26,13 @@ NAMES = [
 @pytest.mark.looptime
 @pytest.mark.timeout(300)  # a page starts some ten processes, one after the other
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_page_is_what_its_blocks_do(name: str, tmp_path: Path) -> None:
+async def test_a_page_is_what_its_blocks_do(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """In order, in one folder, against a sandbox of the page."""
     folder = tmp_path / "scans"
     folder.mkdir()
-    async with Page(ROOT / name, folder) as page:
+    needs_database = "<!-- database: shared -->" in (ROOT / name).read_text("utf-8")
+    database = request.getfixturevalue("database") if needs_database else ""
+    async with Page(ROOT / name, folder, database=database) as page:
         await page.run()

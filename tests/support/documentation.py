@@ -56,6 +56,9 @@ PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PORT, OTHER_PORT = "8400", "8500"
 """The ports of the sandbox and of a program on all pages; free ones take their place."""
 
+DATABASE: Final = "postgresql://bestdefense@db.internal/runs"
+"""The database on all pages that say `<!-- database: shared -->`."""
+
 SOON: Final = "2027-03-31"
 """A day in some months, on all pages; one that is still to come takes its place."""
 
@@ -75,6 +78,7 @@ _VARIES: Final = (
     (re.compile(r"about [\d,]+ requests"), "about some requests"),
     (re.compile(r"process \[\d+\]"), "process [ID]"),
     (re.compile(r"in \d+\.\d+s"), "in AMOUNT"),
+    (re.compile(r"duration=[\d.]+"), "duration=AMOUNT"),
     (re.compile(r"[ \t]+"), " "),
 )
 """What is different in each run."""
@@ -214,7 +218,7 @@ class Server:
 class Page:
     """One page while it is run, in a folder of its own, with a sandbox of its own."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, path: Path, folder: Path, *, database: str = "") -> None:
         self.path = path
         self.folder = folder
         self.printed: list[tuple[Block, str]] = []
@@ -224,6 +228,8 @@ class Page:
         self._port = _free_port()
         self._swapped = {PORT: self._port, OTHER_PORT: _free_port()}
         self._swapped[SOON] = str(datetime.now(UTC).date() + timedelta(days=90))
+        if database:
+            self._swapped[DATABASE] = database
         self._scope: dict[str, Any] = {"__name__": "page"}
         self._stack = contextlib.AsyncExitStack()
         self._shell: Shell | None = None
