@@ -9,7 +9,6 @@ from tests.support.documentation import PAGES, ROOT, Page, blocks
 ELSEWHERE = {
     "docs/how-to/specification.md",
     "docs/reference/command-line.md",
-    "docs/reference/library.md",
     "docs/reference/report.md",
     "docs/reference/sandbox.md",
     "docs/reference/store.md",

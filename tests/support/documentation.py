@@ -231,6 +231,7 @@ class Page:
         if database:
             self._swapped[DATABASE] = database
         self._scope: dict[str, Any] = {"__name__": "page"}
+        self._given: dict[str, Any] = {}
         self._stack = contextlib.AsyncExitStack()
         self._shell: Shell | None = None
         self._last_print: str | None = None
@@ -361,8 +362,9 @@ class Page:
             self._compare(command, printed, expected)
 
     async def _run_python(self, block: Block) -> None:
-        if "bd" not in self._scope:
+        if not self._given:
             await self._start_client()
+        self._scope |= self._given  # a block that closed its own `bd` leaves the page's to the next
         code = compile(
             "\n" * block.line + block.source.replace("asyncio.run(main())", "await main()"),
             str(self.path),
@@ -384,15 +386,15 @@ class Page:
             os.environ[key] = value
             self._stack.callback(os.environ.pop, key)
         bd = await self._stack.enter_async_context(BestDefense())
-        self._scope |= {"bd": bd, "sandbox": sandbox}
+        self._given = {"bd": bd, "sandbox": sandbox}
         given = self._remark("given").split()
         if "hosts.txt" in given:
             (self.folder / "hosts.txt").write_text("\n".join(sandbox.hostnames) + "\n", "utf-8")
         if "site" in given:
-            self._scope["site"] = await bd.sites.find(sandbox.hostnames[0])
+            self._given["site"] = await bd.sites.find(sandbox.hostnames[0])
         if "report" in given:
-            self._scope["report"] = await bd.reports.create(self._scope["site"])
-            await bd.reports.wait(self._scope["report"])
+            self._given["report"] = await bd.reports.create(self._given["site"])
+            await bd.reports.wait(self._given["report"])
 
 
 def _parse(language: str, text: str) -> None:

@@ -108,7 +108,7 @@ VARIABLES: Final[Mapping[str, str]] = {
 }
 """The settings by their variables, which are called as the options are."""
 
-OTHER_VARIABLES: Final = frozenset({"BD_API_TOKEN", "BD_STATE_DIR"})
+OTHER_VARIABLES: Final = frozenset({"BD_API_TOKEN", "BD_DATABASE", "BD_STATE_DIR"})
 """Variables of ours that are no settings."""
 
 

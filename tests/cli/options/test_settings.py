@@ -140,6 +140,6 @@ def test_a_wrong_variable_is_named_and_its_value_is_not(project: Path, user: Pat
 def test_a_variable_that_is_no_setting_is_told() -> None:
     """With the one that may be meant; those of other programs are left alone."""
     said = unknown_variables(
-        {"BD_FAILON": "x", "BD_API_TOKEN": "x", "HOME": "x", "BD_STATE_DIR": "x"}
+        dict.fromkeys(("BD_FAILON", "BD_API_TOKEN", "HOME", "BD_STATE_DIR", "BD_DATABASE"), "x")
     )
     assert said == ["BD_FAILON is not a setting. Did you mean BD_FAIL_ON?"]
