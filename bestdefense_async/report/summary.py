@@ -10,16 +10,22 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
 
 from attrs import field, frozen
 
+from bestdefense_async.core.host import authority
 from bestdefense_async.models import Severity
+from bestdefense_async.report.gate.identity import cwe_of, weakness_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bestdefense_async.models import Outcome
     from bestdefense_async.report.result import RunResult
+
+
+_LONGEST_ID: Final = 100
 
 
 @frozen(kw_only=True)
@@ -53,9 +59,20 @@ TONES: Final = {
 }
 
 
+def light_rules() -> str:
+    """Return the style rules of the marks that stand in texts."""
+    return "".join(
+        f".t-{name}{{background:{tone.light};border-color:{tone.light}}}"
+        f".f-{name}{{border-left-color:{tone.light}!important}}"
+        for name, tone in TONES.items()
+    )
+
+
 def dark_rules() -> str:
     """Return the style rules that recolour the pictures for the dark."""
     return "".join(
+        f".t-{name}{{background:{tone.dark};border-color:{tone.dark}}}"
+        f".f-{name}{{border-left-color:{tone.dark}!important}}"
         f".b-{name}{{fill:{tone.dark}}}.o-{name}{{fill:{tone.on_dark}}}.k-{name}{{stroke:{tone.dark}}}"
         for name, tone in TONES.items()
     )
@@ -85,6 +102,11 @@ def by_band(counts: dict[Severity, int]) -> dict[str, int]:
     return {name: total[name] for name in BANDS if total[name]}
 
 
+def counts_text(counts: dict[str, int]) -> str:
+    """Return counts by band like `3 critical, 12 low`."""
+    return ", ".join(f"{count:,} {TONES[name].short.lower()}" for name, count in counts.items())
+
+
 def _badness(counts: dict[str, int]) -> tuple[int, ...]:
     return tuple(-counts.get(name, 0) for name in BANDS)
 
@@ -106,6 +128,8 @@ def banded(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
 class WeaknessCount:
     """How often one kind of weakness was found."""
 
+    key: str
+    """What identifies it: its CWE in one spelling, else the words of its name."""
     cwe: str
     name: str
     counts: dict[str, int]
@@ -120,6 +144,7 @@ class WeaknessCount:
 
 @frozen
 class _Gathered:
+    cwe: str
     name: str
     severities: Counter[Severity] = field(factory=Counter)
     sites: set[int] = field(factory=set)
@@ -130,19 +155,43 @@ def weaknesses(run: RunResult) -> list[WeaknessCount]:
     gathered: dict[str, _Gathered] = {}
     for index, outcome in enumerate(run.outcomes):
         for finding in outcome.findings:
-            key = finding.cwe or finding.weakness or finding.title or "not named"
-            kind = gathered.setdefault(
-                key, _Gathered(finding.weakness or (finding.title or "") * bool(finding.cwe))
-            )
+            key = weakness_of(finding)
+            if key not in gathered:
+                name = finding.weakness or finding.title or "not named"
+                gathered[key] = _Gathered(cwe_of(finding).upper(), name)
+            kind = gathered[key]
             kind.severities[finding.severity] += 1
             kind.sites.add(index)
     counted = [
         WeaknessCount(
-            cwe=key, name=kind.name, counts=by_band(dict(kind.severities)), sites=len(kind.sites)
+            key=key,
+            cwe=kind.cwe,
+            name=kind.name,
+            counts=by_band(dict(kind.severities)),
+            sites=len(kind.sites),
         )
         for key, kind in gathered.items()
     ]
-    return sorted(counted, key=lambda item: (_badness(item.counts), item.cwe))
+    return sorted(counted, key=lambda item: (_badness(item.counts), item.key))
+
+
+def page_for_people(base_url: str, report_id: str | None) -> str | None:
+    """Return the address of a report's page in the application; None when it cannot be told.
+
+    A saved run may say anything: only http and https with a host are led to.
+
+    Source: api-facts, "page for people". (documented)
+    """
+    if not report_id or len(report_id) > _LONGEST_ID:
+        return None
+    try:
+        parts = urlsplit(base_url)
+        host = authority(parts)
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"}:
+        return None
+    return f"{parts.scheme}://{host}/report/{quote(report_id, safe='', errors='replace')}"
 
 
 def in_flight(run: RunResult) -> list[tuple[float, int]]:

@@ -43,6 +43,10 @@ _CWE: Final = re.compile(r"\s*(?:cwe)?[\s:_-]*0*([0-9]{1,6})\s*", re.IGNORECASE 
 _WORD: Final = re.compile(r"\w+")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]")
+_PLAIN: Final = re.compile(
+    r"(?:https?://)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.[a-z]+)(/[A-Za-z0-9_~-]*(?:[./][A-Za-z0-9_~-]+)*/?)?"
+)
+"""Most addresses: there is nothing in them to normalise."""
 _URL_CHARACTERS: Final = "%:/?#[]@!$&'()*+,;=~"
 
 
@@ -122,6 +126,8 @@ class FindingPlace:
         bare = text.strip()
         if not bare:
             return cls("", "")
+        if (plain := _PLAIN.fullmatch(bare)) is not None:
+            return cls(plain[1], plain[2] or "/")
         has_host = not bare.startswith(("/", "?")) or bare.startswith("//")
         try:
             if not has_host:

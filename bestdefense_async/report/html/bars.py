@@ -8,7 +8,7 @@ from attrs import frozen
 
 from bestdefense_async.report.html import svg
 from bestdefense_async.report.html.svg import band_keys, legend
-from bestdefense_async.report.summary import BANDS, TONES, by_band
+from bestdefense_async.report.summary import BANDS, TONES, by_band, counts_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,11 @@ class Bar:
     counts: dict[str, int]
     """By band, worst first."""
     remark: str
-    """Stands behind the bar, or above its end on a phone."""
+    """Stands behind the bar."""
+    short: str
+    """Stands above the end of the bar on a phone."""
+    href: str | None = None
+    """Where the label leads to."""
 
 
 @frozen(kw_only=True)
@@ -80,7 +84,7 @@ def stacked(
     parts += [
         _bar(bar, top=top + index * layout.pitch, at=layout) for index, bar in enumerate(bars)
     ]
-    details = "; ".join(f"{bar.label}: {_counts_text(bar.counts)}" for bar in bars)
+    details = "; ".join(f"{bar.label}: {counts_text(bar.counts)}" for bar in bars)
     return svg.picture(
         parts,
         name=name,
@@ -97,16 +101,18 @@ def _bar(bar: Bar, *, top: float, at: _BarLayout) -> str:
     style: dict[str, object] = {"fill": svg.SOFT, "class_": "soft"}
     length = sum(bar.counts.values()) * at.scale
     if at.head:
-        room = at.width - svg.width_of(bar.remark, size=_REMARK) - 12
+        room = at.width - svg.width_of(bar.short, size=_REMARK) - 12
         label = svg.fitted(bar.label, width=room, size=_LABEL)
-        words = svg.text(label, x=1, y=top + 11, size=_LABEL) + svg.text(
-            bar.remark, x=at.width, y=top + 11, size=_REMARK, text_anchor="end", **style
+        name = svg.text(label, x=1, y=top + 11, size=_LABEL)
+        words = svg.link(bar.href, name) + svg.text(
+            bar.short, x=at.width, y=top + 11, size=_REMARK, text_anchor="end", **style
         )
     else:
         label = svg.fitted(bar.label, width=at.left - 12, size=_LABEL)
-        words = svg.text(
-            label, x=at.left - 12, y=beside, size=_LABEL, text_anchor="end"
-        ) + svg.text(bar.remark, x=at.left + length + 7, y=beside, size=_REMARK, **style)
+        name = svg.text(label, x=at.left - 12, y=beside, size=_LABEL, text_anchor="end")
+        words = svg.link(bar.href, name) + svg.text(
+            bar.remark, x=at.left + length + 7, y=beside, size=_REMARK, **style
+        )
     return words + "".join(_pieces(bar.counts, top=top + at.head, at=at))
 
 
@@ -147,10 +153,6 @@ def _pieces(counts: dict[str, int], *, top: float, at: _BarLayout) -> list[str]:
             )
         left += width
     return parts
-
-
-def _counts_text(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {TONES[band].label.lower()}" for band, count in counts.items())
 
 
 _PITCH: Final = 30

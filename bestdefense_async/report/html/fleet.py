@@ -2,11 +2,12 @@
 
 A fleet of thousands has no useful order but this one: how much is bad shows at once, and what was
 not scanned stands in a band of its own instead of looking clean. Squares shrink with the fleet.
-Not scanned is drawn hollow, so that it differs without colour too.
+Not scanned is drawn hollow, so that it differs without colour too. In a small fleet each site is a
+tile with its name and its numbers.
 
-In a fleet that is not too large each square is a shape of its own that can say its name. In a
-larger one, and on a phone, a outcome of squares is one dashed line: a dash is a square. Twenty
-thousand sites are then a few kilobytes.
+In a fleet that is not too large each square is a shape of its own that says its name and leads to
+the site. In a larger one, and on a phone, a row of squares is one dashed line: a dash is a square.
+Twenty thousand sites are then a few kilobytes.
 """
 
 from __future__ import annotations
@@ -17,16 +18,20 @@ from attrs import frozen
 
 from bestdefense_async.report.html import svg
 from bestdefense_async.report.html.svg import swatch
-from bestdefense_async.report.summary import BANDS, TONES, by_band
+from bestdefense_async.report.summary import BANDS, TONES, by_band, counts_text
 from bestdefense_async.report.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from markupsafe import Markup
 
     from bestdefense_async.models import Outcome
 
-_MOST_NAMED: Final = 4_000
+_MOST_NAMED: Final = 2_500
 """Above this many sites the squares carry no names: the page must stay small."""
+_MOST_BYTES: Final = 250_000
+"""And above this many bytes of names: hosts may be long, and not of this alphabet."""
 _PITCHES: Final = (26, 22, 18, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4)
 _ROOMY: Final = 6
 """From this pitch on there is room for two units between squares, before for one."""
@@ -49,7 +54,7 @@ class _Layout:
     """The map stays on one screen: squares shrink until they fit."""
 
     def columns(self, pitch: int) -> int:
-        """Return how many squares stand in a outcome."""
+        """Return how many squares stand in a row."""
         return (self.width - self.left) // pitch
 
     def band(self, sites: int, pitch: int) -> int:
@@ -61,10 +66,25 @@ _WIDE: Final = _Layout(width=svg.WIDE, left=172, head=0, least=36, between=12, t
 _NARROW: Final = _Layout(width=svg.NARROW, left=0, head=22, least=0, between=12, tallest=720)
 
 
-def fleet_map(bands: dict[str, list[Outcome]], *, is_narrow: bool = False) -> Markup:
-    """Return the map of sites that are grouped by band, the worst first in each."""
+def fleet_map(
+    bands: dict[str, list[Outcome]],
+    *,
+    anchors: Mapping[int, str],
+    share: float = 1.0,
+    is_narrow: bool = False,
+) -> Markup:
+    """Return the map of sites that are grouped by band, the worst first in each.
+
+    Args:
+        bands: The sites.
+        anchors: Where each leads to, by the `id()` of its outcome.
+        share: How much of the usual room the names of sites may take.
+        is_narrow: Whether it is for a phone.
+    """
     layout = _NARROW if is_narrow else _WIDE
     total = sum(len(outcomes) for outcomes in bands.values())
+    if total < FEWEST_SQUARES:
+        return _tiles(bands, total, anchors, is_narrow=is_narrow)
     shown = [name for name in BANDS if bands[name]]
     heights = {
         pitch: sum(layout.band(len(bands[name]), pitch) + layout.between for name in shown)
@@ -72,27 +92,132 @@ def fleet_map(bands: dict[str, list[Outcome]], *, is_narrow: bool = False) -> Ma
     }
     fitting = (pitch for pitch in _PITCHES if heights[pitch] <= layout.tallest)
     pitch = next(fitting, _PITCHES[-1])
-    is_named = total <= _MOST_NAMED and not is_narrow
+    is_named = total <= _MOST_NAMED and not is_narrow and _is_short(bands, share)
     parts: list[str] = []
     top = 0
     for name in shown:
         outcomes = bands[name]
-        draw = _named if is_named else _dashed
-        squares = draw(name, outcomes, layout=layout, top=top + layout.head, pitch=pitch)
+        at = top + layout.head
+        squares = (
+            _named(name, outcomes, anchors, layout=layout, top=at, pitch=pitch)
+            if is_named
+            else _dashed(name, outcomes, layout=layout, top=at, pitch=pitch)
+        )
         parts += [
             _label(name, len(outcomes), total=total, top=top, layout=layout),
             svg.element("g", squares, class_="band", data_sites=len(outcomes)),
         ]
         top += layout.band(len(outcomes), pitch) + layout.between
-    summary = ", ".join(f"{TONES[name].label}: {len(bands[name])}" for name in shown)
+    return _picture(parts, bands, layout.width, max(top - layout.between, 1), is_narrow=is_narrow)
+
+
+def _picture(
+    parts: list[str],
+    bands: dict[str, list[Outcome]],
+    width: float,
+    height: float,
+    *,
+    is_narrow: bool,
+) -> Markup:
+    total = sum(map(len, bands.values()))
+    summary = ", ".join(f"{TONES[name].label}: {len(bands[name])}" for name in BANDS if bands[name])
     return svg.picture(
         parts,
         name="fleet",
-        width=layout.width,
-        height=max(top - layout.between, 1),
+        width=width,
+        height=height,
         about=f"Map of {counted(total, 'site')}",
         details=f"Sites by the worst severity found on them. {summary}.",
         is_narrow=is_narrow,
+    )
+
+
+FEWEST_SQUARES: Final = 60
+"""Below this many sites each has a tile with its name."""
+_TILE: Final = 44
+_BETWEEN: Final = 8
+_SMALL: Final = 11.5
+_BOLD: Final = 1.1
+"""How much wider bold letters are."""
+
+
+def _tiles(
+    bands: dict[str, list[Outcome]], total: int, anchors: Mapping[int, str], *, is_narrow: bool
+) -> Markup:
+    """Return the sites as tiles."""
+    layout = _NARROW if is_narrow else _WIDE
+    columns = 2 if is_narrow else 4
+    width = (layout.width - layout.left - (columns - 1) * _BETWEEN) / columns
+    parts: list[str] = []
+    top = 0
+    for name in BANDS:
+        outcomes = bands[name]
+        if not outcomes:
+            continue
+        tiles = []
+        for index, outcome in enumerate(outcomes):
+            line, column = divmod(index, columns)
+            x = layout.left + column * (width + _BETWEEN)
+            y = top + layout.head + line * (_TILE + _BETWEEN)
+            tile = _tile(name, outcome, x=x, y=y, width=width, size=11.5 if is_narrow else 12.5)
+            tiles.append(svg.link(anchors.get(id(outcome)), tile))
+        parts += [
+            _label(name, len(outcomes), total=total, top=top, layout=layout),
+            svg.element("g", *tiles, class_="tiles", data_sites=len(outcomes)),
+        ]
+        top += layout.head + -(-len(outcomes) // columns) * (_TILE + _BETWEEN) + _BETWEEN
+    return _picture(parts, bands, layout.width, max(top - 2 * _BETWEEN, 1), is_narrow=is_narrow)
+
+
+def _tile(name: str, outcome: Outcome, *, x: float, y: float, width: float, size: float) -> str:
+    """Return a tile: an edge in the colour of the band, the site, and what was found."""
+    tone, room = TONES[name], width - 24
+    style: dict[str, object] = {"fill": tone.light, "fill_opacity": 0.1, "class_": f"b-{name}"}
+    if name == "not_scanned":
+        style = {
+            "fill": "none",
+            "stroke": tone.light,
+            "stroke_dasharray": "3 3",
+            "class_": f"hollow k-{name}",
+        }
+    said = _found_within(outcome, room)
+    return (
+        svg.rect(x + 0.5, y + 0.5, width - 1, _TILE - 1, rx=5, **style)
+        + svg.rect(x, y, 5, _TILE, rx=2, fill=tone.light, class_=f"b-{name}")
+        + svg.text(
+            svg.fitted(outcome.target, width=room / _BOLD, size=size),
+            x=x + 14,
+            y=y + 19,
+            size=size,
+            font_weight=600,
+        )
+        + svg.text(
+            svg.fitted(said, width=room, size=_SMALL),
+            x=x + 14,
+            y=y + 35,
+            size=_SMALL,
+            fill=svg.SOFT,
+            class_="soft",
+        )
+    )
+
+
+def _found_within(outcome: Outcome, width: float) -> str:
+    """Return what was found in the words there is room for, the worst first."""
+    counts = list(by_band(outcome.counts()).items()) if outcome.has_verdict else []
+    for shown in range(len(counts), 1, -1):
+        rest = " …" if shown < len(counts) else ""
+        said = counts_text(dict(counts[:shown])) + rest
+        if svg.width_of(said, size=_SMALL) <= width:
+            return said
+    return f"{counts_text(dict(counts[:1]))} …" if counts[1:] else _found(outcome)
+
+
+def _is_short(bands: dict[str, list[Outcome]], share: float) -> bool:
+    """Return whether the names of all sites have room in the page."""
+    every = (outcome for outcomes in bands.values() for outcome in outcomes)
+    return (
+        sum(len(_description(one).encode(errors="replace")) for one in every) < _MOST_BYTES * share
     )
 
 
@@ -118,8 +243,16 @@ def _gap(pitch: int) -> int:
     return 2 if pitch >= _ROOMY else 1
 
 
-def _named(name: str, outcomes: list[Outcome], *, layout: _Layout, top: int, pitch: int) -> str:
-    """Return a shape for every site, which says the site's name."""
+def _named(
+    name: str,
+    outcomes: list[Outcome],
+    anchors: Mapping[int, str],
+    *,
+    layout: _Layout,
+    top: int,
+    pitch: int,
+) -> str:
+    """Return a shape for every site, which says the site's name and leads to it."""
     side = pitch - _gap(pitch)
     style: dict[str, object] = {"fill": TONES[name].light, "class_": f"b-{name}"}
     shape, edge = f"h{side}v{side}h-{side}z", 0.0
@@ -132,7 +265,8 @@ def _named(name: str, outcomes: list[Outcome], *, layout: _Layout, top: int, pit
         line, column = divmod(index, layout.columns(pitch))
         x = svg.number(layout.left + column * pitch + edge)
         y = svg.number(top + line * pitch + edge)
-        squares.append(f'<path d="M{x} {y}{shape}">{svg.title(_description(outcome))}</path>')
+        square = f'<path d="M{x} {y}{shape}">{svg.title(_description(outcome))}</path>'
+        squares.append(svg.link(anchors.get(id(outcome)), square))
     return svg.element("g", *squares, **style)
 
 
@@ -169,12 +303,11 @@ def _dashed(name: str, outcomes: list[Outcome], *, layout: _Layout, top: int, pi
 
 def _description(outcome: Outcome) -> str:
     """Return what a square says: the site and what was found, or why nothing was."""
-    name = outcome.target[:120]
+    return f"{outcome.target[:100]}: {_found(outcome)}"
+
+
+def _found(outcome: Outcome) -> str:
     if not outcome.has_verdict:
         why = outcome.error.kind if outcome.error is not None else "no risk summary"
-        return f"{name}: {outcome.status.replace('_', ' ')}, {why}"
-    counts = by_band(outcome.counts())
-    found = ", ".join(
-        f"{count} {TONES[severity].label.lower()}" for severity, count in counts.items()
-    )
-    return f"{name}: {found or 'clean'}"
+        return f"{outcome.status.replace('_', ' ')}, {why}"
+    return counts_text(by_band(outcome.counts())) or "clean"

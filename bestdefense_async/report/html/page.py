@@ -16,35 +16,51 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bestdefense_async.models import SEVERITIES
 from bestdefense_async.report.gate.identity import Changes, compare_runs
-from bestdefense_async.report.html import tables
 from bestdefense_async.report.html.bars import Bar, changes_bars, stacked
-from bestdefense_async.report.html.cards import card, sign
-from bestdefense_async.report.html.fleet import fleet_map
+from bestdefense_async.report.html.findings import Anchors, fill, first_fixes, groups_of
+from bestdefense_async.report.html.fleet import FEWEST_SQUARES, fleet_map
+from bestdefense_async.report.html.head import cards, headline, sign, tab_title
 from bestdefense_async.report.html.timeline import timeline
+from bestdefense_async.report.listing import listed_findings
 from bestdefense_async.report.summary import (
+    BANDS,
     TONES,
     WeaknessCount,
     banded,
     by_band,
+    counts_text,
     dark_rules,
+    light_rules,
     weaknesses,
     worst_first,
 )
-from bestdefense_async.report.text import counted, duration, moment, visible
+from bestdefense_async.report.text import counted, duration, joined, moment, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bestdefense_async.models import Outcome
     from bestdefense_async.report.gate.verdict import Verdict
     from bestdefense_async.report.result import RunResult
 
+LARGEST: Final = 960_000
+"""Bytes of a page: what is listed is chosen so that it stays below a megabyte."""
 WORST: Final = 20
 """Sites drawn as bars."""
 MOST_WEAKNESSES: Final = 15
 """Kinds of weakness drawn as bars."""
+MOST_SITES: Final = 2_500
+"""Sites that have a section; the report says when there are more."""
+MOST_GROUPS: Final = 100
+MOST_WAIVERS: Final = 100
+MOST_REASONS: Final = 5
+MOST_GAPS: Final = 500
+"""Rows of the table of sites without a verdict."""
+_SHARES: Final = (1.0, 0.5, 0.2, 0.05)
+"""Where names and reasons are so long that the page would be too large, its lists are shorter."""
+_ABOUT_WORST: Final = "The worst sites, findings by severity"
+_SEVERE: Final = {"other", "critical", "high"}
 
 
 def html(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
@@ -56,16 +72,17 @@ def html(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) ->
         older: An earlier run; the report then says what is new and what is fixed.
     """
     style = _style()
-    page = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            style=Markup(style),  # noqa: S704 - our own file and palette
-            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-            **_facts(run, verdict, older),
-        )
-    )
-    return page + "\n"
+    template = _environment().get_template("report.html.j2")
+    for share in _SHARES:
+        facts = _facts(run, verdict, older, share=share) | {
+            "style": Markup(style),  # noqa: S704 - our own file and palette
+            "style_hash": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        }
+        listed = partial(fill, run, facts["ranked"], facts["groups"], facts["anchors"])
+        room = LARGEST - len(template.render(facts, filled=listed(room=0)).encode())
+        if room > 0:
+            break
+    return template.render(facts, filled=listed(room=max(room, 0))) + "\n"
 
 
 @cache
@@ -78,64 +95,78 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["visible"] = visible
+    environment.filters["counts_text"] = counts_text
     environment.filters["number"] = "{:,}".format
     return environment
 
 
 @cache
 def _style() -> str:
-    sheet = _environment().get_template("report.css.j2").render(dark_rules=Markup(dark_rules()))  # noqa: S704 - our own palette
+    palette = {"light_rules": Markup(light_rules()), "dark_rules": Markup(dark_rules())}  # noqa: S704 - ours
+    sheet = _environment().get_template("report.css.j2").render(palette)
     return "".join(line.strip() for line in sheet.splitlines())
 
 
-def _facts(run: RunResult, verdict: Verdict, older: RunResult | None) -> dict[str, Any]:
-    """Return everything the template shows."""
+def _facts(
+    run: RunResult, verdict: Verdict, older: RunResult | None, *, share: float
+) -> dict[str, Any]:
+    """Return everything the template shows, but for what it lists in the room that is left.
+
+    Of each long list there is the given share of what it may hold at most.
+    """
+    most_sites, most_gaps = int(MOST_SITES * share), int(MOST_GAPS * share)
     changes = None if older is None else compare_runs(run, older)
     ranked = sorted(run.outcomes, key=worst_first)
     bands = banded(ranked)
     kinds = weaknesses(run)
     gaps = bands["not_scanned"]
-    severities = tables.severity_rows(run, changes)
+    anchors = Anchors.of(ranked[:most_sites], kinds[: int(MOST_GROUPS * share)])
+    groups = groups_of(listed_findings(verdict, changes), kinds, anchors)
+    severities = _severity_rows(run, changes)
+    worst = _worst_bars(ranked, anchors)
+    listed = sum(len(outcome.findings) for outcome in run.outcomes)
     return {
-        "title": f"Security scan: {visible(run.name, longest=80)}",
+        "title": tab_title(run, verdict),
         "total": counted(len(run.outcomes), "site"),
         "sign": sign(verdict.status),
         "headline": headline(verdict),
         "gate": visible(verdict.sentence, longest=600),
         "facts": _about(run),
-        "cards": _cards(bands, len(run.outcomes), verdict, changes),
-        "fleet": _both(partial(fleet_map, bands)) if run.outcomes else None,
-        "compared": None if older is None or changes is None else compared(changes, older),
+        "cards": cards(bands, len(run.outcomes), verdict, changes),
+        "first": first_fixes(groups, run.outcomes),
+        "fleet": _both(partial(fleet_map, bands, anchors=anchors.sites, share=share))
+        if run.outcomes
+        else None,
+        "has_tiles": len(run.outcomes) < FEWEST_SQUARES,
+        "compared": None if older is None or changes is None else _compared(changes, older),
         "changes": None if changes is None else _both(partial(changes_bars, changes)),
-        "worst": _worst_bars(ranked),
-        "worst_part": _part(WORST, len(ranked) - len(bands["clean"]) - len(gaps), "site"),
-        "weaknesses": _weakness_bars(kinds),
+        "worst": worst and _both(partial(stacked, worst, name="worst", about=_ABOUT_WORST)),
+        "worst_part": _part(len(worst), len(ranked) - len(bands["clean"]) - len(gaps), "site"),
+        "weaknesses": _weakness_bars(kinds, anchors),
         "weaknesses_part": _part(MOST_WEAKNESSES, len(kinds), "kind"),
         "timeline": _both(partial(timeline, run)),
         "tones": TONES,
         "severities": severities,
         "counts_by_status": run.by_status(),
-        "kinds": kinds[: tables.MOST_WEAKNESSES],
-        "kinds_total": len(kinds),
-        "columns": [row["band"] for row in severities],
-        "findings": tables.worst_findings(verdict, changes),
-        "findings_total": sum(len(outcome.findings) for outcome in run.outcomes),
-        "has_statuses": any(each.is_marked for each in verdict.outcomes),
+        "groups": groups,
+        "groups_total": len(kinds),
+        "findings_total": listed,
+        "unlisted": sum(run.counts().values()) - listed,
         "waived": verdict.waived,
-        "waivers": tables.waiver_rows(verdict),
+        "waivers": _waiver_rows(verdict)[: int(MOST_WAIVERS * share)],
         "waivers_total": len(verdict.uses),
-        "gaps": gaps[: tables.MOST_GAPS],
+        "gaps": gaps[:most_gaps],
         "gaps_total": len(gaps),
-        "gaps_why": tables.gap_reasons(gaps),
-        "sites": [(each, by_band(each.counts())) for each in ranked[: tables.MOST_SITES]],
-        "sites_total": len(ranked),
+        "gaps_why": _gap_reasons(gaps),
+        "anchors": anchors,
+        "ranked": ranked,
     }
 
 
 def _part(shown: int, total: int, noun: str) -> str:
     """Return how many of them a picture shows, in words."""
     every = counted(total, noun)
-    return f"The {shown} worst of {every}" if total > shown else every
+    return f"The {shown} worst of {every}" if total > shown > 1 else every
 
 
 def _both(draw: Callable[..., Markup | None]) -> Markup | None:
@@ -144,7 +175,7 @@ def _both(draw: Callable[..., Markup | None]) -> Markup | None:
     return Markup("").join(form for form in forms if form is not None) or None
 
 
-def compared(changes: Changes, older: RunResult) -> str:
+def _compared(changes: Changes, older: RunResult) -> str:
     """Return what changed since the older run as a sentence for people."""
     when = "" if older.started_at is None else f" of {moment(older.started_at)}"
     new, fixed, unchanged = (
@@ -154,42 +185,6 @@ def compared(changes: Changes, older: RunResult) -> str:
         f"Since the run{when} ({visible(older.name, longest=80)}): "
         f"{counted(new, 'finding')} new, {fixed:,} fixed, {unchanged:,} unchanged."
     )
-
-
-def headline(verdict: Verdict) -> str:
-    """Return the verdict as a sentence for people."""
-    sites = counted(verdict.total, "site")
-    gap = (
-        f"{verdict.missing:,} of {sites} {'has' if verdict.missing == 1 else 'have'} no verdict"
-        if verdict.missing
-        else ""
-    )
-    new = "" if verdict.new is None else "new "
-    if not verdict.total:
-        return "Incomplete: no site was scanned."
-    if verdict.status == "incomplete":
-        found = " Where there is one, nothing failed." if verdict.missing < verdict.total else ""
-        return f"Incomplete: {gap}.{found}"
-    if verdict.status == "passed":
-        worse = _severity_or_worse(verdict)
-        found = (
-            f"no {new}finding is rated {worse}"
-            if verdict.threshold is not None
-            else "no threshold was set"
-        )
-        return f"Passed: {found} on {sites}{f'; {gap}' if gap else ''}."
-    found = f"more {new}findings than a limit allows on {sites}"
-    if verdict.findings:
-        found = (
-            f"{counted(verdict.findings, f'{new}finding')} rated {_severity_or_worse(verdict)} "
-            f"on {verdict.sites:,} of {sites}"
-        )
-    return f"Failed: {found}{f'; {gap}' if gap else ''}."
-
-
-def _severity_or_worse(verdict: Verdict) -> str:
-    worst = SEVERITIES[0]
-    return f"{verdict.threshold}" if verdict.threshold == worst else f"{verdict.threshold} or worse"
 
 
 def _about(run: RunResult) -> list[tuple[str, str]]:
@@ -209,50 +204,110 @@ def _about(run: RunResult) -> list[tuple[str, str]]:
     return [(name, value) for name, value in known if value != "unknown"]
 
 
-def _cards(
-    bands: dict[str, list[Outcome]], total: int, verdict: Verdict, changes: Changes | None
-) -> list[Markup]:
-    of = f"of {counted(total, 'site')}"
-    gaps = Counter(each.status.replace("_", " ") for each in bands["not_scanned"])
-    why = tuple(f"{count:,} {status}" for status, count in gaps.most_common(2))
-    other = (f"and {len(bands['other']):,} of other severity",) if bands["other"] else ()
-    numbers = [
-        card("critical", f"{len(bands['critical']):,}", "critical sites", (of, *other)),
-        card("high", f"{len(bands['high']):,}", "high sites", (of,)),
-        card("clean", f"{len(bands['clean']):,}", "clean sites", (of,)),
-        card("not_scanned", f"{len(bands['not_scanned']):,}", "not scanned", why or (of,)),
-    ]
-    new, remark = "—", "no earlier run"
-    if changes is not None:
-        new, remark = f"{changes.new.total():,}", f"{changes.fixed.total():,} fixed"
-    elif verdict.new is not None:
-        new, remark = f"{verdict.new:,}", "beside the baseline"
-    remarks = (remark, f"{verdict.waived:,} waived") if verdict.waived else (remark,)
-    return [*numbers, card("informational", new, "new findings", remarks)]
+def _worst_bars(ranked: list[Outcome], anchors: Anchors) -> list[Bar]:
+    """Return the worst sites. What is critical and high is drawn, and sets the scale.
 
-
-def _worst_bars(ranked: list[Outcome]) -> Markup | None:
-    bars = [
-        Bar(label=visible(outcome.target), counts=counts, remark=f"{sum(counts.values()):,}")
+    The rest is said behind the bar: dozens of small findings would make all sites look alike.
+    """
+    shown = [
+        (outcome, counts)
         for outcome in ranked[:WORST]
         if outcome.has_verdict and (counts := by_band(outcome.counts()))
     ]
-    if not bars:
-        return None
-    about = "The worst sites, findings by severity"
-    return _both(partial(stacked, bars, name="worst", about=about))
-
-
-def _weakness_bars(kinds: list[WeaknessCount]) -> Markup | None:
-    bars = [
-        Bar(
-            label=" · ".join(visible(part) for part in (kind.name, kind.cwe) if part),
-            counts=kind.counts,
-            remark=f"{kind.total:,} on {counted(kind.sites, 'site')}",
+    drawn = {name for _, counts in shown for name in counts}
+    drawn = drawn & _SEVERE or drawn
+    bars = []
+    for outcome, counts in shown:
+        if not drawn & counts.keys():
+            break
+        less = {name: count for name, count in counts.items() if name not in drawn}
+        total = sum(less.values())
+        bars.append(
+            Bar(
+                label=visible(outcome.target),
+                counts={name: count for name, count in counts.items() if name in drawn},
+                remark=counts_text(less) and f"and {counts_text(less)}",
+                short=f"and {total:,} less severe" if less else "",
+                href=anchors.site(outcome),
+            )
         )
-        for kind in kinds[:MOST_WEAKNESSES]
-    ]
+    return bars
+
+
+def _weakness_bars(kinds: list[WeaknessCount], anchors: Anchors) -> Markup | None:
+    bars = []
+    for kind in kinds[:MOST_WEAKNESSES]:
+        remark = f"{kind.total:,} on {counted(kind.sites, 'site')}"
+        bars.append(
+            Bar(
+                label=" · ".join(visible(part) for part in (kind.name, kind.cwe) if part),
+                counts=kind.counts,
+                remark=remark,
+                short=remark,
+                href=anchors.weaknesses.get(kind.key),
+            )
+        )
     if not bars:
         return None
     about = "Weaknesses, findings by severity"
     return _both(partial(stacked, bars, name="weaknesses", about=about, labels=420))
+
+
+_SEVERITY_BANDS: Final = tuple(name for name in BANDS if name not in {"clean", "not_scanned"})
+
+
+def _severity_rows(run: RunResult, changes: Changes | None) -> list[dict[str, Any]]:
+    """Return one row per severity: findings, sites, and what changed.
+
+    Documented severities are always there, others have one row when they occur.
+    """
+    findings: Counter[str] = Counter()
+    sites: Counter[str] = Counter()
+    for outcome in run.outcomes:
+        counts = by_band(outcome.counts())
+        findings.update(counts)
+        sites.update(counts.keys())
+    kinds = (
+        {"new": changes.new, "fixed": changes.fixed, "unchanged": changes.unchanged}
+        if changes
+        else {}
+    )
+    moved = {kind: by_band(dict(counter)) for kind, counter in kinds.items()}
+    return [
+        {
+            "band": name,
+            "numbers": [
+                findings[name],
+                sites[name],
+                *(counts.get(name, 0) for counts in moved.values()),
+            ],
+        }
+        for name in _SEVERITY_BANDS
+        if name != "other" or findings[name]
+    ]
+
+
+def _gap_reasons(gaps: Iterable[Outcome]) -> str:
+    """Return why targets have no verdict, the most frequent reasons with their numbers."""
+    kinds = Counter("no risk summary" if gap.error is None else gap.error.kind for gap in gaps)
+    ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    listed = [f"{count:,} {visible(kind, longest=30)}" for kind, count in ranked[:MOST_REASONS]]
+    if len(ranked) > MOST_REASONS:
+        listed.append(f"{sum(count for _, count in ranked[MOST_REASONS:]):,} for other reasons")
+    return joined(listed)
+
+
+def _waiver_rows(verdict: Verdict) -> list[dict[str, Any]]:
+    """Return what each waiver did, those that need attention first."""
+    urgency = ("expired", "stale", "used")
+    uses = sorted(verdict.uses, key=lambda use: urgency.index(use.state))
+    return [
+        {
+            "what": visible(use.waiver, longest=160),
+            "reason": visible(use.waiver.reason, longest=240),
+            "expires": use.waiver.expires.isoformat(),
+            "state": "matches nothing" if use.state == "stale" else use.state,
+            "findings": use.findings,
+        }
+        for use in uses
+    ]

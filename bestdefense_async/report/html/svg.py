@@ -104,6 +104,11 @@ def text(content: object, *, x: float, y: float, size: float = 12, **given: obje
     return element("text", safe_text(content), x=x, y=y, font_size=size, **style)
 
 
+def link(href: str | None, *children: str) -> str:
+    """Return what leads to another place of the page; without a place the children alone."""
+    return element("a", *children, href=f"#{href}") if href else "".join(children)
+
+
 def title(content: object) -> str:
     """Return a `<title>`: what a pointer shows and a screen reader reads out."""
     return f"<title>{safe_text(content)}</title>"

@@ -14,16 +14,28 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import evolve
 
-from bestdefense_async.models import Outcome, RiskSummary
+from bestdefense_async.models import Finding, Outcome, RiskSummary, Severity
+from bestdefense_async.report.gate.identity import fingerprint
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from bestdefense_async.report.html import svg
 from bestdefense_async.report.html.fleet import fleet_map
-from bestdefense_async.report.html.page import headline, html
-from bestdefense_async.report.summary import TONES, banded, worst_first
+from bestdefense_async.report.html.head import headline
+from bestdefense_async.report.html.page import html
+from bestdefense_async.report.summary import TONES, banded, page_for_people, worst_first
 from tests.support.pages import SVG, Page, picture, pictures, squares
-from tests.support.runs import PAYLOADS, before, done, failed, fleet, hostile, not_started, run_of
+from tests.support.runs import (
+    PAYLOADS,
+    before,
+    done,
+    error,
+    failed,
+    fleet,
+    hostile,
+    not_started,
+    run_of,
+)
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
@@ -79,6 +91,15 @@ EXPECTED_TAGS = frozenset(
         "circle",
         "line",
         "text",
+        "a",
+        "article",
+        "blockquote",
+        "code",
+        "h3",
+        "i",
+        "ol",
+        "q",
+        "small",
     )
 )
 
@@ -96,7 +117,47 @@ def test_the_page_can_do_nothing(run: RunResult) -> None:
     assert set(page.tags) <= EXPECTED_TAGS
     names = {name for _, name, _ in page.attributes}
     assert not [name for name in names if name.startswith("on") or name == "style"]
-    assert not names & {"href", "src", "srcset", "action", "xlink:href", "data", "formaction"}
+    assert not names & {"src", "srcset", "action", "xlink:href", "data", "formaction"}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_links_lead_into_the_page_or_to_the_application(run: RunResult) -> None:
+    """Each place that is linked is there; a saved run cannot make one lead anywhere else."""
+    page = Page(report(run))
+    links = page.values("href")
+    inside = {link.removeprefix("#") for link in links if link.startswith("#")}
+    outside = [link for link in links if not link.startswith("#")]
+
+    assert inside <= set(page.values("id"))
+    assert all(link.startswith(f"{run.base_url}/report/") for link in outside)
+    if run.base_url != "https://scanner.example":
+        assert outside == []
+    assert len(outside) == sum(
+        each.report_id is not None and run.base_url == "https://scanner.example"
+        for each in run.outcomes
+    )
+
+
+@pytest.mark.parametrize(
+    ("base_url", "report_id", "address"),
+    [
+        ("https://App.example:443", "r1", "https://app.example/report/r1"),
+        ("http://127.0.0.1:8000", "a/b?c", "http://127.0.0.1:8000/report/a%2Fb%3Fc"),
+        ("https://u:p@app.example", "r", "https://app.example/report/r"),
+        ("javascript:alert(1)", "r", None),
+        ("https://", "r", None),
+        ("https://[", "r", None),
+        ("", "r", None),
+        ("https://app.example", None, None),
+        ("https://app.example", "", None),
+        ("https://app.example", "x" * 101, None),
+    ],
+)
+def test_the_page_for_people_is_at_the_host_of_the_run(
+    base_url: str, report_id: str | None, address: str | None
+) -> None:
+    """Without credentials, and with nothing in it that a saved run could smuggle in."""
+    assert page_for_people(base_url, report_id) == address
 
 
 def test_the_policy_allows_its_own_style_sheet_and_nothing_else() -> None:
@@ -151,7 +212,7 @@ def test_pictures_need_no_style_sheet() -> None:
         coloured = {
             child
             for parent in item.iter()
-            for child in (parent, *(parent if parent.get("fill") else ()))
+            for child in (parent, *(parent.iter() if parent.get("fill") else ()))
             if child.get("fill") or child.get("stroke") or parent.get("fill")
         }
         drawn = [
@@ -166,11 +227,11 @@ def test_pictures_need_no_style_sheet() -> None:
 def fleet_picture(sites: int, kind: str) -> ET.Element:
     """Return the map of a fleet, as it stands in a report."""
     bands = banded(sorted(fleet(sites).outcomes, key=worst_first))
-    return picture(fleet_map(bands, is_narrow=kind == "fleet narrow"), kind)
+    return picture(fleet_map(bands, anchors={}, is_narrow=kind == "fleet narrow"), kind)
 
 
 @pytest.mark.parametrize("kind", ["fleet", "fleet narrow"])
-@pytest.mark.parametrize("sites", [1, 7, 300, 2_000, 4_500, 20_000])
+@pytest.mark.parametrize("sites", [60, 300, 2_000, 4_500, 20_000])
 def test_the_bands_of_the_map_add_up_to_the_number_of_sites(sites: int, kind: str) -> None:
     """Every site is in exactly one band, and has its square there."""
     drawn = fleet_picture(sites, kind)
@@ -185,7 +246,7 @@ def test_the_bands_of_the_map_add_up_to_the_number_of_sites(sites: int, kind: st
 @pytest.mark.parametrize(
     ("kind", "left", "right"), [("fleet", 172, 1080), ("fleet narrow", 0, 340)]
 )
-@pytest.mark.parametrize("sites", [1, 300, 2_000, 4_500, 20_000])
+@pytest.mark.parametrize("sites", [60, 300, 2_000, 4_500, 20_000])
 def test_squares_stay_inside_the_map_and_never_meet(
     sites: int, kind: str, left: int, right: int
 ) -> None:
@@ -229,7 +290,8 @@ def contrast(one: str, other: str) -> float:
 
 def test_an_unscanned_site_is_never_among_the_clean_ones() -> None:
     """What was not scanned is not clean, and has the reason."""
-    text = report(run_of(done("a.example"), failed("b.example"), not_started("c.example")))
+    clean = [done(f"{number}.a.example") for number in range(60)]
+    text = report(run_of(*clean, failed("b.example"), not_started("c.example")))
     bands = {
         (group.get("class") or "").split()[-1]: [title.text for title in group.iter(f"{SVG}title")]
         for group in picture(text, "fleet").iter(f"{SVG}g")
@@ -237,12 +299,29 @@ def test_an_unscanned_site_is_never_among_the_clean_ones() -> None:
     }
 
     assert bands == {
-        "b-clean": ["a.example: clean"],
+        "b-clean": [f"{name}: clean" for name in sorted(one.target for one in clean)],
         "k-not_scanned": [
             "b.example: failed, ServerError",
             "c.example: not started, PermissionDenied",
         ],
     }
+
+
+@pytest.mark.parametrize("kind", ["fleet", "fleet narrow"])
+@pytest.mark.parametrize("sites", [1, 30, 59])
+def test_a_small_fleet_has_a_tile_for_each_site(sites: int, kind: str) -> None:
+    """With its name and its numbers, and it leads to the section of the site."""
+    run = fleet(sites)
+    drawn = picture(report(run), kind)
+    tiles = list(drawn.iter(f"{SVG}a"))
+    texts = [[part.text or "" for part in tile.iter(f"{SVG}text")] for tile in tiles]
+
+    assert len(tiles) == len({tile.get("href") for tile in tiles}) == sites
+    assert {len(text) for text in texts} == {2}
+    assert sum(text[1].startswith(("failed", "not sta")) for text in texts) == sum(
+        not each.has_verdict for each in run.outcomes
+    )
+    assert any("…" not in text[0] for text in texts) or kind == "fleet narrow" or sites == 1
 
 
 @pytest.mark.parametrize("sites", [2_000, 4_000, 20_000])
@@ -256,17 +335,28 @@ def test_a_large_fleet_stays_below_one_megabyte(sites: int) -> None:
     assert ("The first 500 of 608 without a verdict: 397 PollTimeout and 211" in text) == (
         sites == 20_000
     )
-    assert "The first 100 of " in text
+    assert "Where a site shows no findings, JSON, SARIF and CSV do." in text
+    assert re.search(r"And [0-9,]+ more findings: see JSON, SARIF or CSV\.", text)
+    assert len(text.encode()) > MEGABYTE * 0.9 or sites > 2_500
 
 
-def test_long_texts_do_not_make_a_large_page() -> None:
-    """Two thousand sites of hostile length are cut, not carried."""
+@pytest.mark.parametrize("letter", ["&", "\U00020000"])
+def test_long_texts_do_not_make_a_large_page(letter: str) -> None:
+    """A thousand sites of hostile length are cut, not carried; then lists become shorter."""
+    texts = dict.fromkeys(("title", "url", "evidence", "guidance", "cwe"), letter * 700)
+    bad = Finding(severity=Severity("high"), **texts)
     rows = [
-        Outcome(target="x" * 5_000 + str(number), status="done", risk=RiskSummary(high=1))
-        for number in range(2_000)
+        Outcome(
+            target=letter * 700 + str(number),
+            status="done" if number % 2 else "failed",
+            risk=RiskSummary(high=1),
+            findings=(bad, evolve(bad, cwe=f"{letter * 700}{number}")),
+            error=None if number % 2 else error("ServerError", letter * 700),
+        )
+        for number in range(1_000)
     ]
 
-    assert len(report(run_of(*rows)).encode()) < MEGABYTE
+    assert MEGABYTE * 0.3 < len(report(run_of(*rows)).encode()) < MEGABYTE
 
 
 def test_two_reports_of_one_run_are_the_same_bytes() -> None:
@@ -354,12 +444,10 @@ def test_what_the_rules_left_out_is_shown() -> None:
     assert "Failed: 1 new finding rated high or worse on 1 of 2 sites." in shown
     assert verdict.sentence in shown
     assert "3 new findings beside the baseline, 1 waived 3 new findings" in shown
-    assert "Text is run as script CWE-79" not in shown
-    assert "Text from the address is run as script CWE-79 waived" in shown
-    assert "Form changes data without a token CWE-352 known" in shown
-    listed = shown[shown.index("Most serious findings") :]
-    assert "worst first, those that are waived or known from the baseline after all oth" in listed
-    assert listed.index("CWE-601") < listed.index("CWE-79 waived") < listed.index("CWE-352 known")
+    names = [fingerprint(run.outcomes[0], each) for each in run.outcomes[0].findings]
+    assert f"/path/0 waived {names[0]}" in shown
+    assert f"/path/0 known {names[2]}" in shown
+    assert f"a.example /path/1 {names[1]}" in shown
     assert "CWE-352 expired 0 2026-01-01 Was for the launch." in shown
     assert "CWE-1 at c.example matches nothing 0 2027-01-01 Gone." in shown
     assert "CWE-79 used 1 2027-01-01 Behind a proxy <b>." in shown
@@ -370,11 +458,13 @@ def test_findings_that_are_new_since_an_older_run_come_first_of_their_severity()
     older = before(run_of(done("a.example", high=1)))
     run = run_of(done("a.example", high=2))
     shown = " ".join(" ".join(Page(report(run, older=older)).text).split())
-    listed = shown[shown.index("Most serious findings") :]
+    sites = shown[shown.index("All 1, worst first") :]
 
-    assert "Image proxy reaches internal addresses CWE-918 new" in listed
-    assert listed.index("CWE-918 new") < listed.index("Text from the address")
-    assert listed.count(" new ") == 1
+    assert "a.example /path/1 new " in shown
+    assert sites.index("Image proxy reaches internal addresses /path/1 new") < sites.index(
+        "Text from the address is run as script /path/0"
+    )
+    assert sites.count(" new ") == 1
 
 
 @pytest.mark.parametrize(

@@ -192,11 +192,12 @@ def test_nothing_runs_and_nothing_is_asked_for(
     looks.open_all(page)
     title = page.evaluate("document.title")
 
-    assert title == f"Security scan: {run.name}"
+    assert title.startswith("✗ Failed: ")
+    assert title.endswith(f" {run.name}")
     assert page.requests == []
     assert page.events == []
     assert (
-        page.evaluate("document.scripts.length + document.images.length + document.links.length")
+        page.evaluate("document.scripts.length + document.images.length + document.forms.length")
         == 0
     )
 
@@ -251,3 +252,22 @@ def test_a_page_that_does_something_is_noticed(browser: Browser) -> None:
     assert any("over it" in text for text in looks.crowded(page))
     assert any("pale" in text for text in looks.outside(page))
     assert looks.nameless(page)
+
+
+@pytest.mark.parametrize("sites", [30, 200])
+@pytest.mark.parametrize("view", [DESK, PHONE, BLOCKED], ids=["desk", "phone", "style blocked"])
+def test_a_square_and_a_bar_lead_to_their_site(browser: Browser, sites: int, view: View) -> None:
+    """By the page's own anchors, also where a server forbids scripts and styles."""
+    page = browser.show(report(fleet(sites)), view)
+    shown = "[...document.querySelectorAll('svg.fleet a, svg.worst a')].filter((link) => "
+    shown += "link.getBoundingClientRect().width)"
+
+    missed = page.evaluate(
+        f"{shown}.filter((link) => {{"
+        "const site = document.querySelector(link.getAttribute('href'));"
+        "return !site || !(link.textContent.includes('…') || "
+        "link.textContent.startsWith(site.querySelector('b').textContent)) }).length"
+    )
+
+    assert page.evaluate(f"{shown}.length") >= 9
+    assert missed == 0

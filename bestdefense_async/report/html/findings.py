@@ -1,0 +1,318 @@
+"""What a person mends: findings grouped by weakness, and a section per site.
+
+The page has a size to keep, so what is listed is chosen: first every site with its numbers, because
+pictures and groups lead there; then findings under their weakness, the worst first; then the
+findings of single sites. What is left out is counted where it would stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, frozen
+from markupsafe import Markup
+
+from bestdefense_async.report.gate.identity import place_of, weakness_of
+from bestdefense_async.report.listing import ListedFinding
+from bestdefense_async.report.summary import (
+    TONES,
+    WeaknessCount,
+    band,
+    by_band,
+    counts_text,
+    page_for_people,
+    severity_band,
+)
+from bestdefense_async.report.text import counted, visible, without_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bestdefense_async.models import Outcome
+    from bestdefense_async.report.result import RunResult
+
+_SHARE_OF_GROUPS: Final = 0.65
+"""Of the room that is left, what groups may take before single sites get theirs."""
+_PLAIN: Final = re.compile(r"[a-z0-9]{1,20}(?: [a-z0-9]{1,20}){0,4}", re.IGNORECASE)
+
+
+@define
+class _Room:
+    """The bytes that may still be written."""
+
+    left: float
+
+    def takes(self, text: str) -> bool:
+        """Take the room of a text, if there is enough."""
+        size = len(text.encode("utf-8", "backslashreplace"))
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+@frozen(kw_only=True)
+class Anchors:
+    """Where things stand in the page, as the ends of links."""
+
+    sites: dict[int, str]
+    """By the `id()` of an outcome."""
+    weaknesses: dict[str, str]
+    """By the key of a weakness."""
+
+    @classmethod
+    def of(cls, ranked: list[Outcome], kinds: list[WeaknessCount]) -> Anchors:
+        """Return those of these sites and weaknesses: each has a section of its own."""
+        numbers = {id(one): f"site-{number}" for number, one in enumerate(ranked, 1)}
+        names = {
+            kind.key: kind.key.lower().replace(" ", "-")
+            if _PLAIN.fullmatch(kind.key.replace("-", " "))
+            else f"number-{number}"
+            for number, kind in enumerate(kinds, 1)
+        }
+        return cls(
+            sites=numbers, weaknesses={key: f"weakness-{name}" for key, name in names.items()}
+        )
+
+    def site(self, outcome: Outcome) -> str | None:
+        """Return where a site stands; None when it has no section."""
+        return self.sites.get(id(outcome))
+
+
+@frozen(kw_only=True)
+class Group:
+    """A weakness, and the findings of it."""
+
+    kind: WeaknessCount
+    anchor: str
+    findings: list[ListedFinding]
+
+    @property
+    def guidance(self) -> str:
+        """How to mend it, as the worst finding says."""
+        texts = (one.finding.guidance for one in self.findings)
+        return visible(next(filter(None, texts), ""), longest=600)
+
+    @property
+    def evidence(self) -> tuple[str, str] | None:
+        """One line that shows it, and where it was seen."""
+        for one in self.findings:
+            if one.finding.evidence:
+                where = f"{visible(one.outcome.target, longest=80)} {_place(one)}"
+                return visible(one.finding.evidence, longest=240), where.strip()
+        return None
+
+
+def groups_of(
+    found: Iterable[ListedFinding], kinds: list[WeaknessCount], anchors: Anchors
+) -> list[Group]:
+    """Return the findings by weakness, the worst weakness first."""
+    gathered: dict[str, list[ListedFinding]] = {}
+    for one in found:
+        gathered.setdefault(weakness_of(one.finding), []).append(one)
+    return [
+        Group(kind=kind, anchor=anchors.weaknesses[kind.key], findings=gathered[kind.key])
+        for kind in kinds
+        if kind.key in anchors.weaknesses
+    ]
+
+
+@frozen(kw_only=True)
+class FirstFix:
+    """A weakness that somebody should mend before all others."""
+
+    kind: WeaknessCount
+    anchor: str
+    found: str
+    """How much of it there is."""
+    effect: str
+    """What mending it removes."""
+    guidance: str
+
+
+def first_fixes(groups: list[Group], outcomes: Iterable[Outcome]) -> list[FirstFix]:
+    """Return at most three weaknesses to mend first, what is waived left out."""
+    sites = [one for one in outcomes if one.has_verdict]
+    totals = Counter[str]()
+    for outcome in sites:
+        totals.update(by_band(outcome.counts()))
+    left = (
+        (group, [one for one in group.findings if one.status.waiver is None]) for group in groups
+    )
+    kept = [(group, found) for group, found in left if found]
+    kept.sort(key=lambda pair: [-count for count in _banded(pair[1]).values()])
+    return [_first_fix(group, found, sites, totals) for group, found in kept[:3]]
+
+
+def _banded(found: Iterable[ListedFinding]) -> dict[str, int]:
+    counts = Counter(severity_band(one.finding.severity) for one in found)
+    return {name: counts[name] for name in TONES}
+
+
+def _first_fix(
+    group: Group, found: list[ListedFinding], sites: list[Outcome], totals: Counter[str]
+) -> FirstFix:
+    counts = _banded(found)
+    worst = next(name for name, count in counts.items() if count)
+    word = TONES[worst].label.lower()
+    gone: dict[int, Counter[str]] = {}
+    for one in found:
+        gone.setdefault(id(one.outcome), Counter())[severity_band(one.finding.severity)] += 1
+    bad = [one for one in sites if band(one) == worst]
+    better = sum(by_band(one.counts())[worst] <= gone.get(id(one), Counter())[worst] for one in bad)
+    effect = f"Mending it removes {counts[worst]:,} of {totals[worst]:,} {word} findings"
+    if better:
+        effect += f"; {better:,} of {counted(len(bad), f'{word} site')} then {_have(better)} none"
+    return FirstFix(
+        kind=group.kind,
+        anchor=group.anchor,
+        found=f"{counts_text({key: n for key, n in counts.items() if n})} on "
+        f"{counted(len(gone), 'site')}",
+        effect=f"{effect}.",
+        guidance=visible(group.guidance, longest=220) if group.guidance else "",
+    )
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
+
+
+@frozen
+class Filled:
+    """What was listed in the room there was."""
+
+    groups: dict[str, Markup]
+    """The lines of each weakness, by its key."""
+    sites: Markup
+    sites_listed: int
+    is_cut: bool
+    """Whether the findings of some sites are not listed under them."""
+
+
+def fill(
+    run: RunResult,
+    ranked: list[Outcome],
+    groups: list[Group],
+    anchors: Anchors,
+    *,
+    room: float,
+) -> Filled:
+    """List all sites that have a section, and findings in `room` bytes."""
+    heads = [(one, _head(one, run, anchors)) for one in ranked if anchors.site(one)]
+    budget = _Room(room * _SHARE_OF_GROUPS)
+    lines = {group.kind.key: _group_lines(group, anchors, budget) for group in groups}
+    budget.left += room * (1 - _SHARE_OF_GROUPS)
+    by_site: dict[int, list[ListedFinding]] = {}
+    for group in groups:
+        for one in group.findings:
+            by_site.setdefault(id(one.outcome), []).append(one)
+    sections, previous = [], ""
+    for outcome, head in heads:
+        name = band(outcome)
+        if name != previous:
+            mark = f'<i class="t-{name}"></i>'
+            sections.append(f'<h3 class="band">{mark}{TONES[name].label}</h3>')
+            previous = name
+        body = _site_lines(by_site.get(id(outcome), []), anchors) if budget.left > 0 else ""
+        if not budget.takes(body):
+            body, budget.left = "", 0
+        sections.append(f"{head}{body}</div>\n")
+    return Filled(
+        groups=lines,
+        sites=Markup("".join(sections)),  # noqa: S704 - each part is escaped where it is made
+        sites_listed=len(heads),
+        is_cut=budget.left <= 0,
+    )
+
+
+def _head(outcome: Outcome, run: RunResult, anchors: Anchors) -> str:
+    """Return the first line of a site: its name, what was found, and the way to its report."""
+    found = counts_text(by_band(outcome.counts())) or "nothing found"
+    if not outcome.has_verdict:
+        why = outcome.error.kind if outcome.error is not None else "no risk summary"
+        found = f"{outcome.status.replace('_', ' ')}, {why}"
+    page = page_for_people(run.base_url, outcome.report_id)
+    link = f' <a href="{escape(page)}">Report</a>' if page else ""
+    name = escape(visible(outcome.target, longest=100))
+    return (
+        f'<div id="{anchors.site(outcome)}"><b>{name}</b>'
+        f" <small>{escape(visible(found, longest=120))}</small>{link}"
+    )
+
+
+def _group_lines(group: Group, anchors: Anchors, room: _Room) -> Markup:
+    """Return the findings of a weakness as a list that can be opened."""
+    is_mixed = len(group.kind.counts) > 1
+    has_titles = len({one.title for one in group.findings}) > 1
+    lines: list[str] = []
+    for one in group.findings:
+        line = _group_line(one, anchors, is_mixed=is_mixed, has_title=has_titles)
+        if not room.takes(line):
+            break
+        lines.append(line)
+    left = len(group.findings) - len(lines)
+    if left:
+        many = f"And {counted(left, 'more finding')}" if lines else counted(left, "finding")
+        lines.append(f'<li class="soft">{many}: see JSON, SARIF or CSV.</li>')
+    head = counted(group.kind.sites, "site")
+    if group.kind.total > group.kind.sites:
+        head = f"{counted(group.kind.total, 'finding')} on {head}"
+    return Markup(f"<details><summary>{head}</summary><ul>{''.join(lines)}</ul></details>")  # noqa: S704 - escaped
+
+
+def _group_line(one: ListedFinding, anchors: Anchors, *, is_mixed: bool, has_title: bool) -> str:
+    parts = [f"{_dot(one)}{escape(visible(one.finding.severity, longest=30))}"] if is_mixed else []
+    parts += [_site_link(one.outcome, anchors), escape(_place(one))]
+    parts += [f"“{escape(visible(one.title, longest=120))}”"] if has_title else []
+    return f"<li>{' '.join(part for part in (*parts, _tail(one)) if part)}</li>"
+
+
+def _site_lines(found: list[ListedFinding], anchors: Anchors) -> str:
+    """Return the findings of a site as a list that can be opened; nothing for none."""
+    if not found:
+        return ""
+    lines = []
+    for one in sorted(
+        found,
+        key=lambda one: (one.status.state != "open", -one.finding.severity.rank, not one.is_new),
+    ):
+        kind = anchors.weaknesses[weakness_of(one.finding)]
+        title = escape(visible(one.title, longest=120))
+        severity = escape(visible(one.finding.severity, longest=30))
+        parts = (
+            f'{_dot(one)}{severity} <a href="#{kind}">{title}</a>',
+            escape(_place(one)),
+            _tail(one),
+        )
+        lines.append(f"<li>{' '.join(part for part in parts if part)}</li>")
+    head = counted(len(found), "finding")
+    return f"<details><summary>{head}</summary><ul>{''.join(lines)}</ul></details>"
+
+
+def _dot(one: ListedFinding) -> str:
+    return f'<i class="t-{severity_band(one.finding.severity)}"></i>'
+
+
+def _tail(one: ListedFinding) -> str:
+    """Return what is known of a finding beside: marks, and the name that a waiver needs."""
+    marks = [] if one.status.state == "open" else [one.status.state]
+    marks += ["new"] if one.is_new else []
+    badges = [f'<b class="badge">{mark}</b>' for mark in marks]
+    return " ".join([*badges, *([f"<code>{one.fingerprint}</code>"] if one.fingerprint else [])])
+
+
+def _site_link(outcome: Outcome, anchors: Anchors) -> str:
+    name = escape(visible(outcome.target, longest=80))
+    anchor = anchors.site(outcome)
+    return f'<a href="#{anchor}">{name}</a>' if anchor else name
+
+
+def _place(one: ListedFinding) -> str:
+    """Return the affected location; its path alone where the host is that of its site."""
+    place = place_of(one.finding)
+    url = without_scheme(visible(one.finding.url or "", longest=160))
+    host = one.outcome.target.lower()
+    return url[len(host) :] or "/" if place.host == host and url.lower().startswith(host) else url
