@@ -102,7 +102,7 @@ def by_band(counts: dict[Severity, int]) -> dict[str, int]:
     return {name: total[name] for name in BANDS if total[name]}
 
 
-def counts_text(counts: dict[str, int]) -> str:
+def band_counts(counts: dict[str, int]) -> str:
     """Return counts by band like `3 critical, 12 low`."""
     return ", ".join(f"{count:,} {TONES[name].short.lower()}" for name, count in counts.items())
 

@@ -1,10 +1,11 @@
 """Which finding of one run is the same finding in another, and what changed between two runs.
 
-A fingerprint has two parts. The first names a weakness at a path of a site, the second what tells
+A fingerprint has two parts. The last names a weakness at a path of a site, the first what tells
 several of them apart there: the words of the title, the names of the parameters, a host that is not
-the site's own. Spelling changes neither: places are normalised as RFC 3986 asks for in 6.2.2 and
-6.2.3, titles are compared by their words. Where words did change, a finding and one of the earlier
-run that nothing else matches are the same by their first part, and that is said.
+the site's own. So the first digits alone tell the findings of a run apart. Spelling changes
+neither: places are normalised as RFC 3986 asks for in 6.2.2 and 6.2.3, titles are compared by their
+words. Where words did change, a finding and one of the earlier run that nothing else matches are
+the same by the last part, and that is said.
 
 Two findings with one fingerprint are two findings: what occurs twice where it occurred once has
 one occurrence more. And a finding that became worse is new: accepting a low one does not
@@ -36,7 +37,7 @@ Found: TypeAlias = tuple[Outcome, Finding]
 """A finding, and the target it belongs to."""
 
 _PLACE: Final = 20
-"""Hexadecimal digits of the first part: 80 bits, too many to meet by chance."""
+"""Hexadecimal digits of the last part: 80 bits, too many to meet by chance."""
 _LENGTH: Final = 32
 
 _CWE: Final = re.compile(r"\s*(?:cwe)?[\s:_-]*0*([0-9]{1,6})\s*", re.IGNORECASE | re.ASCII)
@@ -58,10 +59,11 @@ def fingerprint(outcome: Outcome, finding: Finding) -> str:
     """
     place = place_of(finding)
     kind = weakness_of(finding)
-    first = _hashed("2", site_of(outcome), kind, place.path)
+    last = _hashed("2", site_of(outcome), kind, place.path)[:_PLACE]
     own = host_of(outcome)
     host = place.host if own and place.host != own else ""
-    return first[:_PLACE] + _hashed(first, _words(finding.title), place.parameters, host)[:12]
+    first = _hashed(last, _words(finding.title), place.parameters, host)
+    return first[: _LENGTH - _PLACE] + last
 
 
 def former_fingerprint(outcome: Outcome, finding: Finding) -> str:
@@ -73,8 +75,8 @@ def former_fingerprint(outcome: Outcome, finding: Finding) -> str:
 
 
 def weakness_at(name: str) -> str:
-    """Return the first part of a fingerprint: site, weakness and path."""
-    return name[:_PLACE]
+    """Return the last part of a fingerprint: site, weakness and path."""
+    return name[-_PLACE:]
 
 
 def _hashed(*parts: str) -> str:
@@ -185,7 +187,7 @@ class KnownFindings:
     _listed: dict[str, list[Found]]
     """By fingerprint, the worst first."""
     _near: dict[str, list[str]]
-    """The fingerprints that share a first part."""
+    """The fingerprints that share a last part."""
     sites: frozenset[str]
     """Sites that have a verdict in the earlier run; all others are unknown to it."""
 

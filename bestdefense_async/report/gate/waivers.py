@@ -110,7 +110,7 @@ class Waivers:
     today: date
     """The day, in UTC, by which entries expire."""
     _by_key: dict[str, list[Waiver]] = field(init=False, repr=False, eq=False)
-    """By fingerprint, by its first part, and by the weakness where there is no fingerprint."""
+    """By fingerprint, by its last part, and by the weakness where there is no fingerprint."""
 
     @_by_key.default
     def _index(self) -> dict[str, list[Waiver]]:
@@ -167,7 +167,7 @@ class Cover:
     fingerprint: str
     """Of the finding, as it is now."""
     by: str
-    """exact, former (a fingerprint of the former way) or reworded (its first part alone)."""
+    """exact, former (a fingerprint of the former way) or reworded (its last part alone)."""
 
 
 def _kinds(finding: Finding) -> set[str]:

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from bestdefense_async.report.html import svg
 from bestdefense_async.report.html.svg import band_keys, legend
-from bestdefense_async.report.summary import BANDS, TONES, by_band, counts_text
+from bestdefense_async.report.summary import BANDS, TONES, band_counts, by_band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ def stacked(
     parts += [
         _bar(bar, top=top + index * layout.pitch, at=layout) for index, bar in enumerate(bars)
     ]
-    details = "; ".join(f"{bar.label}: {counts_text(bar.counts)}" for bar in bars)
+    details = "; ".join(f"{bar.label}: {band_counts(bar.counts)}" for bar in bars)
     return svg.picture(
         parts,
         name=name,

@@ -21,8 +21,8 @@ from bestdefense_async.report.summary import (
     TONES,
     WeaknessCount,
     band,
+    band_counts,
     by_band,
-    counts_text,
     page_for_people,
     severity_band,
 )
@@ -83,7 +83,7 @@ class Anchors:
 
 
 @frozen(kw_only=True)
-class Group:
+class WeaknessGroup:
     """A weakness, and the findings of it."""
 
     kind: WeaknessCount
@@ -108,13 +108,13 @@ class Group:
 
 def groups_of(
     found: Iterable[ListedFinding], kinds: list[WeaknessCount], anchors: Anchors
-) -> list[Group]:
+) -> list[WeaknessGroup]:
     """Return the findings by weakness, the worst weakness first."""
     gathered: dict[str, list[ListedFinding]] = {}
     for one in found:
         gathered.setdefault(weakness_of(one.finding), []).append(one)
     return [
-        Group(kind=kind, anchor=anchors.weaknesses[kind.key], findings=gathered[kind.key])
+        WeaknessGroup(kind=kind, anchor=anchors.weaknesses[kind.key], findings=gathered[kind.key])
         for kind in kinds
         if kind.key in anchors.weaknesses
     ]
@@ -133,7 +133,7 @@ class FirstFix:
     guidance: str
 
 
-def first_fixes(groups: list[Group], outcomes: Iterable[Outcome]) -> list[FirstFix]:
+def first_fixes(groups: list[WeaknessGroup], outcomes: Iterable[Outcome]) -> list[FirstFix]:
     """Return at most three weaknesses to mend first, what is waived left out."""
     sites = [one for one in outcomes if one.has_verdict]
     totals = Counter[str]()
@@ -153,7 +153,7 @@ def _banded(found: Iterable[ListedFinding]) -> dict[str, int]:
 
 
 def _first_fix(
-    group: Group, found: list[ListedFinding], sites: list[Outcome], totals: Counter[str]
+    group: WeaknessGroup, found: list[ListedFinding], sites: list[Outcome], totals: Counter[str]
 ) -> FirstFix:
     counts = _banded(found)
     worst = next(name for name, count in counts.items() if count)
@@ -169,7 +169,7 @@ def _first_fix(
     return FirstFix(
         kind=group.kind,
         anchor=group.anchor,
-        found=f"{counts_text({key: n for key, n in counts.items() if n})} on "
+        found=f"{band_counts({key: n for key, n in counts.items() if n})} on "
         f"{counted(len(gone), 'site')}",
         effect=f"{effect}.",
         guidance=visible(group.guidance, longest=220) if group.guidance else "",
@@ -195,7 +195,7 @@ class Filled:
 def fill(
     run: RunResult,
     ranked: list[Outcome],
-    groups: list[Group],
+    groups: list[WeaknessGroup],
     anchors: Anchors,
     *,
     room: float,
@@ -230,7 +230,7 @@ def fill(
 
 def _head(outcome: Outcome, run: RunResult, anchors: Anchors) -> str:
     """Return the first line of a site: its name, what was found, and the way to its report."""
-    found = counts_text(by_band(outcome.counts())) or "nothing found"
+    found = band_counts(by_band(outcome.counts())) or "nothing found"
     if not outcome.has_verdict:
         why = outcome.error.kind if outcome.error is not None else "no risk summary"
         found = f"{outcome.status.replace('_', ' ')}, {why}"
@@ -243,7 +243,7 @@ def _head(outcome: Outcome, run: RunResult, anchors: Anchors) -> str:
     )
 
 
-def _group_lines(group: Group, anchors: Anchors, room: _Room) -> Markup:
+def _group_lines(group: WeaknessGroup, anchors: Anchors, room: _Room) -> Markup:
     """Return the findings of a weakness as a list that can be opened."""
     is_mixed = len(group.kind.counts) > 1
     has_titles = len({one.title for one in group.findings}) > 1

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from bestdefense_async.report.html import svg
 from bestdefense_async.report.html.svg import swatch
-from bestdefense_async.report.summary import BANDS, TONES, by_band, counts_text
+from bestdefense_async.report.summary import BANDS, TONES, band_counts, by_band
 from bestdefense_async.report.text import counted
 
 if TYPE_CHECKING:
@@ -207,10 +207,10 @@ def _found_within(outcome: Outcome, width: float) -> str:
     counts = list(by_band(outcome.counts()).items()) if outcome.has_verdict else []
     for shown in range(len(counts), 1, -1):
         rest = " …" if shown < len(counts) else ""
-        said = counts_text(dict(counts[:shown])) + rest
+        said = band_counts(dict(counts[:shown])) + rest
         if svg.width_of(said, size=_SMALL) <= width:
             return said
-    return f"{counts_text(dict(counts[:1]))} …" if counts[1:] else _found(outcome)
+    return f"{band_counts(dict(counts[:1]))} …" if counts[1:] else _found(outcome)
 
 
 def _is_short(bands: dict[str, list[Outcome]], share: float) -> bool:
@@ -310,4 +310,4 @@ def _found(outcome: Outcome) -> str:
     if not outcome.has_verdict:
         why = outcome.error.kind if outcome.error is not None else "no risk summary"
         return f"{outcome.status.replace('_', ' ')}, {why}"
-    return counts_text(by_band(outcome.counts())) or "clean"
+    return band_counts(by_band(outcome.counts())) or "clean"

@@ -121,7 +121,7 @@ def test_spelling_changes_no_fingerprint(changes: dict[str, Any]) -> None:
 def test_what_differs_has_a_fingerprint_of_its_own(
     changes: dict[str, Any], *, is_near: bool
 ) -> None:
-    """Waiving one finding waives no other; the first part is the weakness at its path."""
+    """Waiving one finding waives no other; the last part is the weakness at its path."""
     assert name_of(**changes) != name_of()
     assert (weakness_at(name_of(**changes)) == weakness_at(name_of())) is is_near
 
@@ -146,7 +146,7 @@ def test_sites_do_not_share_fingerprints() -> None:
     ],
 )
 def test_reworded_findings_are_known_and_told(now: list[Finding], is_known: list[bool]) -> None:
-    """The first part decides only about what nothing else matches, and the verdict says so."""
+    """The last part decides only about what nothing else matches, and the verdict says so."""
     found = site(*now)
     verdict = judge([found], GatePolicy(), baseline=[scanned_before(site(FINDING))])
     states = [status.state for _, status in verdict.outcomes[0].findings]

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import evolve
@@ -343,7 +343,9 @@ def test_a_large_fleet_stays_below_one_megabyte(sites: int) -> None:
 @pytest.mark.parametrize("letter", ["&", "\U00020000"])
 def test_long_texts_do_not_make_a_large_page(letter: str) -> None:
     """A thousand sites of hostile length are cut, not carried; then lists become shorter."""
-    texts = dict.fromkeys(("title", "url", "evidence", "guidance", "cwe"), letter * 700)
+    texts: dict[str, Any] = dict.fromkeys(
+        ("title", "url", "evidence", "guidance", "cwe"), letter * 700
+    )
     bad = Finding(severity=Severity("high"), **texts)
     rows = [
         Outcome(
