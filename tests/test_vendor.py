@@ -13,7 +13,7 @@ from bestdefense_async import vendor
 from bestdefense_async.cli.app import root
 from bestdefense_async.cli.options.settings import CHECKS
 from bestdefense_async.cli.options.verdict import GateOptions
-from bestdefense_async.cli.terminal.live import SEVERITY_STYLES
+from bestdefense_async.cli.terminal.colour import STYLES
 from bestdefense_async.models import SEVERITIES, RiskSummary, Severity, Stage
 from bestdefense_async.openapi.words import MEANINGS
 from bestdefense_async.report.summary import BANDS
@@ -42,7 +42,10 @@ IN_THE_SAME_ORDER = {
         tuple(key for key in CHECKS if key.startswith("max_") and key != "max_active"),
         tuple(f"max_{word}" for word in vendor.SEVERITIES),
     ),
-    "styles of the live view": (tuple(SEVERITY_STYLES), vendor.SEVERITIES),
+    "styles of the terminal": (
+        tuple(name for name in STYLES if name in vendor.SEVERITIES),
+        vendor.SEVERITIES,
+    ),
     "bands of the report": (BANDS[1:-2], vendor.SEVERITIES),
     "counts in a specification": (
         tuple(name for name in MEANINGS if name in vendor.SEVERITIES),

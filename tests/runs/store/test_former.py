@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 NAME = "20260101-120000-000aa"
 FILE = Path(__file__).parents[2] / "data" / f"{NAME}.journal"
-OWNER = {"base_url": "https://acme.example", "token_key": Secret("former-token").token_key}
+OWNER: dict[str, Any] = {
+    "base_url": "https://acme.example",
+    "token_key": Secret("former-token").token_key,
+}
 STATUSES = ["running", "done", "unknown", "failed", "unknown", "not_started", "not_started"]
 
 
