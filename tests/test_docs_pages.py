@@ -8,10 +8,7 @@ from tests.support.documentation import PAGES, ROOT, Page, blocks
 
 ELSEWHERE = {
     "docs/how-to/specification.md",
-    "docs/reference/command-line.md",
-    "docs/reference/report.md",
     "docs/reference/sandbox.md",
-    "docs/reference/store.md",
 }
 """Pages whose blocks are run by tests of their own, or are to be written as blocks that run."""
 

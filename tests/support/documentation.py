@@ -327,7 +327,8 @@ class Page:
     def _there(self, text: str) -> str:
         for shown, real in self._swapped.items():
             text = text.replace(real, shown)
-        return text.replace(str(self.folder), "/home/you/scans")
+        text = text.replace(str(self.folder), "/home/you/scans")
+        return text.replace(self._environ["HOME"], "/home/you")
 
     def _compare(self, command: str, printed: str, expected: str) -> None:
         assert _WRITES or same(printed, expected), (
