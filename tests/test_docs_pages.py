@@ -7,7 +7,6 @@ import pytest
 from tests.support.documentation import PAGES, ROOT, Page, blocks
 
 ELSEWHERE = {
-    "docs/how-to/specification.md",
     "docs/reference/sandbox.md",
 }
 """Pages whose blocks are run by tests of their own, or are to be written as blocks that run."""
