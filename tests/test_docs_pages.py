@@ -6,16 +6,7 @@ import pytest
 
 from tests.support.documentation import PAGES, ROOT, Page, blocks
 
-ELSEWHERE = {
-    "docs/reference/sandbox.md",
-}
-"""Pages whose blocks are run by tests of their own, or are to be written as blocks that run."""
-
-NAMES = [
-    name
-    for path in PAGES
-    if blocks(path) and (name := path.relative_to(ROOT).as_posix()) not in ELSEWHERE
-]
+NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES if blocks(path)]
 
 
 @pytest.mark.looptime
