@@ -103,6 +103,10 @@ class Scan:
         is_lost = self.report_id is None and self.started_at is not None
         return self.outcome(self.lost(str(reason)) if is_lost else reason, now=now)
 
+    def repeats(self, first: int) -> TargetError:
+        """Return the error of an input that names the same site as an earlier one."""
+        return TargetError(f"It names the same site as target {first}.", target=self.text)
+
     def lost(self, reason: str) -> OutcomeUnknown:
         """Return the error of a creation that was sent and not answered."""
         return OutcomeUnknown(

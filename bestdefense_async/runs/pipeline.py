@@ -187,8 +187,7 @@ class Pipeline:
         scan.site_id, scan.target = site_id, None
         first = self._seen.setdefault(_key(site_id), scan.index)
         if first != scan.index:
-            again = TargetError(f"It names the same site as target {first}.", target=scan.text)
-            self._reject(scan, "duplicate", again)
+            self._reject(scan, "duplicate", scan.repeats(first))
             return
         self._emit(TargetAccepted(index=scan.index, target=scan.text, site_id=site_id))
         if scan.report_id is not None:

@@ -37,8 +37,8 @@ from bestdefense_async.runs.drain_signals import DrainSignals
 from bestdefense_async.runs.group import ScanGroup
 from bestdefense_async.runs.plan import Plan, make_plan
 from bestdefense_async.runs.run_settings import MOST_ACTIVE, RunSettings, RunStats, take_over
-from bestdefense_async.runs.saved import load_older
 from bestdefense_async.runs.source import indexed, listed, planned_counts, unknown_of
+from bestdefense_async.runs.store.doors import load_older
 
 if TYPE_CHECKING:
     import os

@@ -23,7 +23,6 @@ from bestdefense_async.errors import (
     RateLimited,
     RunStopped,
     ServerError,
-    TargetError,
     TransportError,
 )
 from bestdefense_async.models import Outcome, OutcomeStatus
@@ -125,9 +124,7 @@ class ScanClaim:
         )
         self.duplicate_of = answer.duplicate_of
         if answer.duplicate_of is not None:
-            raise TargetError(
-                f"It names the same site as target {answer.duplicate_of}.", target=scan.text
-            )
+            raise scan.repeats(answer.duplicate_of)
         if not answer.is_ours:
             raise RunStopped("Another owner has claimed this target.")
         scan.started_at = at

@@ -280,6 +280,35 @@ def test_a_run_that_is_complete_is_judged_again_without_a_scan(
     assert sandbox.count("reports.create") == 30
 
 
+@pytest.mark.bd_sandbox(speed=6000.0, sites=4)
+def test_last_beside_a_run_is_never_the_run_itself(
+    command: Command, bd_sandbox_process: SandboxProcess, hosts: dict[str, str]
+) -> None:
+    """A gate that knew what it judges would approve of it; said before anything is sent."""
+    sandbox = bd_sandbox_process
+    for names in (list(hosts)[:2], list(hosts)):
+        command("scan", *names, "-q", env=sandbox.env)
+    newest, oldest = (each["run"] for each in listed(command))
+    before = sandbox.ledger()["counts"]
+
+    for arguments in (
+        ("gate", "--run", "last", "--baseline", "last"),
+        ("scan", "--resume", newest, "--baseline", "last"),
+    ):
+        ended = command(*arguments, "--format", "json", "--fail-on", "high", env=sandbox.env)
+        assert "2 sites not in the baseline" in ended.err
+    for arguments, said in (
+        (("gate", "--run", oldest, "--baseline", "last"), f"There is no run before {oldest}"),
+        (("gate", "--run", newest, "--baseline", newest), "cannot be compared with itself"),
+        (("scan", "--resume", newest, "--baseline", newest), "cannot be compared with itself"),
+    ):
+        ended = command(*arguments, env=sandbox.env)
+        assert (ended.code, ended.out) == (2, "")
+        assert said in ended.err
+        assert ended.err.count("\n") == 1
+    assert sandbox.ledger()["counts"] == before
+
+
 @pytest.mark.bd_sandbox(speed=1.0, sites=20)
 def test_a_revoked_token_ends_the_run_and_a_new_one_goes_on_with_it(
     command: Command, bd_sandbox_process: SandboxProcess, hosts: dict[str, str]

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING
 from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.runs import ScanGroup, SqliteStore, Target
-from bestdefense_async.runs.saved import load
+from bestdefense_async.runs.store.doors import load
 from bestdefense_async.sandbox import Sandbox
 from tests.support import stores
 

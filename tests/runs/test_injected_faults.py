@@ -15,7 +15,7 @@ from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import PollTimeout
 from bestdefense_async.models import Outcome, ScanOptions
 from bestdefense_async.runs import ScanGroup, SqliteStore, Target
-from bestdefense_async.runs.saved import load
+from bestdefense_async.runs.store.doors import load
 from bestdefense_async.sandbox import Sandbox
 
 if TYPE_CHECKING:

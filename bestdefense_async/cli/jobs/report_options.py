@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from bestdefense_async.cli.options.database import runs_store
 from bestdefense_async.models import SEVERITIES, Severity
+from bestdefense_async.report.gate.identity import refuse_same_scans
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.waivers import Waivers, read_waivers
 from bestdefense_async.report.result import RunResult
@@ -28,7 +29,7 @@ def load_run(name: str) -> RunResult:
         ConfigError: A file cannot be read.
         JournalError: There is none, or it cannot be read.
     """
-    from bestdefense_async.runs.saved import load
+    from bestdefense_async.runs.store.doors import load
 
     return load(name, store=runs_store())
 
@@ -83,6 +84,8 @@ class ReportOptions:
             JournalError: There is no such baseline.
         """
         baseline = None if gate.baseline is None else _older(gate.baseline, run)
+        if run is not None and baseline is not None:  # said before anything is sent
+            refuse_same_scans(run.outcomes, baseline.outcomes)
         return cls(
             policy=_policy(gate, usual="high" if os.environ.get("CI") else usual),
             format_=output.format_,
@@ -117,6 +120,6 @@ def _waivers(name: str | None) -> Waivers | None:
 
 
 def _older(name: str, run: RunResult | None) -> RunResult:
-    from bestdefense_async.runs.saved import load_older
+    from bestdefense_async.runs.store.doors import load_older
 
     return load_run(name) if run is None else load_older(name, run, store=runs_store())

@@ -16,7 +16,7 @@ from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import JournalMismatch
 from bestdefense_async.models import ScanOptions
 from bestdefense_async.runs.inputs import ExistingScan, IndexedInput
-from bestdefense_async.runs.saved import load
+from bestdefense_async.runs.store.doors import load
 from bestdefense_async.runs.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
