@@ -21,7 +21,7 @@ import psycopg
 
 from bestdefense_async.distributed.address import Address
 from bestdefense_async.distributed.schema import SCHEMA
-from bestdefense_async.transport.throttle.entries import Entry, entry_from, merged, tell
+from bestdefense_async.transport.throttle.entries import Entry, entry_from, merged, record_others
 from bestdefense_async.transport.throttle.queue import LOOK_AGAIN
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class _Row:
             is_new = found != self._found
             self._are_others_flying = bool(others.flying)
             if is_new or others.flying:
-                self._moments = tell(
+                self._moments = record_others(
                     self._queue, others, self._moments, now=now, wall=wall, is_new=is_new
                 )
             self._is_open = True

@@ -72,7 +72,7 @@ def _is_moment(value: object) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
-def tell(
+def record_others(
     queue: LimitQueue,
     others: Entry,
     known: dict[float, float],
@@ -81,7 +81,7 @@ def tell(
     wall: float,
     is_new: bool,
 ) -> dict[float, float]:
-    """Tell a queue what others did; return the loop time of each of their stamps.
+    """Record in a queue what others did; return the loop time of each of their stamps.
 
     Args:
         queue: Who is told.

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.files import replace_file
 from bestdefense_async.transport.disk import try_lock
-from bestdefense_async.transport.throttle.entries import Entry, entry_from, merged, tell
+from bestdefense_async.transport.throttle.entries import Entry, entry_from, merged, record_others
 from bestdefense_async.transport.throttle.permit import HELD_FOR
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class SavedState:
     def _tell(self, name: str, queue: LimitQueue, others: Entry, *, is_new: bool) -> None:
         now, wall = asyncio.get_running_loop().time(), self._wall_clock()
         known = self._moments.get(name, {})
-        self._moments[name] = tell(queue, others, known, now=now, wall=wall, is_new=is_new)
+        self._moments[name] = record_others(queue, others, known, now=now, wall=wall, is_new=is_new)
 
     def _take_lock(self) -> bool:
         """Keep the others out; where there are no locks, or nobody lets go, go on without."""
