@@ -10,14 +10,19 @@ import pytest
 
 psycopg = pytest.importorskip("psycopg")
 
+import click  # noqa: E402
+import yaml  # noqa: E402
+
+from bestdefense_async.cli.app import root  # noqa: E402
 from bestdefense_async.testing.process import SandboxProcess  # noqa: E402
-from tests.support.command import Command  # noqa: E402
+from tests.support.command import ROOT, Command  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.inside import Inside
 
+EXAMPLES = ROOT / "examples" / "workers"
 PASSWORD = "p4ss-w0rd"
 AWAY = f"postgresql://me:{PASSWORD}@127.0.0.1:1/runs"
 
@@ -120,3 +125,32 @@ def test_tables_of_a_newer_program_are_not_touched(inside: Inside, database: str
                 assert (ended.code, "update this program" in ended.err) == (2, True)
         finally:
             connection.execute(change, (-1,))
+
+
+def arguments_of(name: str) -> list[list[str]]:
+    """Return the command lines in an example."""
+    documents = list(yaml.safe_load_all((EXAMPLES / name).read_text("utf-8")))
+    if name == "compose.yaml":
+        services = documents[0]["services"].values()
+        return [each["command"] for each in services if "command" in each]
+    containers = [
+        container
+        for each in documents
+        for container in each["spec"]["template"]["spec"]["containers"]
+    ]
+    return [each["args"] for each in containers]
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "kubernetes.yaml"])
+def test_the_examples_call_the_command_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each container's arguments are understood, with the database from the environment."""
+    monkeypatch.setenv("BD_DATABASE", AWAY)
+    lines = arguments_of(name)
+    assert [line[0] for line in lines] == ["database", "worker"]
+    for line in lines:
+        command: click.Command = root
+        while isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), line.pop(0))
+            assert found is not None
+            command = found
+        command.make_context(command.name, line)

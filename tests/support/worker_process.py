@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 from bestdefense_async import BestDefense
@@ -29,7 +30,10 @@ async def main(database: str, url: str, settings: dict[str, Any]) -> None:
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         print("ready", flush=True)  # noqa: T201 - the parent waits for it
+        begun = time.process_time()
         await worker.run()
+        cpu = time.process_time() - begun
+        print("spent", cpu, worker.store.commits)  # noqa: T201 - for the parent
 
 
 if __name__ == "__main__":

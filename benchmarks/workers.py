@@ -1,0 +1,322 @@
+"""Runs on several processes: what they survive, and what they cost.
+
+    python -m benchmarks.workers [--targets 2000] [--kills 20] [--workers 3] [--only killed]
+
+Starts a PostgreSQL of its own, a sandbox, and workers as processes. Prints a row per disturbance:
+how many scans were doubled or lost by the server's ledger, how many are unknown and how many of
+those had really started, the time against an undisturbed run, CPU of the workers and their own
+transactions per scan (of processes that were not killed). Then scans per second with 1 to 4
+workers, one embedded process to compare the CPU with, tenants of very different sizes, and four
+processes on one limit against each policy of a server.
+
+Goals: 0 doubled, 0 lost, unknown <= kills x shards x 8, at most 1.3 x the time and 1.3 x the CPU,
+at most 1 transaction per scan; 0 refusals at 95 % of what is permitted; a small tenant waits at
+most 1.5 x as long as alone.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bestdefense_async import BestDefense, Limit
+from bestdefense_async.distributed.enqueue import enqueue
+from bestdefense_async.distributed.limits import PostgresLimits
+from bestdefense_async.distributed.store import PostgresStore
+from bestdefense_async.sandbox import Sandbox
+from bestdefense_async.testing.process import SandboxProcess
+from tests.support.postgres import Server, new_database, own_server
+from tests.support.workers import SPEED, Workers, enqueued, over
+
+SHARD = 50
+LEASE = 3.0
+LIMIT = (60, 6.0)
+OPERATION = "agents.manifest"
+
+Disturb = Callable[[Workers, Server, "asyncio.Task[Any]", int], Awaitable[int]]
+
+
+async def nothing(_: Workers, __: Server, ended: "asyncio.Task[Any]", ___: int) -> int:
+    """Let them work."""
+    await ended
+    return 0
+
+
+async def killed(workers: Workers, _: Server, ended: "asyncio.Task[Any]", kills: int) -> int:
+    """Kill one at random again and again, and start another."""
+    done = 0
+    while not ended.done() and done < kills:
+        await asyncio.wait([ended], timeout=random.uniform(0.8, 2.0))
+        if not ended.done():
+            workers.replace(random.choice(workers.processes))
+            done += 1
+    return done
+
+
+async def paused(workers: Workers, _: Server, ended: "asyncio.Task[Any]", __: int) -> int:
+    """Stop one for longer than its lease, and let it go on; three times."""
+    for _number in range(3):
+        await asyncio.wait([ended], timeout=2.0)
+        process = random.choice(workers.processes)
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.wait([ended], timeout=2 * LEASE)
+        process.send_signal(signal.SIGCONT)
+    return 3
+
+
+async def cut(_: Workers, server: Server, ended: "asyncio.Task[Any]", __: int) -> int:
+    """End all connections of the workers; three times."""
+    for _number in range(3):
+        await asyncio.wait([ended], timeout=3.0)
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'bestdefense'"
+            )
+    return 3
+
+
+async def restarted(_: Workers, server: Server, ended: "asyncio.Task[Any]", __: int) -> int:
+    """Restart the database."""
+    await asyncio.wait([ended], timeout=5.0)
+    server.stop()
+    await asyncio.sleep(1.0)
+    server.start()
+    return 1
+
+
+SCENARIOS: dict[str, Disturb] = {
+    "undisturbed": nothing,
+    "killed": killed,
+    "paused": paused,
+    "connections cut": cut,
+    "database restarted": restarted,
+}
+
+
+async def survived(
+    server: Server, name: str, *, targets: int, kills: int, count: int, baseline: float
+) -> float:
+    """Let workers carry out a run, disturb them, and print what became of it."""
+    with new_database(server.url("postgres")) as database:
+        async with Sandbox(seed=7, sites=targets, speed=SPEED) as sandbox:
+            run = await enqueued(sandbox, database, sandbox.hostnames, shard_size=SHARD)
+            begun = time.monotonic()
+            tokens = {"default": sandbox.token}
+            with Workers(database, sandbox.url, tokens, {"lease": LEASE}) as workers:
+                for _ in range(count):
+                    workers.start()
+                ended = asyncio.create_task(_until_over(database, run))
+                times = await SCENARIOS[name](workers, server, ended, kills)
+                await ended
+                took = time.monotonic() - begun
+                cpu, commits = workers.stop()
+            async with PostgresStore(database) as store:
+                outcomes = (await (await store.record(run)).result()).outcomes
+            started = sandbox.scans_per_site()
+            statuses = Counter(str(each.status) for each in outcomes)
+            unknown = [each for each in outcomes if each.status == "unknown"]
+            real = sum(each.site_id in started for each in unknown)
+            followed = {each.site_id for each in outcomes if each.status in {"done", "unknown"}}
+            lost = len(started.keys() - followed) + targets - statuses["done"] - len(unknown)
+    doubled = sum(n > 1 for n in started.values())
+    whole = name == "undisturbed"
+    print(
+        f"{name:20} {times:5} {doubled:8} {lost:5} {len(unknown):4} ({real:3} started) "
+        f"{took:6.1f} s {took / (baseline or took):5.2f} x"
+        + (f" {1000 * cpu / targets:6.1f} ms {commits / targets:6.2f}" if whole else ""),
+        flush=True,
+    )
+    return took
+
+
+async def _until_over(database: str, run: str) -> None:
+    while True:
+        with contextlib.suppress(Exception):  # the database may be away
+            await over(database, run)
+            return
+        await asyncio.sleep(0.2)
+
+
+EMBEDDED = """
+import asyncio, sys, time
+from bestdefense_async import BestDefense
+async def main(url, token, path, count, speed):
+    async with BestDefense(token, url) as bd:
+        hosts = [site.hostname for site in await bd.sites.list()][:count]
+        begun, cpu = time.monotonic(), time.process_time()
+        run = bd.scan_many(hosts, store=path, max_active=count, polling=PollPolicy(speed=speed))
+        async with run:
+            async for _ in run: pass
+        print(time.process_time() - cpu, time.monotonic() - begun)
+asyncio.run(main(*sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5])))
+"""
+
+
+def embedded(targets: int) -> None:
+    """Print what one process without a database costs."""
+    with (
+        SandboxProcess(seed=7, sites=targets, speed=SPEED) as sandbox,
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        path = str(Path(directory) / "runs.db")
+        arguments = [sandbox.url, sandbox.token, path, str(targets), str(SPEED)]
+        done = subprocess.run(
+            [sys.executable, "-c", EMBEDDED, *arguments], capture_output=True, check=True
+        )
+    cpu, took = map(float, done.stdout.split())
+    print(f"embedded, SQLite: {took:.1f} s, {1000 * cpu / targets:.1f} ms of CPU per scan")
+
+
+async def scaled(server: Server, targets: int) -> None:
+    """Print scans per second with one to four workers; the sandbox has a process of its own."""
+    for count in (1, 2, 4):
+        with (
+            new_database(server.url("postgres")) as database,
+            SandboxProcess(seed=7, sites=targets, speed=60_000.0) as sandbox,
+            Workers(
+                database, sandbox.url, {"default": sandbox.token}, {"speed": 60_000.0}
+            ) as workers,
+        ):
+            async with BestDefense(sandbox.token, sandbox.url) as bd:
+                hosts = [site.hostname for site in await bd.sites.list()]
+                async with PostgresStore(database) as store:
+                    begun = await enqueue(bd, hosts, store=store, shard_size=SHARD)
+            ready = [workers.start() for _ in range(count)]
+            for each in ready:
+                if each.stdout is not None:
+                    each.stdout.readline()
+            at = time.monotonic()
+            await over(database, begun.name)
+            took = time.monotonic() - at
+            cpu, commits = workers.stop()
+        print(
+            f"{count} workers: {targets / took:6.0f} scans/s, {1000 * cpu / targets:.1f} ms of CPU "
+            f"and {commits / targets:.2f} transactions per scan",
+            flush=True,
+        )
+
+
+async def fair(server: Server, tenants: int) -> None:
+    """Print how long the smallest tenants wait beside a large one, against alone."""
+    with new_database(server.url("postgres")) as database:
+        async with Sandbox(seed=7, sites=1500, speed=SPEED) as sandbox:
+            names = [f"org-{number}" for number in range(tenants)]
+            tokens = {name: sandbox.add_token(organization=name) for name in names}
+            took = []
+            for with_large in (False, True):
+                runs = []
+                if with_large:
+                    await enqueued(sandbox, database, sandbox.hostnames, shard_size=SHARD)
+                async with contextlib.AsyncExitStack() as stack:
+                    store = await stack.enter_async_context(PostgresStore(database))
+                    bd = await stack.enter_async_context(BestDefense(sandbox.token, sandbox.url))
+                    for name, token in tokens.items():
+                        sites = [site.id for site in sandbox.sites_of(name)]
+                        view = bd.with_token(token, name=name)
+                        runs.append(await enqueue(view, sites, store=store, credential=name))
+                    at = time.monotonic()
+                    all_tokens = {"default": sandbox.token, **tokens}
+                    with Workers(database, sandbox.url, all_tokens) as workers:
+                        for _ in range(2):
+                            workers.start()
+                        for run in runs:
+                            await over(database, run.name)
+                        took.append(time.monotonic() - at)
+    alone, beside = took
+    print(
+        f"{tenants} tenants of 3 sites: {alone:.1f} s alone, {beside:.1f} s beside one of 1,500 "
+        f"({beside / alone:.2f} x)",
+        flush=True,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _sharing(sandbox: Sandbox, database: str) -> AsyncIterator[BestDefense]:
+    async with PostgresLimits(database) as limits:
+        limit = {OPERATION: Limit(LIMIT[0], per=LIMIT[1])}
+        async with BestDefense(
+            sandbox.token, sandbox.url, limits=limit, shared_limits=limits
+        ) as client:
+            yield client
+
+
+async def limited(server: Server, seconds: float) -> None:
+    """Print refusals and use of a limit by four clients of one token, by policy."""
+    for policy in ("fixed", "clock", "sliding-log", "weighted", "bucket"):
+        with new_database(server.url("postgres")) as database:
+            async with Sandbox(sites=1, limits={OPERATION: LIMIT}, policy=policy) as sandbox:
+                async with contextlib.AsyncExitStack() as stack:
+                    clients = [
+                        await stack.enter_async_context(_sharing(sandbox, database))
+                        for _ in range(4)
+                    ]
+
+                    async def work(client: BestDefense) -> None:
+                        while True:
+                            await client.agents.manifest()
+
+                    tasks = [
+                        asyncio.create_task(work(client)) for client in clients for _ in range(20)
+                    ]
+                    await asyncio.sleep(seconds)
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.wait(tasks)
+                statuses = Counter(each.status for each in sandbox.ledger)
+        permitted = LIMIT[0] * seconds / LIMIT[1]
+        print(
+            f"limit, {policy:12}: {statuses[429]} refusals, {statuses[200]} calls, "
+            f"{statuses[200] / permitted:.0%} of {permitted:.0f}",
+            flush=True,
+        )
+
+
+async def main() -> None:
+    """Print all of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--targets", type=int, default=2000)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--only", choices=[*SCENARIOS, "cost", "fair", "limits"])
+    options = parser.parse_args()
+    chosen = [options.only] if options.only else [*SCENARIOS, "cost", "fair", "limits"]
+    random.seed(16)
+    baseline = 0.0
+    with own_server() as server:
+        for name in chosen:
+            if name in SCENARIOS:
+                if name == chosen[0]:
+                    print(f"{options.targets} targets, {options.workers} workers")
+                    print(f"{'':20} times  doubled  lost  unknown")
+                took = await survived(
+                    server,
+                    name,
+                    targets=options.targets,
+                    kills=options.kills,
+                    count=options.workers,
+                    baseline=baseline,
+                )
+                baseline = baseline or took
+        if "cost" in chosen:
+            await scaled(server, options.targets)
+            embedded(options.targets)
+        if "fair" in chosen:
+            await fair(server, 60)
+        if "limits" in chosen:
+            await limited(server, 60.0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
