@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from bestdefense_async.distributed.address import Address
-    from bestdefense_async.distributed.store import WaitingShard
+    from bestdefense_async.distributed.shards import WaitingShard
 
 SHARD_TASK: Final = "bestdefense.shard"
 SWEEP_TASK: Final = "bestdefense.sweep"

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from bestdefense_async.distributed import engine
 from bestdefense_async.distributed.credentials import DEFAULT, check_name
-from bestdefense_async.distributed.store import SHARD_SIZE
+from bestdefense_async.distributed.shards import SHARD_SIZE
 from bestdefense_async.errors import ConfigError, TargetError
 from bestdefense_async.models import ScanOptions, Site, error_as_dict
 from bestdefense_async.runs.source import listed

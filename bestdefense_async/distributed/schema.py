@@ -96,6 +96,12 @@ CREATE TABLE result (
     PRIMARY KEY (run, input_index)
 );
 
+CREATE TABLE repetition (
+    run bigint PRIMARY KEY,
+    cron text NOT NULL,
+    next_at timestamptz NOT NULL
+);
+
 CREATE TABLE rate (
     token_key text NOT NULL,
     limit_class text NOT NULL,

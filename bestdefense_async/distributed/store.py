@@ -7,15 +7,18 @@ that is `blocked` may be taken again when its lease is over: by then the token m
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
-
-from attrs import field, frozen
 
 from bestdefense_async.distributed.address import Address
 from bestdefense_async.distributed.postgres import LEASE, PostgresDatabase
+from bestdefense_async.distributed.repetition import begin_due, repeat
+from bestdefense_async.distributed.shards import (
+    SHARD_SIZE,
+    HeldShard,
+    ShardCounts,
+    WaitingShard,
+)
 from bestdefense_async.models import ScanOptions
-from bestdefense_async.runs.inputs import IndexedInput
 from bestdefense_async.runs.store import reads
 from bestdefense_async.runs.store.journal import StoreJournal
 from bestdefense_async.runs.store.schema import LAST_INDEX
@@ -29,64 +32,16 @@ from bestdefense_async.runs.store.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from bestdefense_async.models import Outcome
+    from bestdefense_async.runs.inputs import IndexedInput
     from bestdefense_async.runs.store.connection import StoreConnection, StoreReader
-
-SHARD_SIZE: Final = 200
-"""Inputs of a shard: so many scans cost one job of the engine."""
 
 _MAY_BE_TAKEN: Final = (
     "(shard.state = 'ready'"
     " OR (shard.state IN ('held', 'blocked') AND shard.lease_until < clock_timestamp()))"
 )
-
-
-@frozen(kw_only=True)
-class WaitingShard:
-    """A shard that somebody should take."""
-
-    run: int
-    number: int
-    credential: str
-    base_url: str
-    turn: int
-    """How many shards of its organization go before it."""
-    problem: str | None = None
-    """Why it was left, if something is wrong."""
-
-
-@frozen(kw_only=True)
-class HeldShard:
-    """A shard that is ours until its journal is closed."""
-
-    run: int
-    number: int
-    fence: int
-    name: str
-    """The run's name."""
-    credential: str
-    options: ScanOptions
-    remaining: Sequence[IndexedInput] = field(repr=False)
-    journal: StoreJournal = field(repr=False)
-
-
-@frozen(kw_only=True)
-class ShardCounts:
-    """How far a run in shards is."""
-
-    shards: dict[str, int]
-    """Shards by state."""
-    problems: tuple[str, ...]
-    """Why shards are blocked."""
-    is_cancelled: bool
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more happens by itself."""
-        is_left = not (self.shards.get("held") or self.shards.get("ready"))
-        return is_left or (self.is_cancelled and not self.shards.get("held"))
 
 
 class PostgresStore(DatabaseStore):
@@ -329,6 +284,25 @@ class PostgresStore(DatabaseStore):
 
         await (await self.database.writer()).do(work)
         return name
+
+    async def repeat(self, name: str, cron: str | None) -> float | None:
+        """Let workers begin a run again whenever it is due; return when that is next.
+
+        Args:
+            name: The run, found as by `find`; each one that follows is a copy of the one before.
+            cron: Five fields, in UTC; None for never again.
+
+        Raises:
+            ConfigError: The time makes no sense.
+            JournalError: Workers do not carry out that run, or the database cannot be written.
+        """
+        name = await self.find(name)
+        writer = await self.database.writer()
+        return await writer.do(lambda connection: repeat(connection, name, cron))
+
+    async def begin_due(self) -> list[str]:
+        """Begin the runs that are due to be repeated; return their names."""
+        return await (await self.database.writer()).do(begin_due)
 
     async def shard_counts(self, name: str) -> ShardCounts:
         """Return how far a run is, by its shards.

@@ -23,7 +23,8 @@ from procrastinate.jobs import DeleteJobCondition
 
 from bestdefense_async.distributed import engine
 from bestdefense_async.distributed.credentials import check_name
-from bestdefense_async.distributed.store import PostgresStore, WaitingShard
+from bestdefense_async.distributed.shards import WaitingShard
+from bestdefense_async.distributed.store import PostgresStore
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.client import BestDefense
     from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.distributed.store import HeldShard
+    from bestdefense_async.distributed.shards import HeldShard
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.view import View
 
@@ -332,11 +333,15 @@ class Worker:
                 self._drain_soon(group)
 
     async def _sweep(self, timestamp: int) -> None:  # noqa: ARG002 - the engine's keyword
-        """Wake somebody for each shard that nobody has and no job waits for."""
+        """Begin what is due, and wake somebody for each shard that nobody has and no job waits for.
+
+        A periodic task of the engine: of all workers, one does it.
+        """
         if self._app is None or self._stopping.is_set():
             return
         with contextlib.suppress(*_ENGINE_FAULTS, JournalError):
             await engine.replace_stalled(self._app)
+            await self.store.begin_due()
             await engine.wake(self._app, await self.store.waiting(unwoken_only=True))
             await self._look_around()
 

@@ -61,6 +61,7 @@ WITHOUT_JSON = {
     "database init": "a note that the tables are there",
     "database upgrade": "a note of which version they are",
     "runs cancel": "a note that the run is cancelled",
+    "runs repeat": "a note of when it is begun again",
     "worker": "works until it is stopped, and tells on stderr",
     "demo": "writes files, and nothing to stdout",
     "sandbox": "one line of JSON when it is ready, then it serves; has a test of its own",

@@ -79,6 +79,9 @@ def test_a_shared_run_from_its_tables_to_its_verdict(
     assert inside("report", "last", *named, "-o", str(tmp_path / "run.md"), "-q").code == 0
     listed = json.loads(inside("runs", "list", *named, "--format", "json").out)["runs"]
     assert [(each["done"], each["state"]) for each in listed] == [(20, "complete")]
+    repeat = inside("runs", "repeat", "last", *named, "--every", "0 3 * * *")
+    assert "begun again at" in repeat.err
+    assert "not repeated" in inside("runs", "repeat", "last", *named, "--never").err
     assert "is cancelled" in inside("runs", "cancel", "last", *named).err
 
 
@@ -98,6 +101,7 @@ def test_a_shared_run_from_its_tables_to_its_verdict(
         ("worker --database {away} --drain 60", "22.5 s or less"),
         ("runs watch last", "--database postgresql://"),
         ("runs cancel last", "--database postgresql://"),
+        ("runs repeat last --database {away}", "Say when"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(

@@ -227,6 +227,38 @@ async def test_a_run_that_is_cancelled_starts_nothing_more(database: str) -> Non
         sandbox.assert_no_duplicates()
 
 
+async def test_a_run_is_begun_again_when_it_is_due(database: str) -> None:
+    """By one worker, with the same targets, and not while the one before has not ended."""
+    async with Sandbox(sites=6, speed=SPEED) as sandbox, PostgresStore(database) as store:
+        first = await enqueued(sandbox, database, [*sandbox.hostnames, "nowhere.example"])
+        at = await store.repeat("last", "0 3 * * *")
+        assert at is not None
+        assert at % 86_400 == 3 * 3600
+        assert await store.begin_due() == []
+        with psycopg.connect(database, autocommit=True) as connection:
+            due = "UPDATE bestdefense.repetition SET next_at = now()"
+            connection.execute(due)
+            assert await store.begin_due() == []  # the first one has not ended
+            tokens = {"default": sandbox.token}
+            async with (
+                working(database, sandbox.url, tokens),
+                working(database, sandbox.url, tokens),
+            ):
+                await over(database, first)
+                connection.execute(due)
+                while len(await store.list()) < 2:  # noqa: ASYNC110 - a worker does it in its turn
+                    await asyncio.sleep(0.05)
+                await over(database, "last")
+        second, first_info = await store.list()
+        assert second.previous == first == first_info.name
+        assert second.counts == first_info.counts
+        assert set(sandbox.scans_per_site().values()) == {2}
+
+        assert await store.repeat("last", None) is None
+        with pytest.raises(ConfigError, match="no time of cron"):
+            await store.repeat("last", "at three")
+
+
 async def test_a_worker_on_other_tables_refuses_to_work(database: str) -> None:
     """In one sentence, before it takes anything."""
     statement = "UPDATE bestdefense.schema_version SET version = version + %s"

@@ -247,6 +247,7 @@ def empty(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(
             "TRUNCATE bestdefense.run, bestdefense.shard, bestdefense.scan, bestdefense.result,"
-            " bestdefense.span, bestdefense.rate, bestdefense.procrastinate_jobs,"
-            " bestdefense.procrastinate_workers, bestdefense.procrastinate_periodic_defers CASCADE"
+            " bestdefense.span, bestdefense.rate, bestdefense.repetition,"
+            " bestdefense.procrastinate_jobs, bestdefense.procrastinate_workers,"
+            " bestdefense.procrastinate_periodic_defers CASCADE"
         )

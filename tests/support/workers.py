@@ -16,11 +16,12 @@ from attrs import define, field
 
 from bestdefense_async import BestDefense
 from bestdefense_async.distributed.enqueue import enqueue
-from bestdefense_async.distributed.store import PostgresStore, ShardCounts
+from bestdefense_async.distributed.store import PostgresStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bestdefense_async.distributed.shards import ShardCounts
     from bestdefense_async.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]

@@ -207,6 +207,29 @@ def cancel_run(name: str) -> int:
     return Exit.OK
 
 
+@command.command("repeat")
+@click.argument("name", metavar="RUN")
+@click.option("--every", metavar="CRON", help="When: five fields of cron in UTC, like '0 3 * * *'.")
+@click.option("--never", is_flag=True, help="Not any more.")
+@SHARED_RUNS
+def repeat_run(name: str, every: str | None, *, never: bool) -> int:
+    """Let workers begin a run again and again, with the same targets.
+
+    A run that has not ended when it is due is not begun a second time.
+    """
+    if (every is None) is not never:
+        raise ConfigError("Say when: --every '0 3 * * *', or --never.")
+    database = _shared_only()
+    with the_extra():
+        from bestdefense_async.cli.jobs.shared_run import repeat
+    from bestdefense_async.report.text import moment
+
+    found, at = repeat(database, name, every)
+    when = "not repeated any more" if at is None else f"begun again at {moment(at)}"
+    streams.say(f"bestdefense: run {found} is {when}")
+    return Exit.OK
+
+
 def _shared_only() -> str:
     """Return the database that is meant.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
-    from bestdefense_async.distributed.store import ShardCounts
+    from bestdefense_async.distributed.shards import ShardCounts
     from bestdefense_async.models import Outcome, ScanOptions
     from bestdefense_async.runs import Target
 
@@ -100,6 +100,22 @@ def cancel(database: str, name: str) -> str:
     async def work() -> str:
         async with PostgresStore(database) as store:
             return await store.cancel(name)
+
+    return asyncio.run(work())
+
+
+def repeat(database: str, name: str, cron: str | None) -> tuple[str, float | None]:
+    """Let a run be begun again whenever it is due; return its name and when that is next.
+
+    Raises:
+        ConfigError: The time makes no sense.
+        JournalError: There is no such run, or the database cannot be written.
+    """
+
+    async def work() -> tuple[str, float | None]:
+        async with PostgresStore(database) as store:
+            found = await store.find(name)
+            return found, await store.repeat(found, cron)
 
     return asyncio.run(work())
 
