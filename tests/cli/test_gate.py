@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.report.gate.identity import fingerprint
+from bestdefense_async.report.formats import sarif as sarif_format
+from bestdefense_async.report.gate.identity import fingerprint, former_fingerprint
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.writer import write_run
@@ -264,3 +265,52 @@ async def test_a_host_that_does_not_tell_the_site_of_a_report_refuses_a_baseline
     assert alone.code == 1, alone.err
     assert (refused.code, refused.err.count("\n")) == (2, 1), refused.err
     assert "does not tell which site a report is of" in refused.err
+
+
+def test_no_output_is_written_over_what_is_read(gate: Inside) -> None:
+    """A baseline, waivers, a list or the run itself: replaced, they would be gone or approve."""
+    (gate.directory / "w.toml").write_text(waiver(NAMES[0]))
+    (gate.directory / "w.json").hardlink_to(gate.directory / "w.toml")
+    (gate.directory / "list.md").write_text("a.example\n")
+    before_ = {path: path.read_bytes() for path in gate.directory.iterdir()}
+
+    for arguments in (
+        "gate --run today.json --baseline older.jsonl -o ./older.jsonl",
+        "gate --run today.json --waivers w.toml -o w.json",
+        "report today.json --compare older.jsonl -o older.jsonl",
+        "report today.json -o today.json",
+        "scan -l list.md -o list.md",
+    ):
+        ended = gate(*arguments.split(), env={"BD_API_TOKEN": "x", "BD_BASE_URL": "http://[::1]:9"})
+
+        assert ended.code == 2, ended.err
+        assert "it is read in the same run" in ended.err
+        assert {path: path.read_bytes() for path in before_} == before_
+
+
+def test_what_sarif_has_no_room_for_is_said(gate: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody counts thousands of results; and the name may end in .sarif.json."""
+    monkeypatch.setattr(sarif_format, "MOST_RESULTS", 2)
+
+    ended = gate("gate", "--run", "today.json", "-o", "x.sarif.json", "-o", "y.csv")
+    shown = gate("gate", "--run", "today.json", "--format", "sarif")
+
+    line = "4 findings of 6 left out of SARIF, the least severe: 1 high, 3 low"
+    assert ended.err.count(line) == shown.err.count(line) == 1
+    assert json.loads((gate.directory / "x.sarif.json").read_text())["version"] == "2.1.0"
+    assert json.loads(shown.out)["version"] == "2.1.0"
+
+
+def test_a_waiver_that_should_be_written_anew_is_named(gate: Inside) -> None:
+    """With what to write: the former fingerprint still counts."""
+    first = TODAY.outcomes[0]
+    former = former_fingerprint(first, first.findings[0])
+    (gate.directory / "w.toml").write_text(waiver(former))
+
+    ended = gate("gate", "--run", "today.json", "--waivers", "w.toml", "--format", "json")
+
+    line = f"the waiver of line 1 has a fingerprint of the former way, now {NAMES[0]}: {former}"
+    assert line in ended.err.splitlines()
+    assert "1 waiver with a fingerprint of the former way" in ended.err.splitlines()[-1]
+    [told] = json.loads(ended.out)["gate"]["waivers"]
+    assert (told["by"], told["now"]) == ("former", NAMES[0])

@@ -42,6 +42,8 @@ def command(run_name: str, *, gate: GateOptions, output: OutputOptions, compare:
 
     streams.require_stdout()
     run = load_run(run_name)
-    report_options = ReportOptions.of(gate, output, is_exit_zero=True, older=compare, run=run)
+    report_options = ReportOptions.of(
+        gate, output, is_exit_zero=True, older=compare, run=run, inputs=(run_name,)
+    )
     # A pipeline was told about the run when it ended.
     return judge_and_write(run, evolve(report_options, step_summary=None, is_annotated=False))

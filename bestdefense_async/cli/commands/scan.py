@@ -139,7 +139,9 @@ def command(
 
     streams.require_stdout()
     begun = None if gate.baseline is None else _begun(flags.resume)
-    report_options = ReportOptions.of(gate, output, usual="none", is_exit_zero=exit_zero, run=begun)
+    report_options = ReportOptions.of(
+        gate, output, usual="none", is_exit_zero=exit_zero, run=begun, inputs=(listing,)
+    )
     connection.check()
     found: Sequence[Target] = ()
     if flags.resume is None:

@@ -16,6 +16,8 @@ from bestdefense_async.report.gate.waivers import Waivers, read_waivers
 from bestdefense_async.report.result import RunResult
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
 
 
@@ -54,6 +56,8 @@ class ReportOptions:
     """An earlier run to compare with: outputs say what is new and what is fixed."""
     step_summary: str | None = None
     """The file of GitHub Actions that takes Markdown for the page of the job."""
+    inputs: tuple[str, ...] = ()
+    """What is read besides: no file may be written over it."""
     is_annotated: bool = False
     """Whether stderr is read by a runner of GitHub Actions."""
 
@@ -67,6 +71,7 @@ class ReportOptions:
         is_exit_zero: bool = False,
         older: str | None = None,
         run: RunResult | None = None,
+        inputs: Iterable[str | None] = (),
     ) -> Self:
         """Return what the options of a command say.
 
@@ -77,6 +82,7 @@ class ReportOptions:
             is_exit_zero: Return 0 whatever the verdict says.
             older: A run to compare with, by name; None takes the baseline.
             run: The run itself, where it has begun.
+            inputs: Other files that the command reads: a list, a saved run.
 
         Raises:
             ConfigError: A suffix of a file names no format, the baseline or the waivers cannot
@@ -90,6 +96,7 @@ class ReportOptions:
             policy=_policy(gate, usual="high" if os.environ.get("CI") else usual),
             format_=output.format_,
             files=output.files,
+            inputs=tuple(filter(None, (gate.baseline, gate.waivers, older, *inputs))),
             min_severity=output.min_severity,
             is_exit_zero=is_exit_zero,
             baseline=baseline,

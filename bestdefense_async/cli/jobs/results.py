@@ -16,7 +16,7 @@ from bestdefense_async.report.formats.github import annotation_lines, append_sum
 from bestdefense_async.report.formats.jsonl import EventLog
 from bestdefense_async.report.gate.verdict import exit_code, judge, waiver_line
 from bestdefense_async.report.text import counted, visible
-from bestdefense_async.report.writer import renderer, write_run
+from bestdefense_async.report.writer import check_outputs, missing_from, renderer, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -66,9 +66,8 @@ class Results:
         if self._options.format_ is not None:
             streams.require_stdout()
         paths = [Path(name) for name in self._options.files]
+        check_outputs(paths, self._options.inputs)
         for path in paths:
-            if paths.count(path) > 1:
-                raise ConfigError(f"{str(path)!r} is given twice.")
             _require_writable(path)
         if not self._is_live:
             return self
@@ -145,7 +144,7 @@ class Results:
             *self._write_step_summary(run, verdict),
             *self._write_stdout(run, verdict),
         ]
-        for problem in unwritten:
+        for problem in (*unwritten, *self._gaps(verdict)):
             streams.say(f"bestdefense: {problem}")
         _say_missing(run.outcomes)
         _say_idle_waivers(verdict)
@@ -161,6 +160,12 @@ class Results:
             streams.say(line)
         code = Exit.OK if self._options.is_exit_zero else _code(run, verdict)
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
+
+    def _gaps(self, verdict: Verdict) -> list[str]:
+        """Return which findings a format has no room for."""
+        shown = self._options.format_
+        names = [*self._options.files, *([] if shown in {None, "table"} else [f"run.{shown}"])]
+        return list(dict.fromkeys(filter(None, (missing_from(name, verdict) for name in names))))
 
     def _write_stdout(self, run: RunResult, verdict: Verdict) -> list[str]:
         """Write the run to stdout; return what went wrong, to be said before the verdict."""
@@ -312,12 +317,12 @@ def _say_missing(outcomes: Sequence[Outcome]) -> None:
 
 
 def _say_idle_waivers(verdict: Verdict) -> None:
-    """Name the first waivers that have expired or match nothing."""
-    idle = [use for use in verdict.uses if use.state != "used"]
+    """Name the first waivers that have expired, match nothing or should be written anew."""
+    idle = [use for use in verdict.uses if use.needs_attention]
     for use in idle[:_SHOWN]:
         streams.say(waiver_line(use))
     if len(idle) > _SHOWN:
-        streams.say(f"and {counted(len(idle) - _SHOWN, 'more waiver')} that did nothing")
+        streams.say(f"and {counted(len(idle) - _SHOWN, 'more waiver')} to look at")
 
 
 def _code(run: RunResult, verdict: Verdict) -> Exit:

@@ -13,7 +13,7 @@ from bestdefense_async.cli.options.completing import RUN
 if TYPE_CHECKING:
     from bestdefense_async.cli.options.params import Command
 
-FORMATS: Final = ("table", "json", "jsonl", "sarif", "xml", "md", "html")
+FORMATS: Final = ("table", "json", "jsonl", "sarif", "xml", "md", "html", "csv", "gitlab")
 """What stdout can hold: the table, or what a file with that suffix would."""
 
 
@@ -117,7 +117,7 @@ _output = params.options_as(
             type=params.Word(*FORMATS),
             default="table",
             show_default=True,
-            help="What to write to stdout; xml is JUnit.",
+            help="What to write to stdout; xml is JUnit, gitlab a DAST report.",
         ),
         click.option(
             "-o",
@@ -126,7 +126,7 @@ _output = params.options_as(
             multiple=True,
             metavar="FILE",
             help="Also write this file; its suffix says how: .json, .jsonl, .sarif, .xml (JUnit), "
-            ".md or .html. Repeatable.",
+            ".md, .html, .csv or .gitlab.json. Repeatable.",
         ),
     ),
 )
