@@ -20,7 +20,6 @@ from bestdefense_async.report.listing import ListedFinding
 from bestdefense_async.report.summary import (
     TONES,
     WeaknessCount,
-    band,
     band_counts,
     by_band,
     page_for_people,
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
 
 _SHARE_OF_GROUPS: Final = 0.65
 """Of the room that is left, what groups may take before single sites get theirs."""
+_SHORT: Final = 12
+"""Digits of a fingerprint that tell the findings of a run apart."""
 _PLAIN: Final = re.compile(r"[a-z0-9]{1,20}(?: [a-z0-9]{1,20}){0,4}", re.IGNORECASE)
 
 
@@ -133,18 +134,23 @@ class FirstFix:
     guidance: str
 
 
-def first_fixes(groups: list[WeaknessGroup], outcomes: Iterable[Outcome]) -> list[FirstFix]:
-    """Return at most three weaknesses to mend first, what is waived left out."""
-    sites = [one for one in outcomes if one.has_verdict]
-    totals = Counter[str]()
-    for outcome in sites:
-        totals.update(by_band(outcome.counts()))
-    left = (
+def first_fixes(groups: list[WeaknessGroup], bands: dict[str, list[Outcome]]) -> list[FirstFix]:
+    """Return at most three weaknesses to mend first, what is waived left out.
+
+    Args:
+        groups: All weaknesses.
+        bands: The sites by the worst severity found on them.
+    """
+    kept = [
         (group, [one for one in group.findings if one.status.waiver is None]) for group in groups
-    )
-    kept = [(group, found) for group, found in left if found]
+    ]
+    kept = [pair for pair in kept if pair[1]]
     kept.sort(key=lambda pair: [-count for count in _banded(pair[1]).values()])
-    return [_first_fix(group, found, sites, totals) for group, found in kept[:3]]
+    total = Counter[str]()
+    for outcomes in bands.values():
+        for outcome in outcomes:
+            total.update(by_band(outcome.counts()) if outcome.has_verdict else {})
+    return [_first_fix(group, found, bands, total) for group, found in kept[:3]]
 
 
 def _banded(found: Iterable[ListedFinding]) -> dict[str, int]:
@@ -153,7 +159,10 @@ def _banded(found: Iterable[ListedFinding]) -> dict[str, int]:
 
 
 def _first_fix(
-    group: WeaknessGroup, found: list[ListedFinding], sites: list[Outcome], totals: Counter[str]
+    group: WeaknessGroup,
+    found: list[ListedFinding],
+    bands: dict[str, list[Outcome]],
+    totals: Counter[str],
 ) -> FirstFix:
     counts = _banded(found)
     worst = next(name for name, count in counts.items() if count)
@@ -161,7 +170,7 @@ def _first_fix(
     gone: dict[int, Counter[str]] = {}
     for one in found:
         gone.setdefault(id(one.outcome), Counter())[severity_band(one.finding.severity)] += 1
-    bad = [one for one in sites if band(one) == worst]
+    bad = bands[worst]
     better = sum(by_band(one.counts())[worst] <= gone.get(id(one), Counter())[worst] for one in bad)
     effect = f"Mending it removes {counts[worst]:,} of {totals[worst]:,} {word} findings"
     if better:
@@ -192,16 +201,24 @@ class Filled:
     """Whether the findings of some sites are not listed under them."""
 
 
+def site_heads(
+    run: RunResult, bands: dict[str, list[Outcome]], anchors: Anchors
+) -> list[tuple[Outcome, str]]:
+    """Return the beginning of the section of each site that has one, under that of its band."""
+    heads = []
+    for name, outcomes in bands.items():
+        title = f'<h3 class="band"><i class="t-{name}"></i>{TONES[name].label}</h3>'
+        for outcome in outcomes:
+            if anchors.site(outcome) is not None:
+                heads.append((outcome, f"{title}{_head(outcome, run, anchors)}"))
+                title = ""
+    return heads
+
+
 def fill(
-    run: RunResult,
-    ranked: list[Outcome],
-    groups: list[WeaknessGroup],
-    anchors: Anchors,
-    *,
-    room: float,
+    heads: list[tuple[Outcome, str]], groups: list[WeaknessGroup], anchors: Anchors, *, room: float
 ) -> Filled:
     """List all sites that have a section, and findings in `room` bytes."""
-    heads = [(one, _head(one, run, anchors)) for one in ranked if anchors.site(one)]
     budget = _Room(room * _SHARE_OF_GROUPS)
     lines = {group.kind.key: _group_lines(group, anchors, budget) for group in groups}
     budget.left += room * (1 - _SHARE_OF_GROUPS)
@@ -209,13 +226,8 @@ def fill(
     for group in groups:
         for one in group.findings:
             by_site.setdefault(id(one.outcome), []).append(one)
-    sections, previous = [], ""
+    sections = []
     for outcome, head in heads:
-        name = band(outcome)
-        if name != previous:
-            mark = f'<i class="t-{name}"></i>'
-            sections.append(f'<h3 class="band">{mark}{TONES[name].label}</h3>')
-            previous = name
         body = _site_lines(by_site.get(id(outcome), []), anchors) if budget.left > 0 else ""
         if not budget.takes(body):
             body, budget.left = "", 0
@@ -285,7 +297,7 @@ def _site_lines(found: list[ListedFinding], anchors: Anchors) -> str:
         parts = (
             f'{_dot(one)}{severity} <a href="#{kind}">{title}</a>',
             escape(_place(one)),
-            _tail(one),
+            _tail(one, digits=_SHORT),
         )
         lines.append(f"<li>{' '.join(part for part in parts if part)}</li>")
     head = counted(len(found), "finding")
@@ -296,12 +308,14 @@ def _dot(one: ListedFinding) -> str:
     return f'<i class="t-{severity_band(one.finding.severity)}"></i>'
 
 
-def _tail(one: ListedFinding) -> str:
+def _tail(one: ListedFinding, *, digits: int = 32) -> str:
     """Return what is known of a finding beside: marks, and the name that a waiver needs."""
     marks = [] if one.status.state == "open" else [one.status.state]
     marks += ["new"] if one.is_new else []
     badges = [f'<b class="badge">{mark}</b>' for mark in marks]
-    return " ".join([*badges, *([f"<code>{one.fingerprint}</code>"] if one.fingerprint else [])])
+    return " ".join(
+        [*badges, *([f"<code>{one.fingerprint[:digits]}</code>"] if one.fingerprint else [])]
+    )
 
 
 def _site_link(outcome: Outcome, anchors: Anchors) -> str:

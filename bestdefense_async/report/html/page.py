@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from bestdefense_async.report.gate.identity import Changes, compare_runs
 from bestdefense_async.report.html.bars import Bar, changes_bars, stacked
-from bestdefense_async.report.html.findings import Anchors, fill, first_fixes, groups_of
+from bestdefense_async.report.html.findings import Anchors, fill, first_fixes, groups_of, site_heads
 from bestdefense_async.report.html.fleet import FEWEST_SQUARES, fleet_map
 from bestdefense_async.report.html.head import cards, headline, sign, tab_title
 from bestdefense_async.report.html.timeline import timeline
@@ -73,17 +73,17 @@ def html(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) ->
     """
     page = ""
     for share in _SHARES:
-        page = _page(_facts(run, verdict, older, share=share), run)
+        page = _page(_facts(run, verdict, older, share=share))
         if len(page.encode()) <= LARGEST:
             break
     return page
 
 
-def _page(facts: dict[str, Any], run: RunResult) -> str:
+def _page(facts: dict[str, Any]) -> str:
     """Return the page, with as many findings listed as there is room for."""
     style = _style()
     template = _environment().get_template("report.html.j2")
-    listed = partial(fill, run, facts["ranked"], facts["groups"], facts["anchors"])
+    listed = partial(fill, facts["heads"], facts["groups"], facts["anchors"])
     facts = facts | {
         "style": Markup(style),  # noqa: S704 - our own file and palette
         "style_hash": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
@@ -140,7 +140,7 @@ def _facts(
         "gate": visible(verdict.sentence, longest=600),
         "facts": _about(run),
         "cards": cards(bands, len(run.outcomes), verdict, changes),
-        "first": first_fixes(groups, run.outcomes),
+        "first": first_fixes(groups, bands),
         "fleet": _both(partial(fleet_map, bands, anchors=anchors.sites, share=share))
         if run.outcomes
         else None,
@@ -166,7 +166,8 @@ def _facts(
         "gaps_total": len(gaps),
         "gaps_why": _gap_reasons(gaps),
         "anchors": anchors,
-        "ranked": ranked,
+        "heads": site_heads(run, bands, anchors),
+        "sites_total": len(ranked),
     }
 
 
