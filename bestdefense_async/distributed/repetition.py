@@ -26,7 +26,7 @@ def next_moment(cron: str, now: float) -> float:
     return float(croniter(cron, now).get_next(float))
 
 
-def repeat(connection: StoreConnection, name: str, cron: str | None) -> float | None:
+def plan_repetition(connection: StoreConnection, name: str, cron: str | None) -> float | None:
     """Let a run be begun again whenever it is due, or never again; return the next moment.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.distributed.address import Address
 from bestdefense_async.distributed.postgres import LEASE, PostgresDatabase
-from bestdefense_async.distributed.repetition import begin_due, repeat
+from bestdefense_async.distributed.repetition import begin_due, plan_repetition
 from bestdefense_async.distributed.shards import (
     SHARD_SIZE,
     HeldShard,
@@ -298,7 +298,7 @@ class PostgresStore(DatabaseStore):
         """
         name = await self.find(name)
         writer = await self.database.writer()
-        return await writer.do(lambda connection: repeat(connection, name, cron))
+        return await writer.do(lambda connection: plan_repetition(connection, name, cron))
 
     async def begin_due(self) -> list[str]:
         """Begin the runs that are due to be repeated; return their names."""
