@@ -3,9 +3,9 @@
     pip install bestdefense-async celery
     celery -A tasks worker --concurrency 4
 
-`start_scan` returns an id at once, and `outcome` waits for the result. A worker that is killed loses
-no scan that has an id: another one finds it in the store and goes on. `start_scan` is not delivered
-twice (no `acks_late`), for a scan costs money and touches a site; `outcome` may be.
+`start_scan` returns an id at once, and `outcome` waits for the result. A worker that is killed
+loses no scan that has an id: another one finds it in the store and goes on. `start_scan` is not
+delivered twice (no `acks_late`), for a scan costs money and touches a site; `outcome` may be.
 """
 
 import os

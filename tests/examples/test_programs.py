@@ -45,8 +45,8 @@ def test_celery_scans_in_the_processes_of_its_pool(
 ) -> None:
     """Two of them: a scan that one has started is waited for in the other."""
     sandbox = bd_sandbox_process
-    for folder in ("queue", "results"):
-        (tmp_path / folder).mkdir()
+    for name in ("queue", "results"):
+        (tmp_path / name).mkdir()
     env = {
         **sandbox.env,
         "BROKER": "filesystem://",
