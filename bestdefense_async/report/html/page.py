@@ -148,6 +148,7 @@ def _facts(
         "compared": None if older is None or changes is None else _compared(changes, older),
         "changes": None if changes is None else _both(partial(changes_bars, changes)),
         "worst": worst and _both(partial(stacked, worst, name="worst", about=_ABOUT_WORST)),
+        "worst_rest": any(bar.remark for bar in worst),
         "worst_part": _part(len(worst), len(ranked) - len(bands["clean"]) - len(gaps), "site"),
         "weaknesses": _weakness_bars(kinds, anchors),
         "weaknesses_part": _part(MOST_WEAKNESSES, len(kinds), "kind"),
