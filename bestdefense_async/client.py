@@ -178,6 +178,8 @@ class BestDefense(View):
             tenant_of: Returns the view of an organization by the name it was given, so that its
                 scans go on after a restart before anybody asks. None where that is not known.
             max_active: Most scans under way at the same time, for each organization and options.
+                It holds for one run of the store. There is a second one beside it while a site is
+                scanned again before other scans of its run have ended.
             scan_timeout: Seconds to follow one scan, None for ever.
             polling: How often scans are asked for; None for the client's own way.
             on_event: Called with the name of the organization and each `ScanEvent`. What it raises

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.store.protocol import HeldRun, Journal
     from bestdefense_async.view import View
 
-MOST_SCANS: Final = 500
-"""Scans of one run: so many are read to go on with it after a restart."""
+MOST_SCANS: Final = 5000
+"""Scans of one run: so many are read to go on with it after a restart, in half a second."""
 
 _log = logging.getLogger("bestdefense_async.services")
 
