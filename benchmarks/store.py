@@ -15,12 +15,12 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from bestdefense_async.models import Finding, Outcome, OutcomeStatus, ScanOptions, Severity
 from bestdefense_async.runs import Target
 from bestdefense_async.runs.store import files
+from bestdefense_async.runs.store.connection import FileConnection
 from bestdefense_async.runs.store.protocol import HeldRun, Journal
 from bestdefense_async.runs.store.sqlite import SqliteStore
 
@@ -69,7 +69,7 @@ async def begin(store: SqliteStore, scans: int) -> HeldRun:
     )
 
 
-class Counted(sqlite3.Connection):
+class Counted(FileConnection):
     """A connection that counts what it is told to do."""
 
     statements = 0
@@ -78,20 +78,6 @@ class Counted(sqlite3.Connection):
         """Count, and do it."""
         Counted.statements += 1
         return super().execute(*values)  # type: ignore[arg-type]
-
-
-def counting(open_to_write: Callable[[Path], sqlite3.Connection]) -> None:
-    """Let every store that is opened from here on count its statements."""
-    connect = sqlite3.connect
-
-    def counted(path: Path) -> sqlite3.Connection:
-        sqlite3.connect = lambda *a, **k: connect(*a, factory=Counted, **k)  # type: ignore[assignment]
-        try:
-            return open_to_write(path)
-        finally:
-            sqlite3.connect = connect
-
-    files.open_to_write = counted
 
 
 async def measure(directory: Path, scans: int, active: int, starting: int) -> str:
@@ -150,7 +136,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--dir", type=Path, default=None)
     args = parser.parse_args()
-    counting(files.open_to_write)
+    files.FileConnection = Counted  # type: ignore[misc]
     print(
         "  scans  active  commits/scan  statements/scan  wall ms/scan  CPU ms/scan  bytes/scan"
         "  read all ms"

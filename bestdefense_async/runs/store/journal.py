@@ -234,7 +234,6 @@ class StoreJournal:
         future: asyncio.Future[Any] = self._writer.loop.create_future()
         write = Write(kind, self._shard, (self._shard[0], place, *row), future, result, site)
         self._writer.hand_in(write, is_urgent=is_urgent)
-        future.add_done_callback(_notice)
         return future
 
     def _attempt(self, index: int) -> str:
@@ -251,9 +250,3 @@ class StoreJournal:
         error, self._unreported = self._unreported, None
         if error is not None:
             raise error
-
-
-def _notice(written: asyncio.Future[Any]) -> None:
-    """Take notice of an error, which asyncio would complain about otherwise."""
-    if not written.cancelled():
-        written.exception()

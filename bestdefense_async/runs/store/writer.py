@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from attrs import define
 
@@ -31,6 +31,10 @@ GATHER: Final = 0.01
 """Seconds for which writes are gathered that hold nothing up."""
 _LARGEST: Final = 1000
 """Pieces of work in one transaction: more would only make the first of them wait longer."""
+
+
+_Errors: TypeAlias = "list[tuple[asyncio.Future[Any], BaseException]]"
+_Results: TypeAlias = "list[tuple[asyncio.Future[Any], Any]]"
 
 
 @define(eq=False, weakref_slot=False)
@@ -94,7 +98,7 @@ class WriterThread:
         """
         future: asyncio.Future[T] = self.loop.create_future()
         self.hand_in(Work(work, future), is_urgent=True)
-        return await asyncio.shield(_silent(future))
+        return await asyncio.shield(future)
 
     def hand_in(self, job: Write | Work, *, is_urgent: bool) -> None:
         """Hand a job in, to be done with others soon, after all that was handed in before it.
@@ -150,25 +154,31 @@ class WriterThread:
             try:
                 while (jobs := self._jobs.get()) is not None:
                     for first in range(0, len(jobs), _LARGEST):
-                        self._transact(connection, jobs[first : first + _LARGEST])
-                    self._call(self._is_idle)
+                        part = jobs[first : first + _LARGEST]
+                        settled = self._transact(connection, part)
+                        is_last = first + len(part) == len(jobs)
+                        self._call(self._written if is_last else _settle, *settled)
             finally:
                 self._close(connection)
         finally:
             self._call(_settle, [], [(self._ended, None)])
 
-    def _is_idle(self) -> None:
+    def _written(self, errors: _Errors, results: _Results) -> None:
+        """Answer the last ones of a batch, in the turn of the loop that hands over the next."""
+        _settle(errors, results)
         self._is_busy = False
         if self._is_urgent:
             self._hand_over()
         elif self._gathered and self._timer is None:
             self._timer = self.loop.call_later(GATHER, self._hand_over)
 
-    def _transact(self, connection: StoreConnection, jobs: Sequence[Write | Work]) -> None:
+    def _transact(
+        self, connection: StoreConnection, jobs: Sequence[Write | Work]
+    ) -> tuple[_Errors, _Results]:
         since = time.monotonic()
         while True:
-            results: list[tuple[asyncio.Future[Any], Any]] = []
-            errors: list[tuple[asyncio.Future[Any], BaseException]] = []
+            results: _Results = []
+            errors: _Errors = []
             try:
                 self._attempt(connection, jobs, results, errors)
             except Exception as error:  # noqa: BLE001 - everybody in this transaction is told
@@ -179,15 +189,14 @@ class WriterThread:
                 errors, results = [(job.future, reason) for job in jobs], []
             else:
                 self.commits += 1
-            self._call(_settle, errors, results)
-            return
+            return errors, results
 
     def _attempt(
         self,
         connection: StoreConnection,
         jobs: Sequence[Write | Work],
-        results: list[tuple[asyncio.Future[Any], Any]],
-        errors: list[tuple[asyncio.Future[Any], BaseException]],
+        results: _Results,
+        errors: _Errors,
     ) -> None:
         connection.execute(connection.BEGIN)
         try:
@@ -204,8 +213,8 @@ class WriterThread:
         self,
         connection: StoreConnection,
         jobs: Sequence[Write | Work],
-        results: list[tuple[asyncio.Future[Any], Any]],
-        errors: list[tuple[asyncio.Future[Any], BaseException]],
+        results: _Results,
+        errors: _Errors,
     ) -> None:
         for job in jobs:
             connection.execute("SAVEPOINT job")
@@ -257,20 +266,12 @@ def _undo(connection: StoreConnection) -> None:
             connection.execute("ROLLBACK")
 
 
-def _silent(future: asyncio.Future[T]) -> asyncio.Future[T]:
-    """Take notice of an error that nobody waits for any more."""
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return future
-
-
-def _settle(
-    errors: list[tuple[asyncio.Future[Any], BaseException]],
-    results: list[tuple[asyncio.Future[Any], Any]],
-) -> None:
+def _settle(errors: _Errors, results: _Results) -> None:
     # Errors first: later work must know of earlier failures.
     for future, error in errors:
         if not future.done():
             future.set_exception(error)
+            future.exception()  # asyncio would complain when nobody waits for it any more
     for future, result in results:
         if not future.done():
             future.set_result(result)
