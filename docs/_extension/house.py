@@ -211,6 +211,21 @@ def to_rst(
     lines[:] = written
 
 
+def show_examples(_app: Sphinx, _context: click.Context, lines: list[str]) -> None:
+    """Show what click's help must not fill as it stands, with its columns."""
+    written: list[str] = []
+    for line in lines:
+        if line.startswith("| ") and not (written and written[-1].startswith("   ")):
+            written += ["::", ""]
+        written.append("   " + line[2:] if line.startswith("| ") else line)
+    lines[:] = written
+
+
+def escape_stars(_app: Sphinx, _context: click.Context, lines: list[str]) -> None:
+    """Keep the stars of an option's help: they emphasise nothing."""
+    lines[:] = [line.replace("*", "\\*") for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Make the directives known."""
     for name, directive in {
@@ -224,4 +239,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     }.items():
         app.add_directive(name, directive)
     app.connect("autodoc-process-docstring", to_rst, priority=100)  # napoleon comes after it
+    app.connect("sphinx-click-process-description", show_examples)
+    app.connect("sphinx-click-process-options", escape_stars)
     return {"parallel_read_safe": True}

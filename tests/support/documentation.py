@@ -23,10 +23,12 @@ import inspect
 import io
 import json
 import os
+import pty
 import re
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 import tomllib
@@ -64,6 +66,9 @@ SOON: Final = "2027-03-31"
 
 _LANGUAGES: Final = {"console", "python", "text", "yaml", "toml", "json", "ini", "groovy"}
 _LANGUAGES_SHOWN: Final = {"dockerfile", "bash", "nginx"}
+WIDTH: Final = 140
+"""Columns of a terminal on the pages."""
+
 _WRITES: Final = os.environ.get("BD_DOCS") == "write"
 _END: Final = "\x1e"
 _PATIENCE: Final = 60.0
@@ -76,6 +81,7 @@ _VARIES: Final = (
     (re.compile(r"\b\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00| UTC)?)?"), "DATE"),
     (re.compile(r"\b\d+(\.\d+)? (s|ms|min|kB|MB)\b"), "AMOUNT"),
     (re.compile(r"about [\d,]+ requests"), "about some requests"),
+    (re.compile(r"^bestdefense \d\S*", re.MULTILINE), "bestdefense VERSION"),
     (re.compile(r"process \[\d+\]"), "process [ID]"),
     (re.compile(r"in \d+\.\d+s"), "in AMOUNT"),
     (re.compile(r"duration=[\d.]+"), "duration=AMOUNT"),
@@ -134,25 +140,50 @@ def _comparable(text: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.strip().splitlines())
 
 
-class Shell:
-    """One shell that lives as long as its page."""
+class Terminal:
+    """A program on a terminal of its own, which is as wide as a page."""
 
-    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+    def __init__(self, command: list[str], folder: Path, environ: dict[str, str]) -> None:
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (50, WIDTH))
         self._process = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"],
+            command,
             cwd=folder,
             env=environ,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=theirs,
+            stderr=theirs,
             text=True,
             encoding="utf-8",
         )
+        os.close(theirs)
+        self._screen = ours
+
+    def lines(self) -> Iterator[str]:
+        """Yield what it prints, line by line, until it has ended."""
+        # A terminal says by an error that nobody writes any more.
+        with os.fdopen(os.dup(self._screen), "rb") as screen, contextlib.suppress(OSError):
+            for line in screen:
+                yield line.decode().replace("\r\n", "\n")
+
+    def close(self) -> None:
+        """End it."""
+        self._process.terminate()
+        with self._process:
+            pass
+        os.close(self._screen)
+
+
+class Shell(Terminal):
+    """One shell that lives as long as its page."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        super().__init__(["bash", "--noprofile", "--norc"], folder, environ)
+        self._lines = self.lines()
 
     def run(self, command: str) -> str:
         """Return what a command prints, on both of its streams."""
         assert self._process.stdin
-        assert self._process.stdout
         script = f"{{ {command}\n}} < /dev/null\n__code=$?; printf '{_END}\\n'; (exit $__code)\n"
         watchdog = threading.Timer(_PATIENCE, self._process.kill)
         watchdog.start()
@@ -160,7 +191,7 @@ class Shell:
             self._process.stdin.write(script)
             self._process.stdin.flush()
             lines: list[str] = []
-            for line in self._process.stdout:
+            for line in self._lines:
                 if line.endswith(f"{_END}\n"):
                     return "".join([*lines, line.removesuffix(f"{_END}\n")])
                 lines.append(line)
@@ -168,33 +199,18 @@ class Shell:
             watchdog.cancel()
         raise AssertionError(f"{command} did not end; it printed {''.join(lines)}")
 
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.communicate()
 
-
-class Server:
+class Server(Terminal):
     """A command that keeps running in a terminal of its own."""
 
     def __init__(self, command: str, folder: Path, environ: dict[str, str]) -> None:
+        super().__init__(["bash", "-c", f"exec {command}"], folder, environ)
         self.printed = ""
-        self._process = subprocess.Popen(
-            ["bash", "-c", f"exec {command}"],
-            cwd=folder,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
+        for line in self.lines():
             self.printed += line
 
     def wait_for(self, lines: int) -> str:
@@ -207,12 +223,11 @@ class Server:
         return self.printed
 
     def close(self) -> None:
-        """End it."""
+        """End it, and what reads it."""
         self._process.terminate()
         self._process.wait(_PATIENCE)
         self._reader.join()
-        if self._process.stdout:
-            self._process.stdout.close()
+        super().close()
 
 
 class Page:
@@ -241,7 +256,7 @@ class Page:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(home),
             "LANG": "C.UTF-8",
-            "COLUMNS": "100",
+            "COLUMNS": str(WIDTH),
             "TERM": "dumb",
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
