@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from bestdefense_async.errors import ConfigError, JournalError, JournalMismatch 
 from bestdefense_async.models import Site  # noqa: E402
 from bestdefense_async.runs.inputs import ExistingScan  # noqa: E402
 from bestdefense_async.runs.store.doors import open_store  # noqa: E402
-from tests.support.stores import begin, claim, create, done, statuses, take  # noqa: E402
+from tests.support.stores import begin, claim, create, done, followed, statuses, take  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,6 +224,38 @@ async def test_what_was_committed_is_not_done_again_when_the_answer_is_lost(
 
         assert await statuses(store) == {0: "done", 1: "running", 2: "not_started"}
         assert lost_answers == []
+
+
+async def test_a_shard_is_not_ended_while_a_late_answer_is_written(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the scan would be paid for and followed by nobody."""
+    written, may_commit = threading.Event(), threading.Event()
+    execute = WritingConnection.execute
+    old: list[WritingConnection] = []
+
+    def wait(self: WritingConnection, sql: str, parameters: Any = (), /) -> Any:
+        if sql == "COMMIT" and self in old:
+            written.set()
+            may_commit.wait(10)
+        return execute(self, sql, parameters)
+
+    async with PostgresStore(database) as store, PostgresStore(database) as other:
+        run = await create(store, plan=SITES[:1])
+        await claim(run.journal, 0)
+        sql(database, "UPDATE bestdefense.shard SET lease_until = now() - interval '1 s'")
+        new = await take(other, run.name)
+        monkeypatch.setattr(WritingConnection, "execute", wait)
+        assert store.database._connection is not None  # noqa: SLF001 - there is no seam before a commit
+        old.append(store.database._connection)  # noqa: SLF001
+        answer = asyncio.create_task(run.journal.created(0, report_id="r0"))
+        await asyncio.to_thread(written.wait, 10)
+        end = asyncio.create_task(new.journal.end())
+        await asyncio.wait([end], timeout=0.3)
+        may_commit.set()
+        await answer
+
+        assert followed(await end) == [0]
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])

@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("psycopg")
 
-from bestdefense_async import BestDefense  # noqa: E402
-from bestdefense_async.core.polling import PollPolicy  # noqa: E402
-from bestdefense_async.sandbox import Sandbox  # noqa: E402
-from tests.support.workers import SPEED  # noqa: E402
+from bestdefense_async import BestDefense
+from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.sandbox import Sandbox
+from tests.support.workers import SPEED
 
 
 async def test_a_scan_of_one_replica_is_found_from_another(database: str) -> None:
