@@ -75,12 +75,14 @@ EXPORT = ["uv", "export", "--quiet", "--frozen", "--no-emit-project", "--format=
 LOCK = [
     ["uv", "lock"],
     EXPORT + ["--no-default-groups", "--extra=cli", "--group=build", "-o", "requirements/cli.txt"],
+    EXPORT
+    + ["--no-default-groups", "--all-extras", "--group=library", "-o", "requirements/library.txt"],
     EXPORT + ["--no-default-groups", "--all-extras", "--group=test", "-o", "requirements/test.txt"],
     EXPORT + ["--no-default-groups", "--all-extras", "--group=dev", "-o", "requirements/dev.txt"],
     # The oldest versions that pyproject.toml admits, for a run of the tests in CI.
     ["uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--generate-hashes"]
     + ["--no-header", "--no-emit-index-url", "--no-annotate", "--python-version=3.11"]
-    + ["--all-extras", "--group=test", "pyproject.toml", "-o", ".ci/oldest.txt"],
+    + ["--all-extras", "--group=library", "pyproject.toml", "-o", ".ci/oldest.txt"],
 ]
 
 # Runs another interpreter's pip under this one: the import system learns about pip and nothing

@@ -133,7 +133,7 @@ def main() -> None:
         install(python, "--no-deps", "--no-build-isolation", "--force-reinstall", archive)
         run(command, "--version", cwd=away, expect=version)
 
-        install(python, "--require-hashes", "-r", "requirements/test.txt")
+        install(python, "--require-hashes", "-r", "requirements/library.txt")
         project = shutil.copytree(ROOT / PROJECT, folder / "project")
         run(python, "-m", "pytest", "-q", cwd=project, expect="7 passed")
 
