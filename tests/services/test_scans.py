@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -465,3 +466,23 @@ async def test_who_asked_stands_in_the_log(
         "target": bd_sandbox.hostnames[0],
         "asked_by": "user 4711",
     }
+
+
+async def test_what_start_has_returned_is_in_the_store(
+    scans: Scans, bd_sandbox: Sandbox, store: Path
+) -> None:
+    """Before anything is sent for it: a process that dies in the next instant loses nothing."""
+    await bd_client_knows_sites(scans, bd_sandbox)
+    bd_sandbox.fault("reports.create", status=402)
+
+    handle = await scans.start(bd_sandbox.hostnames[0])
+
+    run, _, index = handle.id.rpartition("-")
+    with sqlite3.connect(store) as connection:
+        found = connection.execute(
+            "SELECT target FROM scan JOIN run ON run.id = scan.run"
+            " WHERE name = ? AND input_index = ?",
+            (run, index),
+        ).fetchall()
+    connection.close()
+    assert found == [(bd_sandbox.hostnames[0],)]
