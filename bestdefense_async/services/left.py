@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from bestdefense_async.services.tenant_scans import label_of_run, name_of
 from bestdefense_async.services.updates import is_pending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from bestdefense_async.models import ScanOptions
     from bestdefense_async.runs.store.protocol import Store
@@ -32,9 +33,12 @@ _log = logging.getLogger("bestdefense_async.services")
 class LeftRuns:
     """The runs of services that have not ended and are not of this process."""
 
-    def __init__(self, store: Store, base_url: str) -> None:
+    def __init__(self, store: Store, base_url: str, ours: Callable[[], set[str]]) -> None:
         self._store = store
         self._base_url = base_url
+        self._ours = ours
+        self._looking = asyncio.Lock()
+        self._looks = 0
         self._left: dict[str, set[str]] = {}
         """Runs whose process is gone, by the label of their organization."""
         self._held: dict[str, set[str]] = {}
@@ -47,12 +51,21 @@ class LeftRuns:
         """Seconds until the store is worth another look."""
         return SWEEP_SOON if self._held else SWEEP_EVERY
 
-    async def look(self, ours: set[str]) -> None:
+    async def look(self) -> None:
         """Look into the store for runs that are not of this process.
+
+        However many ask at a time, they share one look that begins after they have asked.
 
         Raises:
             JournalError: It cannot be read.
         """
+        before = self._looks
+        async with self._looking:
+            if self._looks == before:
+                self._looks += 1
+                await self._look(self._ours())
+
+    async def _look(self, ours: set[str]) -> None:
         held: dict[str, set[str]] = {}
         for info in await self._store.list(only_unended=True):
             label = label_of_run(info.name)
@@ -93,7 +106,7 @@ class LeftRuns:
 
     async def elsewhere(self, label: str, options: ScanOptions, site_id: str) -> StoredScan | None:
         """Return the scan of a site that another process follows, as far as is known."""
-        for name in self._held.get(label, ()):
+        for name in self._held.get(label, set()) - self._ours():
             with contextlib.suppress(JournalError):
                 record = await self._store.record(name)
                 if (await record.info()).options != options:

@@ -98,7 +98,7 @@ class Scans:
             listened=self._known.listened,
         )
         self._tenants: dict[str, TenantScans] = {}
-        self._left = None if store is None else LeftRuns(store, client.base_url)
+        self._left = None if store is None else LeftRuns(store, client.base_url, self._ours)
         self._is_open = False
         self._ends = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
@@ -219,7 +219,9 @@ class Scans:
                 guard.check_host(wanted.host, asked_by=asked_by)
             target, site_id = wanted.text, await line.resolve(wanted)
         await guard.check_site(site_id, asked_by=asked_by)
-        if self._left is not None:
+        if self._left is not None and line.under_way(options, site_id) is None:
+            await self._left.look()
+            await self._take_left(line)
             elsewhere = await self._left.elsewhere(line.label, options, site_id)
             if elsewhere is not None:
                 return elsewhere, True
@@ -321,12 +323,19 @@ class Scans:
         line.users += 1
         try:
             await line.give(view)
-            if self._left is not None:
-                for scan in await self._left.take(line):
-                    self._known.add(scan)
+            await self._take_left(line)
             yield line
         finally:
             line.users -= 1
+
+    async def _take_left(self, line: TenantScans) -> None:
+        if self._left is not None:
+            for scan in await self._left.take(line):
+                self._known.add(scan)
+
+    def _ours(self) -> set[str]:
+        """Return the runs that are open here."""
+        return {each.name for line in self._tenants.values() for each in line.batches}
 
     async def _keep_sweeping(self, left: LeftRuns) -> None:
         while not await self._ends_within(max(left.next_sweep / self._polling.speed, LEAST_SWEEP)):
@@ -345,7 +354,7 @@ class Scans:
 
     async def _sweep(self, left: LeftRuns) -> None:
         """Find the runs that processes left, and go on with those whose tokens are known."""
-        await left.look({each.name for line in self._tenants.values() for each in line.batches})
+        await left.look()
         for label in left.labels():
             try:
                 view = await self._view_of(label)

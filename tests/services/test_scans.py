@@ -404,6 +404,23 @@ async def test_a_scan_that_another_service_follows_is_joined(
     bd_sandbox.assert_no_duplicates()
 
 
+async def test_a_scan_that_another_service_has_begun_since_is_joined(
+    bd_client: BestDefense, bd_sandbox: Sandbox, store: Path
+) -> None:
+    """Two workers of one server, both there from the beginning: each start looks first."""
+    bd_sandbox.script(bd_sandbox.hostnames[0], duration=NEVER)
+    async with (
+        BestDefense(bd_sandbox.token, bd_sandbox.url) as other,
+        bd_client.scans(store=store) as one,
+        other.scans(store=store) as two,
+    ):
+        handle = await one.start(bd_sandbox.hostnames[0])
+
+        joined = await two.start(bd_sandbox.hostnames[0])
+
+        assert (joined.id, joined.is_joined) == (handle.id, True)
+
+
 async def test_ended_scans_are_read_from_the_store_once_memory_lets_them_go(
     bd_client: BestDefense, bd_sandbox: Sandbox, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
