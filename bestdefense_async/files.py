@@ -115,7 +115,7 @@ def replace_file(
     Raises:
         OSError: It cannot be written; what stood there still does.
     """
-    path = _followed(Path(path))
+    path = followed(Path(path))
     mode = _mode_of(path)
     if mode is not None and not stat.S_ISREG(mode):
         path.write_bytes(content)
@@ -153,8 +153,12 @@ def _stream(path: Path | str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
 
 
-def _followed(path: Path) -> Path:
-    """Return what a link at `path` leads to; a link of somebody else's may lead anywhere."""
+def followed(path: Path) -> Path:
+    """Return what a link at `path` leads to; `path` itself when it is none.
+
+    Raises:
+        OSError: The link is somebody else's, which may lead anywhere, or it leads nowhere.
+    """
     if not path.is_symlink():
         return path
     if hasattr(os, "geteuid") and path.lstat().st_uid not in {0, os.geteuid()}:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.cli.options.days import day, today
+from bestdefense_async.cli.terminal.days import day, today
 from tests.support.byte_server import ByteServer, reply
 from tests.support.terminal import on_terminal
 

@@ -22,7 +22,7 @@ _LONGEST_LIFE: Final = 90
 
 
 def _day(text: str) -> date:
-    from bestdefense_async.cli.options.days import day
+    from bestdefense_async.cli.terminal.days import day
 
     return day(text)
 
@@ -73,7 +73,8 @@ def set_token(expires: date | None) -> int:
     """  # noqa: D301  # \b is click's mark for text it must not fill
     from datetime import timedelta
 
-    from bestdefense_async.cli.options.days import end_path, today, token_path
+    from bestdefense_async.cli.options.token_file import end_path, token_path
+    from bestdefense_async.cli.terminal.days import today
 
     if expires is not None and expires > today() + timedelta(_LONGEST_LIFE):
         raise ConfigError(f"A token lives {_LONGEST_LIFE} days at most: --expires is later.")
@@ -94,7 +95,7 @@ def set_token(expires: date | None) -> int:
 @command.command("forget", cls=ApiCommand)
 def forget() -> int:
     """Delete the token that `auth set` has kept; at the host it stays valid until it is revoked."""
-    from bestdefense_async.cli.options.days import end_path, token_path
+    from bestdefense_async.cli.options.token_file import end_path, token_path
 
     file = token_path()
     is_kept = file.exists()

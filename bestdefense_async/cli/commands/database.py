@@ -6,11 +6,12 @@ import click
 
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options.database import DATABASE, the_extra
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
 
-@click.group("database")
+@click.group("database", cls=Group)
 def command() -> None:
     """Prepare a PostgreSQL database for runs that several machines share.
 

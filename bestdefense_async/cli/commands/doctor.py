@@ -91,7 +91,7 @@ def _settings(_connection: Connection) -> Iterator[Finding]:
 
 
 def _token(connection: Connection) -> Iterator[Finding]:
-    from bestdefense_async.cli.options.days import SOON, in_days, today
+    from bestdefense_async.cli.terminal.days import SOON, in_days, today
 
     found, end = connection.token, connection.end_of_token()
     ends = "" if end is None else f", ends {in_days(end)} ({end.isoformat()})"

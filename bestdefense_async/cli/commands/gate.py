@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand, connected
 from bestdefense_async.cli.options.database import SHARED_RUNS
 from bestdefense_async.cli.options.verdict import judged
@@ -33,6 +34,7 @@ _AT_ONCE: Final = 20
 @click.option(
     "--run",
     "run_name",
+    type=RUN,
     metavar="RUN",
     help="Judge a saved run: a .json, .jsonl or .db file, -, a run by its name, or last.",
 )

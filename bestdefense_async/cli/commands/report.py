@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
 
+from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand
 from bestdefense_async.cli.options.database import SHARED_RUNS
 from bestdefense_async.cli.options.verdict import rendered
@@ -16,15 +19,24 @@ if TYPE_CHECKING:
 
 
 @click.command("report", cls=ApiCommand)
-@click.argument("run_name", metavar="RUN")
+@click.argument("run_name", metavar="RUN", type=RUN)
 @click.option(
     "--compare",
+    type=RUN,
     metavar="OLDER",
     help="Also say what is fixed, new and unchanged since this run.",
 )
 @SHARED_RUNS
+@click.option("--open", "is_opened", is_flag=True, help="Open the HTML report in a browser.")
 @rendered
-def command(run_name: str, *, gate: GateOptions, output: OutputOptions, compare: str | None) -> int:
+def command(
+    run_name: str,
+    *,
+    gate: GateOptions,
+    output: OutputOptions,
+    compare: str | None,
+    is_opened: bool,
+) -> int:
     """Render a saved run again, in any format.
 
     RUN is a .json, .jsonl or .db file, - for stdin, a run by its name or the beginning of it,
@@ -32,6 +44,7 @@ def command(run_name: str, *, gate: GateOptions, output: OutputOptions, compare:
     The exit code is 0 whatever the run holds: `gate --run` is what judges it.
 
     \b
+      bestdefense report last --open
       bestdefense report last -o report.html -o report.md
       bestdefense report today.json --compare last-week.json --format md
     """  # noqa: D301  # \b is click's mark for text it must not fill
@@ -41,9 +54,35 @@ def command(run_name: str, *, gate: GateOptions, output: OutputOptions, compare:
     from bestdefense_async.cli.jobs.results import judge_and_write
 
     streams.require_stdout()
+    if is_opened:
+        output = _with_page(output)
     run = load_run(run_name)
     report_options = ReportOptions.of(
         gate, output, is_exit_zero=True, older=compare, run=run, inputs=(run_name,)
     )
     # A pipeline was told about the run when it ended.
-    return judge_and_write(run, evolve(report_options, step_summary=None, is_annotated=False))
+    code = judge_and_write(run, evolve(report_options, step_summary=None, is_annotated=False))
+    if is_opened and code == Exit.OK:
+        _open(next(name for name in output.files if name.lower().endswith(".html")))
+    return code
+
+
+def _with_page(output: OutputOptions) -> OutputOptions:
+    """Return what to write with an HTML report in it; one that nobody named is a private file."""
+    import tempfile
+
+    if any(name.lower().endswith(".html") for name in output.files):
+        return output
+    handle, path = tempfile.mkstemp(prefix="bestdefense-", suffix=".html")
+    os.close(handle)
+    return output._replace(files=(*output.files, path))
+
+
+def _open(name: str) -> None:
+    """Show a file in the browser, or say where it is."""
+    import webbrowser
+    from pathlib import Path
+
+    path = Path(name).absolute()
+    is_shown = webbrowser.open(path.as_uri())
+    streams.note(f"The report is {path}." if is_shown else f"No browser opens: it is {path}.")

@@ -8,8 +8,10 @@ import click
 
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.database import SHARED_RUNS, database_name, runs_store, the_extra
+from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.options.verdict import judged
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.group("runs")
+@click.group("runs", cls=Group)
 def command() -> None:
     """List, show, settle and prune recorded runs; watch and cancel shared ones.
 
@@ -38,18 +40,31 @@ def command() -> None:
 
 @command.command("list")
 @SHARED_RUNS
+@click.option("--limit", type=params.count(1), help="Most runs to list.")
+@click.option("--since", type=params.SECONDS, help="Only runs that began so long ago: 7d.")
+@click.option("--failed", is_flag=True, help="Only runs in which a target has no result.")
 @FORMAT
-def list_runs(format_: str) -> int:
+def list_runs(limit: int | None, since: float | None, format_: str, *, failed: bool) -> int:
     """List the runs of this machine, or of a database, the newest first."""
+    import time
+
     streams.require_stdout()
-    found = _from_store(lambda store: store.list())
-    emit("runs", [_info_record(info) for info in found], format_)
+    least = 0.0 if since is None else time.time() - since
+    found = [
+        info
+        for info in _from_store(lambda store: store.list())
+        if (info.created_at or 0.0) >= least and not (failed and info.is_complete)
+    ]
+    records = [_info_record(info) for info in found[:limit]]
+    emit("runs", records, format_, extra=("kind", "started", "host", "not_started", "unknown"))
+    if not records:
+        streams.note("There are no runs like this." if failed or since else "There are no runs.")
     return Exit.OK
 
 
 @command.command("show")
 @SHARED_RUNS
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="RUN", type=RUN)
 @FORMAT
 def show_run(name: str, format_: str) -> int:
     """Show how each target of a run ended, or how far it is."""
@@ -59,9 +74,10 @@ def show_run(name: str, format_: str) -> int:
     info, result, left = _from_store(lambda store: _read(store, name))
     if info.problem is not None:
         raise JournalError(f"Run {info.name} cannot be read: {info.problem}")
-    emit("targets", [_outcome_record(each) for each in result.outcomes], format_)
+    records = [_outcome_record(each) for each in result.outcomes]
+    emit("targets", records, format_, extra=("site_id", "report_id"))
     total = counted(len(result.outcomes), "target")
-    streams.say(
+    streams.note(
         f"run {info.name}: {total} at {info.base_url}, started {moment(info.created_at)}, "
         f"{left['creations']} to start, {left['follows']} to follow"
     )
@@ -96,15 +112,15 @@ def _from_store(work: Callable[[Store], Awaitable[T]]) -> T:
 @SHARED_RUNS
 @click.option("--keep", type=params.count(), help="Keep this many of the newest runs.")
 @click.option("--older-than", type=params.SECONDS, help="Delete only runs older than this: 30d.")
-@click.option("--incomplete", is_flag=True, help="Delete runs that could be resumed, too.")
+@click.option("--incomplete", is_flag=True, help="Delete runs that are not at their end, too.")
 @FORMAT
 def prune_runs(
     keep: int | None, older_than: float | None, format_: str, *, incomplete: bool
 ) -> int:
     """Delete the records of old runs, and list what was deleted.
 
-    Runs that another process holds are never deleted, and those that could be resumed only with
-    --incomplete.
+    Runs that another process holds are never deleted, and those in which something still waits, or
+    goes on at the server, only with --incomplete.
     """
     from bestdefense_async.report.text import counted
 
@@ -121,7 +137,7 @@ def prune_runs(
 
 @command.command("reconcile", cls=ApiCommand)
 @SHARED_RUNS
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="RUN", type=RUN)
 @click.option(
     "--start-again",
     "gone",
@@ -282,8 +298,10 @@ def _states(info: RunInfo) -> Iterator[str]:
     if info.problem is not None:
         yield f"unreadable: {info.problem}"
     if info.is_held:
-        yield "running"
-    yield "complete" if info.is_complete else "can be resumed"
+        yield "in progress"
+    if info.is_complete:
+        yield "complete"
+    yield "ended" if info.is_settled else "can be resumed"
 
 
 def _outcome_record(outcome: Outcome) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.database import SHARED_RUNS, runs_name, runs_store, the_extra
+from bestdefense_async.cli.options.targets import Selection, TargetOptions, selected
 from bestdefense_async.cli.options.verdict import judged
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
-    from bestdefense_async.models import ScanEvent, ScanOptions
+    from bestdefense_async.models import ScanEvent, ScanOptions, Site
     from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs import Target
     from bestdefense_async.runs.plan import Plan
@@ -39,6 +40,7 @@ class ScanFlags(NamedTuple):
     types: tuple[str, ...]
     intensity: str | None
     mode: str | None
+    test: str | None
     max_active: int
     timeout: float | None
     run_timeout: float | None
@@ -46,7 +48,6 @@ class ScanFlags(NamedTuple):
     dry_run: bool
     confirm_over: int | None
     yes: bool
-    quiet: bool
 
 
 _flags = params.options_as(
@@ -55,7 +56,8 @@ _flags = params.options_as(
     (
         params.TYPES,
         params.INTENSITY,
-        click.option("--mode", type=click.Choice(vendor.MODES), help="The scan engine."),
+        params.MODE,
+        params.TEST,
         click.option(
             "--max-active",
             type=params.count(1, 100_000),
@@ -66,7 +68,10 @@ _flags = params.options_as(
         click.option("--timeout", type=params.SECONDS, help="Longest time for one scan, like 2h."),
         click.option("--run-timeout", type=params.SECONDS, help="Longest time for the whole run."),
         click.option(
-            "--resume", metavar="RUN", help="Go on with a run that was left before its end."
+            "--resume",
+            type=RUN,
+            metavar="RUN",
+            help="Go on with a run that was left before its end.",
         ),
         click.option(
             "--dry-run", is_flag=True, help="Show what would be started, and start nothing."
@@ -77,22 +82,13 @@ _flags = params.options_as(
             help="Ask before more than this many scans are started.",
         ),
         click.option("-y", "--yes", is_flag=True, help="Do not ask."),
-        click.option(
-            "-q", "--quiet", is_flag=True, help="No progress, only warnings and the verdict."
-        ),
     ),
 )
 
 
 @click.command("scan", cls=ApiCommand)
 @click.argument("targets", nargs=-1, metavar="TARGET...")
-@click.option(
-    "-l",
-    "--list",
-    "listing",
-    metavar="FILE",
-    help="Targets, one a line; # starts a comment, - is stdin.",
-)
+@selected
 @click.option(
     "--distributed",
     metavar="URL",
@@ -111,10 +107,10 @@ _flags = params.options_as(
 @connected
 def command(
     targets: tuple[str, ...],
-    listing: str | None,
     distributed: str | None,
     credential: str,
     *,
+    chosen: TargetOptions,
     flags: ScanFlags,
     gate: GateOptions,
     output: OutputOptions,
@@ -130,24 +126,25 @@ def command(
     \b
       bestdefense scan www.example.com --fail-on high
       bestdefense scan -l hosts.txt -o report.html -o run.jsonl
+      bestdefense scan --all --exclude '*.staging.*'
       bestdefense scan --resume last
     """  # noqa: D301  # \b is click's mark for text it must not fill
     from bestdefense_async.cli.jobs.dry_run import dry_run
     from bestdefense_async.cli.jobs.report_options import ReportOptions
     from bestdefense_async.cli.jobs.run_view import RunView
-    from bestdefense_async.cli.options.targets import collect
 
     streams.require_stdout()
     begun = None if gate.baseline is None else _begun(flags.resume)
+    read = (chosen.listing, chosen.exclude_from)
     report_options = ReportOptions.of(
-        gate, output, usual="none", is_exit_zero=exit_zero, run=begun, inputs=(listing,)
+        gate, output, usual="none", is_exit_zero=exit_zero, run=begun, inputs=read
     )
     connection.check()
-    found: Sequence[Target] = ()
+    selection: Selection | None = None
     if flags.resume is None:
-        found = collect(targets, listing)
+        selection = Selection(targets, chosen)
     else:
-        _check_resumption(targets, listing)
+        _check_resumption(targets, chosen)
 
     begin_shared = None
     if distributed is not None:
@@ -155,6 +152,7 @@ def command(
 
     async def work(interruption: Interruption) -> int:
         async with connection.client() as bd:
+            found = () if selection is None else await selection.targets(bd)
             begin = partial(_run, bd, connection, flags)
             if flags.dry_run:
                 return await dry_run(
@@ -164,8 +162,7 @@ def command(
                     resumes=flags.resume,
                     format_=output.format_,
                 )
-            verbosity = -1 if flags.quiet else connection.verbosity
-            view = RunView(options=report_options, host=bd.base_url, verbosity=verbosity)
+            view = RunView(options=report_options, host=bd.base_url, verbosity=connection.verbosity)
             run = begin(found, on_event=view.record)
             plan = await _planned(run, flags)
             with interruption.asking():
@@ -181,7 +178,7 @@ def _run(
     bd: BestDefense,
     connection: Connection,
     flags: ScanFlags,
-    targets: Sequence[Target],
+    targets: Sequence[Target | Site],
     *,
     on_event: Callable[[ScanEvent], object] | None = None,
 ) -> Run:
@@ -212,9 +209,14 @@ def _options(flags: ScanFlags) -> ScanOptions:
     """
     from bestdefense_async.models import ScanOptions
 
-    options = ScanOptions(types=flags.types, intensity=flags.intensity, mode=flags.mode)
-    if "security" not in options.types and (options.intensity or options.mode):
-        raise ConfigError("--intensity and --mode belong to a security scan: add it to --type.")
+    options = ScanOptions(
+        types=flags.types, intensity=flags.intensity, mode=flags.mode, testing_type=flags.test
+    )
+    of_security = (flags.intensity, flags.mode, flags.test)
+    if "security" not in options.types and any(each is not None for each in of_security):
+        raise ConfigError(
+            "--intensity, --mode and --test belong to a security scan: add it to --type."
+        )
     return options
 
 
@@ -245,7 +247,7 @@ def _begun(name: str | None) -> RunResult | None:
     return None if name is None else runs_store().load(name)
 
 
-def _check_resumption(targets: tuple[str, ...], listing: str | None) -> None:
+def _check_resumption(targets: tuple[str, ...], chosen: TargetOptions) -> None:
     """Refuse what a run has decided when it began: what it scans and how.
 
     Raises:
@@ -254,11 +256,10 @@ def _check_resumption(targets: tuple[str, ...], listing: str | None) -> None:
     source = click.get_current_context().get_parameter_source
     given = [
         f"--{option.removesuffix('s')}"
-        for option in ("types", "intensity", "mode")
+        for option in ("types", "intensity", "mode", "test")
         if source(option) is click.core.ParameterSource.COMMANDLINE
     ]
-    given += ["targets"] if targets else []
-    given += ["--list"] if listing is not None else []
+    given += [*(["targets"] if targets else []), *chosen.given]
     if given:
         raise ConfigError(
             f"--resume goes on with the targets and the options of the run: "

@@ -27,7 +27,7 @@ _LEAST: Final = 6
 
 
 def _day(text: str) -> date:
-    from bestdefense_async.cli.options.days import day
+    from bestdefense_async.cli.terminal.days import day
 
     return day(text)
 
@@ -148,7 +148,7 @@ def _append(path: Path, fingerprint: str, entry: str) -> None:
         ConfigError: The file cannot be read or written, holds what is no waiver, or has one for
             this finding that still counts.
     """
-    from bestdefense_async.cli.options.days import today
+    from bestdefense_async.cli.terminal.days import today
     from bestdefense_async.files import is_there, read_text, replace_file, shown
     from bestdefense_async.report.gate.waivers import read_waivers
 

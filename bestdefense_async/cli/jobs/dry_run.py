@@ -7,26 +7,28 @@ from typing import TYPE_CHECKING, Any
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options.database import runs_store
 from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.closing import SHOWN
 from bestdefense_async.cli.terminal.tables import FORMATS, emit
 from bestdefense_async.errors import ConfigError, TargetError, UnknownSite
+from bestdefense_async.models import Site
 from bestdefense_async.report.text import counted
 from bestdefense_async.resources.pages import cut_of
 from bestdefense_async.runs.inputs import scan_of
 from bestdefense_async.runs.site_index import SiteIndex
+from bestdefense_async.runs.source import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from bestdefense_async.client import BestDefense
-    from bestdefense_async.models import Site
     from bestdefense_async.runs import Target
     from bestdefense_async.runs.plan import Plan
 
 
 async def dry_run(
     bd: BestDefense,
-    targets: Sequence[Target],
-    plan_of: Callable[[Sequence[Target]], Awaitable[Plan]],
+    targets: Sequence[Target | Site],
+    plan_of: Callable[[Sequence[Target | Site]], Awaitable[Plan]],
     *,
     resumes: str | None,
     format_: str,
@@ -51,7 +53,7 @@ async def dry_run(
         streams.say(f"dry run: {plan.sentence}; nothing was sent")
         return Exit.OK
     sites, refused = await _sites_of(bd, targets)
-    records = [_record(target.text, site_id) for site_id, target in sites.items()]
+    records = [_record(text_of(target), site_id) for site_id, target in sites.items()]
     emit("targets", records, format_)
     plan = await plan_of(tuple(sites.values()))
     rest = f"; {counted(refused, 'target')} cannot be scanned" if refused else ""
@@ -71,7 +73,9 @@ async def _left_of(name: str) -> list[dict[str, Any]]:
     ]
 
 
-async def _sites_of(bd: BestDefense, targets: Sequence[Target]) -> tuple[dict[str, Target], int]:
+async def _sites_of(
+    bd: BestDefense, targets: Sequence[Target | Site]
+) -> tuple[dict[str, Target | Site], int]:
     """Return the sites of targets, and how many targets have none; say why."""
     known = await bd.sites.list()
     ids = {site.id.lower() for site in known}
@@ -80,20 +84,23 @@ async def _sites_of(bd: BestDefense, targets: Sequence[Target]) -> tuple[dict[st
         return known
 
     index = SiteIndex(listed)
-    found: dict[str, Target] = {}
-    refused = 0
+    found: dict[str, Target | Site] = {}
+    problems: list[str] = []
     for target in targets:
         try:
-            site_id = await index.resolve(target)
+            site_id = target.id if isinstance(target, Site) else await index.resolve(target)
             if site_id.lower() not in ids:
-                problem = f"No site of this organization has the id {target.text}."
+                problem = f"No site of this organization has the id {site_id}."
                 raise UnknownSite(problem + cut_of(known))
         except TargetError as error:
-            streams.say(f"bestdefense: {error}")
-            refused += 1
+            problems.append(str(error))
         else:
             found.setdefault(site_id.lower(), target)
-    return found, refused
+    for problem in problems[:SHOWN]:
+        streams.say(f"bestdefense: {problem}")
+    if len(problems) > SHOWN:
+        streams.say(f"bestdefense: and {len(problems) - SHOWN:,} more")
+    return found, len(problems)
 
 
 def _record(target: str, site_id: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from attrs import field, frozen
 
 from bestdefense_async.cli.options.database import runs_store
+from bestdefense_async.cli.terminal import streams
 from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.gate.identity import refuse_same_scans
 from bestdefense_async.report.gate.policy import GatePolicy
@@ -93,7 +94,7 @@ class ReportOptions:
         if run is not None and baseline is not None:  # said before anything is sent
             refuse_same_scans(run.outcomes, baseline.outcomes)
         return cls(
-            policy=_policy(gate, usual="high" if os.environ.get("CI") else usual),
+            policy=_policy(gate, usual="high" if streams.is_ci() else usual),
             format_=output.format_,
             files=output.files,
             inputs=tuple(filter(None, (gate.baseline, gate.waivers, older, *inputs))),

@@ -6,32 +6,29 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TextIO, cast
+from typing import TYPE_CHECKING, Self, TextIO, cast
 
 from bestdefense_async.cli.exits import Exit, Unwritable
-from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal import closing, streams
+from bestdefense_async.cli.terminal.colour import is_coloured
+from bestdefense_async.cli.terminal.findings import findings_text
 from bestdefense_async.cli.terminal.outcome_table import run_table
 from bestdefense_async.errors import ConfigError
+from bestdefense_async.files import followed
+from bestdefense_async.models import Severity
 from bestdefense_async.report.formats.github import annotation_lines, append_summary
 from bestdefense_async.report.formats.jsonl import EventLog
-from bestdefense_async.report.gate.verdict import exit_code, judge, waiver_line
-from bestdefense_async.report.text import counted, visible
+from bestdefense_async.report.gate.verdict import exit_code, judge
 from bestdefense_async.report.writer import check_outputs, missing_from, renderer, write_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from bestdefense_async.cli.jobs.report_options import ReportOptions
-    from bestdefense_async.models import Outcome, ScanEvent
+    from bestdefense_async.models import ScanEvent
     from bestdefense_async.report.gate.verdict import Verdict
     from bestdefense_async.report.result import RunResult
-
-
-_SHOWN: Final = 5
-"""Targets without a verdict that are named; the rest is counted."""
-
-_TARGET_ERRORS: Final = frozenset({"TargetError", "UnknownSite"})
 
 
 class _Stdout:
@@ -54,13 +51,18 @@ class Results:
         self._options = report_options
         self._is_live = is_live
         self._logs: list[EventLog] = []
+        self._stdout: EventLog | None = None
+        """Events on stdout; None when they do not go there, or nobody reads them any more."""
+        self._is_unread = False
+        """The reader of stdout went away: the run goes on, its files are written."""
         self._files = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         """Check that every output can be written, before anything is sent.
 
         Raises:
-            ConfigError: A file cannot be written, or its suffix names no format.
+            ConfigError: A file cannot be written, would be written over what is read, or its
+                suffix names no format.
             Unwritable: stdout is closed.
         """
         if self._options.format_ is not None:
@@ -72,7 +74,7 @@ class Results:
         if not self._is_live:
             return self
         if self._options.format_ == "jsonl":
-            self._logs.append(_log(cast("TextIO", _Stdout())))
+            self._stdout = _log(cast("TextIO", _Stdout()))
         for path in paths:
             if _is_log(path):
                 self._logs.append(_log(self._files.enter_context(_opened(path))))
@@ -89,20 +91,26 @@ class Results:
 
     def begin(self, run: RunResult) -> None:
         """Write the first event of the logs."""
-        for log in self._logs:
-            with _named_errors():
-                log.run_started(run)
+        self._write_events(lambda log: log.run_started(run))
 
     def record(self, event: ScanEvent) -> None:
         """Write an event to every log.
 
         Raises:
             Unwritable: It cannot be written.
-            ReaderGone: The reader of stdout went away.
         """
+        self._write_events(lambda log: log.write(event))
+
+    def _write_events(self, write: Callable[[EventLog], None]) -> None:
         for log in self._logs:
             with _named_errors():
-                log.write(event)
+                write(log)
+        if self._stdout is not None:
+            with _named_errors():
+                try:
+                    write(self._stdout)
+                except streams.ReaderGone:
+                    self._is_unread, self._stdout = True, None
 
     def judge(self, run: RunResult) -> int:
         """Judge a run that is whole, write it everywhere and return the exit code."""
@@ -134,9 +142,6 @@ class Results:
             write: Writes it to a file.
             is_interrupted: A signal ended the run.
             resume: The name by which the run can be resumed; None when it has no journal.
-
-        Raises:
-            ReaderGone: The reader of stdout went away.
         """
         # stdout comes last: when its reader has gone, the files are there all the same.
         unwritten = [
@@ -146,18 +151,22 @@ class Results:
         ]
         for problem in (*unwritten, *self._gaps(verdict)):
             streams.say(f"bestdefense: {problem}")
-        _say_missing(run.outcomes)
-        _say_idle_waivers(verdict)
+        self._say_findings(verdict)
+        closing.say_missing(run.outcomes)
+        closing.say_waivers(verdict)
         for line in annotation_lines(verdict) if self._options.is_annotated else ():
             streams.say(line)
-        next_commands = [] if resume is None else _next_commands(run.outcomes, resume)
+        following = [] if resume is None else closing.next_lines(run.outcomes, resume)
         if is_interrupted:
-            streams.say(verdict.sentence)
-            for line in (_interrupted(run), *next_commands):
-                streams.say(line)
-            return Exit.INTERRUPTED
-        for line in (*next_commands, verdict.sentence):
+            following = [verdict.sentence, closing.interrupted_line(run), *following]
+        else:
+            following.append(verdict.sentence)
+        for line in following:
             streams.say(line)
+        if is_interrupted:
+            return Exit.INTERRUPTED
+        if self._is_unread:
+            return Exit.NO_READER
         code = Exit.OK if self._options.is_exit_zero else _code(run, verdict)
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
 
@@ -167,26 +176,44 @@ class Results:
         names = [*self._options.files, *([] if shown in {None, "table"} else [f"run.{shown}"])]
         return list(dict.fromkeys(filter(None, (missing_from(name, verdict) for name in names))))
 
+    def _say_findings(self, verdict: Verdict) -> None:
+        """Say what fails the gate, unless it stands on stdout, for people, already."""
+        if self._options.format_ in {"table", None} and not self._is_unread:
+            return
+        text = findings_text(verdict, least=None, width=streams.width())
+        streams.say_block(text)
+
     def _write_stdout(self, run: RunResult, verdict: Verdict) -> list[str]:
         """Write the run to stdout; return what went wrong, to be said before the verdict."""
         try:
             if self._options.format_ == "table":
-                least, older = self._options.min_severity, self._options.older
-                streams.put(run_table(run, verdict, min_severity=least, older=older))
+                streams.put(self._for_people(run, verdict))
             elif self._options.format_ == "jsonl" and self._is_live:
-                self._logs[0].run_summary(run, verdict, older=self._options.older)
+                if self._stdout is not None:
+                    self._stdout.run_summary(run, verdict, older=self._options.older)
             elif self._options.format_ is not None:
-                render = renderer(f"run.{self._options.format_}")
-                streams.put(render(run, verdict, older=self._options.older))
+                name = f"run.{self._options.format_}"
+                streams.put(renderer(name)(run, verdict, older=self._options.older))
+        except streams.ReaderGone:
+            self._is_unread = True
         except Unwritable as error:
             return [str(error)]
         return []
+
+    def _for_people(self, run: RunResult, verdict: Verdict) -> str:
+        """Return the table of the targets, and the findings that matter below it."""
+        least = self._options.min_severity
+        table = run_table(run, verdict, min_severity=least, older=self._options.older)
+        findings = findings_text(
+            verdict, least=Severity(least), is_coloured=is_coloured(), width=streams.width()
+        )
+        return f"{table}\n{findings}" if findings else table
 
     def _write_files(
         self, run: RunResult, verdict: Verdict, write: Callable[[str], None]
     ) -> list[str]:
         problems = []
-        for log in self._logs[self._options.format_ == "jsonl" :]:
+        for log in self._logs:
             try:
                 log.run_summary(run, verdict, older=self._options.older)
             except OSError as error:
@@ -223,37 +250,6 @@ def judge_and_write(run: RunResult, options: ReportOptions) -> int:
         return results.judge(run)
 
 
-def _interrupted(run: RunResult) -> str:
-    """Return what became of the targets of a run that a signal ended."""
-    counts = run.by_status()
-    parts = [
-        f"{counts['done']} done",
-        f"{counts['running']} started and left running at the server",
-    ]
-    if counts["failed"]:
-        parts.append(f"{counts['failed']} failed")
-    if counts["unknown"]:
-        parts.append(f"{counts['unknown']} perhaps started")
-    return f"bestdefense: interrupted: {', '.join(parts)}, {counts['not_started']} not started"
-
-
-def _next_commands(outcomes: Sequence[Outcome], name: str) -> list[str]:
-    """Return what to type for targets without a result; nothing when all have one."""
-    commands = []
-    ends = [
-        (outcome.status, None if outcome.error is None else outcome.error.kind)
-        for outcome in outcomes
-    ]
-    if any(
-        status in {"running", "failed", "not_started"} and kind not in _TARGET_ERRORS
-        for status, kind in ends
-    ):
-        commands.append(f"to resume: bestdefense scan --resume {name}")
-    if any(status == "unknown" for status, _ in ends):
-        commands.append(f"to look for perhaps started scans: bestdefense runs reconcile {name}")
-    return commands
-
-
 def _require_writable(path: Path) -> None:
     """Check that a file can be written there, and in which format.
 
@@ -282,11 +278,11 @@ def _is_log(path: Path) -> bool:
 
 
 def _opened(path: Path) -> TextIO:
-    """Open a log for writing; a link is refused, so no other file is overwritten."""
+    """Open a log for writing; a link of ours is written through, somebody else's is refused."""
     problem = ""
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        return open(os.open(path, flags, 0o666), "w", encoding="utf-8")  # noqa: PTH123
+        return open(os.open(followed(path), flags, 0o666), "w", encoding="utf-8")  # noqa: PTH123
     except OSError as error:
         problem = error.strerror or type(error).__name__
     raise ConfigError(f"{str(path)!r} cannot be written: {problem}.")
@@ -303,33 +299,11 @@ def _named_errors() -> Iterator[None]:
         raise Unwritable(f"The results could not be written: {problem}.")
 
 
-def _say_missing(outcomes: Sequence[Outcome]) -> None:
-    """Name the first targets without a verdict, and why they have none."""
-    missing = [outcome for outcome in outcomes if not outcome.has_verdict]
-    for outcome in missing[:_SHOWN]:
-        why = "it has no security result" if outcome.error is None else str(outcome.error)
-        is_named = outcome.report_id is None or outcome.report_id in why
-        report = "" if is_named else f" (report {outcome.report_id})"
-        status = outcome.status.replace("_", " ")
-        streams.say(f"{status}: {visible(outcome.target)}{report}: {visible(why, longest=400)}")
-    if len(missing) > _SHOWN:
-        streams.say(f"and {counted(len(missing) - _SHOWN, 'more target')} without a verdict")
-
-
-def _say_idle_waivers(verdict: Verdict) -> None:
-    """Name the first waivers that have expired, match nothing or should be written anew."""
-    idle = [use for use in verdict.uses if use.needs_attention]
-    for use in idle[:_SHOWN]:
-        streams.say(waiver_line(use))
-    if len(idle) > _SHOWN:
-        streams.say(f"and {counted(len(idle) - _SHOWN, 'more waiver')} to look at")
-
-
 def _code(run: RunResult, verdict: Verdict) -> Exit:
     """Return the exit code; a run in which every target was wrong is a matter of usage."""
     code = Exit(exit_code(verdict))
     kinds = {outcome.error.kind for outcome in run.outcomes if outcome.error is not None}
     is_all_wrong = (
-        bool(run.outcomes) and verdict.missing == verdict.total and kinds <= _TARGET_ERRORS
+        bool(run.outcomes) and verdict.missing == verdict.total and kinds <= closing.TARGET_ERRORS
     )
     return Exit.USAGE if code is Exit.INCOMPLETE and kinds and is_all_wrong else code

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
     from bestdefense_async.distributed.shards import ShardCounts
-    from bestdefense_async.models import Outcome, ScanOptions
+    from bestdefense_async.models import Outcome, ScanOptions, Site
     from bestdefense_async.runs import Target
 
 _EVERY: Final = 1.0
@@ -52,7 +52,7 @@ class BeginShared:
     async def __call__(
         self,
         bd: BestDefense,
-        targets: Sequence[Target],
+        targets: Sequence[Target | Site],
         options: ScanOptions,
         interruption: Interruption,
     ) -> int:

@@ -118,7 +118,7 @@ class Connection:
             MissingToken: There is none.
             ConfigError: There is one, and it cannot be a token.
         """
-        from bestdefense_async.cli.options.days import token_path
+        from bestdefense_async.cli.options.token_file import token_path
         from bestdefense_async.config import TOKEN_VARIABLES, find_token
 
         file, default = self.token_file, token_path()
@@ -133,7 +133,7 @@ class Connection:
 
     def end_of_token(self) -> date | None:
         """Return the last day of the token, None when nobody has said it."""
-        from bestdefense_async.cli.options.days import end_of_token, token_path
+        from bestdefense_async.cli.options.token_file import end_of_token, token_path
         from bestdefense_async.files import shown
 
         is_kept = self.token.origin.endswith(f" {shown(token_path())}")
@@ -141,7 +141,7 @@ class Connection:
 
     def say_end(self) -> None:
         """Warn of a token that ends within a week, or has."""
-        from bestdefense_async.cli.options.days import SOON, in_days, today
+        from bestdefense_async.cli.terminal.days import SOON, in_days, today
 
         end = self.end_of_token()
         if end is not None and (end - today()).days <= SOON:
@@ -154,7 +154,7 @@ class Connection:
     @property
     def token_file(self) -> str | None:
         """The file that may hold the token, None when there is none."""
-        from bestdefense_async.cli.options.days import token_path
+        from bestdefense_async.cli.options.token_file import token_path
         from bestdefense_async.files import is_there
 
         if self._token_file is not None:

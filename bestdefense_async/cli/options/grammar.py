@@ -91,8 +91,7 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401  # click's arguments
         super().__init__(*args, **settings)
-        taken = {name for each in self.params for name in each.opts}
-        self.params += [each for each in _options() if not taken & {*each.opts}]
+        self.params += _options()
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return the option that shows the help."""

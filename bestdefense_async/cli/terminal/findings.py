@@ -10,11 +10,12 @@ from bestdefense_async.report.listing import listed_findings
 from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
+    from bestdefense_async.models import Severity
     from bestdefense_async.report.gate.verdict import Verdict
     from bestdefense_async.report.listing import ListedFinding
 
 SHOWN: Final = 20
-"""Findings that are shown one by one."""
+"""Findings that are shown one by one of a run of many sites."""
 FEW_SITES: Final = 5
 """Sites of which all findings are shown."""
 DIGITS: Final = 12
@@ -22,7 +23,7 @@ DIGITS: Final = 12
 
 
 def findings_text(
-    verdict: Verdict, *, least: int, is_coloured: bool = False, width: int = 80
+    verdict: Verdict, *, least: Severity | None, is_coloured: bool = False, width: int = 80
 ) -> str:
     """Return the findings that fail the gate; of up to five sites all of them, the failing first.
 
@@ -30,18 +31,22 @@ def findings_text(
 
     Args:
         verdict: What the gate says.
-        least: Rank of the least severity to show of findings that fail nothing.
+        least: The least severity to show of findings that fail nothing, None for none of them.
         is_coloured: Colour the severities.
         width: Columns that a line should have at most.
     """
     found = listed_findings(verdict)
+    most = SHOWN if len(verdict.outcomes) > FEW_SITES else len(found)
     failing = [one for one in found if one.is_failing]
-    others = [one for one in found if not one.is_failing and one.finding.severity.rank >= least] * (
-        len(verdict.outcomes) <= FEW_SITES
-    )
+    is_small = least is not None and len(verdict.outcomes) <= FEW_SITES
+    others = [
+        one
+        for one in (found if is_small else ())
+        if not one.is_failing and (least is None or one.finding.severity.rank >= least.rank)
+    ]
     parts = [
-        *_block("What fails the gate", failing, is_coloured=is_coloured, width=width),
-        *_block("What else was found", others, is_coloured=is_coloured, width=width),
+        *_block("What fails the gate", failing, most, is_coloured=is_coloured, width=width),
+        *_block("What else was found", others, most, is_coloured=is_coloured, width=width),
     ]
     example = next((one.fingerprint for one in failing if one.fingerprint is not None), None)
     if example is not None:
@@ -51,14 +56,16 @@ def findings_text(
     return "\n".join(parts)
 
 
-def _block(title: str, found: list[ListedFinding], *, is_coloured: bool, width: int) -> list[str]:
+def _block(
+    title: str, found: list[ListedFinding], most: int, *, is_coloured: bool, width: int
+) -> list[str]:
     if not found:
         return []
     lines = [f"{title}: {counted(len(found), 'finding')}"]
-    for one in found[:SHOWN]:
+    for one in found[:most]:
         lines += _lines(one, is_coloured=is_coloured, width=width)
-    if len(found) > SHOWN:
-        lines.append(f"and {counted(len(found) - SHOWN, 'more finding')}: see -o report.html")
+    if len(found) > most:
+        lines.append(f"and {counted(len(found) - most, 'more finding')}: see -o report.html")
     return ["\n".join(lines) + "\n"]
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from bestdefense_async.cli.terminal.colour import is_terminal
 from bestdefense_async.cli.terminal.tables import table
 from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.summary import worst_first
+from bestdefense_async.report.text import counted
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Outcome
     from bestdefense_async.report.gate.verdict import Verdict
     from bestdefense_async.report.result import RunResult
 
+SHOWN: Final = 20
+"""Targets that a terminal shows of a large run; a file or a pipe gets all."""
+_EXTRA: Final = ("report_id", "info", "low", "medium", "known", "waived", "status")
+"""What a narrow terminal goes without, the first one first."""
 _HEADINGS = {Severity.INFORMATIONAL: "info"}
 
 
@@ -40,7 +46,10 @@ def run_table(
         record = _record(outcome, shown, has_other=has_other)
         records.append(record | beside | {"report_id": outcome.report_id})
     changes = "" if older is None else "\n" + _changes_table(run, older, least=least)
-    return table(records) + changes
+    shown_records = records if not is_terminal() else records[:SHOWN]
+    more = len(records) - len(shown_records)
+    rest = f"and {counted(more, 'more target')}: see -f json, or -o FILE\n" if more else ""
+    return table(shown_records, extra=_EXTRA) + rest + changes
 
 
 def _record(outcome: Outcome, shown: list[Severity], *, has_other: bool) -> dict[str, object]:

@@ -86,6 +86,15 @@ class RunInfo:
     problem: str | None = None
     """Why it cannot be read."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing waits or goes on: what is not done was refused, or ended in failure.
+
+        To go on with such a run repeats what was refused, so it may be deleted like a complete one.
+        """
+        open_ = (self.counts.get(each, 0) for each in ("running", "unknown", "not_started"))
+        return self.problem is None and not any(open_)
+
 
 @frozen(kw_only=True)
 class UnknownScan:
@@ -312,7 +321,7 @@ class Store(Protocol):
         Args:
             keep: Leave that many of the newest runs.
             older_than: Leave what began less than that many seconds ago.
-            include_incomplete: Delete also runs with something left to do. Scans that may still
+            include_incomplete: Delete also runs that are not settled. Scans that may still
                 run at the server, and creations that may have been sent, are forgotten with them.
             now: Seconds since the epoch; None is now.
 

@@ -206,7 +206,7 @@ class DatabaseStore:
             for info in (await self.list())[keep or 0 :]
             if info.created_at is not None
             and (older_than is None or now - info.created_at >= older_than)
-            and (info.is_complete or include_incomplete)
+            and (info.is_settled or include_incomplete)
         ]
         if not old:
             return ()

@@ -1,16 +1,10 @@
-"""Days on the command line, and the day on which a stored token ends."""
+"""Days, as they are typed and told."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
-
-from bestdefense_async.cli.options.settings import user_directory
-from bestdefense_async.files import is_there, read_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from typing import Final
 
 SOON: Final = 7
 """Days before an end at which it is warned of."""
@@ -50,25 +44,3 @@ def in_days(end: date) -> str:
         return "today"
     count = f"{abs(days)} day{'' if abs(days) == 1 else 's'}"
     return f"in {count}" if days > 0 else f"{count} ago"
-
-
-def token_path() -> Path:
-    """Return where this user's token is kept."""
-    return user_directory() / "token"
-
-
-def end_path() -> Path:
-    """Return where the last day of that token is kept."""
-    return user_directory() / "token.expires"
-
-
-def end_of_token() -> date | None:
-    """Return the last day of the token that `auth set` has stored, None when nobody has said it."""
-    path = end_path()
-    if not is_there(path):
-        return None
-    text = read_text(path, what="The last day of the token").strip()
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
