@@ -82,11 +82,10 @@ def next_lines(outcomes: Sequence[Outcome], name: str) -> list[str]:
     resume = f"bestdefense scan --resume {name}"
     lines = []
     if kinds["refused"]:
-        they = "it is" if kinds["refused"] == 1 else "they are"
-        lines.append(
-            f"{counted(kinds['refused'], 'target')} refused: do first what is asked for above; "
-            f"then {they} scanned by {resume}"
-        )
+        lines += [
+            f"{counted(kinds['refused'], 'target')} refused: do first what is asked for above",
+            f"then: {resume}",
+        ]
     if kinds["left"]:
         lines.append(f"to resume: {resume}")
     if kinds["unknown"]:

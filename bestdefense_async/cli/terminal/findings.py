@@ -51,7 +51,7 @@ def findings_text(
     example = next((one.fingerprint for one in failing if one.fingerprint is not None), None)
     if example is not None:
         parts.append(
-            f"To accept one: bestdefense waive {example[:DIGITS]} --reason WHY --until 90d\n"
+            f"To accept one:\n  bestdefense waive {example[:DIGITS]} --reason WHY --until 90d\n"
         )
     return "\n".join(parts)
 

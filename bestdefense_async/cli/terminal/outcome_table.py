@@ -48,7 +48,7 @@ def run_table(
     changes = "" if older is None else "\n" + _changes_table(run, older, least=least)
     shown_records = records if not is_terminal() else records[:SHOWN]
     more = len(records) - len(shown_records)
-    rest = f"and {counted(more, 'more target')}: see -f json, or -o FILE\n" if more else ""
+    rest = f"and {counted(more, 'more target')}: see -o FILE\n" if more else ""
     return table(shown_records, extra=_EXTRA) + rest + changes
 
 

@@ -148,3 +148,28 @@ def test_a_scan_on_a_small_disk_fails_and_keeps_its_other_results(
     assert "runs" not in ended.out
     told = json.loads(ready("runs", "list", "--format", "json").out)["runs"]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "table", "html"])
+def test_a_reader_that_goes_away_stops_only_stdout(
+    ready: Command, served: SandboxProcess, names: list[str], format_: str
+) -> None:
+    """`| head -1`: the scans were paid for, so they end, are written and judged; 141 at the end."""
+    before = served.count("reports.create")
+    files = ["-o", "report.html", "-o", "run.jsonl"]
+    arguments = ["scan", *names[100:130], "--format", format_, *files, "--fail-on", "low"]
+    with ready.start(*arguments, env=served.env) as process:
+        assert process.stdout is not None
+        if format_ == "jsonl":
+            process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        err = process.stderr.read()
+
+    assert process.returncode == 141, err
+    assert served.count("reports.create") == before + 30
+    events = [json.loads(line) for line in (ready.directory / "run.jsonl").open()]
+    assert sum(event["event"] == "scan.finished" for event in events) == 30
+    assert events[-1]["counts"]["done"] == 30
+    assert (ready.directory / "report.html").stat().st_size > 10_000
+    assert "gate: FAILED" in err
