@@ -78,7 +78,7 @@ def test_a_stranger_finds_out_what_failed_and_how_to_accept_it(
     said = re.search(r"What fails the gate: (\d+) findings?", shown)
     assert said is not None, shown
     findings = shown[said.end() : shown.index("To accept one:")]
-    assert findings.count("fingerprint") == findings.count("critical  ") == int(said[1])
+    assert findings.count("fingerprint") == findings.count("critical") == int(said[1])
     assert f"gate: FAILED, {said[1]} critical >= critical" in flat(shown)
 
     typed = re.search(

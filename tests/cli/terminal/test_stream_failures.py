@@ -168,7 +168,8 @@ def test_a_reader_that_goes_away_stops_only_stdout(
 
     assert process.returncode == 141, err
     assert served.count("reports.create") == before + 30
-    events = [json.loads(line) for line in (ready.directory / "run.jsonl").open()]
+    log = (ready.directory / "run.jsonl").read_text()
+    events = [json.loads(line) for line in log.splitlines()]
     assert sum(event["event"] == "scan.finished" for event in events) == 30
     assert events[-1]["counts"]["done"] == 30
     assert (ready.directory / "report.html").stat().st_size > 10_000
