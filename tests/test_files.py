@@ -15,7 +15,7 @@ from bestdefense_async import read_bindings
 from bestdefense_async.cli.jobs.spec_source import load_specification
 from bestdefense_async.cli.options.connection import Connection
 from bestdefense_async.cli.options.settings import load_settings
-from bestdefense_async.cli.options.targets import collect
+from bestdefense_async.cli.options.targets import Selection, TargetOptions
 from bestdefense_async.config import read_token_file
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.files import LARGEST, is_there, read_bytes, read_text, replace_file
@@ -40,7 +40,10 @@ Reader = Callable[[Any], Awaitable[object]]
 
 async def targets(path: str | Path) -> object:
     """Return the targets of a list."""
-    return collect((), str(path))
+    chosen = TargetOptions(
+        listing=str(path), is_all=False, match=(), exclude=(), exclude_from=None
+    )
+    return Selection((), chosen).named
 
 
 async def waivers(path: str | Path) -> object:

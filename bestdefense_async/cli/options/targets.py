@@ -99,8 +99,9 @@ class Selection:
         self._match = [pattern.lower() for pattern in options.match]
         self._exclude = [pattern.lower() for pattern in options.exclude]
         self._exclude += _lines_of(options.exclude_from)
-        self._named = _named(arguments, options.listing)
-        if is_named and not self._named:
+        self.named = _named(arguments, options.listing)
+        """What is named, in order; empty when all sites are meant."""
+        if is_named and not self.named:
             raise ConfigError("Nothing to scan: the list holds no target.")
 
     async def targets(self, bd: BestDefense) -> Sequence[Target | Site]:
@@ -112,7 +113,7 @@ class Selection:
         """
         from bestdefense_async.report.text import counted
 
-        named = await bd.sites.list() if self._is_from_sites else self._named
+        named = await bd.sites.list() if self._is_from_sites else self.named
         kept = [each for each in named if self._is_wanted(each)]
         if len(kept) < len(named):
             left_out = counted(len(named) - len(kept), "target")
