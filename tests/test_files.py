@@ -40,9 +40,7 @@ Reader = Callable[[Any], Awaitable[object]]
 
 async def targets(path: str | Path) -> object:
     """Return the targets of a list."""
-    chosen = TargetOptions(
-        listing=str(path), is_all=False, match=(), exclude=(), exclude_from=None
-    )
+    chosen = TargetOptions(listing=str(path), is_all=False, match=(), exclude=(), exclude_from=None)
     return Selection((), chosen).named
 
 
