@@ -42,41 +42,27 @@ def read_bindings(path: Path, base_url: str) -> dict[str, Binding]:
     Raises:
         ConfigError: The file cannot be read, or something in it is no binding; names the line.
     """
-    wanted = str(parse_base_url(base_url))
+    wanted = parse_base_url(base_url)
     text = read_text(path, what="The bindings")
-    hosts = parse_toml(text, where=str(path))
     found: dict[str, Binding] = {}
-    for host, operations in hosts.items():
+    for host, operations in parse_toml(text, where=str(path)).items():
         at = line_of(host, text)
-        where = f"{path}, line {at}"
+        where = f"{path}, line {at}: "
         try:
-            is_wanted = str(parse_base_url(host)) == wanted
+            is_wanted = str(parse_base_url(host)) == str(wanted)
         except ConfigError as error:
-            problem = str(error)
-        else:
-            bindings = _bindings(operations, path, text, first=at)
-            if is_wanted:
-                found |= bindings
-            continue
-        raise ConfigError(f"{where}: the name of the table must be a host. {problem}")
-    return found
-
-
-def _bindings(operations: Any, path: Path, text: str, *, first: int) -> dict[str, Binding]:  # noqa: ANN401
-    """Return the bindings of one host; its table begins on line `first`."""
-    if not isinstance(operations, dict):
-        raise ConfigError(f"{path}, line {first}: a host must be a table of operations.")
-    found = {}
-    for name, table in operations.items():
-        where = f"{path}, line {_line_of(name, text, first=first)}"
-        problem = ""
-        try:
-            found[name] = _binding(table)
-            bind(name, found[name])
-        except ConfigError as error:
-            problem = str(error)
-        if problem:
-            raise ConfigError(f"{where}: {problem}")
+            problem = f"the name of the table must be a host. {error}"
+            raise ConfigError(where + problem) from None
+        if not isinstance(operations, dict):
+            raise ConfigError(f"{where}a host must be a table of operations.")
+        for name, table in operations.items():
+            try:
+                binding = _binding(table)
+                bind(name, binding)
+            except ConfigError as error:
+                line = _line_of(name, text, first=at)
+                raise ConfigError(f"{path}, line {line}: {error}") from None
+            found |= {name: binding} if is_wanted else {}
     return found
 
 

@@ -77,12 +77,11 @@ def too_large() -> SpecificationError:
 
 
 def _json(text: bytes) -> Any:  # noqa: ANN401  # JSON has no narrower type
-    problem = ""
     try:
         return decode_json(text)
     except DecodeError as error:
         problem = str(error).partition(": ")[2]
-    raise SpecificationError(f"It is not strict JSON: {problem}")
+        raise SpecificationError(f"It is not strict JSON: {problem}") from None
 
 
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
@@ -114,7 +113,6 @@ class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  
 
 
 def _yaml(text: bytes) -> Any:  # noqa: ANN401  # YAML has no narrower type
-    problem = ""
     try:
         words = text.decode("utf-8")
         _measure(yaml.parse(words, Loader=_Loader))
@@ -123,18 +121,14 @@ def _yaml(text: bytes) -> Any:  # noqa: ANN401  # YAML has no narrower type
         line = text.count(b"\n", 0, error.start) + 1
         problem = f"line {line} is not UTF-8"
     except yaml.YAMLError as error:
-        problem = _where(error)
+        mark = getattr(error, "problem_mark", None)
+        problem = "" if mark is None else f"line {mark.line + 1}: "
+        problem += clean_text(getattr(error, "problem", None) or "it cannot be read", longest=120)
     except SpecificationError:
         raise
     except (RecursionError, ValueError):
         problem = "it holds a value that cannot be read"
     raise SpecificationError(f"It is neither JSON nor YAML: {problem}.")
-
-
-def _where(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = clean_text(getattr(error, "problem", None) or "it cannot be read", longest=120)
-    return problem if mark is None else f"line {mark.line + 1}: {problem}"
 
 
 def _measure(events: Iterable[Any]) -> None:
@@ -167,19 +161,21 @@ def _measure(events: Iterable[Any]) -> None:
 
 
 _ATTRIBUTE: Final = re.compile(
-    r"""\b(?:data-spec-url|spec-url|apidescriptionurl|data-url)\s*=\s*["']\s*([^"'\s]{1,2000})""",
-    re.IGNORECASE,
+    r"""\b(?:spec-url|data-url|apidescriptionurl)\s*=\s*["']\s*([^"'\s]{1,2000})""", re.IGNORECASE
 )
 """Attributes that hold the address of a specification, whatever the element."""
-_CALL: Final = re.compile(r"""\b(?:url|configUrl)["']?\s*:\s*["']([^"'\s]{1,2000})["']""")
-_REDOC: Final = re.compile(r"""Redoc\.init\(\s*["']([^"'\s]{1,2000})["']""")
-_SPEC: Final = re.compile(r"""\bspec["']?\s*[:=]\s*(?={)""")
+_CALL: Final = re.compile(
+    r"""(?:\b(?:url|configUrl)["']?\s*:|Redoc\.init\()\s*["']([^"'\s]{1,2000})["']"""
+)
 _LINK: Final = re.compile(
     r"""<(a|link)\b([^<>]{0,2000}?)\bhref=["']([^"'<>]{1,2000})["']([^<>]{0,2000})""", re.IGNORECASE
 )
-_RELATION: Final = re.compile(r"service-desc|describedby|alternate", re.IGNORECASE)
+_RELATED: Final = re.compile(r"service-desc|describedby|alternate", re.IGNORECASE)
 _FILE: Final = re.compile(r"\.(?:json|jsonopenapi|ya?ml)(?:[?#]|$)")
 _NAMED: Final = re.compile(r"openapi|swagger|api.*doc|doc.*api|spec", re.IGNORECASE)
+_TOOL: Final = re.compile(r"openapi|swagger|redoc", re.IGNORECASE)
+_EMBEDDED: Final = re.compile(r"""(?:\A\s*|\bspec["']?\s*[:=]\s*)(?={)""")
+"""What stands before a specification in a script."""
 
 
 @frozen(kw_only=True)
@@ -199,47 +195,35 @@ def read_page(body: bytes) -> Page:
         SpecificationError: It embeds one that is no strict JSON.
     """
     text = body.decode(encoding_of(body), "replace")
+    links = _ATTRIBUTE.findall(text)
     documents: list[dict[str, Any]] = []
-    links = [match[1] for match in _ATTRIBUTE.finditer(text)]
     # Cut first, so that no search goes over the same text twice.
     for piece in re.split(r"<script\b", text, flags=re.IGNORECASE)[1:]:
-        head, _, rest = piece.partition(">")
-        script = re.split(r"</script", rest, maxsplit=1, flags=re.IGNORECASE)[0]
-        if "json" in head:
+        script = piece.partition(">")[2].partition("</script")[0]
+        if _TOOL.search(script):
             documents += _embedded(script)
-            continue
-        links += _REDOC.findall(script)
-        if re.search("SwaggerUI|openapi|swagger", script):
-            for match in _SPEC.finditer(script):
-                with suppress(ValueError, RecursionError):
-                    # Once more, strictly.
-                    value, _ = json.JSONDecoder().raw_decode(script, match.end())
-                    documents += _embedded(json.dumps(value))
             links += _CALL.findall(script)
-    clicked: list[str] = []
     for tag, before, href, after in _LINK.findall(text):
-        is_file, words = _FILE.search(href), before + after
-        if tag.lower() == "a" and is_file and _NAMED.search(href):
-            clicked.append(href)
-        elif tag.lower() == "link" and _RELATION.search(words):
-            links += [href] if is_file or _NAMED.search(words) else []
-    found = (unescape(link) for link in (*links, *clicked))
-    return Page(documents=tuple(documents), links=tuple(dict.fromkeys(found)))
+        told = _RELATED.search(before + after) if tag.lower() == "link" else _NAMED.search(href)
+        links += [href] if told and _FILE.search(href) else []
+    found = dict.fromkeys(unescape(link) for link in links)
+    return Page(documents=tuple(documents), links=tuple(found))
 
 
-def _embedded(text: str) -> list[dict[str, Any]]:
-    """Return the specification that a script is, or has under `spec`."""
-    if '"openapi"' not in text and '"swagger"' not in text:
-        return []
-    problem, value = "", None
-    try:
-        value = decode_json(text.strip().encode("utf-8", "replace"))
-    except DecodeError as error:
-        problem = str(error).partition(": ")[2]
+def _embedded(script: str) -> Iterator[dict[str, Any]]:
+    """Yield the specifications that a script is, or has under `spec`."""
+    problem, end = "", 0
+    for match in _EMBEDDED.finditer(script):
+        with suppress(ValueError, RecursionError, DecodeError):
+            if match.end() < end:
+                continue
+            _, end = json.JSONDecoder().raw_decode(script, match.end())
+            problem = "It names a member twice, or is not strict JSON otherwise."
+            value = decode_json(script[match.end() : end].encode("utf-8", "replace"))
+            problem = ""
+            yield from filter(is_specification, (value, value.get("spec")))
     if problem:
         raise SpecificationError(f"The page embeds a specification that is no JSON: {problem}")
-    candidates = [value, value.get("spec")] if isinstance(value, dict) else []
-    return [each for each in candidates if is_specification(each)][:1]
 
 
 def is_specification(value: object) -> TypeGuard[dict[str, Any]]:

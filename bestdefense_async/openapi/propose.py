@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -23,18 +24,15 @@ from attrs import frozen
 from bestdefense_async.core.binding import Binding, bind, last
 from bestdefense_async.core.route import ROUTES, Body, Grade, Route
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.openapi.compare import Standing, compare_operations, fit_of
-from bestdefense_async.openapi.pair import Pairing, pair_fields
-from bestdefense_async.openapi.specification import WITHOUT_BODY, Operation, Specification
-from bestdefense_async.openapi.words import (
-    ENDS,
-    NEUTRAL,
-    OWNERS,
-    PARTS,
-    PLACES,
-    PathRule,
-    split_words,
+from bestdefense_async.openapi.compare import (
+    Pairing,
+    Standing,
+    compare_operations,
+    fit_of,
+    pair_fields,
 )
+from bestdefense_async.openapi.specification import WITHOUT_BODY, Operation, Specification
+from bestdefense_async.openapi.words import ENDS, NEUTRAL, OWNERS, PARTS, PLACES, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
 _MOST: Final = 4
 """Candidates that are shown for one operation."""
 _MOST_CONSIDERED: Final = 30
+"""Pairing costs: of very many, those with the fewest foreign words are looked at."""
 _VERSION: Final = re.compile(r"v?\d+(\.\d+)*")
 _PART: Final = re.compile(r"{([^{}/]+)}")
 
@@ -53,7 +52,7 @@ class Candidate:
     route: Route
     operation: Operation
     binding: Binding | None
-    """None when ours cannot be expressed there (yet); then a doubt says why."""
+    """None when ours cannot be expressed there (yet); then the first doubt says why."""
     doubts: tuple[str, ...] = ()
     """What a person should check first, one sentence each."""
     reasons: tuple[str, ...] = ()
@@ -62,12 +61,6 @@ class Candidate:
     """What will be missing, one sentence each."""
     fields: int = 0
     """How many of our fields were found."""
-
-    @property
-    def order(self) -> tuple[int, int, int, str]:
-        """The better comes first."""
-        path = self.operation.path
-        return (len(self.doubts), -self.fields, path.count("/"), self.operation.name)
 
 
 @frozen(kw_only=True)
@@ -81,10 +74,9 @@ class Proposal:
     @property
     def sure(self) -> Candidate | None:
         """The candidate that may be taken without asking, or None."""
-        if self.route.method != "GET":
-            return None
         plain = [each for each in self.candidates if not each.doubts]
-        return plain[0] if len(plain) == 1 and plain[0].binding is not None else None
+        is_one = self.route.method == "GET" and len(plain) == 1
+        return plain[0] if is_one and plain[0].binding is not None else None
 
 
 def propose(
@@ -107,31 +99,33 @@ def propose(
     for route in ROUTES.values():
         if route.name not in at_home:
             likely = [each for each in free if _may_be(route, each)]
-            # Pairing costs: of very many, those with the fewest foreign words are looked at.
-            likely.sort(key=partial(_foreign, PLACES[route.name]))
+            likely.sort(key=partial(_foreign, route))
             found = [
                 consider(route, each, source=source, constants=constants)
                 for each in likely[:_MOST_CONSIDERED]
             ]
-            found.sort(key=lambda each: each.order)
+            found.sort(key=_order)
             proposals.append(Proposal(route=route, candidates=tuple(found[:_MOST])))
     return tuple(proposals)
 
 
-def _foreign(place: PathRule, operation: Operation) -> tuple[int, str]:
-    return len(_path_doubts(operation, place)), operation.name
+def _foreign(route: Route, operation: Operation) -> tuple[int, str]:
+    return len(_path_doubts(route, operation)), operation.name
+
+
+def _order(each: Candidate) -> tuple[int, int, int, str]:
+    """Return what sorts the better before the worse."""
+    return len(each.doubts), -each.fields, each.operation.path.count("/"), each.operation.name
 
 
 def _path_words(operation: Operation) -> list[str]:
     """Return the words of a path outside its parts; what stands before an owner's part is left."""
     segments = operation.path.strip("/").split("/")
     words: list[str] = []
-    for at, segment in enumerate(segments):
-        if segment.startswith("{"):
-            continue
+    for segment, following in pairwise([*segments, ""]):
         found = split_words(segment)
-        is_owner = {*found} <= OWNERS and at + 1 < len(segments) and "{" in segments[at + 1]
-        if not is_owner and not _VERSION.fullmatch(segment):
+        is_owner = {*found} <= OWNERS and "{" in following
+        if not segment.startswith("{") and not is_owner and not _VERSION.fullmatch(segment):
             words += found
     return words
 
@@ -146,28 +140,27 @@ def _may_be(route: Route, operation: Operation) -> bool:
     is_post = route.method == "DELETE" and operation.method == "POST" and bool(words & ENDS)
     if operation.method != route.method and not is_post:
         return False
-    ends = operation.path.rstrip("/").endswith("}")
     if is_post or place.ends_in_part is None:
         return bool(operation.parts or operation.sent or not route.parts)
-    return ends is place.ends_in_part
+    return operation.path.rstrip("/").endswith("}") is place.ends_in_part
 
 
 def consider(
     route: Route, operation: Operation, *, source: str, constants: Mapping[str, str] | None = None
 ) -> Candidate:
     """Return how `operation` would serve as our `route`."""
-    place = PLACES[route.name]
+    own = PLACES[route.name].own
     # The names in a template of ours are words; `--set` says them as the host or as we do.
-    same = {plain_name(name): value for name, value in (constants or {}).items()}
+    same = {_plain(name): value for name, value in (constants or {}).items()}
     template, placed, unknown = _template(route, operation, same)
     ours = [path for path in (*route.request_fields, *route.parts) if path not in placed]
-    request = pair_fields(ours, operation.sent, own=place.own)
+    request = pair_fields(ours, operation.sent, own=own)
     payload, envelope = operation.payload
-    answer = pair_fields(route.answer_fields, payload, own=place.own)
+    answer = pair_fields(route.answer_fields, payload, own=own)
     binding = Binding(
         method=operation.method,
         template=template,
-        constants={name: same[name] for name in map(plain_name, operation.parts) if name in same},
+        constants={name: same[name] for name in map(_plain, operation.parts) if name in same},
         request=request.pairs,
         answer=answer.pairs,
         values={**answer.values, **request.values},
@@ -177,22 +170,28 @@ def consider(
         source=source,
     )
     fit = fit_of(route, binding, operation)
-    problem = "" if unknown else _problem(route, binding)
+    problems = [
+        f"Its path has {{{name}}}: say what it is with --set {name}=VALUE." for name in unknown
+    ]
+    try:
+        if not problems:
+            bind(route.name, binding)
+    except ConfigError as error:
+        problems = [str(error)]
     doubts = [
-        *([problem] if problem else []),
-        *_path_doubts(operation, place),
-        *(f"Its path has {{{name}}}: say what it is with --set {name}=VALUE." for name in unknown),
+        *problems,
+        *_path_doubts(route, operation),
         *fit.problems,
         *fit.unsaid,
-        *_answer_doubts(route, operation, answer),
+        *_answer_doubts(route, answer),
         *(["It is deprecated there."] if operation.is_deprecated else []),
     ]
     return Candidate(
         route=route,
         operation=operation,
-        binding=None if problem or unknown else binding,
-        doubts=tuple(dict.fromkeys(doubts)),
-        reasons=tuple(_reasons(place, operation, request, answer)),
+        binding=None if problems else binding,
+        doubts=tuple(doubts),
+        reasons=tuple(_reasons(own, operation, request, answer)),
         notes=tuple(fit.notes),
         fields=len(request.found) + len(answer.found),
     )
@@ -205,48 +204,45 @@ def _template(
     fillable = [*route.parts, *route.request_fields, *route.arguments]
     names: dict[str, str] = {}
     segments = operation.path.split("/")
-    open_parts = [each for each in operation.parts if plain_name(each) not in constants]
-    for at, segment in enumerate(segments):
-        for part in (each for each in _PART.findall(segment) if each in open_parts):
-            ours = _argument(part, segments[at - 1], fillable, {*names.values()})
-            if ours is not None:
-                names[part] = ours
+    unknown = [each for each in operation.parts if _plain(each) not in constants]
+    before = {
+        part: words for words, segment in pairwise(segments) for part in _PART.findall(segment)
+    }
+    for part in list(unknown):
+        ours = _argument(
+            (part, before[part]), [one for one in fillable if one not in names.values()]
+        )
+        if ours is not None:
+            names[part] = ours
     for ours in route.parts:
-        rest = [each for each in open_parts if each not in names]
-        rest = [each for each in rest if not _is_owner(operation.path, each)]
+        # Our id is what is left at the end, unless it is an owner's.
+        rest = [each for each in unknown if each not in names]
+        rest = [each for each in rest if not {*split_words(before[each])} & OWNERS]
         if ours not in names.values() and rest:
             names[rest[-1]] = ours
-    unknown = [each for each in open_parts if each not in names]
-    template = _PART.sub(
-        lambda part: f"{{{names.get(part[1], plain_name(part[1]))}}}", operation.path
-    )
-    return template, {*names.values()}, unknown
+    template = _PART.sub(lambda part: f"{{{names.get(part[1], _plain(part[1]))}}}", operation.path)
+    return template, {*names.values()}, [each for each in unknown if each not in names]
 
 
-def plain_name(part: str) -> str:
+def _plain(part: str) -> str:
     """Return the name of a part as a template of ours can have it: `org-id` is `org_id`."""
     return re.sub(r"\W", "_", part)
 
 
-def _argument(part: str, before: str, fillable: list[str], taken: set[str]) -> str | None:
+def _argument(names: tuple[str, str], fillable: list[str]) -> str | None:
     """Return what of ours belongs into a part of a path: by its name, or by the noun before it."""
-    for name in (part, before):
+    for name in names:
         words = {*split_words(name)}
         for ours in fillable:
-            if ours not in taken and words & PARTS.get(ours, frozenset()):
+            if words & PARTS.get(ours, frozenset()):
                 return ours
     return None
 
 
-def _is_owner(path: str, part: str) -> bool:
-    before = path.partition(f"{{{part}}}")[0].rstrip("/").rpartition("/")[2]
-    return bool({*split_words(before)} & OWNERS)
-
-
-def _path_doubts(operation: Operation, place: PathRule) -> list[str]:
-    words = _path_words(operation)
+def _path_doubts(route: Route, operation: Operation) -> list[str]:
+    place, words = PLACES[route.name], _path_words(operation)
     known = place.own | place.may | place.says | NEUTRAL
-    doubts = [f"Its path says {word!r}." for word in words if word not in known]
+    doubts = [f"Its path says {word!r}." for word in dict.fromkeys(words) if word not in known]
     if place.says and not place.says & {*words}:
         doubts.append(f"Its path does not say {' or '.join(sorted(place.says)[:3])}.")
     return doubts
@@ -267,35 +263,25 @@ def _left_out(
     return (*left, *(top for top in sorted(tops) if is_described and top not in there))
 
 
-def _answer_doubts(route: Route, operation: Operation, answer: Pairing) -> list[str]:
-    """Return what of the answer we need and cannot tell, also where it is left open."""
-    needed = PLACES[route.name].answers if operation.answer else ()
-    missing = [path for path in needed if path not in answer.found]
-    if missing:
-        return [f"It answers no {_listed(missing)}."]
-    ids = [path for path in needed if last(path) == "id" and "." in path]
-    members = [path for path in answer.found if ids and _is_beside(path, ids[0])]
-    if ids and len(members) < 2 and len(route.answer_fields) > 1:  # noqa: PLR2004  # anything has an id
-        return ["Its answer has nothing of ours but the id."]
-    return []
+def _answer_doubts(route: Route, answer: Pairing) -> list[str]:
+    """Return that an answer has an id and nothing else of ours, as anything has."""
+    above = {
+        path.removesuffix(".id") for path in PLACES[route.name].answers if path.endswith(".id")
+    }
+    beside = [path for path in answer.found if path.rpartition(".")[0] in above]
+    is_bare = len(beside) == 1 and len(route.answer_fields) > 1
+    return ["Its answer has nothing of ours but the id."] if is_bare else []
 
 
-def _is_beside(path: str, other: str) -> bool:
-    return path.rpartition(".")[0] == other.rpartition(".")[0]
-
-
-def _reasons(place: PathRule, operation: Operation, request: Pairing, answer: Pairing) -> list[str]:
-    nouns = [word for word in dict.fromkeys(_path_words(operation)) if word in place.own]
+def _reasons(
+    own: frozenset[str], operation: Operation, request: Pairing, answer: Pairing
+) -> list[str]:
+    nouns = [word for word in dict.fromkeys(_path_words(operation)) if word in own]
     reasons = [f"Its path says {' and '.join(nouns)}."]
-    if request.found:
-        reasons.append(f"It takes {_listed(sorted(request.found))}.")
-    if answer.found:
-        reasons.append(f"It answers {_listed(sorted(answer.found))}.")
+    for verb, found in (("takes", request.found), ("answers", answer.found)):
+        if found:
+            reasons.append(f"It {verb} {', '.join(dict.fromkeys(map(last, sorted(found))))}.")
     return reasons
-
-
-def _listed(paths: list[str]) -> str:
-    return ", ".join(dict.fromkeys(last(path) for path in paths))
 
 
 def _envelope(route: Route, operation: Operation, said: str | None) -> str | None:
@@ -315,12 +301,3 @@ def _pages(operation: Operation, request: Pairing, answer: Pairing) -> str | Non
         is_from_0 = any(each.path == there and each.first == 0 for each in operation.query)
         return "page0" if is_from_0 else "page"
     return "next" if there and "next" in answer.found else None
-
-
-def _problem(route: Route, binding: Binding) -> str:
-    """Return why a binding cannot be, empty when it can."""
-    try:
-        bind(route.name, binding)
-    except ConfigError as error:
-        return str(error)
-    return ""

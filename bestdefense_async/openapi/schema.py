@@ -53,11 +53,18 @@ class _Shape:
     """Schemas of one value with their references and combinations resolved."""
 
     kinds: set[str] = field(factory=set)
-    values: list[str] = field(factory=list)
+    values: dict[str, None] = field(factory=dict)
     first: object = None
     required: set[str] = field(factory=set)
     properties: dict[str, list[_Node]] = field(factory=dict)
     items: list[_Node] = field(factory=list)
+
+    def field(self, path: str, *, is_required: bool) -> Field:
+        """Return what is known of the value at a path."""
+        kinds, values = frozenset(self.kinds), tuple(self.values)
+        return Field(
+            path=path, kinds=kinds, values=values, first=self.first, is_required=is_required
+        )
 
 
 class Schemas:
@@ -73,16 +80,14 @@ class Schemas:
         self.remarks: dict[str, None] = {}
         """Sentences, each once, in order."""
         self._steps = 0
-        self._fields: dict[tuple[str, str], tuple[Field, ...]] = {}
+        self._listed: dict[tuple[str, str], tuple[Field, ...]] = {}
 
     def follow(self, value: object, base: str) -> tuple[dict[str, Any], str]:
         """Return an object, or what it refers to, and its address; empty when that is none."""
         for _ in range(_LONGEST_CHAIN):
-            if not isinstance(value, dict):
-                return {}, base
-            reference = value.get("$ref")
+            reference = as_mapping(value).get("$ref")
             if not isinstance(reference, str):
-                return value, base
+                return as_mapping(value), base
             value, base, _ = self._found(reference, base)
         self._remark("A reference leads back to itself.")
         return {}, base
@@ -93,10 +98,9 @@ class Schemas:
         try:
             whole = urljoin(base, reference)
             there = urldefrag(whole)[0]
-            if there not in self._registry:
-                self._remark(f"{shown} stands outside the document and is not fetched.")
-                return None, base, whole
-            return self._registry.resolver().lookup(whole or "#").contents, there, whole
+            if there in self._registry:
+                return self._registry.resolver().lookup(whole or "#").contents, there, whole
+            self._remark(f"{shown} stands outside the document and is not fetched.")
         except (Unresolvable, ValueError, TypeError, LookupError, AttributeError):
             # The library steps into whatever is on the way, also into null and numbers.
             self._remark(f"{shown} leads nowhere.")
@@ -112,25 +116,18 @@ class Schemas:
         Raises:
             SpecificationError: The schemas of all documents unfold without end.
         """
-        reference = schema.get("$ref") if isinstance(schema, dict) and len(schema) == 1 else None
-        key = (base, reference) if isinstance(reference, str) else None
+        members = as_mapping(schema)
+        key = (base, str(members.get("$ref"))) if members.keys() == {"$ref"} else None
         # Many operations answer the same component.
-        if key is None:
-            return self._listed(schema, base)
-        if key not in self._fields:
-            self._fields[key] = self._listed(schema, base)
-        return self._fields[key]
-
-    def _listed(self, schema: object, base: str) -> tuple[Field, ...]:
+        if key is not None and key in self._listed:
+            return self._listed[key]
         found: list[Field] = []
-        waiting: deque[tuple[str, list[_Node], bool]] = deque(
-            [("", [(schema, base, frozenset())], True)]
-        )
+        waiting = deque[tuple[str, list[_Node], bool]]([("", [(schema, base, frozenset())], True)])
         while waiting and len(found) < _MOST_FIELDS:
             path, nodes, is_required = waiting.popleft()
             shape = self._shape(nodes)
             if path:
-                found.append(_field(path, shape, is_required=is_required))
+                found.append(shape.field(path, is_required=is_required))
             if path.count(".") + path.count("[]") >= _DEEPEST:
                 continue
             if shape.items:
@@ -140,11 +137,14 @@ class Schemas:
                 if not set(".[]") & set(name):
                     below = f"{path}.{name}" if path else name
                     waiting.append((below, inner, is_required and name in shape.required))
+        if key is not None:
+            self._listed[key] = tuple(found)
         return tuple(found)
 
     def parameter(self, name: str, schema: object, base: str, *, is_required: bool) -> Field:
         """Return a parameter as a field."""
-        return _field(name, self._shape([(schema, base, frozenset())]), is_required=is_required)
+        shape = self._shape([(schema, base, frozenset())])
+        return shape.field(name, is_required=is_required)
 
     def _shape(self, nodes: list[_Node]) -> _Shape:
         shape = _Shape()
@@ -157,9 +157,7 @@ class Schemas:
         self._steps += 1
         if self._steps > _MOST_STEPS:
             raise SpecificationError("Its schemas unfold to more than a specification has.")
-        schema, base, seen = node
-        if not isinstance(schema, dict):
-            return
+        schema, base, seen = as_mapping(node[0]), *node[1:]
         reference = schema.get("$ref")
         if isinstance(reference, str):
             found, there, whole = self._found(reference, base)
@@ -173,40 +171,27 @@ class Schemas:
             shape.items.append((schema["items"], base, seen))
         for inner in as_list(schema.get("allOf")):
             self._add(shape, (inner, base, seen))
-        for keyword in ("oneOf", "anyOf"):
-            choices = [self._shape([(each, base, seen)]) for each in as_list(schema.get(keyword))]
-            _add_choices(shape, [each for each in choices if each != _Shape()])
+        for choices in (as_list(schema.get("oneOf")), as_list(schema.get("anyOf"))):
+            demanded, by_choice = shape.required, list[set[str]]()
+            for each in choices:
+                shape.required = set()
+                self._add(shape, (each, base, seen))
+                by_choice.append(shape.required)
+            # Of choices, only what all demand is demanded.
+            shape.required = demanded.union(set.intersection(*by_choice) if by_choice else ())
         shape.kinds |= {"object"} if shape.properties else set()
         shape.kinds |= {"array"} if shape.items else set()
 
 
 def _add_keywords(shape: _Shape, schema: dict[str, Any]) -> None:
-    given = schema.get("type")
-    kinds = [given] if isinstance(given, str) else as_list(given)
-    shape.kinds |= {kind for kind in kinds if isinstance(kind, str) and kind != "null"}
+    kinds = schema.get("type")
+    for kind in as_list(kinds) or [kinds]:
+        shape.kinds |= {kind} if isinstance(kind, str) and kind != "null" else set()
     values = [schema["const"]] if "const" in schema else as_list(schema.get("enum"))
-    shape.values += [value for value in values if isinstance(value, str)]
+    shape.values |= {value: None for value in values if isinstance(value, str)}
     shape.required |= {name for name in as_list(schema.get("required")) if isinstance(name, str)}
     if shape.first is None:
         shape.first = schema.get("default", schema.get("minimum"))
-
-
-def _add_choices(shape: _Shape, choices: list[_Shape]) -> None:
-    """Add what one of several schemas may say: only what all demand is required."""
-    for choice in choices:
-        shape.kinds |= choice.kinds
-        shape.values += choice.values
-        shape.items += choice.items
-        for name, nodes in choice.properties.items():
-            shape.properties.setdefault(name, []).extend(nodes)
-    if choices:
-        shape.required |= set.intersection(*(each.required for each in choices))
-
-
-def _field(path: str, shape: _Shape, *, is_required: bool) -> Field:
-    values = tuple(dict.fromkeys(shape.values))
-    kinds = frozenset(shape.kinds)
-    return Field(path=path, kinds=kinds, values=values, first=shape.first, is_required=is_required)
 
 
 def as_mapping(value: object) -> dict[str, Any]:

@@ -8,6 +8,8 @@ document, which refuses good ones for faults in parts that are not read here.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -138,86 +140,75 @@ def read_specification(
     version = _version(document)
     if not isinstance(document.get("paths"), dict):
         raise SpecificationError("It has no paths: that is no specification of an API.")
-    documents = {location: document, **(linked or {})}
-    reader = _Reader(
-        document=document,
-        schemas=Schemas(documents),
-        is_old=version == "2.0",
-        prefix=prefix,
-        base=location,
-    )
-    operations = tuple(reader.operations())
+    schemas = Schemas({location: document, **(linked or {})})
+    read = _Reader(document, schemas, prefix).operations(location)
+    operations = tuple(islice(read, _MOST_OPERATIONS + 1))
+    if len(operations) > _MOST_OPERATIONS:
+        raise SpecificationError(f"It has more than {_MOST_OPERATIONS} operations, as no API has.")
     info = as_mapping(document.get("info"))
     return Specification(
         version=version,
         title=_text(info.get("title")),
         release=_text(info.get("version")),
-        servers=tuple(reader.servers(document)),
+        servers=tuple(_servers(document)),
         operations=operations,
-        remarks=tuple(reader.schemas.remarks),
+        remarks=tuple(schemas.remarks),
     )
 
 
 def _version(document: dict[str, Any]) -> str:
-    given = document.get("swagger", document.get("openapi", document))
-    if given is document:
+    given = str(document.get("swagger", document.get("openapi", "")))
+    if not {"swagger", "openapi"} & document.keys():
         raise SpecificationError(
             "It names no version of OpenAPI or Swagger, so it is no specification."
         )
-    if str(given) != "2.0" if "swagger" in document else not _VERSION.fullmatch(str(given)):
-        shown = clean_text(str(given), longest=40)
+    if given != "2.0" if "swagger" in document else not _VERSION.fullmatch(given):
+        shown = clean_text(given, longest=40)
         raise SpecificationError(
             f"It is of version {shown!r}; OpenAPI 3.0 to 3.2 and Swagger 2.0 are understood."
         )
-    return str(given)
+    return given
 
 
-@frozen(kw_only=True)
+def _servers(holder: dict[str, Any]) -> Iterator[str]:
+    """Yield the addresses that a document, path or operation names."""
+    host, base = _text(holder.get("host")), _text(holder.get("basePath"))
+    if host or base:
+        yield f"https://{host}{base}" if host else base
+    for server in map(as_mapping, as_list(holder.get("servers"))):
+        url = _text(server.get("url"))
+        for name, variable in as_mapping(server.get("variables")).items():
+            url = url.replace(f"{{{name}}}", _text(as_mapping(variable).get("default")))
+        if url:
+            yield url
+
+
+@frozen
 class _Reader:
+    """Reads both families in one way: what only one of them has is absent in the other."""
+
     document: dict[str, Any]
     schemas: Schemas
-    is_old: bool
     prefix: str
-    base: str
 
-    def servers(self, holder: dict[str, Any]) -> Iterator[str]:
-        """Yield the addresses that a document, path or operation names."""
-        if self.is_old:
-            host, base = _text(holder.get("host")), _text(holder.get("basePath"))
-            if host or base:
-                yield f"https://{host}{base}" if host else base
-        for server in [] if self.is_old else as_list(holder.get("servers")):
-            url = _text(as_mapping(server).get("url"))
-            for name, variable in as_mapping(as_mapping(server).get("variables")).items():
-                url = url.replace(f"{{{name}}}", _text(as_mapping(variable).get("default")))
-            if url:
-                yield url
-
-    def operations(self) -> Iterator[Operation]:
-        """Yield every operation, in the order of the document."""
-        count = 0
+    def operations(self, base: str) -> Iterator[Operation]:
+        """Yield every operation, in the order of the document at `base`."""
         for path, entry in self.document["paths"].items():
-            if not isinstance(path, str) or not path.startswith("/"):
-                continue
-            item, base = self.schemas.follow(entry, self.base)
-            for method in _METHODS:
-                if isinstance(item.get(method), dict):
-                    count += 1
-                    if count > _MOST_OPERATIONS:
-                        raise SpecificationError(
-                            f"It has more than {_MOST_OPERATIONS} operations, as no API has."
-                        )
-                    yield self._operation(method, path, item, base)
+            if isinstance(path, str) and path.startswith("/"):
+                item, there = self.schemas.follow(entry, base)
+                for method in _METHODS:
+                    if isinstance(item.get(method), dict):
+                        yield self._operation(method, path, item, there)
 
     def _operation(self, method: str, path: str, item: dict[str, Any], base: str) -> Operation:
         entry = item[method]
-        query, demanded, body = self._sent(item, entry, base)
+        query, headers, body = self._sent(item, entry, base)
         answer, is_file = self._answer(entry, base)
         return Operation(
             method=method.upper(),
             path=self._path(path, item, entry),
             query=query,
-            headers=demanded,
+            headers=headers,
             body=body,
             answer=answer,
             is_file=is_file,
@@ -226,12 +217,10 @@ class _Reader:
 
     def _path(self, path: str, item: dict[str, Any], entry: dict[str, Any]) -> str:
         """Return a path from the root of the API: behind the server's, without our prefix."""
-        holders = (self.document,) if self.is_old else (entry, item, self.document)
-        server = next((url for each in holders for url in self.servers(each)), "")
-        try:
+        server = next((url for each in (entry, item, self.document) for url in _servers(each)), "")
+        base = ""
+        with suppress(ValueError):
             base = urlsplit(urljoin("https://host/", server)).path.rstrip("/")
-        except ValueError:
-            base = ""
         whole = base + _FORMAT_SUFFIX.sub("", path)
         return whole.removeprefix(self.prefix) if whole.startswith(f"{self.prefix}/") else whole
 
@@ -239,27 +228,26 @@ class _Reader:
         self, item: dict[str, Any], entry: dict[str, Any], base: str
     ) -> tuple[tuple[Field, ...], tuple[str, ...], tuple[Field, ...]]:
         """Return what stands in the query, the headers that are demanded, and the body."""
-        parameters: dict[tuple[str, str], tuple[dict[str, Any], str]] = {}
-        for each in (*as_list(item.get("parameters")), *as_list(entry.get("parameters"))):
-            found, there = self.schemas.follow(each, base)
-            parameters[_text(found.get("in")), _text(found.get("name"))] = found, there
-        rows: dict[str, list[Field]] = {"query": [], "header": [], "formData": []}
-        body: tuple[Field, ...] = ()
-        for (where, name), (parameter, there) in parameters.items():
+        request, there = self.schemas.follow(entry.get("requestBody"), base)
+        body = self.schemas.fields(_schema_of(request), there)
+        parameters = (*as_list(item.get("parameters")), *as_list(entry.get("parameters")))
+        # By place and name: those of the operation replace those of its path.
+        rows: dict[str, dict[str, Field]] = {"query": {}, "header": {}, "formData": {}}
+        for parameter, there in (self.schemas.follow(each, base) for each in parameters):
+            where, name = _text(parameter.get("in")), _text(parameter.get("name"))
+            schema, is_required = (
+                parameter.get("schema", parameter),
+                parameter.get("required") is True,
+            )
             if where == "body":
-                body = self.schemas.fields(parameter.get("schema"), there)
+                body = self.schemas.fields(schema, there)
             elif where in rows and name:
-                schema = parameter if self.is_old else parameter.get("schema")
-                is_required = parameter.get("required") is True
-                rows[where].append(
-                    self.schemas.parameter(name, schema, there, is_required=is_required)
+                rows[where][name] = self.schemas.parameter(
+                    name, schema, there, is_required=is_required
                 )
-        if not self.is_old:
-            request, there = self.schemas.follow(entry.get("requestBody"), base)
-            body = self.schemas.fields(_schema_of(request), there)
-        headers = (row.path for row in rows["header"] if row.is_required)
+        headers = (name for name, each in rows["header"].items() if each.is_required)
         demanded = tuple(name for name in headers if name.lower() not in _OWN_HEADERS)
-        return tuple(rows["query"]), demanded, body or tuple(rows["formData"])
+        return tuple(rows["query"].values()), demanded, body or tuple(rows["formData"].values())
 
     def _answer(self, entry: dict[str, Any], base: str) -> tuple[tuple[Field, ...], bool]:
         """Return the members of a success, and whether it is a file."""
@@ -267,12 +255,10 @@ class _Reader:
         good = sorted(status for status in responses if _SUCCESS.fullmatch(str(status)))
         for status in good or ["default"]:
             response, there = self.schemas.follow(responses.get(status), base)
-            schema = response.get("schema") if self.is_old else _schema_of(response)
-            if self.is_old:
-                shape = self.schemas.follow(schema, there)[0]
-                is_file = shape.get("type") == "file" or shape.get("format") == "binary"
-            else:
-                is_file = schema is None and bool(as_mapping(response.get("content")))
+            schema = response.get("schema", _schema_of(response))
+            shape = self.schemas.follow(schema, there)[0]
+            is_file = schema is None and bool(as_mapping(response.get("content")))
+            is_file = is_file or shape.get("type") == "file" or shape.get("format") == "binary"
             fields = () if is_file else self.schemas.fields(schema, there)
             if fields or is_file:
                 return fields, is_file

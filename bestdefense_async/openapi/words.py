@@ -17,30 +17,22 @@ from bestdefense_async import vendor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Words = tuple[str, ...]
-
 _PIECE: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _KEPT: Final = frozenset({"dns", "https", "is", "has", "status", "previous", "whois", "os", "cvss"})
 _SAME: Final = {"ids": "id", "uuid": "id", "guid": "id", "identifier": "id"}
 """Words that are used for another one."""
-_COMPOUNDS: Final[Mapping[Words, str]] = {
-    ("file", "name"): "filename",
-    ("host", "name"): "hostname",
-    ("jump", "host"): "jumpbox",
-    ("jump", "box"): "jumpbox",
-    ("sha", "256"): "sha256",
-}
+_TWO: Final = re.compile(r"(file|host)-(?=name\b)|(jump)-(?=host\b|box\b)")
+"""Two words that are one thing: `hostname`, `jumpbox`."""
+
+Words = tuple[str, ...]
 
 
 @lru_cache(maxsize=20_000)
 def split_words(text: str) -> Words:
     """Return the words of a name in any style: `nextRunAt` and `next-run_at` are the same."""
-    words = tuple(_singular(piece.lower()) for piece in _PIECE.findall(text.replace("IDs", "Ids")))
-    for parts, whole in _COMPOUNDS.items():
-        for at in range(len(words) - 1):
-            if words[at : at + 2] == parts:
-                words = (*words[:at], whole, *words[at + 2 :])
-    return words
+    pieces = _PIECE.findall(text.replace("IDs", "Ids"))
+    joined = _TWO.sub(r"\1\2", "-".join(_singular(piece.lower()) for piece in pieces))
+    return tuple(joined.split("-")) if joined else ()
 
 
 def _singular(word: str) -> str:
@@ -55,17 +47,28 @@ def _singular(word: str) -> str:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+    """Return the words of a text; a name of a group stands for its words."""
+    return frozenset(word for name in text.split() for word in _GROUPS.get(name, name).split())
 
 
-SITE: Final = _words("site target website domain asset")
-REPORT: Final = _words("report scan assessment audit")
-SCHEDULE: Final = _words("schedule scheduled scheduling recurring recurrence periodic cron")
-REMEDIATION: Final = _words("remediation remediate fix autofix repair card")
-NETWORK: Final = _words("network netscan subnet")
-AGENT: Final = _words("agent device monitor")
-FINDING: Final = _words("finding alert issue vulnerability")
-VORTEX: Final = _words("vortex security")
+_GROUPS: Final[Mapping[str, str]] = {
+    "SITE": "site target website domain asset",
+    "REPORT": "report scan assessment audit",
+    "SCHEDULE": "schedule scheduled scheduling recurring recurrence periodic cron",
+    "REMEDIATION": "remediation remediate fix autofix repair card",
+    "NETWORK": "network netscan subnet",
+    "AGENT": "agent device monitor",
+    "FINDING": "finding alert issue vulnerability",
+    "VORTEX": "vortex security",
+    "JOB": "report scan assessment audit job",
+    "FILE": "download file",
+    "JUMP": "jumpbox jumphost bastion gateway",
+    "STATE": "progress status state",
+    "START": "create start run new launch trigger request add",
+    "END": "delete cancel remove unschedule",
+}
+ENDS: Final = _words("END")
+"""What a POST says that deletes."""
 NEUTRAL: Final = _words("api rest public app json for by of the and all list index")
 """Words of a path that say nothing."""
 OWNERS: Final = _words(
@@ -74,10 +77,6 @@ OWNERS: Final = _words(
 """What an API may stand below: the part behind is the same in every call."""
 GENERIC: Final = _words("id key name url value type status state count at date time left code")
 """Words that say nothing without what they stand in: `site.id` is the site's."""
-ENDS: Final = _words("delete cancel remove unschedule")
-"""What a POST says that deletes."""
-_START: Final = _words("create start run new launch trigger request add")
-_STATE: Final = _words("progress status state")
 
 
 @frozen
@@ -86,13 +85,13 @@ class PathRule:
 
     needs: tuple[frozenset[str], ...]
     """One word of each must stand in the path."""
-    may: frozenset[str] = frozenset()
+    may: frozenset[str]
     """What may stand there besides; any other word is a doubt."""
-    says: frozenset[str] = frozenset()
+    says: frozenset[str]
     """One of these says what it does; without any, that is a doubt."""
-    ends_in_part: bool | None = None
+    ends_in_part: bool | None
     """Whether the path ends in a part, as of one thing, or not, as of a list; None: either."""
-    answers: tuple[str, ...] = ()
+    answers: tuple[str, ...]
     """Fields without which the answer is of no use."""
 
     @property
@@ -101,63 +100,52 @@ class PathRule:
         return frozenset().union(*self.needs)
 
 
-def _list(noun: frozenset[str], *answers: str, may: frozenset[str] = frozenset()) -> PathRule:
-    return PathRule((noun,), may, ends_in_part=False, answers=answers)
+_PLACES: Final = """
+sites.list | SITE | | | list | sites[].id sites[].hostname
+reports.create | REPORT | SITE START | | | id
+reports.progress | REPORT, STATE | | | | isCompleted
+reports.overview | REPORT, overview summary | | | | security.id
+vortex.alerts | VORTEX, FINDING | REPORT | | | riskSummary alerts
+registrations.create | register registration | REPORT vortex action create | | |
+reports.list | REPORT | | | list | reports[].id
+reports.get | REPORT | | | one | report.id
+schedules.list | SCHEDULE | REPORT | | list | schedules[].id
+schedules.create | SCHEDULE | REPORT SITE START | | | schedule.id
+schedules.delete | SCHEDULE | REPORT END stop | | one |
+remediation.trigger | REMEDIATION | FINDING START ai | | | remediation.id
+remediation.list | REMEDIATION | ai | | list | remediations[].id
+remediation.get | REMEDIATION | ai | | one | remediation.id
+network.start | NETWORK | JOB START JUMP | | | scan.id
+network.progress | NETWORK | JOB | STATE | | isCompleted
+network.findings | NETWORK, FINDING result | JOB | | | riskSummary alerts
+agents.manifest | AGENT | FILE | manifest release catalog artifact | list | files[].filename
+agents.download | AGENT | release artifact latest | FILE binary installer | |
+"""
+"""Our operation, and the members of `PathRule`."""
 
 
-_JOB: Final = REPORT | {"job"}
-_RISK: Final = ("riskSummary", "alerts")
-PLACES: Final[Mapping[str, PathRule]] = {
-    "sites.list": _list(SITE, "sites[].id", "sites[].hostname"),
-    "reports.create": PathRule((REPORT,), SITE | _START, answers=("id",)),
-    "reports.progress": PathRule((REPORT, _STATE), answers=("isCompleted",)),
-    "reports.overview": PathRule((REPORT, _words("overview summary")), answers=("security.id",)),
-    "vortex.alerts": PathRule((VORTEX, FINDING), REPORT, answers=_RISK),
-    "registrations.create": PathRule(
-        (_words("register registration"),), REPORT | {"vortex", "action", "create"}
-    ),
-    "reports.list": _list(REPORT, "reports[].id"),
-    "reports.get": PathRule((REPORT,), ends_in_part=True, answers=("report.id",)),
-    "schedules.list": _list(SCHEDULE, "schedules[].id", may=REPORT),
-    "schedules.create": PathRule((SCHEDULE,), REPORT | SITE | _START, answers=("schedule.id",)),
-    "schedules.delete": PathRule((SCHEDULE,), REPORT | ENDS | {"stop"}, ends_in_part=True),
-    "remediation.trigger": PathRule(
-        (REMEDIATION,), FINDING | _START | {"ai"}, answers=("remediation.id",)
-    ),
-    "remediation.list": _list(REMEDIATION, "remediations[].id", may=frozenset({"ai"})),
-    "remediation.get": PathRule(
-        (REMEDIATION,), frozenset({"ai"}), ends_in_part=True, answers=("remediation.id",)
-    ),
-    "network.start": PathRule((NETWORK,), _JOB | _START | {"jumpbox"}, answers=("scan.id",)),
-    "network.progress": PathRule((NETWORK,), _JOB, _STATE, answers=("isCompleted",)),
-    "network.findings": PathRule((NETWORK, FINDING | {"result"}), _JOB, answers=_RISK),
-    "agents.manifest": PathRule(
-        (AGENT,),
-        _words("download file"),
-        _words("manifest release catalog artifact"),
-        ends_in_part=False,
-        answers=("files[].filename",),
-    ),
-    "agents.download": PathRule(
-        (AGENT,), _words("release artifact latest"), _words("download binary file installer")
-    ),
-}
+def _rule(needs: str, may: str, says: str, ends: str, answers: str) -> PathRule:
+    nouns = tuple(_words(each) for each in needs.split(","))
+    ends_in_part = {"one": True, "list": False}.get(ends)
+    return PathRule(nouns, _words(may), _words(says), ends_in_part, tuple(answers.split()))
+
+
+_RULES: Final = [[cell.strip() for cell in row.split("|")] for row in _PLACES.strip().splitlines()]
+PLACES: Final[Mapping[str, PathRule]] = {name: _rule(*cells) for name, *cells in _RULES}
 """By the name of our operation."""
 
 PARTS: Final[Mapping[str, frozenset[str]]] = {
-    **dict.fromkeys(("site_id", "siteId"), SITE),
-    **dict.fromkeys(("report_id", "reportId"), REPORT),
-    "schedule_id": SCHEDULE,
-    "remediation_id": REMEDIATION,
-    "security_id": VORTEX,
-    "scan_id": NETWORK | _JOB,
-    "findingId": FINDING,
-    "jumpBox": _words("jumpbox bastion gateway"),
-    "filename": _words("filename file artifact binary"),
-    "version": _words("version"),
-    "platform": _words("platform"),
-    "os": _words("os"),
+    **dict.fromkeys(("site_id", "siteId"), _words("SITE")),
+    **dict.fromkeys(("report_id", "reportId"), _words("REPORT")),
+    "schedule_id": _words("SCHEDULE"),
+    "remediation_id": _words("REMEDIATION"),
+    "security_id": _words("VORTEX"),
+    "scan_id": _words("NETWORK JOB"),
+    "findingId": _words("FINDING"),
+    "jumpBox": _words("JUMP"),
+    "filename": _words("FILE binary artifact filename"),
     "arch": _words("arch architecture"),
+    **{name: _words(name) for name in ("version", "platform", "os")},
 }
 """What a part of a path is called, by our name for what belongs there."""
 
@@ -182,6 +170,7 @@ _KINDS: Final = {
     "number": _words("integer number"),
     "list": _words("array"),
     "truth": _words("boolean"),
+    "object": _words("object"),
 }
 _TABLE: Final = """
 id                id       key ref
@@ -229,9 +218,12 @@ after             id?      cursor startingAfter afterId pageAfter pageToken page
 next              text?    nextCursor cursor nextPageToken nextPage nextPageUrl
 total             number?  totalItems totalCount count totalResults totalElements
 message           text?    detail description
+riskSummary       object?  summary count total severity
+alerts            list?    finding issue vulnerability result item
+files             list?    artifact release
 """
-"""Our own name of a field, its type (`?`: can be done without), and what it may be called
-besides; what a finding has is called as `vendor.FINDING_NAMES` says."""
+"""Our own name of a field or container, its type (`?`: can be done without), and what it may be
+called besides; what a finding has is called as `vendor.FINDING_NAMES` says."""
 
 _VALUES: Final = {
     "types": vendor.TYPES,
@@ -241,6 +233,7 @@ _VALUES: Final = {
     "cadence": vendor.CADENCES,
     "stage": vendor.STAGES,
     "severity": vendor.SEVERITIES,
+    "isCompleted": ("true",),
 }
 
 
@@ -257,13 +250,6 @@ def _meaning(name: str, kind: str, *names: str) -> Meaning:
 _ROWS: Final = [row.split() for row in _TABLE.strip().splitlines()]
 MEANINGS: Final[Mapping[str, Meaning]] = {row[0]: _meaning(*row) for row in _ROWS}
 """By our own name of the field."""
-
-CONTAINERS: Final[Mapping[str, frozenset[str]]] = {
-    "riskSummary": _words("summary count total risk severity"),
-    "alerts": FINDING | {"result", "item"},
-    "files": _words("file artifact release"),
-}
-"""Words of what our containers may be called besides their own name."""
 
 SYNONYMS: Final[Mapping[str, frozenset[str]]] = {
     "daily": _words("day everyday 1d"),

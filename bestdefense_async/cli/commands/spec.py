@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,12 +15,6 @@ from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.options.params import Command
-    from bestdefense_async.cli.terminal.signals import Interruption
-    from bestdefense_async.openapi.compare import Comparison
-    from bestdefense_async.openapi.propose import Proposal
-    from bestdefense_async.openapi.specification import Specification
-
-_MOST_REMARKS = 3
 
 
 def _source(function: Command) -> Command:
@@ -49,21 +43,9 @@ def command() -> None:
 def show(source: str | None, format_: str, connection: Connection) -> int:
     """List our operations and their paths on this host, certain or probable."""
     streams.require_stdout()
+    from bestdefense_async.cli.jobs import spec_adoption
 
-    async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.options import bindings as bindings_file
-        from bestdefense_async.openapi.compare import compare_operations
-        from bestdefense_async.openapi.propose import propose
-
-        found, location = await _read(connection, source)
-        _say_what(found, location)
-        bindings = bindings_file.load_bindings(connection.host)
-        likely = {each.route.name: each for each in propose(found, source=location)}
-        rows = compare_operations(found, bindings)
-        emit("operations", [_shown(row, likely.get(row.route.name)) for row in rows], format_)
-        return Exit.OK
-
-    return run_async(work)
+    return run_async(lambda _: spec_adoption.show(connection, source, format_))
 
 
 @command.command("check", cls=ApiCommand)
@@ -77,21 +59,9 @@ def check(source: str | None, format_: str, connection: Connection) -> int:
     `spec adopt` looks for it elsewhere.
     """
     streams.require_stdout()
+    from bestdefense_async.cli.jobs import spec_adoption
 
-    async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.options import bindings as bindings_file
-        from bestdefense_async.openapi.compare import Standing, compare_operations
-
-        found, location = await _read(connection, source)
-        rows = compare_operations(found, bindings_file.load_bindings(connection.host))
-        emit("operations", [_checked(row, format_) for row in rows], format_)
-        _say_remarks(found)
-        counts = {each: sum(row.standing is each for row in rows) for each in Standing}
-        result = ", ".join(f"{each} {count}" for each, count in counts.items() if count)
-        streams.say(f"spec: compared with {location}: {result}")
-        return Exit.GATE_FAILED if counts[Standing.DRIFT] else Exit.OK
-
-    return run_async(work)
+    return run_async(lambda _: spec_adoption.check(connection, source, format_))
 
 
 @command.command("adopt", cls=ApiCommand)
@@ -132,20 +102,13 @@ def adopt(
     by an answer. With -y the rest stays undecided, and the exit code is 3.
     """
     streams.require_stdout()
+    from bestdefense_async.cli.jobs import spec_adoption
 
-    async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.jobs.spec_adoption import Adoption, constants_of
-
-        same = constants_of(constants)
-        found, location = await _read(connection, source)
-        adoption = Adoption(
-            found, location=location, base_url=connection.host, named=named, constants=same
+    return run_async(
+        lambda _: spec_adoption.adopt(
+            connection, source, format_, is_agreed=yes, named=named, constants=constants
         )
-        _say_remarks(found)
-        emit("proposals", adoption.records(format_), format_)
-        return adoption.settle(is_agreed=yes)
-
-    return run_async(work)
+    )
 
 
 @command.command("drift", cls=ApiCommand)
@@ -179,73 +142,3 @@ def drift(run_name: str, format_: str) -> int:
     judged = sum(each.has_verdict for each in outcomes)
     streams.say(f"spec: {counted(len(found), 'unknown')} in {counted(judged, 'answer')}")
     return Exit.OK
-
-
-async def _read(connection: Connection, source: str | None) -> tuple[Specification, str]:
-    """Return the specification and its address or file."""
-    from attrs import evolve
-
-    from bestdefense_async.cli.jobs.spec_source import load_specification, unreadable
-    from bestdefense_async.config import base_url_from
-    from bestdefense_async.openapi.document import SpecificationError
-    from bestdefense_async.openapi.specification import read_specification
-
-    prefix = base_url_from(connection.base_url).prefix
-    loaded = await load_specification(connection, source)
-    problem = ""
-    try:
-        found = read_specification(
-            loaded.document, prefix=prefix, location=loaded.base, linked=loaded.linked
-        )
-        return evolve(found, remarks=(*loaded.remarks, *found.remarks)), loaded.location
-    except SpecificationError as error:
-        problem = str(error)
-    raise unreadable(loaded.location, problem)
-
-
-def _say_what(found: Specification, location: str) -> None:
-    kind = "Swagger" if found.version == "2.0" else "OpenAPI"
-    title = f"{found.title or 'no title'} {found.release}".strip()
-    streams.say(f"spec: {title} ({kind} {found.version}), from {location}")
-    servers = ", ".join(found.servers) or "none named"
-    streams.say(f"spec: {len(found.operations)} operations, servers: {servers}")
-    _say_remarks(found)
-
-
-def _say_remarks(found: Specification) -> None:
-    for remark in found.remarks[:_MOST_REMARKS]:
-        streams.say(f"spec: {remark}")
-    more = len(found.remarks) - _MOST_REMARKS
-    if more > 0:
-        streams.say(f"spec: and {more} more such remarks")
-
-
-def _shown(row: Comparison, proposal: Proposal | None) -> dict[str, Any]:
-    """Return one operation as a record: its path for us, and on the host."""
-    from bestdefense_async.openapi.compare import Standing
-
-    there = None if row.operation is None else row.location
-    standing = str(row.standing)
-    may_be_elsewhere = row.standing is not Standing.AGREES and not row.is_bound
-    if may_be_elsewhere and proposal is not None and proposal.candidates:
-        there = proposal.candidates[0].operation.name
-        standing = "sure" if proposal.sure else "perhaps"
-    return {
-        "operation": row.route.name,
-        "known": "bound" if row.is_bound else str(row.route.grade),
-        "here": row.location,
-        "there": there,
-        "standing": standing,
-    }
-
-
-def _checked(row: Comparison, format_: str) -> dict[str, Any]:
-    record = {
-        "operation": row.route.name,
-        "known": "bound" if row.is_bound else str(row.route.grade),
-        "here": row.location,
-        "standing": str(row.standing),
-    }
-    if format_ == "table":
-        return {**record, "what": " ".join([*row.problems, *row.notes]) or None}
-    return {**record, "problems": list(row.problems), "notes": list(row.notes)}

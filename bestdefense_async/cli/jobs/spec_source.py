@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from bestdefense_async.cli.exits import MissingToken
-from bestdefense_async.cli.options.connection import Connection
 from bestdefense_async.config import base_url_from, parse_base_url
 from bestdefense_async.core.host import authority
 from bestdefense_async.core.request import Request
 from bestdefense_async.core.route import Grade, Route
-from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import (
     AuthError,
     BestDefenseError,
@@ -50,8 +48,8 @@ from bestdefense_async.transport.http.session import WireSettings
 from bestdefense_async.transport.http.stream import open_stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
+    from bestdefense_async.cli.options.connection import Connection
+    from bestdefense_async.core.secret import Secret
 
 OK: Final = 200
 _ACCEPT: Final = (
@@ -77,18 +75,34 @@ class FetchedDocument:
     """Empty unless the status is 200."""
 
 
-@define(kw_only=True)
 class Fetcher:
-    """Gets documents of one origin."""
+    """Gets documents of one origin.
 
-    connection: Connection
-    wire: Wire
-    lifetime: Lifetime
-    origin: str
-    is_api: bool
-    """Whether this is the host that the token is for."""
-    _secret: Secret | None = None
-    """The token, once it was wanted."""
+    Args:
+        connection: To the host of the API.
+        origin: Where they are.
+        is_api: Whether this is the host that the token is for.
+    """
+
+    def __init__(self, connection: Connection, origin: str, *, is_api: bool) -> None:
+        proxy = connection.proxy_to(parse_base_url(origin))
+        settings = WireSettings(
+            base_url=origin,
+            proxy=None if proxy is None else proxy.url,
+            ssl_context=connection.ssl_context(),
+        )
+        home = Home()
+        self._wire = Wire(settings, home=home)
+        self._lifetime = Lifetime(home)
+        self._connection = connection
+        self.origin = origin
+        self._is_api = is_api
+        self._secret: Secret | None = None
+        """The token, once it was wanted."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._wire.aclose()
 
     async def get(self, url: str, *, largest: int = LARGEST) -> FetchedDocument:
         """Return what is found at an address of this origin, of so many bytes at most.
@@ -98,42 +112,40 @@ class Fetcher:
             MissingToken: A token is wanted, and there is none.
             BestDefenseError: No answer came.
         """
-        answer = await self._follow(url, largest)
-        if answer.status in _WANTS_TOKEN and self.is_api and self._secret is None:
-            self._secret = self._token()
-            self.connection.say_host(self.origin)
-            answer = await self._follow(url, largest)
-        return answer
-
-    def _token(self) -> Secret:
-        secret = self.connection.token.secret
-        if secret.is_sandbox and not base_url_from(self.connection.base_url).is_loopback:
-            raise ConfigError("This token is the sandbox's: it is not sent to any other host.")
-        return secret
-
-    async def _follow(self, url: str, largest: int) -> FetchedDocument:
+        first = url
         for _ in range(_MOST_REDIRECTS + 1):
             answer, target = await self._once(url, largest)
+            if target is not None:
+                url = resolved_link(url, target)
+                if origin_of(url) != self.origin:
+                    raise elsewhere(self.origin, origin_of(url) or "nowhere usable")
+                if "login" in urlsplit(url).path and self._secret is None:
+                    answer, target = FetchedDocument(status=401, url=url), None
+            if answer.status in _WANTS_TOKEN and self._is_api and self._secret is None:
+                self._secret = self._token()
+                self._connection.say_host(self.origin)
+                return await self.get(first, largest=largest)
             if target is None:
                 return answer
-            url = resolved_link(url, target)
-            if origin_of(url) != self.origin:
-                raise elsewhere(self.origin, origin_of(url) or "nowhere usable")
-            if "login" in urlsplit(url).path and self._secret is None:
-                return FetchedDocument(status=401, url=url)
         raise SpecificationError(f"{self.origin} redirects without end.")
+
+    def _token(self) -> Secret:
+        secret = self._connection.token.secret
+        if secret.is_sandbox and not base_url_from(self._connection.base_url).is_loopback:
+            raise ConfigError("This token is the sandbox's: it is not sent to any other host.")
+        return secret
 
     async def _once(self, url: str, largest: int) -> tuple[FetchedDocument, str | None]:
         """Return one answer, and where it points to when it is a redirect."""
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         route = Route(name="specification", method="GET", template="", grade=Grade.CALLER)
-        exchange = Exchange(Request(route, quote(path, safe=_SAFE)), self._secret, self.lifetime)
+        exchange = Exchange(Request(route, quote(path, safe=_SAFE)), self._secret, self._lifetime)
         accept = {"Accept": _ACCEPT}
         body = bytearray()
         with exchange:
             async with open_stream(
-                self.wire, exchange, timeout=_PATIENCE, headers=accept
+                self._wire, exchange, timeout=_PATIENCE, headers=accept
             ) as stream:
                 target = stream.headers.get("location") if stream.status in _MOVED else None
                 if target is not None or stream.status != OK:
@@ -160,31 +172,6 @@ def unreadable(location: str, problem: str) -> SpecificationError:
     """Return the error for what is there and is no specification."""
     shown = clean_text(location, longest=200)
     return SpecificationError(f"{shown} cannot be read as a specification. {problem}")
-
-
-@asynccontextmanager
-async def open_fetcher(
-    connection: Connection, origin: str, *, is_api: bool
-) -> AsyncIterator[Fetcher]:
-    """Open a fetcher for one origin, and close its connections at the end."""
-    home = Home()
-    proxy = connection.proxy_to(parse_base_url(origin))
-    settings = WireSettings(
-        base_url=origin,
-        proxy=None if proxy is None else proxy.url,
-        ssl_context=connection.ssl_context(),
-    )
-    wire = Wire(settings, home=home)
-    try:
-        yield Fetcher(
-            connection=connection,
-            wire=wire,
-            lifetime=Lifetime(home),
-            origin=origin,
-            is_api=is_api,
-        )
-    finally:
-        await wire.aclose()
 
 
 def resolved_link(base: str, link: str) -> str:
@@ -258,21 +245,19 @@ async def load_specification(connection: Connection, source: str | None) -> Load
 
 def _decoded(body: bytes, location: str) -> dict[str, Any]:
     """Return the document in a body; a page may embed it."""
-    problem = ""
     try:
         embedded = read_page(body).documents if is_page(body) and len(body) <= LARGEST else ()
         return embedded[0] if embedded else decode(body)
     except SpecificationError as error:
-        problem = str(error)
-    raise unreadable(location, problem)
+        raise unreadable(location, str(error)) from None
 
 
 async def _from_host(connection: Connection, addresses: list[str]) -> Loaded:
     """Return the first document among the addresses of one host."""
     origin = origin_of(addresses[0])
-    worst: BestDefenseError | None = None
     is_api = origin == origin_of(connection.host)
-    async with open_fetcher(connection, origin, is_api=is_api) as fetcher:
+    worst: BestDefenseError | None = None
+    async with aclosing(Fetcher(connection, origin, is_api=is_api)) as fetcher:
         for url in addresses:
             try:
                 answer = await fetcher.get(url)
@@ -281,19 +266,14 @@ async def _from_host(connection: Connection, addresses: list[str]) -> Loaded:
                 refusal: BestDefenseError | None = _refusal(answer, origin)
             except (SpecificationError, MissingToken) as error:
                 refusal = error
-            # A document that is there and cannot be read says more than one that is not there.
-            worst = max((worst, refusal), key=_weight)
-    if worst is not None and _weight(worst):
+            # What is there and cannot be had says more than what is not there.
+            worst = worst or refusal
+    if worst is not None:
         raise worst
     paths = ", ".join(url.removeprefix(origin) for url in addresses)
     raise SpecificationError(
         f"{origin} shows no specification at {paths}: give an address or a file with --from."
     )
-
-
-def _weight(error: BestDefenseError | None) -> int:
-    order = (ServerError, PermissionDenied, AuthError, MissingToken, SpecificationError)
-    return next((at for at, kind in enumerate(order, 1) if type(error) is kind), 0)
 
 
 def _refusal(answer: FetchedDocument, origin: str) -> BestDefenseError | None:
@@ -313,15 +293,11 @@ async def _from_answer(fetcher: Fetcher, answer: FetchedDocument, asked: set[str
     """
     if is_page(answer.body):
         page = read_page(answer.body)
-        found, links, what = next(iter(page.documents), {}), [*page.links], "The page "
+        found, links = next(iter(page.documents), None), [*page.links]
     else:
         found = _decoded(answer.body, answer.url)
-        links, what = links_of(found), ""
-    if not links or is_specification(found):
-        if not found:
-            raise SpecificationError(
-                f"The page {answer.url} holds no specification and links to none."
-            )
+        links = links_of(found)
+    if found is not None and (is_specification(found) or not links):
         return await _with_linked(fetcher, Loaded(found, answer.url), len(answer.body))
     foreign = ""
     for link in links[:_MOST_LINKS]:
@@ -334,9 +310,9 @@ async def _from_answer(fetcher: Fetcher, answer: FetchedDocument, asked: set[str
             if there.status == OK and not is_page(there.body):
                 return await _from_answer(fetcher, there, asked)
     if foreign:
-        raise elsewhere(f"{what}{answer.url}", foreign)
+        raise elsewhere(answer.url, foreign)
     raise SpecificationError(
-        f"{what}{answer.url} holds no specification and links to none that is there."
+        f"{answer.url} holds no specification and links to none that is there."
     )
 
 

@@ -46,7 +46,7 @@ def store_bindings(base_url: str, bindings: Mapping[str, Binding]) -> Path:
     import tomlkit
 
     load_bindings(base_url)
-    path, problem = path_of_bindings(), ""
+    path = path_of_bindings()
     text = read_text(path, what="The bindings") if is_there(path) else ""
     try:
         document = tomlkit.parse(text)
@@ -57,8 +57,7 @@ def store_bindings(base_url: str, bindings: Mapping[str, Binding]) -> Path:
         replace_file(path, tomlkit.dumps(document).encode(), is_private=True)
     except OSError as error:
         problem = error.strerror or type(error).__name__
-    if problem:
-        raise Unwritable(f"The bindings could not be written to {path}: {problem}.")
+        raise Unwritable(f"The bindings could not be written to {path}: {problem}.") from None
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from bestdefense_async.cli.exits import MissingToken
 from bestdefense_async.cli.jobs.spec_source import (
     CANDIDATES,
+    Fetcher,
     load_specification,
-    open_fetcher,
     origin_of,
 )
 from bestdefense_async.cli.options.connection import Connection
@@ -258,7 +259,7 @@ async def test_the_sandboxs_token_goes_nowhere_else(
     assert (await load_specification(at(host), None)).document == SPEC
     host.asked.clear()
     elsewhere = Connection("https://acme.example", None)
-    async with open_fetcher(elsewhere, host.url, is_api=True) as fetcher:
+    async with aclosing(Fetcher(elsewhere, host.url, is_api=True)) as fetcher:
         with pytest.raises(ConfigError, match="the sandbox's: it is not sent to any other host"):
             await fetcher.get(f"{host.url}/api/docs.json")
     assert host.tokens == {None}
