@@ -26,7 +26,6 @@ from bestdefense_async.resources.remediation import Remediations
 from bestdefense_async.resources.reports import Reports, Vortex
 from bestdefense_async.resources.schedules import Schedules
 from bestdefense_async.resources.sites import Sites
-from bestdefense_async.runs.store.protocol import Store
 from bestdefense_async.transport.host import Host
 from bestdefense_async.transport.sender import Sender
 from bestdefense_async.transport.tenants import Tenant, Tenants
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.run_settings import RunSettings
     from bestdefense_async.runs.site_index import SiteIndex
     from bestdefense_async.runs.source import Source
+    from bestdefense_async.runs.store.protocol import Store
     from bestdefense_async.runs.targets import Target
     from bestdefense_async.transport.credentials import TokenSource
 

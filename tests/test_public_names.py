@@ -90,6 +90,19 @@ def test_importing_the_package_imports_nothing_big() -> None:
     assert set(done.stdout.split()).isdisjoint(NOT_AT_IMPORT)
 
 
+def test_a_client_waits_for_nothing_that_only_runs_need() -> None:
+    """Who calls single operations does not import runs, their stores or what judges them."""
+    code = "import sys; from bestdefense_async import BestDefense; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    rooms = {"runs", "report", "services", "distributed", "openapi", "cli", "sandbox"}
+
+    assert set(done.stdout.split()).isdisjoint(
+        {"sqlite3", *(f"bestdefense_async.{room}" for room in rooms)}
+    )
+
+
 def test_no_two_things_share_a_name() -> None:
     """A class or a function of one room is called like none of another, so a name means one thing.
 
