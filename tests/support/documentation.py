@@ -70,6 +70,7 @@ WIDTH: Final = 140
 """Columns of a terminal on the pages."""
 
 _WRITES: Final = os.environ.get("BD_DOCS") == "write"
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _END: Final = "\x1e"
 _PATIENCE: Final = 60.0
 """Seconds for one command."""
@@ -164,7 +165,7 @@ class Terminal:
         # A terminal says by an error that nobody writes any more.
         with os.fdopen(os.dup(self._screen), "rb") as screen, contextlib.suppress(OSError):
             for line in screen:
-                yield line.decode().replace("\r\n", "\n")
+                yield _COLOUR.sub("", line.decode().replace("\r\n", "\n"))
 
     def close(self) -> None:
         """End it."""
