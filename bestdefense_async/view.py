@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.run_settings import RunSettings
     from bestdefense_async.runs.site_index import SiteIndex
     from bestdefense_async.runs.source import Source
-    from bestdefense_async.runs.store.protocol import Store
+    from bestdefense_async.runs.store.protocol import Store  # noqa: TC004  # for the start
     from bestdefense_async.runs.targets import Target
     from bestdefense_async.transport.credentials import TokenSource
 
