@@ -287,8 +287,8 @@ class Worker:
         )
         async with group:
             self._groups[held.run, held.number, held.fence] = group
-            if self._stopping.is_set():
-                self._drain_soon(group)
+            if self._stopping.is_set():  # what was fed nothing would end with nothing done
+                await group.drain(0.0)
             else:
                 group.feed(held.remaining)
             async for _ in group:

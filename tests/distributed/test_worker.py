@@ -184,13 +184,16 @@ async def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(database: st
     """What was sent is answered and recorded: nothing is unknown, nothing starts twice."""
     async with Sandbox(sites=40, speed=30.0) as sandbox:
         for host in sandbox.hostnames:
-            sandbox.script(host, duration=60.0)
+            sandbox.script(host, duration=6000.0)
         name = await enqueued(sandbox, database, sandbox.hostnames, shard_size=20)
         tokens = {"default": sandbox.token}
         async with working(database, sandbox.url, tokens, speed=30.0):
             await until(lambda: sandbox.count("reports.create") >= 10)
         assert await states(database, name) == {"ready": 2}
         assert "unknown" not in (await statuses_of(database, name)).values()
+        sandbox.advance(6000.0)
+        for host in sandbox.hostnames:
+            sandbox.script(host, duration=1.0)
         async with working(database, sandbox.url, tokens, speed=SPEED):
             await over(database, name)
         sandbox.assert_no_duplicates()

