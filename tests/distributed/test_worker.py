@@ -26,6 +26,7 @@ from tests.support.workers import SPEED, enqueued, over  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from bestdefense_async.distributed.shards import HeldShard
     from bestdefense_async.models import Outcome
 
 
@@ -199,6 +200,27 @@ async def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next(database: st
         sandbox.assert_no_duplicates()
 
     assert set((await statuses_of(database, name)).values()) == {"done"}
+
+
+async def test_a_shard_that_was_only_taken_is_left_as_it_was(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop in the moment between taking and feeding it: nothing of it counts as done."""
+    async with Sandbox(sites=3, speed=SPEED) as sandbox:
+        name = await enqueued(sandbox, database, sandbox.hostnames)
+        async with working(database, sandbox.url, {"default": sandbox.token}) as worker:
+            take = worker.store.take_shard
+
+            async def take_and_stop(*where: int, **whose: Any) -> HeldShard | None:
+                held = await take(*where, **whose)
+                worker.stop()
+                return held
+
+            monkeypatch.setattr(worker.store, "take_shard", take_and_stop)
+            await until(worker._stopping.is_set)  # noqa: SLF001 - nobody else asks
+
+        assert await states(database, name) == {"ready": 1}
+        assert sandbox.count("reports.create") == 0
 
 
 async def test_a_run_that_is_cancelled_starts_nothing_more(database: str) -> None:
