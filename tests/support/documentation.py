@@ -8,7 +8,8 @@
 | `yaml`, `toml`, `json` and so on without a caption | is parsed |
 
 A comment on the line before a block says more: `<!-- not run: why -->`, or `<!-- keeps running -->`
-for a server in a terminal of its own. `<!-- sandbox: sites=3 -->` sets the sandbox of the page and
+for a server in a terminal of its own, or `<!-- in any order -->` for lines that come as they come.
+`<!-- sandbox: sites=3 -->` sets the sandbox of the page, and
 `<!-- given: hosts.txt bd site report -->` names what its blocks find there: a list of the sites,
 an open client, one of the sites, a finished report of it.
 
@@ -315,9 +316,12 @@ class Page:
         elif block.language == "python":
             await self._run_python(block)
         elif block.language == "text" and self._last_print is not None:
-            self._compare("", self._last_print, block.source)
-            if not same(self._last_print, block.source):
-                self.printed.append((block, self._last_print))
+            printed = self._last_print
+            if block.remark == "in any order" and _sorted(printed) == _sorted(block.source):
+                printed = block.source
+            self._compare("", printed, block.source)
+            if not same(printed, block.source):
+                self.printed.append((block, printed))
         else:
             _parse(block.language, block.source)
         self._last_print = self._last_print if block.language == "python" else None
@@ -412,6 +416,10 @@ class Page:
         if "report" in given:
             self._given["report"] = await bd.reports.create(self._given["site"])
             await bd.reports.wait(self._given["report"])
+
+
+def _sorted(text: str) -> list[str]:
+    return sorted(text.split("\n"))
 
 
 def _parse(language: str, text: str) -> None:
