@@ -73,16 +73,25 @@ class Sites:
             UnknownSite: The organization has none, or more than one, with this name.
             BestDefenseError: As for `list`, which this calls.
         """
-        wanted = comparable_host(check_text("The host name", hostname))
-        sites = await self.list(timeout=timeout)
-        found = [site for site in sites if comparable_host(site.hostname) == wanted]
-        if len(found) == 1:
-            return found[0]
-        shown = clean_text(hostname, longest=120)
-        if found:
-            raise UnknownSite(f"{len(found)} sites are named {shown}: use the id.", target=hostname)
-        problem = f"The organization has no site named {shown}.{cut_of(sites)}"
-        raise UnknownSite(problem, target=hostname)
+        check_text("The host name", hostname)
+        return site_called(hostname, await self.list(timeout=timeout))
+
+
+def site_called(hostname: str, sites: Listed[Site]) -> Site:
+    """Return the one of all sites with this host name.
+
+    Raises:
+        UnknownSite: None has it, or more than one.
+    """
+    wanted = comparable_host(check_text("The host name", hostname))
+    found = [site for site in sites if comparable_host(site.hostname) == wanted]
+    if len(found) == 1:
+        return found[0]
+    shown = clean_text(hostname, longest=120)
+    if found:
+        raise UnknownSite(f"{len(found)} sites are named {shown}: use the id.", target=hostname)
+    problem = f"The organization has no site named {shown}.{cut_of(sites)}"
+    raise UnknownSite(problem, target=hostname)
 
 
 def _sites(payload: object) -> tuple[Site, ...]:

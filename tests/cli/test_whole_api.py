@@ -153,3 +153,14 @@ def test_what_cannot_be_meant_is_one_sentence(
     assert ended.code == 2
     assert ended.err.startswith("bestdefense: ")
     assert ended.err.count("\n") == 1
+
+
+def test_a_site_is_shown_after_one_listing(
+    command: Callable[..., Ended], served: SandboxProcess, names: list[str]
+) -> None:
+    """By its name or its id."""
+    before = served.ledger()["counts"].get("sites.list", 0)
+    by_name = command("sites", "show", names[0], *JSONL).events[0]
+    by_id = command("sites", "show", by_name["id"], *JSONL).events[0]
+    assert by_id == by_name
+    assert served.ledger()["counts"]["sites.list"] == before + 2

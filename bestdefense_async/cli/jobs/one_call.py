@@ -47,8 +47,10 @@ async def site_named(bd: BestDefense, text: str) -> Site:
     Raises:
         BestDefenseError: There is none, or the sites cannot be listed.
     """
-    by_id = [one for one in await bd.sites.list() if one.id == text]
-    return by_id[0] if by_id else await bd.sites.find(text)
+    from bestdefense_async.resources.sites import site_called
+
+    sites = await bd.sites.list()
+    return next((one for one in sites if one.id == text), None) or site_called(text, sites)
 
 
 SANDBOX_SPEED: Final = 60.0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _USUAL_WIDTH: Final = 80
 _NARROWEST: Final = 20
-"""Columns of a terminal that does not know how many it has: some say 0."""
+"""Columns that are written into, however few a terminal has."""
 
 
 class ReaderGone(Exception):
@@ -115,7 +115,9 @@ def width() -> int:
             return int(os.environ["COLUMNS"])
     for stream in (sys.stderr, sys.stdout):
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            return max(os.get_terminal_size(stream.fileno()).columns, _NARROWEST)
+            columns = os.get_terminal_size(stream.fileno()).columns
+            if columns:  # some terminals do not know theirs, and say 0
+                return max(columns, _NARROWEST)
     return _USUAL_WIDTH
 
 

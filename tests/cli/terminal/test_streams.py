@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import termios
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bestdefense_async.cli.terminal.streams import width
 from tests.support.command import LONGEST, ROOT, Command
 from tests.support.terminal import on_terminal
 
@@ -166,3 +169,19 @@ def test_a_terminal_gets_a_live_view(
     assert ("\x1b[3" in drawn) is (is_live and "NO_COLOR" not in env)
     assert "Scanning 1 site " in drawn
     assert "gate: PASSED" in drawn
+
+
+def test_a_terminal_that_does_not_know_its_width_has_the_usual_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new pseudo-terminal says 0 columns until somebody tells it how many."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    primary, secondary = os.openpty()
+    with open(primary, "rb", buffering=0), open(secondary, "w", encoding="utf-8") as terminal:  # noqa: PTH123  # descriptors
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert width() == 80
+        termios.tcsetwinsize(secondary, (24, 40))
+        assert width() == 40
+        termios.tcsetwinsize(secondary, (24, 5))
+        assert width() == 20
