@@ -16,6 +16,7 @@ import json
 import re
 from contextlib import suppress
 from html import unescape
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import yaml
@@ -176,6 +177,8 @@ _NAMED: Final = re.compile(r"openapi|swagger|api.*doc|doc.*api|spec", re.IGNOREC
 _TOOL: Final = re.compile(r"openapi|swagger|redoc", re.IGNORECASE)
 _EMBEDDED: Final = re.compile(r"""(?:\A\s*|\bspec["']?\s*[:=]\s*)(?={)""")
 """What stands before a specification in a script."""
+_MOST_OBJECTS: Final = 20
+"""Objects of a script that are tried: broken ones within each other cost much."""
 
 
 @frozen(kw_only=True)
@@ -213,7 +216,7 @@ def read_page(body: bytes) -> Page:
 def _embedded(script: str) -> Iterator[dict[str, Any]]:
     """Yield the specifications that a script is, or has under `spec`."""
     problem, end = "", 0
-    for match in _EMBEDDED.finditer(script):
+    for match in islice(_EMBEDDED.finditer(script), _MOST_OBJECTS):
         with suppress(ValueError, RecursionError, DecodeError):
             if match.end() < end:
                 continue

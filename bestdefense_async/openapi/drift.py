@@ -23,6 +23,7 @@ _MOST_NAMES: Final = 30
 """Names that an object has; one with more is a map."""
 _DEEPEST: Final = 5
 _OPERATION: Final = "vortex.alerts"
+_MEMBER: Final = "unknown member"
 
 
 @frozen(order=True)
@@ -32,8 +33,8 @@ class Unknown:
     operation: str
     member: str
     """Where it stands in the answer: `alerts[].cvss.score`."""
-    is_value: bool
-    """Whether the member is known and its word is not."""
+    what: str
+    """`unknown member`, or `unknown value` where the member is known and its word is not."""
     count: int
     """How often it came."""
     answers: int
@@ -42,26 +43,26 @@ class Unknown:
 
 def unknowns_of(outcomes: Iterable[Outcome]) -> tuple[Unknown, ...]:
     """Return what the answers of a run had that we do not know, by member."""
-    times: Counter[tuple[str, bool]] = Counter()
-    answers: Counter[tuple[str, bool]] = Counter()
+    times: Counter[tuple[str, str]] = Counter()
+    answers: Counter[tuple[str, str]] = Counter()
     for outcome in outcomes:
         came = Counter(_unknown(outcome))
         times.update(came)
         answers.update(came.keys())
     return tuple(
-        Unknown(_OPERATION, member, is_value, count, answers[member, is_value])
-        for (member, is_value), count in sorted(times.items())
+        Unknown(_OPERATION, member, what, count, answers[member, what])
+        for (member, what), count in sorted(times.items())
     )
 
 
-def _unknown(outcome: Outcome) -> Iterator[tuple[str, bool]]:
-    """Yield each member that is unknown, and whether only its value is."""
+def _unknown(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Yield each member that is unknown, or whose value is, and which of both."""
     risk = outcome.risk
-    yield from ((f"riskSummary.{_shown(name)}", False) for name in (risk.other if risk else ()))
+    yield from ((f"riskSummary.{_shown(name)}", _MEMBER) for name in (risk.other if risk else ()))
     for finding in outcome.findings:
         if not finding.severity.is_known:
-            yield "alerts[].severity", True
-        yield from ((path, False) for path in _paths("alerts[]", finding.extra))
+            yield "alerts[].severity", "unknown value"
+        yield from ((path, _MEMBER) for path in _paths("alerts[]", finding.extra))
 
 
 def _paths(at: str, value: object) -> Iterator[str]:

@@ -44,8 +44,8 @@ def test_an_unknown_word_is_counted_without_the_word() -> None:
     """Also among the counts, where it is a name."""
     found = unknowns_of([outcome({"severity": "apocalyptic"}, apocalyptic=1)])
     assert found == (
-        Unknown("vortex.alerts", "alerts[].severity", True, 1, 1),  # noqa: FBT003
-        Unknown("vortex.alerts", "riskSummary.apocalyptic", False, 1, 1),  # noqa: FBT003
+        Unknown("vortex.alerts", "alerts[].severity", "unknown value", 1, 1),
+        Unknown("vortex.alerts", "riskSummary.apocalyptic", "unknown member", 1, 1),
     )
 
 

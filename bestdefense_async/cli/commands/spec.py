@@ -121,6 +121,8 @@ def drift(run_name: str, format_: str) -> int:
     findings that nobody has documented and severities that are no known ones: where they stand and
     how often they came, never what they said. Nothing is sent.
     """
+    from attrs import asdict
+
     from bestdefense_async.cli.jobs.report_options import load_run
     from bestdefense_async.openapi.drift import unknowns_of
     from bestdefense_async.report.text import counted
@@ -128,17 +130,7 @@ def drift(run_name: str, format_: str) -> int:
     streams.require_stdout()
     outcomes = load_run(run_name).outcomes
     found = unknowns_of(outcomes)
-    records = [
-        {
-            "operation": each.operation,
-            "member": each.member,
-            "what": "unknown value" if each.is_value else "unknown member",
-            "count": each.count,
-            "answers": each.answers,
-        }
-        for each in found
-    ]
-    emit("unknown", records, format_)
+    emit("unknown", [asdict(each) for each in found], format_)
     judged = sum(each.has_verdict for each in outcomes)
     streams.say(f"spec: {counted(len(found), 'unknown')} in {counted(judged, 'answer')}")
     return Exit.OK
