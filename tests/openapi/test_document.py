@@ -156,3 +156,10 @@ def test_an_embedded_specification_that_is_broken_is_refused() -> None:
     page = b'<script type="application/json">{"openapi": "3.0.0", "openapi": 1}</script>'
     with pytest.raises(SpecificationError, match="The page embeds a specification that is no JSON"):
         read_page(page)
+
+
+def test_a_script_of_broken_objects_is_soon_left_alone() -> None:
+    """Each of them is read to where it breaks, so only the first ones are tried."""
+    page = f"<script>openapi {'spec: {broken, ' * 30} spec: {TEXT}</script>"
+    assert read_page(page.encode()).documents == ()
+    assert read_page(page.replace("spec: {broken, " * 30, "").encode()).documents == (SPEC,)
