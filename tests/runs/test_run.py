@@ -53,6 +53,30 @@ def scans(bd: BestDefense, source: Any, **options: Any) -> Run:
     return bd.scan_many(source, polling=POLLING, **options)
 
 
+@pytest.mark.parametrize("is_recorded", [False, True], ids=["in memory", "with a store"])
+async def test_a_site_given_twice_is_scanned_once(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path, *, is_recorded: bool
+) -> None:
+    """As an object, by name or by id, it is one target, and what is no target is told."""
+    first, second, *_ = await bd.sites.list()
+    given = [first, first, second, first.hostname, first.id, None, 7]
+    store = tmp_path / "runs.db" if is_recorded else None
+
+    async with scans(bd, given, store=store) as run:
+        ended = [(outcome.target, outcome.status) async for outcome in run]
+
+    assert sorted(ended, key=str) == sorted(
+        [
+            (first.hostname, "done"),
+            (second.hostname, "done"),
+            ("None", "not_started"),
+            ("7", "not_started"),
+        ],
+        key=str,
+    )
+    assert sandbox.count("reports.create") == 2
+
+
 async def test_a_list_is_scanned_judged_and_written(
     bd: BestDefense, sandbox: Sandbox, tmp_path: Path
 ) -> None:

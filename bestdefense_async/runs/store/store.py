@@ -89,7 +89,7 @@ class DatabaseStore:
         Raises:
             JournalError: It cannot be written.
         """
-        planned = [planned_row(index, item) for index, item in enumerate(plan)]
+        planned = planned_rows(plan)
         values = (base_url, token_key, reads.options_text(options))
         names: list[str] = []
 
@@ -345,8 +345,22 @@ def check_owner(
         raise JournalMismatch("The run is of another organization: none of its sites is here.")
 
 
-def planned_row(index: int, item: PlannedItem | str) -> tuple[Any, ...]:
-    """Return the row of an input: index, target, line, site id, site key, error."""
+def planned_rows(plan: Iterable[PlannedItem | str]) -> list[tuple[Any, ...]]:
+    """Return the rows of inputs: index, target, line, site id, site key, error.
+
+    The key of a site stands in the first of its rows only. The others are refused when it is
+    their turn, as those are of which only then is known which site they name.
+    """
+    rows: list[tuple[Any, ...]] = []
+    seen: set[str | None] = {None}
+    for index, item in enumerate(plan):
+        *values, key, error = _planned_row(index, item)
+        rows.append((*values, None if key in seen else key, error))
+        seen.add(key)
+    return rows
+
+
+def _planned_row(index: int, item: PlannedItem | str) -> tuple[Any, ...]:
     if isinstance(item, Site):
         return index, storable(item.hostname), None, item.id, key_of(item.id), None
     if isinstance(item, TargetError):
