@@ -102,6 +102,8 @@ class PostgresLimits:
 
 
 class _Rows:
+    """The limits of one token, each shared with other processes when it is first met."""
+
     def __init__(self, limits: PostgresLimits, token_key: str) -> None:
         self._limits = limits
         self._token_key = token_key

@@ -189,7 +189,7 @@ class PostgresDatabase(Database):
     def __init__(self, address: Address, *, lease: float = LEASE) -> None:
         super().__init__()
         self.address = address
-        self.shown = address.shown
+        self.shown: str = address.shown
         self.lease: float = lease
         """Seconds for which a shard is ours after each renewal."""
         self.owner: str = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"

@@ -48,18 +48,29 @@ _PASSING: Final = (NotFound, RateLimited, ServerError, TransportError)
 
 
 class _Sites(Protocol):
-    async def list(self) -> tuple[Site, ...]: ...
+    """What a group asks of sites."""
+
+    async def list(self) -> tuple[Site, ...]:
+        """Return every site of the organization."""
 
 
 class _Reports(Protocol):
+    """What a group asks of reports."""
+
     async def create(
         self, site: str, options: ScanOptions | None = None, *, claim: Claim | None = None
-    ) -> Report: ...
-    async def overview(self, report_id: str) -> Overview: ...
+    ) -> Report:
+        """Start a scan of a site; `claim` is taken in the instant before the request leaves."""
+
+    async def overview(self, report_id: str) -> Overview:
+        """Return what a report consists of."""
 
 
 class _Vortex(Protocol):
-    async def alerts(self, security_id: int) -> Alerts: ...
+    """What a group asks of security scans."""
+
+    async def alerts(self, security_id: int) -> Alerts:
+        """Return counts and findings of a security report."""
 
 
 class ScanClient(Protocol):

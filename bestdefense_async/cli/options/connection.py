@@ -94,7 +94,7 @@ class Connection:
         """
         self.base_url = base_url
         self.ca_file = ca_file
-        self.verbosity = 0 if context is None else verbosity()
+        self.verbosity: int = 0 if context is None else verbosity()
         """-1 for `-q`, else how often `-v` was given."""
         self._token_file = token_file
         self._proxy = proxy

@@ -10,7 +10,7 @@ from bestdefense_async._version import __version__
 from bestdefense_async.cli.terminal import streams
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _VERBOSITY: Final = "bestdefense_async.verbosity"
 _LONGEST: Final = 60
@@ -76,7 +76,7 @@ def _with_our_help(option: click.Option | None) -> click.Option | None:
     return option
 
 
-version_option = click.option(
+version_option: Callable[[Callable[[], None]], Callable[[], None]] = click.option(
     *("-V", "--version"),
     is_flag=True,
     expose_value=False,
@@ -91,7 +91,7 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401  # click's arguments
         super().__init__(*args, **settings)
-        self.params += _options()
+        self.params.extend(_options())
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return the option that shows the help."""
@@ -101,12 +101,12 @@ class Command(click.Command):
 class Group(click.Group):
     """A group that takes `-q` and `-v` in front of its commands, and knows what may be meant."""
 
-    command_class = Command
-    group_class = type
+    command_class: type[click.Command] | None = Command
+    group_class: type[click.Group | type] | None = type
 
     def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401  # click's arguments
         super().__init__(*args, **settings)
-        self.params += _options()
+        self.params.extend(_options())
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return the option that shows the help."""

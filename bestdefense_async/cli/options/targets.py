@@ -12,7 +12,7 @@ from bestdefense_async.cli.terminal import streams
 from bestdefense_async.errors import ConfigError, TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Site
@@ -44,7 +44,7 @@ class TargetOptions(NamedTuple):
         return [name for name, is_given in named.items() if is_given]
 
 
-selected = params.options_as(
+selected: Callable[[params.Command], params.Command] = params.options_as(
     "chosen",
     TargetOptions,
     (
@@ -99,7 +99,7 @@ class Selection:
         self._match = [pattern.lower() for pattern in options.match]
         self._exclude = [pattern.lower() for pattern in options.exclude]
         self._exclude += _lines_of(options.exclude_from)
-        self.named = _named(arguments, options.listing)
+        self.named: list[Target] = _named(arguments, options.listing)
         """What is named, in order; empty when all sites are meant."""
         if is_named and not self.named:
             raise ConfigError("Nothing to scan: the list holds no target.")

@@ -27,7 +27,7 @@ class FileDatabase(Database):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        self.shown = str(path)
+        self.shown: str = str(path)
         self._lock: files.OwnerLock | None = None
 
     def _connect(self) -> FileConnection:
