@@ -100,7 +100,7 @@ def test_an_interrupted_scan_says_what_became_of_every_target(
     assert outcomes.count("not_started") == 20
     assert outcomes.count("running") == 10
     assert all(line["report_id"] for line in finished if line["status"] == "running")
-    assert "interrupted: 0 done, 10 started and left running at the server, 20 not started" in err
+    assert "interrupted: 0 done, 10 running at the server, 20 not started" in err
     assert "Traceback" not in err
     assert bd_sandbox_process.count("reports.create") == 10
 

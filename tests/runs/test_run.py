@@ -167,7 +167,7 @@ async def test_a_loop_that_is_left_starts_nothing_more(bd: BestDefense, sandbox:
 
 
 async def test_a_signal_drains_the_run_and_is_given_back(bd: BestDefense, sandbox: Sandbox) -> None:
-    """What runs is left running; the handler that was there before is there again."""
+    """What runs goes on; the handler that was there before is there again."""
     for name in sandbox.hostnames:
         sandbox.script(name, duration=float("inf"))
     before = signal.getsignal(signal.SIGUSR1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.days import SOON, in_days, today
+from bestdefense_async.cli.terminal.tally import status_text
 from bestdefense_async.report.gate.verdict import waiver_line
 from bestdefense_async.report.text import counted, visible
 
@@ -34,7 +35,7 @@ def say_missing(outcomes: Sequence[Outcome]) -> None:
         why = "it has no security result" if outcome.error is None else str(outcome.error)
         is_named = outcome.report_id is None or outcome.report_id in why
         report = "" if is_named else f" (report {outcome.report_id})"
-        status = outcome.status.replace("_", " ")
+        status = status_text(outcome.status)
         streams.say(f"{status}: {visible(outcome.target)}{report}: {visible(why, longest=400)}")
     if len(missing) > SHOWN:
         streams.say(f"and {counted(len(missing) - SHOWN, 'more target')} without a verdict")
@@ -60,7 +61,7 @@ def interrupted_line(run: RunResult) -> str:
     counts = run.by_status()
     parts = [
         f"{counts['done']} done",
-        f"{counts['running']} started and left running at the server",
+        f"{counts['running']} running at the server",
     ]
     if counts["failed"]:
         parts.append(f"{counts['failed']} failed")

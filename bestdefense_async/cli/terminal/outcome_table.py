@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.cli.terminal.colour import is_terminal
 from bestdefense_async.cli.terminal.tables import table
+from bestdefense_async.cli.terminal.tally import status_text
 from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.summary import worst_first
@@ -56,7 +57,7 @@ def _record(outcome: Outcome, shown: list[Severity], *, has_other: bool) -> dict
     counts = outcome.counts() if outcome.has_verdict else None
     record: dict[str, object] = {
         "target": outcome.target,
-        "status": outcome.status.replace("_", " "),
+        "status": status_text(outcome.status),
     }
     if has_other:
         unknown = [count for severity, count in (counts or {}).items() if not severity.is_known]

@@ -53,7 +53,7 @@ class Heartbeat:
 
 def describe(tally: Tally, now: float) -> str:
     """Return the state of a run on one line."""
-    parts = [f"{tally.ended} of {tally.total} finished"]
+    parts = [f"{tally.finished} of {tally.total} finished"]
     parts += [
         f"{tally.outcomes[status]} {status_text(status)}"
         for status in _UNSUCCESSFUL

@@ -24,7 +24,7 @@ _STEADY: Final = 10
 
 def status_text(status: str) -> str:
     """Return a status as people read it."""
-    return "left running" if status == "running" else status.replace("_", " ")
+    return status.replace("_", " ")
 
 
 @define
@@ -83,6 +83,11 @@ class Tally:
     def ended(self) -> int:
         """Targets that have an outcome."""
         return self.outcomes.total()
+
+    @property
+    def finished(self) -> int:
+        """Targets whose scan has ended or was refused: those that run or never began are not."""
+        return self.ended - self.outcomes["running"] - self.outcomes["not_started"]
 
     @property
     def waiting(self) -> int:

@@ -76,6 +76,20 @@ def test_a_heartbeat_says_what_went_wrong() -> None:
     )
 
 
+def test_what_runs_is_said_to_run_and_not_to_be_finished() -> None:
+    """The word of the table, of `runs list` and of JSON, in heartbeats and in the live view."""
+    tally = Tally(3, 0.0)
+    finish(tally, 1)
+    tally.end(ended(1, "running", "x", None))
+    tally.end(ended(2, "not_started", "y", None))
+
+    assert describe(tally, 10.0) == "scan: 1 of 3 finished, 1 running, 1 not started, 10.0 s"
+    screen = io.StringIO()
+    console = Console(file=screen, width=100, color_system=None)
+    console.print(LiveView(console, tally, title="x").frame(10.0))
+    assert "1 running   " in screen.getvalue()
+
+
 def test_there_is_no_estimate_before_it_means_something() -> None:
     """The first scans to end are the short ones; what was done in an earlier part is no speed."""
     tally = Tally(1000, 0.0)
