@@ -18,6 +18,7 @@ from bestdefense_async.cli.terminal.findings import SHOWN, findings_text
 from bestdefense_async.models import Finding, Outcome, RiskSummary, Severity
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
+from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from tests.support.command import LONGEST
 from tests.support.runs import fleet
 
@@ -136,6 +137,27 @@ def test_of_few_sites_everything_is_told() -> None:
     assert text_of(few, least="informational").count("fingerprint") == 60
     assert text_of(few, least="medium").count("fingerprint") == 30
     assert "What else was found: 30 findings" in text_of(few, least="low")
+
+
+def test_what_is_known_or_waived_is_counted_and_not_listed() -> None:
+    """With a baseline only what is open is worth a line; nothing goes without a word."""
+    before = [site(0, 3)]
+    now = [evolve(site(0, 5), report_id="later"), site(1, 2, "low")]
+    waiver = Waiver(reason="x", expires=today(), weakness="CWE-79", target="s1.*")
+    waivers = Waivers(entries=(waiver,), today=today())
+    verdict = judge(now, GatePolicy(fail_on=None), baseline=before, waivers=waivers)
+
+    text = findings_text(verdict, least=Severity("low"))
+    of_high = findings_text(verdict, least=Severity("high"))
+    all_known = judge(now[:1], GatePolicy(fail_on=None), baseline=[site(0, 5)])
+
+    assert "What else was found: 2 findings" in text
+    assert text.count("fingerprint") == 2
+    assert text.endswith("Not listed: 3 known from the baseline, 2 waived\n")
+    assert of_high.endswith("Not listed: 3 known from the baseline\n")
+    assert findings_text(all_known, least=Severity("low")) == (
+        "Not listed: 5 known from the baseline\n"
+    )
 
 
 def test_nothing_is_told_where_nothing_fails() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.cli.terminal.colour import styled
@@ -25,9 +26,10 @@ DIGITS: Final = 12
 def findings_text(
     verdict: Verdict, *, least: Severity | None, is_coloured: bool = False, width: int = 80
 ) -> str:
-    """Return the findings that fail the gate; of up to five sites all of them, the failing first.
+    """Return the findings that fail the gate; of up to five sites all open ones, the failing first.
 
-    Empty where there is nothing of the kind.
+    Those that are known or waived are counted, not listed. Empty where there is nothing of the
+    kind.
 
     Args:
         verdict: What the gate says.
@@ -44,9 +46,11 @@ def findings_text(
         for one in (found if is_small else ())
         if not one.is_failing and (least is None or one.finding.severity.rank >= least.rank)
     ]
+    still_open = [one for one in others if one.status.state == "open"]
     parts = [
         *_block("What fails the gate", failing, most, is_coloured=is_coloured, width=width),
-        *_block("What else was found", others, most, is_coloured=is_coloured, width=width),
+        *_block("What else was found", still_open, most, is_coloured=is_coloured, width=width),
+        *_unlisted(others),
     ]
     example = next((one.fingerprint for one in failing if one.fingerprint is not None), None)
     if example is not None:
@@ -69,13 +73,20 @@ def _block(
     return ["\n".join(lines) + "\n"]
 
 
+def _unlisted(found: list[ListedFinding]) -> list[str]:
+    """Return how many findings are not listed, by the reason."""
+    states = Counter(one.status.state for one in found)
+    reasons = {"known": "known from the baseline", "waived": "waived"}
+    parts = [f"{states[state]} {reason}" for state, reason in reasons.items() if states[state]]
+    return [f"Not listed: {', '.join(parts)}\n"] if parts else []
+
+
 def _lines(one: ListedFinding, *, is_coloured: bool, width: int) -> list[str]:
     """Return one finding: what and where, and below it the place and the fingerprint."""
     import textwrap
 
     severity = visible(one.finding.severity, longest=20)
-    mark = "" if one.status.state == "open" else f" ({one.status.state})"
-    head = f"{severity}  {visible(one.outcome.target, longest=100)}  {visible(one.title)}{mark}"
+    head = f"{severity}  {visible(one.outcome.target, longest=100)}  {visible(one.title)}"
     room = max(width - 1, 20)
     first, *rest = textwrap.wrap(
         head,
