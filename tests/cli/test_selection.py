@@ -112,7 +112,7 @@ def test_what_is_read_is_not_written_over(
     from tests.support.runs import fleet
 
     inside.save("run.json", fleet(3))
-    inside.save("old.json", fleet(2))
+    inside.save("old.json", fleet(2, seed=8))
     (inside.directory / "sub").mkdir()
     (inside.directory / "hosts.md").write_text("a.example\n")
     (inside.directory / "link.md").symlink_to("hosts.md")
