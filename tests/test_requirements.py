@@ -2,13 +2,16 @@
 
 import re
 import tomllib
+from collections.abc import Iterable
 from importlib.metadata import packages_distributions
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "requirements").glob("*.txt"))
+OLDEST = ROOT / ".ci/oldest.txt"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 IMPORTED = re.compile(r"^\s*(?:import|from) ([\w.]+)", re.MULTILINE)
 PUBLIC = ("https://pypi.org/", "https://files.pythonhosted.org/")
@@ -17,6 +20,12 @@ PUBLIC = ("https://pypi.org/", "https://files.pythonhosted.org/")
 def pins(path: Path) -> dict[str, str]:
     """Return name and version of every requirement in a file."""
     return dict(PINNED.findall(path.read_text("utf-8")))
+
+
+def names(groups: Iterable[Iterable[object]]) -> set[str]:
+    """Return what groups of pyproject.toml ask for, without versions and included groups."""
+    lines = [line for group in groups for line in group if isinstance(line, str)]
+    return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines}
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +44,16 @@ def test_the_requirements_are_what_is_locked(path: Path, locked: dict[str, str])
     assert found.items() <= locked.items()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*FILES, OLDEST], ids=lambda path: path.name)
 def test_every_requirement_has_its_hashes(path: Path) -> None:
     """Nothing is installed that is not exactly the file that was locked."""
     entries = re.split(r"\n(?=[A-Za-z0-9])", path.read_text("utf-8"))
+    packages = [entry for entry in entries if not entry.startswith("#")]
 
-    assert [entry.split()[0] for entry in entries[1:] if "--hash=sha256:" not in entry] == []
+    assert [entry.split()[0] for entry in packages if "--hash=sha256:" not in entry] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*FILES, OLDEST], ids=lambda path: path.name)
 def test_no_requirement_comes_from_elsewhere(path: Path) -> None:
     """The files hold names, versions and hashes: no index, no link, no path."""
     options = set(re.findall(r"(?:^|\s)(-[-a-z]+)", re.sub("#.*", "", path.read_text("utf-8"))))
@@ -68,25 +78,42 @@ def test_every_dependency_is_locked() -> None:
         *project["project"]["optional-dependencies"].values(),
         *project["dependency-groups"].values(),
     ]
-    lines = [line for group in groups for line in group if isinstance(line, str)]
-    asked = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines}
 
-    assert asked - pins(ROOT / "requirements/dev.txt").keys() == set()
+    assert names(groups) - pins(ROOT / "requirements/dev.txt").keys() == set()
+
+
+def test_each_list_holds_the_one_before() -> None:
+    """An environment that is filled with a longer list can do all that a shorter one is for."""
+    lists = [pins(ROOT / f"requirements/{name}.txt") for name in ("cli", "library", "test", "dev")]
+
+    assert len(lists) == len(FILES)
+    for shorter, longer in pairwise(lists):
+        assert shorter.items() < longer.items()
+
+
+def test_the_oldest_versions_are_of_what_the_library_and_its_tests_need() -> None:
+    """A dependency that was added without `python3 run.py lock` is missed by that run of CI."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    groups = [
+        project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
+        project["dependency-groups"]["build"],
+        project["dependency-groups"]["library"],
+    ]
+
+    assert names(groups) - pins(OLDEST).keys() == set()
 
 
 def test_every_dependency_is_imported() -> None:
     """No package and no extra is installed for nothing."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    asked = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for group in groups for line in group}
     imported = {
         name.partition(".")[0]
         for path in (ROOT / "bestdefense_async").rglob("*.py")
-        for name in re.findall(
-            r"^\s*(?:import|from) ([\w.]+)", path.read_text("utf-8"), re.MULTILINE
-        )
+        for name in IMPORTED.findall(path.read_text("utf-8"))
     }
     brought = packages_distributions()
     used = {each.lower() for name in imported for each in brought.get(name, ())}
 
-    assert asked - used == set()
+    assert names(groups) - used == set()
