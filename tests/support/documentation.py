@@ -27,6 +27,7 @@ import os
 import re
 import socket
 import sys
+import tempfile
 import tomllib
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -150,11 +151,13 @@ class Page:
         self._stack = contextlib.AsyncExitStack()
         self._shell: Shell | None = None
         self._last_print: str | None = None
-        home = folder.parent / "home"
-        home.mkdir(exist_ok=True)
+        # A short path: how long lines are broken must not depend on where the tests run.
+        home = self._stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="home-", ignore_cleanup_errors=True)
+        )
         self._environ = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(home),
+            "HOME": home,
             "LANG": "C.UTF-8",
             "COLUMNS": str(WIDTH),
             "TERM": "dumb",
