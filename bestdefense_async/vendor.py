@@ -18,9 +18,7 @@ INTENSITIES: Final = ("quick", "standard", "thorough")
 MODES: Final = ("analog", "ai")
 """The engines of a scan."""
 TESTING_TYPES: Final = ("web", "api")
-"""What a scan takes a site for. (the second plausible)"""
-TESTS: Final = ("web", "api")
-"""What is tested. (web is documented, api plausible)"""
+"""What a scan takes a site for. (web is documented, api plausible)"""
 CADENCES: Final = ("daily", "weekly", "monthly")
 """How often a schedule scans, the most often first. (inferred)"""
 STAGES: Final = ("Review", "Approved", "Blocked", "Rejected")

@@ -187,7 +187,9 @@ INTENSITY: Final = click.option(
     help="How hard to scan; quick is on every plan.",
 )
 MODE: Final = click.option("--mode", type=Word(*vendor.MODES), help="The scan engine.")
-TEST: Final = click.option("--test", type=Word(*vendor.TESTS), help="Test it as a site or an API.")
+TEST: Final = click.option(
+    "--test", type=Word(*vendor.TESTING_TYPES), help="Test it as a site or an API."
+)
 MIN_SEVERITY: Final = click.option(
     "--min-severity",
     type=Word(*vendor.SEVERITIES),

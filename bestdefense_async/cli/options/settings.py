@@ -90,7 +90,7 @@ CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
     "types": _types,
     "intensity": _one_of(*vendor.INTENSITIES),
     "mode": _one_of(*vendor.MODES),
-    "test": _one_of(*vendor.TESTS),
+    "test": _one_of(*vendor.TESTING_TYPES),
     "fail_on": _one_of(*vendor.FAIL_ON),
     **{f"max_{severity}": _limit for severity in vendor.SEVERITIES},
     "allow_incomplete": _allowance,
