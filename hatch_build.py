@@ -4,7 +4,9 @@ No repository stands in the project itself, so that a fork links to itself and a
 """
 
 import os
+import re
 import subprocess
+from pathlib import Path
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
@@ -29,8 +31,14 @@ def repository(environ: dict[str, str], folder: str) -> str | None:
     return f"https://{rest.rpartition('@')[2]}" if found and scheme in {"https", "ssh"} else None
 
 
+def absolute(page: str, repository: str) -> str:
+    """Return a page whose links and pictures are found from anywhere, as on a package index."""
+    page = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\g<1>{repository}/raw/HEAD/", page)
+    return re.sub(r"((?<!!)\[[^]]*\]\()(?!https?:|#)", rf"\g<1>{repository}/blob/HEAD/", page)
+
+
 class Addresses(MetadataHookInterface):
-    """Fills in `[tool.hatch.metadata.hooks.custom.urls]`."""
+    """Fills in `[tool.hatch.metadata.hooks.custom.urls]`, also in the links of the README."""
 
     def update(self, metadata: dict[str, object]) -> None:
         """Set the addresses; those in a repository that nobody knows are left out."""
@@ -40,3 +48,6 @@ class Addresses(MetadataHookInterface):
             for name, address in self.config["urls"].items()
             if known or "{repository}" not in address
         }
+        page = Path(self.root, "README.md").read_text("utf-8")
+        page = absolute(page, known) if known else page
+        metadata["readme"] = {"content-type": "text/markdown", "text": page}

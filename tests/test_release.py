@@ -60,10 +60,30 @@ def test_addresses_that_nobody_knows_are_left_out(hook: ModuleType, tmp_path: Pa
     """A folder that is no repository links to the service alone."""
     config = {"urls": {"Source": "{repository}", "Service": "https://app.bestdefense.io"}}
     metadata: dict[str, Any] = {}
+    (tmp_path / "README.md").write_text("[Docs](docs/index.md)", "utf-8")
 
     hook.Addresses(str(tmp_path), config).update(metadata)
 
-    assert metadata == {"urls": {"Service": "https://app.bestdefense.io"}}
+    assert metadata == {
+        "urls": {"Service": "https://app.bestdefense.io"},
+        "readme": {"content-type": "text/markdown", "text": "[Docs](docs/index.md)"},
+    }
+
+
+def test_the_first_page_leads_somewhere_from_a_package_index(hook: ModuleType) -> None:
+    """There is no folder beside it there, so every link and every picture is a whole address."""
+    page = (ROOT / "README.md").read_text("utf-8")
+
+    shown = hook.absolute(page, "https://git.example/a/b")
+
+    links = re.findall(r"\]\(([^)]+)\)", shown)
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", shown)
+    assert len(links) == len(re.findall(r"\]\(", page)) > 10
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert pictures
+    assert {link.partition("/docs/")[0] for link in pictures} == {
+        "https://git.example/a/b/raw/HEAD"
+    }
 
 
 def read(path: Path) -> Any:
