@@ -105,6 +105,8 @@ class BestDefense(View):
             raise ConfigError("state_dir must be a pathlib.Path.")
         if polling is not None and not isinstance(polling, PollPolicy):
             raise ConfigError("polling must be a PollPolicy.")
+        if shared_limits is not None and not callable(getattr(shared_limits, "of", None)):
+            raise ConfigError("shared_limits must be what keeps limits, such as PostgresLimits.")
         limits_of = merged_limits(limits)
         home = Home()
         host = open_host(

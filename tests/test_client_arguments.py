@@ -73,6 +73,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     ),
     "ssl_context": (False, True, 3, "x"),
     "state_dir": ("x", b"x", 3, True),
+    "shared_limits": (3, True, "postgresql://127.0.0.1/bd", Path("a")),
     "session": (3, True, False, "x"),
 }
 

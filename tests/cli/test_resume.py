@@ -387,7 +387,7 @@ def test_two_processes_cannot_go_on_with_one_run(
     with command.start("scan", "-l", "hosts.txt", "-q", env=sandbox.env) as process:
         wait_for(lambda: sandbox.count("reports.create") == 5)
         second = resumed(command, sandbox)
-        assert [run["state"] for run in listed(command)] == ["running"]
+        assert [run["state"] for run in listed(command)] == ["in progress"]
         assert {each["status"] for each in shown(command)} == {"running"}
         kept = command("runs", "prune", "--keep", "0", "--incomplete")
         assert len(listed(command)) == 1

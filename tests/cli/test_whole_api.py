@@ -73,7 +73,9 @@ def test_a_schedule_is_created_listed_and_deleted(
 
 def test_a_network_is_scanned_followed_and_read(command: Callable[..., Ended]) -> None:
     """Through a jump box; the counts go to stderr."""
-    started = command("network", "start", "10.0.0.0/24", "db.internal", "--jump-box", "b", *JSONL)
+    started = command(
+        "network", "start", "10.0.0.0/24", "db.internal", "--jump-box", "b", "-y", *JSONL
+    )
     (scan,) = started.events
     waited = command("network", "wait", scan["scan_id"], "--timeout", "60s", *JSONL)
     shown = command("network", "show", scan["scan_id"], *JSONL)
@@ -90,7 +92,7 @@ def test_a_network_is_scanned_followed_and_read(command: Callable[..., Ended]) -
 def test_a_network_scan_that_is_not_over_in_time_is_3(command: Callable[..., Ended]) -> None:
     """It goes on at the server."""
     targets = [f"10.0.{n}.0/24" for n in range(250)]
-    started = command("network", "start", *targets, "--intensity", "thorough", *JSONL)
+    started = command("network", "start", *targets, "--intensity", "thorough", "-y", *JSONL)
 
     ended = command("network", "wait", started.events[0]["scan_id"], "--timeout", "0.1s")
 

@@ -22,6 +22,6 @@ def block(page: str, heading: str, language: str) -> str:
 def test_the_waivers_of_the_page_are_valid(tmp_path: Path) -> None:
     """A copy of them is a file that works."""
     path = tmp_path / "waivers.toml"
-    path.write_text(block("command-line.md", "### Waivers", "toml"))
+    path.write_text(block("reference/command-line.md", "### Waivers", "toml"))
 
     assert len(read_waivers(path, today=date(2026, 11, 25)).entries) == 2

@@ -17,19 +17,23 @@ from tests.support.runs import done, hostile, run_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bestdefense_async.report.result import RunResult
+
 RUN = run_of(done("a.example", high=1))
 VERDICT = judge(RUN.outcomes, GatePolicy())
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("run", [RUN, hostile(), run_of()], ids=["small", "hostile", "empty"])
-def test_every_suffix_gives_a_file(suffix: str, run: object, tmp_path: Path) -> None:
+def test_every_suffix_gives_a_file(suffix: str, run: RunResult, tmp_path: Path) -> None:
     """Each format takes each run, also one full of attacks, and says the same every time."""
     path = tmp_path / f"run{suffix}"
 
-    write_run(path, run, VERDICT)  # type: ignore[arg-type]
+    verdict = judge(run.outcomes, GatePolicy())
+
+    write_run(path, run, verdict)
     before = path.read_bytes()
-    write_run(path, run, VERDICT)  # type: ignore[arg-type]
+    write_run(path, run, verdict)
 
     assert before
     assert path.read_bytes() == before

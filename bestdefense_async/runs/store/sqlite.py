@@ -57,7 +57,11 @@ class FileDatabase(Database):
         row = connection.execute(
             "SELECT owner FROM shard WHERE run = ? AND state = 'held'", (run,)
         ).fetchone()
-        return row is not None and files.is_alive(self.path, row[0])
+        if row is None:
+            return False
+        # Asking another process takes a while, and there may be very many runs of our own.
+        is_ours = self._lock is not None and row[0] == self._lock.name
+        return is_ours or files.is_alive(self.path, row[0])
 
     def hold(self, connection: StoreConnection, run: int, name: str) -> int:
         """Make a run ours, in the open transaction, and return its new fencing number."""

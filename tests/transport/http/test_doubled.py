@@ -9,6 +9,7 @@ import pytest
 from bestdefense_async import BestDefense, Binding, OutcomeUnknown, Registration
 from bestdefense_async.errors import AnswerError, EnvelopeError, IntegrityError
 from bestdefense_async.models import Alerts
+from bestdefense_async.resources.pages import Listed
 from tests.support.byte_server import ByteServer, Pause, Received, Step, reply
 from tests.support.wires import client_to
 
@@ -103,7 +104,7 @@ async def test_a_doubled_answer_makes_idle_connections_untrusted() -> None:
         lists = await asyncio.gather(*(bd.sites.list() for _ in range(3)), return_exceptions=True)
         later = await asyncio.gather(*(bd.reports.create(site) for site in "345"))
 
-    assert sorted(map(type, lists), key=str) == [EnvelopeError, tuple, tuple]
+    assert sorted(map(type, lists), key=str) == [EnvelopeError, Listed, Listed]
     assert [report.id for report in later] == ["report-of-3", "report-of-4", "report-of-5"]
     used = [request.connection for request in server.requests]
     assert max(used[:7]) == 2
