@@ -56,8 +56,6 @@ class PostgresLimits:
         self._connection: psycopg.AsyncConnection | None = None
         self._lock = asyncio.Lock()
         self._rows: dict[tuple[str, str], _Row] = {}
-        self.transactions: int = 0
-        """How many there were."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,7 +96,6 @@ class PostgresLimits:
                 await self._connection.execute(f"SET search_path = {SCHEMA}")
             async with self._connection.transaction():
                 yield self._connection
-            self.transactions += 1
 
 
 class _Rows:

@@ -159,10 +159,6 @@ class Scans:
         """Return how many scans were created, for the sites that have any."""
         return dict(self._per_site)
 
-    def sites_scanned_twice(self) -> dict[str, int]:
-        """Return the sites with more than one scan, and how many."""
-        return {site: count for site, count in self._per_site.items() if count > 1}
-
     def newest_first(self) -> Iterator[Scan]:
         """Yield every scan, the latest first."""
         return reversed(self._in_order)
