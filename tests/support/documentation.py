@@ -277,6 +277,8 @@ class Page:
                 printed = server.wait_for(len(expected.splitlines()))
             else:
                 printed = self._shell.run(self._here(command))
+                if exported := re.fullmatch(r"export (BD_\w+)=(\S+)", self._here(command)):
+                    self._environ[exported[1]] = exported[2]  # a reader pastes it into each terminal
             printed = self._there(printed)
             written.append("$ " + command.replace("\n", "\n> ").replace("\\\n> ", "\\\n"))
             written.append(expected if same(printed, expected) else printed.strip("\n"))
