@@ -277,8 +277,9 @@ class Page:
                 printed = server.wait_for(len(expected.splitlines()))
             else:
                 printed = self._shell.run(self._here(command))
+                # A reader pastes such a line into each terminal.
                 if exported := re.fullmatch(r"export (BD_\w+)=(\S+)", self._here(command)):
-                    self._environ[exported[1]] = exported[2]  # a reader pastes it into each terminal
+                    self._environ[exported[1]] = exported[2]
             printed = self._there(printed)
             written.append("$ " + command.replace("\n", "\n> ").replace("\\\n> ", "\\\n"))
             written.append(expected if same(printed, expected) else printed.strip("\n"))
