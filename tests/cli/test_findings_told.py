@@ -151,7 +151,7 @@ def test_what_is_known_or_waived_is_counted_and_not_listed() -> None:
     of_high = findings_text(verdict, least=Severity("high"))
     all_known = judge(now[:1], GatePolicy(fail_on=None), baseline=[site(0, 5)])
 
-    assert "What else was found: 2 findings" in text
+    assert "What was found: 2 findings" in text
     assert text.count("fingerprint") == 2
     assert text.endswith("Not listed: 3 known from the baseline, 2 waived\n")
     assert of_high.endswith("Not listed: 3 known from the baseline\n")

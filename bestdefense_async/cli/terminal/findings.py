@@ -47,9 +47,10 @@ def findings_text(
         if not one.is_failing and (least is None or one.finding.severity.rank >= least.rank)
     ]
     still_open = [one for one in others if one.status.state == "open"]
+    title = "What else was found" if failing else "What was found"
     parts = [
         *_block("What fails the gate", failing, most, is_coloured=is_coloured, width=width),
-        *_block("What else was found", still_open, most, is_coloured=is_coloured, width=width),
+        *_block(title, still_open, most, is_coloured=is_coloured, width=width),
         *_unlisted(others),
     ]
     example = next((one.fingerprint for one in failing if one.fingerprint is not None), None)
