@@ -10,10 +10,10 @@ from bestdefense_async.distributed import engine
 from bestdefense_async.distributed.credentials import DEFAULT, check_name
 from bestdefense_async.distributed.shards import SHARD_SIZE
 from bestdefense_async.errors import ConfigError, TargetError
-from bestdefense_async.models import ScanOptions, Site, error_as_dict
+from bestdefense_async.models import ScanOptions, Site
 from bestdefense_async.runs.source import listed
-from bestdefense_async.runs.store.journal import key_of, storable
-from bestdefense_async.runs.store.statements import to_text
+from bestdefense_async.runs.store.statements import key_of
+from bestdefense_async.runs.store.store import planned_row
 from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
@@ -97,28 +97,18 @@ async def _planned(client: RunClient, items: list[Planned]) -> _Plan:
     seen: set[str] = set()
     rejected = duplicates = 0
     for item in items:
-        text, line = _text_of(item)
         try:
             site_id = await _site_of(client, item)
         except TargetError as error:
-            problem = to_text(error_as_dict(error.with_traceback(None)))
-            rows.append((len(rows), storable(text), line, None, None, problem))
+            rows.append(planned_row(len(rows), error.with_traceback(None)))
             rejected += 1
             continue
         if key_of(site_id) in seen:
             duplicates += 1
             continue
         seen.add(key_of(site_id))
-        rows.append((len(rows), storable(text), line, site_id, key_of(site_id), None))
+        rows.append(planned_row(len(rows), item, site_id))
     return _Plan(rows, rejected, duplicates)
-
-
-def _text_of(item: Planned) -> tuple[str, int | None]:
-    if isinstance(item, Site):
-        return item.hostname, None
-    if isinstance(item, Target):
-        return item.text, item.line
-    return item.target, item.line
 
 
 async def _site_of(client: RunClient, item: Planned) -> str:

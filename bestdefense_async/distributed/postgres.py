@@ -252,14 +252,15 @@ class PostgresDatabase(Database):
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield ReadingConnection(connection)
 
-    def is_held(self, connection: StoreReader, run: int) -> bool:
-        """Return whether a shard of the run has an owner whose lease has not run out."""
-        row = connection.execute(
-            "SELECT 1 FROM shard WHERE run = ? AND state = 'held'"
-            " AND lease_until >= clock_timestamp() LIMIT 1",
-            (run,),
-        ).fetchone()
-        return row is not None
+    def held(self, connection: StoreReader, run: int | None = None) -> set[int]:
+        """Return which runs have a shard with an owner whose lease has not run out."""
+        only, values = ("", ()) if run is None else (" AND run = ?", (run,))
+        rows = connection.execute(
+            "SELECT DISTINCT run FROM shard WHERE state = 'held'"  # noqa: S608 - ours
+            f" AND lease_until >= clock_timestamp(){only}",
+            values,
+        )
+        return {held for (held,) in rows}
 
     def hold(self, connection: StoreConnection, run: int, name: str) -> int:
         """Make a run ours, in the open transaction; it is one shard from then on."""

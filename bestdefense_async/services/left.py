@@ -41,8 +41,8 @@ class LeftRuns:
         self._looks = 0
         self._left: dict[str, set[str]] = {}
         """Runs whose process is gone, by the label of their organization."""
-        self._held: dict[str, set[str]] = {}
-        """Runs that other processes hold, likewise."""
+        self._held: dict[str, dict[str, ScanOptions | None]] = {}
+        """Runs that other processes hold, likewise, and what they scan."""
         self._foreign: set[str] = set()
         """Runs of other organizations that are labelled like one of ours."""
 
@@ -66,14 +66,16 @@ class LeftRuns:
                 await self._look(self._ours())
 
     async def _look(self, ours: set[str]) -> None:
-        held: dict[str, set[str]] = {}
-        for info in await self._store.list(only_unended=True):
+        held: dict[str, dict[str, ScanOptions | None]] = {}
+        for info in await self._store.list(only_unended=True, with_counts=False):
             label = label_of_run(info.name)
             is_known = info.name in ours or info.name in self._foreign
             if label is None or is_known or info.base_url != self._base_url:
                 continue
-            runs = held if info.is_held else self._left
-            runs.setdefault(label, set()).add(info.name)
+            if info.is_held:
+                held.setdefault(label, {})[info.name] = info.options
+            else:
+                self._left.setdefault(label, set()).add(info.name)
         self._held = held
 
     def labels(self) -> Iterable[str]:
@@ -96,7 +98,7 @@ class LeftRuns:
                 try:
                     scans += await line.take(name)
                 except JournalBusy:
-                    self._held.setdefault(line.label, set()).add(name)
+                    await self.look()  # somebody has taken it since
                 except JournalMismatch as error:
                     _log.warning("Run %s is left alone: %s", name, error)
                     self._foreign.add(name)
@@ -106,14 +108,14 @@ class LeftRuns:
 
     async def elsewhere(self, label: str, options: ScanOptions, site_id: str) -> StoredScan | None:
         """Return the scan of a site that another process follows, as far as is known."""
-        for name in self._held.get(label, set()) - self._ours():
+        ours = self._ours()
+        for name, scanned in self._held.get(label, {}).items():
+            if name in ours or scanned != options:
+                continue
             with contextlib.suppress(JournalError):
                 record = await self._store.record(name)
-                if (await record.info()).options != options:
-                    continue
-                for outcome in (await record.result()).outcomes:
-                    is_it = (outcome.site_id or "").lower() == site_id.lower()
-                    if is_it and is_pending(outcome):
-                        id_ = f"{name}-{outcome.index}"
-                        return StoredScan(id_, name_of(label), record, outcome.index, outcome)
+                outcome = await record.outcome_of_site(site_id)
+                if outcome is not None and is_pending(outcome):
+                    id_ = f"{name}-{outcome.index}"
+                    return StoredScan(id_, name_of(label), record, outcome.index, outcome)
         return None

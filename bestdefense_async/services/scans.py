@@ -260,13 +260,12 @@ class Scans:
         if self._store is None:
             return None
         try:
-            if await self._store.find(name) != name:
-                return None
             record = await self._store.record(name)
         except JournalError:
-            await self._store.list(only_unended=True)  # raises when it cannot be read
+            # Raises when it cannot be read.
+            await self._store.list(only_unended=True, with_counts=False)
             return None
-        outcome = await record.outcome(index)
+        outcome = await record.outcome(index) if record.name == name else None
         if outcome is None:
             return None
         tenant = name_of(label_of_run(name) or "")

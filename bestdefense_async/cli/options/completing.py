@@ -81,7 +81,7 @@ def run_names() -> list[str]:
 
     async def names() -> list[str]:
         async with SqliteStore(path) as store:
-            return [info.name for info in await store.list()][:_MOST]
+            return [info.name for info in await store.list(with_counts=False)][:_MOST]
 
     try:
         return asyncio.run(names())

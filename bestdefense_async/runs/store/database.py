@@ -110,8 +110,8 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def is_held(self, connection: StoreReader, run: int) -> bool:
-        """Return whether somebody writes a run."""
+    def held(self, connection: StoreReader, run: int | None = None) -> set[int]:
+        """Return which runs somebody writes: of all, or of the one that is asked about."""
 
     @abstractmethod
     def hold(self, connection: StoreConnection, run: int, name: str) -> int:

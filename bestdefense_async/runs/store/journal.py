@@ -6,12 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from bestdefense_async.errors import JournalError, TargetError, clean_text
+from bestdefense_async.errors import JournalError, TargetError
 from bestdefense_async.models import OutcomeStatus, error_as_dict
 from bestdefense_async.runs.store import reads, statements
 from bestdefense_async.runs.store.protocol import ClaimAnswer
-from bestdefense_async.runs.store.statements import Write, to_text
-from bestdefense_async.runs.targets import LONGEST_TARGET
+from bestdefense_async.runs.store.statements import Write, key_of, storable, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.store.database import Database
     from bestdefense_async.runs.store.statements import Kind
     from bestdefense_async.runs.store.writer import WriterThread
-
-
-def key_of(site_id: str) -> str:
-    """Return a site id as it is compared: the letter case does not make another site."""
-    return site_id.lower()
-
-
-def storable(target: str) -> str:
-    """Return a target without what cannot be stored as text; the rest of it stays as it is."""
-    return clean_text(target, longest=LONGEST_TARGET)
 
 
 class StoreJournal:

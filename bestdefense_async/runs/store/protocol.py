@@ -75,7 +75,7 @@ class RunInfo:
     previous: str | None = None
     """The newest run when this one began: what `last` means beside it."""
     counts: Mapping[str, int] = field(factory=dict)
-    """Inputs by the status of their outcome as it stands."""
+    """Inputs by the status of their outcome as it stands; empty where they were not counted."""
     is_held: bool = False
     """Whether a process is writing it."""
     has_ended: bool = False
@@ -93,7 +93,7 @@ class RunInfo:
         To go on with such a run repeats what was refused, so it may be deleted like a complete one.
         """
         open_ = (self.counts.get(each, 0) for each in ("running", "unknown", "not_started"))
-        return self.problem is None and not any(open_)
+        return bool(self.counts) and not any(open_)
 
 
 @frozen(kw_only=True)
@@ -177,6 +177,10 @@ class Journal(Protocol):
 class Record(Protocol):
     """What is read of a run, and what a person decides about it."""
 
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+
     async def info(self) -> RunInfo:
         """Return what is known of the run."""
 
@@ -215,6 +219,9 @@ class Record(Protocol):
 
         What has none yet has the one that it would have if the run ended now.
         """
+
+    async def outcome_of_site(self, site_id: str) -> Outcome | None:
+        """Return the outcome of the input that names a site, likewise; None without one."""
 
     async def result(self) -> RunResult:
         """Return the run with all its outcomes.
@@ -305,8 +312,13 @@ class Store(Protocol):
             JournalError: There is none, or it cannot be read.
         """
 
-    async def list(self, *, only_unended: bool = False) -> Sequence[RunInfo]:
-        """Return all runs or the unended ones, the newest first, damaged ones with a problem."""
+    async def list(
+        self, *, only_unended: bool = False, with_counts: bool = True
+    ) -> Sequence[RunInfo]:
+        """Return all runs or the unended ones, the newest first, damaged ones with a problem.
+
+        Counting reads every input of every run; who only wants to know of the runs leaves it out.
+        """
 
     async def prune(
         self,

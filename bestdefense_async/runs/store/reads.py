@@ -229,12 +229,15 @@ def _spans(
         yield begun, max(begun, until) if ended is None else ended
 
 
-def outcome(connection: StoreReader, run: int, index: int, *, is_held: bool) -> Outcome | None:
-    """Return the outcome of one input as it stands; None without one, and for a mere duplicate."""
-    found = _outcomes(
-        connection, run, is_held=is_held, only="AND scan.input_index = ?", at=(index,)
-    )
-    return next(found, None)
+def outcome(
+    connection: StoreReader, run: int, column: str, value: object, *, is_held: bool
+) -> Outcome | None:
+    """Return the outcome of the input with a value as it stands.
+
+    None without one, and for a mere duplicate.
+    """
+    only = f"AND scan.{column} = ?"
+    return next(_outcomes(connection, run, is_held=is_held, only=only, at=(value,)), None)
 
 
 def outcomes_since(connection: StoreReader, run: int, moment: float) -> list[Outcome]:
@@ -249,7 +252,7 @@ def _outcomes(
     *,
     is_held: bool,
     only: str = "",
-    at: tuple[float, ...] = (),
+    at: tuple[object, ...] = (),
 ) -> Iterator[Outcome]:
     rows = connection.execute(
         "SELECT scan.input_index, target, site_id, report_id, claimed_at, finished_at, state,"  # noqa: S608 - ours

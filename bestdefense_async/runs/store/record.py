@@ -9,7 +9,7 @@ from attrs import evolve
 from bestdefense_async.errors import JournalError, clean_text
 from bestdefense_async.runs.store import reads
 from bestdefense_async.runs.store.protocol import LAST
-from bestdefense_async.runs.store.statements import check_fence
+from bestdefense_async.runs.store.statements import check_fence, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,11 +51,7 @@ class StoreRecord:
         return await self._read(self._info)
 
     def _info(self, connection: StoreReader, run: int) -> RunInfo:
-        row = connection.execute(
-            f"SELECT {reads.RUN_COLUMNS} FROM run WHERE id = ?",  # noqa: S608 - ours
-            (run,),
-        ).fetchone()
-        return info_of(connection, self._database, row)
+        return infos(connection, self._database, run)[0]
 
     async def remaining(self) -> Sequence[IndexedInput]:
         """Return what to feed to a group: scans to follow first, then what was never started."""
@@ -80,11 +76,16 @@ class StoreRecord:
 
     async def outcome(self, index: int) -> Outcome | None:
         """Return the outcome of one input as it stands; None without such an input."""
+        return await self._one("input_index", index)
 
+    async def outcome_of_site(self, site_id: str) -> Outcome | None:
+        """Return the outcome of the input that names a site; None without one."""
+        return await self._one("site_key", key_of(site_id))
+
+    async def _one(self, column: str, value: object) -> Outcome | None:
         def read(connection: StoreReader, run: int) -> Outcome | None:
-            return reads.outcome(
-                connection, run, index, is_held=self._info(connection, run).is_held
-            )
+            is_held = bool(self._database.held(connection, run))
+            return reads.outcome(connection, run, column, value, is_held=is_held)
 
         return await self._read(read)
 
@@ -93,9 +94,7 @@ class StoreRecord:
 
         All of it is read: a tenth of a second for each thousand scans with ten findings.
         """
-        return await self._read(
-            lambda connection, run: reads.run_result(connection, run, self._info(connection, run))
-        )
+        return await self._read(lambda connection, run: result_of(connection, self._database, run))
 
     async def found(self, index: int, *, report_id: str) -> None:
         """Record the scan that was found for an unknown creation: now it can be followed.
@@ -189,14 +188,40 @@ def _some(names: list[str]) -> str:
     return shown if rest <= 0 else f"{shown} and {rest} more"
 
 
-def info_of(connection: StoreReader, database: Database, row: tuple[Any, ...]) -> RunInfo:
-    """Return all that is told of a run, from its row of `RUN_COLUMNS`."""
-    (unended,) = connection.execute(
-        "SELECT count(*) FROM shard WHERE run = ? AND state <> 'ended'", row[:1]
-    ).fetchone()
-    is_held = database.is_held(connection, row[0])
-    info = evolve(reads.run_info(row), is_held=is_held, has_ended=unended == 0)
-    return reads.with_counts(connection, row[0], info)
+def infos(
+    connection: StoreReader,
+    database: Database,
+    run: int | None = None,
+    *,
+    only_unended: bool = False,
+    with_counts: bool = True,
+) -> list[RunInfo]:
+    """Return what is told of one run, or of all of them, the newest first."""
+    only, values = ("", ()) if run is None else (" AND run = ?", (run,))
+    shards = connection.execute(
+        f"SELECT DISTINCT run FROM shard WHERE state <> 'ended'{only}",  # noqa: S608 - ours
+        values,
+    )
+    unended = {each for (each,) in shards}
+    held = database.held(connection, run)
+    found = connection.execute(
+        f"SELECT {reads.RUN_COLUMNS} FROM run"  # noqa: S608 - ours
+        f"{'' if run is None else ' WHERE id = ?'} ORDER BY id DESC",
+        values,
+    ).fetchall()
+    told: list[RunInfo] = []
+    for row in found:
+        if only_unended and row[0] not in unended:
+            continue
+        info = evolve(reads.run_info(row), is_held=row[0] in held, has_ended=row[0] not in unended)
+        told.append(reads.with_counts(connection, row[0], info) if with_counts else info)
+    return told
+
+
+def result_of(connection: StoreReader, database: Database, run: int) -> RunResult:
+    """Return a run with all its outcomes."""
+    (info,) = infos(connection, database, run, with_counts=False)
+    return reads.run_result(connection, run, info)
 
 
 def column_of(connection: StoreReader, run: int, column: str) -> set[str]:

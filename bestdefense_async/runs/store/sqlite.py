@@ -29,6 +29,7 @@ class FileDatabase(Database):
         self.path = path
         self.shown: str = str(path)
         self._lock: files.OwnerLock | None = None
+        self._is_checked = False
 
     def _connect(self) -> FileConnection:
         connection = files.open_to_write(self.path)
@@ -52,16 +53,20 @@ class FileDatabase(Database):
         """Give a connection that sees the file as it is now."""
         return files.reading(self.path)
 
-    def is_held(self, connection: StoreReader, run: int) -> bool:
-        """Return whether a process that lives has the run."""
-        row = connection.execute(
-            "SELECT owner FROM shard WHERE run = ? AND state = 'held'", (run,)
-        ).fetchone()
-        if row is None:
-            return False
-        # Asking another process takes a while, and there may be very many runs of our own.
-        is_ours = self._lock is not None and row[0] == self._lock.name
-        return is_ours or files.is_alive(self.path, row[0])
+    def held(self, connection: StoreReader, run: int | None = None) -> set[int]:
+        """Return which runs a process has that lives."""
+        only, values = ("", ()) if run is None else (" AND run = ?", (run,))
+        rows = connection.execute(
+            f"SELECT run, owner FROM shard WHERE state = 'held'{only}",  # noqa: S608 - ours
+            values,
+        ).fetchall()
+        # Asking another process takes a while, and it may have very many runs.
+        alive = {owner for owner in {owner for _, owner in rows} if self._is_alive(owner)}
+        return {held for held, owner in rows if owner in alive}
+
+    def _is_alive(self, owner: str) -> bool:
+        is_ours = self._lock is not None and owner == self._lock.name
+        return is_ours or files.is_alive(self.path, owner)
 
     def hold(self, connection: StoreConnection, run: int, name: str) -> int:
         """Make a run ours, in the open transaction, and return its new fencing number."""
@@ -71,7 +76,7 @@ class FileDatabase(Database):
             "SELECT state, owner, fence FROM shard WHERE run = ? AND shard = 0", (run,)
         ).fetchone()
         ours = self._lock.name
-        if state == "held" and (owner == ours or files.is_alive(self.path, owner)):
+        if state == "held" and self._is_alive(owner):
             raise JournalBusy(f"Another process holds run {name}: wait for it, or stop it.")
         connection.execute(
             "UPDATE shard SET fence = fence + 1, state = 'held', owner = ?"
@@ -81,7 +86,9 @@ class FileDatabase(Database):
         return int(fence) + 1
 
     async def check(self) -> None:
-        """Make sure that the file is not damaged. Reads all of it."""
+        """Make sure that the file is not damaged. Reads all of it, once for all its runs."""
+        if self._is_checked:
+            return
 
         def look(connection: StoreReader) -> None:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -89,6 +96,7 @@ class FileDatabase(Database):
                 raise JournalError(f"{self.path} is damaged: {verdict}.")
 
         await self.read(look, None)
+        self._is_checked = True
 
     async def compact(self) -> None:
         """Make the file smaller, if that is possible now."""

@@ -18,10 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
-from bestdefense_async.errors import IntegrityError, JournalError, JournalLost, TargetError
+from bestdefense_async.errors import (
+    IntegrityError,
+    JournalError,
+    JournalLost,
+    TargetError,
+    clean_text,
+)
 from bestdefense_async.models import error_as_dict
 from bestdefense_async.runs.store.connection import Shard, StoreConnection
 from bestdefense_async.runs.store.protocol import ClaimAnswer
+from bestdefense_async.runs.targets import LONGEST_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -149,6 +156,16 @@ def check_fence(connection: StoreConnection, shard: Shard, *, is_ended: bool = F
 def to_text(record: object) -> str:
     """Return plain values as they are stored."""
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+
+def key_of(site_id: str) -> str:
+    """Return a site id as it is compared: the letter case does not make another site."""
+    return site_id.lower()
+
+
+def storable(target: str) -> str:
+    """Return a target without what cannot be stored as text; the rest of it stays as it is."""
+    return clean_text(target, longest=LONGEST_TARGET)
 
 
 def contradiction(index: int) -> JournalError:

@@ -15,18 +15,19 @@ from attrs import frozen
 from bestdefense_async.errors import ConfigError, JournalError, JournalMismatch, TargetError
 from bestdefense_async.models import Site, error_as_dict
 from bestdefense_async.runs.store import reads
-from bestdefense_async.runs.store.journal import StoreJournal, key_of, storable
+from bestdefense_async.runs.store.journal import StoreJournal
 from bestdefense_async.runs.store.protocol import LAST
 from bestdefense_async.runs.store.record import (
     StoreRecord,
     column_of,
     find_name,
-    info_of,
+    infos,
     names_of,
+    result_of,
     run_of,
 )
 from bestdefense_async.runs.store.schema import LAST_INDEX, OF_A_RUN
-from bestdefense_async.runs.store.statements import to_text
+from bestdefense_async.runs.store.statements import key_of, storable, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -169,18 +170,16 @@ class DatabaseStore:
         """Return a run to be read; found as by `find`."""
         return StoreRecord(self._database, await self.find(name), None)
 
-    async def list(self, *, only_unended: bool = False) -> Sequence[RunInfo]:
+    async def list(
+        self, *, only_unended: bool = False, with_counts: bool = True
+    ) -> Sequence[RunInfo]:
         """Return all runs, the newest first, those that cannot be read with their problem."""
-        which = "WHERE id NOT IN (SELECT run FROM shard WHERE state = 'ended')"
-        which = which if only_unended else ""
-
-        def read(connection: StoreReader) -> tuple[RunInfo, ...]:
-            found = connection.execute(
-                f"SELECT {reads.RUN_COLUMNS} FROM run {which} ORDER BY id DESC"  # noqa: S608 - ours
-            ).fetchall()
-            return tuple(info_of(connection, self._database, row) for row in found)
-
-        return await self._database.read(read, ())
+        return await self._database.read(
+            lambda connection: infos(
+                connection, self._database, only_unended=only_unended, with_counts=with_counts
+            ),
+            (),
+        )
 
     async def prune(
         self,
@@ -213,20 +212,12 @@ class DatabaseStore:
         writer = await self._database.writer()
 
         def delete(connection: StoreConnection) -> tuple[RunInfo, ...]:
-            return tuple(info for info in old if self._delete(connection, info.name))
+            held = self._database.held(connection)
+            return tuple(info for info in old if _delete(connection, info.name, held))
 
         deleted = await writer.do(delete)
         await self._database.compact()
         return deleted
-
-    def _delete(self, connection: StoreConnection, name: str) -> bool:
-        row = connection.execute("SELECT id FROM run WHERE name = ?", (name,)).fetchone()
-        if row is None or self._database.is_held(connection, row[0]):
-            return False
-        for table in OF_A_RUN:
-            connection.execute(f"DELETE FROM {table} WHERE run = ?", row)  # noqa: S608 - ours
-        connection.execute("DELETE FROM run WHERE id = ?", row)
-        return True
 
     async def samples(self, kind: str, *, base_url: str) -> Sequence[tuple[float, bool]]:
         """Return how long scans of a kind took at a host: seconds, and whether they were finished.
@@ -251,17 +242,24 @@ class DatabaseStore:
             names = names_of(connection)
             is_before = name == LAST and beside in names
             found = _before(connection, beside or "") if is_before else name
-            row = connection.execute(
-                f"SELECT {reads.RUN_COLUMNS} FROM run WHERE name = ?",  # noqa: S608 - ours
-                (find_name(names, found, database.shown),),
-            ).fetchone()
-            return reads.run_result(connection, row[0], info_of(connection, database, row))
+            run = run_of(connection, find_name(names, found, database.shown))
+            return result_of(connection, database, run)
 
         result = database.read_now(read, None)
         if result is None:
             find_name([], name, database.shown)  # says that there is none
             raise AssertionError
         return result
+
+
+def _delete(connection: StoreConnection, name: str, held: set[int]) -> bool:
+    row = connection.execute("SELECT id FROM run WHERE name = ?", (name,)).fetchone()
+    if row is None or row[0] in held:
+        return False
+    for table in OF_A_RUN:
+        connection.execute(f"DELETE FROM {table} WHERE run = ?", row)  # noqa: S608 - ours
+    connection.execute("DELETE FROM run WHERE id = ?", row)
+    return True
 
 
 def _before(connection: StoreReader, name: str) -> str:
@@ -354,17 +352,21 @@ def planned_rows(plan: Iterable[PlannedItem | str]) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     seen: set[str | None] = {None}
     for index, item in enumerate(plan):
-        *values, key, error = _planned_row(index, item)
+        *values, key, error = planned_row(index, item)
         rows.append((*values, None if key in seen else key, error))
         seen.add(key)
     return rows
 
 
-def _planned_row(index: int, item: PlannedItem | str) -> tuple[Any, ...]:
+def planned_row(index: int, item: PlannedItem | str, site_id: str | None = None) -> tuple[Any, ...]:
+    """Return the row of an input, with its site where that is known already."""
+    line = error = None
     if isinstance(item, Site):
-        return index, storable(item.hostname), None, item.id, key_of(item.id), None
-    if isinstance(item, TargetError):
-        return index, storable(item.target), item.line, None, None, to_text(error_as_dict(item))
-    if isinstance(item, str):
-        return index, storable(item), None, None, None, None
-    return index, storable(item.text), item.line, None, None, None
+        text, site_id = item.hostname, item.id
+    elif isinstance(item, TargetError):
+        text, line, error = item.target, item.line, to_text(error_as_dict(item))
+    elif isinstance(item, str):
+        text = item
+    else:
+        text, line = item.text, item.line
+    return index, storable(text), line, site_id, None if site_id is None else key_of(site_id), error

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
 
 from bestdefense_async.errors import (
     ConfigError,
@@ -592,3 +593,28 @@ async def test_the_runs_that_are_not_ended_are_listed_without_the_others(store: 
 
     assert [each.name for each in await store.list(only_unended=True)] == [left.name, held.name]
     assert len(await store.list()) == 3
+
+
+async def test_runs_are_listed_without_their_counts(store: Store, other: Store) -> None:
+    """All else is told as ever, and what was not counted never looks as if nothing were open."""
+    held, left = [await create(store, plan=[Target("a.example")]) for _ in range(2)]
+    await left.journal.aclose()
+
+    counted = await other.list()
+    plain = await other.list(with_counts=False)
+
+    assert [(each.name, each.is_held) for each in plain] == [(left.name, False), (held.name, True)]
+    assert [evolve(each, counts={}) for each in counted] == list(plain)
+    assert not any(each.is_settled for each in plain)
+
+
+async def test_the_scan_of_a_site_is_found_in_any_letter_case(store: Store) -> None:
+    """A duplicate of it is not what is found, nor is the same site in another run."""
+    elsewhere, run = await create(store), await create(store)
+    await begin(elsewhere.journal, 7)
+    await begin(run.journal, 1)
+    run.journal.accepted(2, target="again", site_id="S1")
+    await run.journal.finished(done(1))
+
+    assert await run.record.outcome_of_site("S1") == done(1)
+    assert await run.record.outcome_of_site("s7") is None

@@ -20,6 +20,7 @@ from bestdefense_async import BestDefense, ScanGroup
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.errors import JournalBusy, JournalError, JournalMismatch, RateLimited
 from bestdefense_async.models import Outcome, ScanOptions, Site
+from bestdefense_async.runs.store import files
 from bestdefense_async.runs.store.sqlite import SqliteStore
 from bestdefense_async.runs.targets import Target
 from bestdefense_async.sandbox import Sandbox
@@ -27,7 +28,7 @@ from tests.support.mounts import mounted, remount
 from tests.support.stores import begin, child, claim, create, done, statuses, take
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from bestdefense_async.runs.store.protocol import HeldRun
 
@@ -221,6 +222,55 @@ async def test_a_run_that_a_process_holds_is_read_and_not_taken_and_then_taken_a
             await take(store)
 
     assert counts == sorted(counts)
+
+
+async def test_an_owner_is_asked_for_once_however_many_runs_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To ask takes a while, and another process may hold thousands of runs."""
+    path = tmp_path / "runs.db"
+    asked: list[str | None] = []
+    is_alive = files.is_alive
+
+    def count(store: Path, owner: str | None) -> bool:
+        asked.append(owner)
+        return is_alive(store, owner)
+
+    async with SqliteStore(path) as one, SqliteStore(path) as two, SqliteStore(path) as reader:
+        for _ in range(5):
+            await create(one)
+            await create(two)
+        monkeypatch.setattr(files, "is_alive", count)
+        infos = await reader.list()
+        times = len(asked)
+
+    assert [info.is_held for info in infos] == [True] * 10
+    assert times == 2
+
+
+async def test_a_file_is_checked_once_for_all_runs_that_are_taken_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check reads all of the file, which a service would do for each run of a restart."""
+    path = tmp_path / "runs.db"
+    async with SqliteStore(path) as store:
+        names = [(await create(store)).name for _ in range(3)]
+    statements: list[str] = []
+    reading = files.reading
+
+    @contextlib.contextmanager
+    def traced(path: Path) -> Iterator[sqlite3.Connection | None]:
+        with reading(path) as connection:
+            if connection is not None:
+                connection.set_trace_callback(statements.append)
+            yield connection
+
+    monkeypatch.setattr(files, "reading", traced)
+    async with SqliteStore(path) as store:
+        for name in names:
+            await take(store, name)
+
+    assert len([each for each in statements if "quick_check" in each]) == 1
 
 
 async def test_a_killed_run_on_a_read_only_disk_is_read_with_what_it_wrote_last(
