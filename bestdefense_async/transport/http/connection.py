@@ -68,7 +68,8 @@ class CarefulProtocol(ResponseHandler):
     owner: object | None = None
     """The exchange that used it last; None before its first use."""
     rested_at: float | None = None
-    """Loop time since when it is idle; None while in use."""
+    """Loop time since when it is idle; None while in use, and when its last answer was not read to
+    its end: then nobody uses it again."""
     rested_in: int = 0
     """The era in which it became idle, see `Exchange.era`."""
     has_parser: bool = False
@@ -186,11 +187,10 @@ class Exchange(CancelScope):
 
     def _is_unfit(self, protocol: CarefulProtocol, now: float) -> bool:
         since = protocol.rested_at
-        if since is not None:
-            if protocol.rested_in < self.era:
-                return True
-            if not self.request.route.may_repeat and now - since > IDLE_BEFORE_CREATION:
-                return True
+        if since is None or protocol.rested_in < self.era:
+            return True  # without a finish, what came since may be half of somebody's answer
+        if not self.request.route.may_repeat and now - since > IDLE_BEFORE_CREATION:
+            return True
         return not protocol.is_connected() or protocol.should_close or protocol.has_news()
 
 

@@ -24,6 +24,7 @@ from tests.support.byte_server import (
     Drip,
     Flood,
     Pause,
+    Received,
     Step,
     chunked,
     head,
@@ -150,6 +151,29 @@ async def test_what_comes_unasked_reaches_nobody(noise: list[Step], *, is_borrow
 
     assert (first.body, second.body) == (b'"first"', b'"second"')
     assert [each.connection for each in server.requests] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        pytest.param(reply(b"x" * 70_000, status=502), id="too long"),
+        pytest.param(reply(b"x", status=502, headers=["Content-Encoding: br"]), id="in a coding"),
+    ],
+)
+async def test_half_an_answer_after_a_refusal_that_was_not_read_is_nobodys(refused: bytes) -> None:
+    """The other half would complete it on the next request, so that connection is used no more."""
+    stolen = reply(b'"stolen"')
+    script = [[refused, QUICK, stolen[:30]], [stolen[30:], reply(b'"second"')]]
+
+    def answer(request: Received) -> list[Step]:
+        return script[len(server.requests) - 1] if request.connection == 0 else [reply(b'"new"')]
+
+    async with ByteServer(answer) as server, wire_to(server.url) as wire:
+        first = await send(wire)
+        await asyncio.sleep(0.05)
+        second = await send(wire)
+
+    assert (first.status, second.body) == (502, b'"new"')
 
 
 @pytest.mark.parametrize(
