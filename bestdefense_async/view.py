@@ -288,7 +288,9 @@ class View:
 
         Raises:
             ConfigError: There is no token.
+            WrongLoop: The client belongs to another loop or process.
         """
+        self._tenant.lifetime.home.check()
         return (await self._tenant.credentials.current()).token_key
 
     async def request(

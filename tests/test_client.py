@@ -76,6 +76,8 @@ def test_use_on_another_loop_is_a_typed_error() -> None:
     async def second(bd: BestDefense) -> None:
         with pytest.raises(WrongLoop):
             await bd.sites.list()
+        with pytest.raises(WrongLoop):
+            await bd.token_key()
 
     async def last(bd: BestDefense, sandbox: Sandbox) -> None:
         await bd.aclose()

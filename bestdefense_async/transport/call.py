@@ -51,14 +51,14 @@ class Call(Exchange, Generic[T_co]):
     """Seconds that the server asked to wait in its latest answer."""
     pause: float | None = None
     """Seconds that the latest 429 pauses the limit for everybody, None after anything else."""
-    first_sent_at: float | None = None
-    """Wall clock of the first attempt that may have left."""
+    sent_at: float | None = None
+    """Wall clock of the first attempt that may have been carried out, None before one left."""
+    may_be_done: bool = False
+    """Whether an earlier attempt may have been carried out."""
     is_again: bool = False
     """Whether it had been admitted before, so that it goes to the front."""
     is_renewed: bool = False
     """Whether the token has been asked for again."""
-    is_maybe_deleted: bool = False
-    """Whether an earlier attempt may have deleted what this call is to delete."""
     has_claim: bool = False
     """Whether the request's claim is held."""
     permit: Permit | None = None
@@ -89,8 +89,8 @@ class Call(Exchange, Generic[T_co]):
         self.attempt += 1
         self.tries += 1
         self.status = self.retry_after = self.pause = None
-        if self.first_sent_at is None:
-            self.first_sent_at = time.time()
+        if not self.may_be_done:
+            self.sent_at = time.time()
         observed = self.observed
         self.start(_NO_HEADERS if observed is None else observed.attempt_began(self.attempt))
 
@@ -109,7 +109,7 @@ class Call(Exchange, Generic[T_co]):
 
     def read(self, reply: Reply) -> Any:  # noqa: ANN401  # what the resource makes of the payload
         """Return the payload of an answer as what the resource makes of it."""
-        if reply.status == _NOT_FOUND and self.is_maybe_deleted:
+        if reply.status == _NOT_FOUND and self.may_be_done and self.request.method == "DELETE":
             return None
         assert self.secret is not None  # noqa: S101  # nothing is sent without a token
         return self._made(read_envelope(reply, self.request, self.secret))
@@ -148,13 +148,14 @@ class Call(Exchange, Generic[T_co]):
             error.args = tuple(self.secret.redact(str(each)) for each in error.args)
         if isinstance(error, RateLimited | ServerError):
             error.retry_after = self.retry_after
-        if self.request.route.method == "DELETE" and is_fate_unknown(error):
-            self.is_maybe_deleted = True
+        self.may_be_done = self.may_be_done or is_fate_unknown(error)
+        self.protocol = None
 
     def was_closed(self) -> BestDefenseError:
         """Return the error for an end from outside; it speaks of all attempts."""
         error = super().was_closed()
-        error.sent = Sent.NO if self.first_sent_at is None else Sent.MAYBE
+        is_out = self.may_be_done or self.protocol is not None
+        error.sent = Sent.MAYBE if is_out else Sent.NO
         return self.final(error)
 
     def final(self, error: BestDefenseError) -> BestDefenseError:
@@ -166,7 +167,7 @@ class Call(Exchange, Generic[T_co]):
             str(error),
             operation=route.name,
             subject=self.request.subject,
-            sent_at=time.time() if self.first_sent_at is None else self.first_sent_at,
+            sent_at=time.time() if self.sent_at is None else self.sent_at,
         )
         unknown.__cause__ = error
         return unknown

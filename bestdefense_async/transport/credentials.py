@@ -38,6 +38,11 @@ class Credentials:
         """The token, None while the source has not been asked."""
         self._asking: asyncio.Task[Secret] | None = None
 
+    @property
+    def is_renewable(self) -> bool:
+        """Whether there may be another token than the one that is known."""
+        return not isinstance(self._source, Secret)
+
     def update(self, source: TokenSource) -> None:
         """Take over a source of the same kind: the one that was given last is asked.
 
@@ -64,8 +69,6 @@ class Credentials:
 
         However many calls ask at once, the source is asked once.
         """
-        if isinstance(self._source, Secret):
-            return None
         if self.known is None or self.known == refused:
             await self._asked()
         return None if self.known == refused else self.known

@@ -239,10 +239,8 @@ class Sender:
         """Return when the call may be tried again; raise what the caller sees when it may not."""
         if error.sent is Sent.NO or isinstance(error, RateLimited):
             await self._give_back(call)
-        if isinstance(error, AuthError) and not call.is_renewed and call.secret is not None:
-            call.is_renewed = True
-            if await self._tenant.credentials.renew(call.secret) is not None:
-                return
+        if isinstance(error, AuthError) and await self._has_renewed(call):
+            return
         verdict = decide(
             error,
             attempt=call.tries,
@@ -259,6 +257,15 @@ class Sender:
             # After a 429 the limit itself waits, for everybody and in order.
             pause = asyncio.sleep(verdict.after)
             await call.waiting(WaitReason.BACKOFF, verdict.after, pause)
+
+    async def _has_renewed(self, call: Call[object]) -> bool:
+        """Return whether there is another token after a 401; the source is asked once per call."""
+        credentials, refused = self._tenant.credentials, call.secret
+        if call.is_renewed or refused is None or not credentials.is_renewable:
+            return False
+        call.is_renewed = True
+        await self._give_back(call)
+        return await credentials.renew(refused) is not None
 
     def _may_wait(self, call: Call[object], error: BestDefenseError, after: float) -> bool:
         """Return whether a wait ends before the deadline, and the budgets pay for the retry."""

@@ -196,6 +196,22 @@ async def test_a_plain_refusal_keeps_the_claim() -> None:
         assert claim.events == ["take after 0"]
 
 
+async def test_a_claim_is_given_back_before_a_token_is_renewed() -> None:
+    """The refused creation did no work; the claim is taken anew with the other token."""
+    async with Sandbox(sites=1) as sandbox:
+        tokens = [sandbox.token, sandbox.add_token()]
+        claim = Claimed(sandbox)
+
+        async def fetch() -> str:
+            claim.events.append("fetch")
+            return tokens.pop(0)
+
+        async with BestDefense(fetch, sandbox.url) as bd:
+            sandbox.fault("reports.create", status=401, times=1)
+            await send(bd, creation(sandbox, claim))
+    assert claim.events == ["fetch", "take after 0", "give back", "fetch", "take after 1"]
+
+
 async def test_a_token_of_the_sandbox_is_refused_before_anything_is_claimed() -> None:
     """What cannot be sent is not claimed."""
     async with Sandbox(sites=1) as sandbox, BestDefense(sandbox.token, "https://a.invalid") as bd:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 from bestdefense_async import (
     AuthError,
     BestDefense,
+    ClientClosed,
     ConfigError,
     InvalidRequest,
     Limit,
     LimitWaitTooLong,
+    Observer,
     OutcomeUnknown,
     ProvisionalRoute,
     RateLimited,
@@ -26,6 +29,7 @@ from bestdefense_async import (
 from bestdefense_async.errors import ClientError, ConnectError, Sent
 from bestdefense_async.sandbox import Sandbox
 from bestdefense_async.transport.hooks import EventKind
+from bestdefense_async.transport.observe import CallInfo, WaitInfo
 
 QUICK = RetryPolicy(base=0.01, longest_backoff=0.05)
 
@@ -90,6 +94,41 @@ async def test_a_throttled_creation_is_sent_again() -> None:
         assert report.id
         assert sandbox.count("reports.create") == 2
         assert sandbox.scans_per_site()[sandbox.site_ids[0]] == 1
+
+
+@pytest.mark.parametrize("wait", ["a pause", "a backoff"])
+async def test_a_creation_that_waits_to_be_sent_again_is_not_unknown(wait: str) -> None:
+    """Closing the client meanwhile leaves nothing to look up: no attempt did any work."""
+    slow = RetryPolicy(base=60.0, longest_backoff=60.0)
+    waits = asyncio.Event()
+
+    class Watch(Observer):
+        def wait_began(self, call: CallInfo, wait: WaitInfo) -> None:
+            waits.set()
+
+    async with Sandbox(sites=1) as sandbox:
+        sandbox.fault("reports.create", status=429, headers={"Retry-After": "30"})
+        url = sandbox.url if wait == "a pause" else "http://127.0.0.1:9"
+        bd = BestDefense(sandbox.token, url, retry=slow, observer=Watch())
+        creating = asyncio.create_task(bd.reports.create(sandbox.site_ids[0]))
+        async with asyncio.timeout(5):
+            await waits.wait()
+        await bd.aclose()
+        with pytest.raises(ClientClosed) as caught:
+            await creating
+    assert caught.value.sent is Sent.NO
+
+
+async def test_an_unknown_creation_names_the_moment_of_the_attempt_that_was_lost() -> None:
+    """An attempt before it that was refused did no work, so nobody searches around that one."""
+    async with pair() as (sandbox, bd):
+        sandbox.fault("reports.create", status=429, times=1, headers={"Retry-After": "0"})
+        sandbox.fault("reports.create", kind="drop", after_effect=True)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await bd.reports.create(sandbox.site_ids[0])
+        refused, _ = (each.at for each in sandbox.requests("reports.create"))
+        began = time.time() - asyncio.get_running_loop().time()
+    assert caught.value.sent_at > began + refused
 
 
 async def test_a_read_is_tried_four_times() -> None:

@@ -163,7 +163,10 @@ async def test_what_comes_unasked_reaches_nobody(noise: list[Step], *, is_borrow
 async def test_half_an_answer_after_a_refusal_that_was_not_read_is_nobodys(refused: bytes) -> None:
     """The other half would complete it on the next request, so that connection is used no more."""
     stolen = reply(b'"stolen"')
-    script = [[refused, QUICK, stolen[:30]], [stolen[30:], reply(b'"second"')]]
+    script: list[list[Step]] = [
+        [refused, QUICK, stolen[:30]],
+        [stolen[30:], reply(b'"second"')],
+    ]
 
     def answer(request: Received) -> list[Step]:
         return script[len(server.requests) - 1] if request.connection == 0 else [reply(b'"new"')]
