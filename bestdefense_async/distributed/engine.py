@@ -33,6 +33,8 @@ COMMON_QUEUE: Final = "bestdefense"
 STALLED: Final = 60.0
 """Seconds without a heartbeat after which a worker's jobs are replaced."""
 _CONNECTIONS: Final = 4
+_RECONNECT: Final = 5.0
+"""Seconds after which lost connections are asked for anew: the pool would wait longer each time."""
 _AT_ONCE: Final = 500
 
 
@@ -44,7 +46,11 @@ def open_app(address: Address) -> App:
         await connection.commit()
 
     connector = PsycopgConnector(
-        conninfo=address.conninfo, configure=configure, min_size=1, max_size=_CONNECTIONS
+        conninfo=address.conninfo,
+        configure=configure,
+        min_size=1,
+        max_size=_CONNECTIONS,
+        reconnect_timeout=_RECONNECT,
     )
     return App(connector=connector)
 

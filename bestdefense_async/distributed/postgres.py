@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
-import secrets
-import socket
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from bestdefense_async.distributed.presence import IS_GONE, Presence
 from bestdefense_async.distributed.schema import SCHEMA, check_version
 from bestdefense_async.errors import BestDefenseError, JournalBusy, JournalError, JournalMismatch
 from bestdefense_async.runs.store.database import Database
@@ -192,14 +190,14 @@ class PostgresDatabase(Database):
         self.shown: str = address.shown
         self.lease: float = lease
         """Seconds for which a shard is ours after each renewal."""
-        self.owner: str = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
-        """What shards are marked with that are held here: no two processes have the same."""
+        self.presence: Presence = Presence(address, changed=self._renew_soon)
+        """Whose the shards are that are held here."""
         self.on_beat: list[Callable[[list[tuple[int, int, int, bool]]], None]] = []
         """Called after each renewal with the shards that are ours: run, shard, fence, cancelled."""
         self.renewed_at: float | None = None
         """When the leases were renewed last, on the clock of the loop."""
         self._connection: WritingConnection | None = None
-        self._beats: asyncio.Task[None] | None = None
+        self._keeping: list[asyncio.Task[None]] = []
 
     def _connect(self) -> WritingConnection:
         self._connection = WritingConnection(self.address)
@@ -220,9 +218,11 @@ class PostgresDatabase(Database):
 
     async def aclose(self) -> None:
         """Write what was handed in and close it. Again is harmless."""
-        if self._beats is not None:
-            self._beats.cancel()
-            await asyncio.wait([self._beats])
+        for task in self._keeping:
+            task.cancel()
+        if self._keeping:
+            await asyncio.wait(self._keeping)
+            self._keeping.clear()
         await super().aclose()
 
     def to_error(self, error: Exception) -> BestDefenseError:
@@ -265,14 +265,16 @@ class PostgresDatabase(Database):
     def hold(self, connection: StoreConnection, run: int, name: str) -> int:
         """Make a run ours, in the open transaction; it is one shard from then on."""
         shards = connection.execute(
-            "SELECT fence, state = 'held' AND lease_until >= clock_timestamp(), owner,"
+            "SELECT fence, state = 'held' AND lease_until >= clock_timestamp()"  # noqa: S608 - ours
+            f" AND NOT {IS_GONE}, owner,"
             " extract(epoch FROM lease_until - clock_timestamp())::float8"
             " FROM shard WHERE run = ? ORDER BY shard FOR UPDATE",
             (run,),
         ).fetchall()
         for _, is_held, owner, left in shards:
             if is_held:
-                who = "this process" if owner == self.owner else owner.partition(".")[0]
+                is_here = owner in self.presence.names
+                who = "this process" if is_here else owner.partition(".")[0]
                 raise JournalBusy(
                     f"Run {name} is held at {who}: wait for it, stop it, or wait for "
                     f"{max(left, 1.0):.0f} s after its end."
@@ -285,7 +287,7 @@ class PostgresDatabase(Database):
             "UPDATE shard SET fence = ?, state = 'held', owner = ?, first = 0, last = 2147483647,"
             " lease_until = clock_timestamp() + make_interval(secs => ?), problem = NULL"
             " WHERE run = ? AND shard = 0",
-            (fence, self.owner, self.lease, run),
+            (fence, self.presence.owner, self.lease, run),
         )
         connection.execute("UPDATE run SET cancelled_at = NULL WHERE id = ?", (run,))
         self.keep()
@@ -294,28 +296,36 @@ class PostgresDatabase(Database):
     def keep(self) -> None:
         """Renew the leases of this process from now on. May be called from any thread."""
         if self._writer is not None:
-            self._writer.loop.call_soon_threadsafe(self._start_beats)
+            self._writer.loop.call_soon_threadsafe(self._start_keeping)
 
-    def _start_beats(self) -> None:
-        if self._beats is None and not self._is_closed:
-            self._beats = asyncio.get_running_loop().create_task(self._beat())
+    def _start_keeping(self) -> None:
+        if not self._keeping and not self._is_closed:
+            loop = asyncio.get_running_loop()
+            self._keeping = [
+                loop.create_task(self._beat()),
+                loop.create_task(self.presence.keep()),
+            ]
 
     async def _beat(self) -> None:
         """Renew all leases again and again; while the server is away, as soon as it is back."""
         while True:
             await asyncio.sleep(self.lease / BEATS)
-            with contextlib.suppress(JournalError):
-                await self.renew()
+            await self._renew_soon()
+
+    async def _renew_soon(self) -> None:
+        with contextlib.suppress(JournalError):
+            await self.renew()
 
     async def renew(self) -> None:
         """Renew the leases of all shards that this process has, in one statement."""
 
         def work(connection: StoreConnection) -> list[tuple[int, int, int, bool]]:
             return connection.execute(
-                "UPDATE shard SET lease_until = clock_timestamp() + make_interval(secs => ?)"
-                " FROM run WHERE run.id = shard.run AND owner = ? AND state = 'held'"
+                "UPDATE shard SET owner = ?,"
+                " lease_until = clock_timestamp() + make_interval(secs => ?)"
+                " FROM run WHERE run.id = shard.run AND owner = ANY(?) AND state = 'held'"
                 " RETURNING shard.run, shard.shard, shard.fence, run.cancelled_at IS NOT NULL",
-                (self.lease, self.owner),
+                (self.presence.owner, self.lease, self.presence.names),
             ).fetchall()
 
         held = await (await self.writer()).do(work)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.distributed.address import Address
 from bestdefense_async.distributed.postgres import LEASE, PostgresDatabase
+from bestdefense_async.distributed.presence import IS_GONE
 from bestdefense_async.distributed.repetition import begin_due, plan_repetition
 from bestdefense_async.distributed.shards import (
     SHARD_SIZE,
@@ -173,7 +174,7 @@ class PostgresStore(DatabaseStore):
                     "UPDATE shard SET fence = fence + 1, state = 'held', owner = ?,"  # noqa: S608 - ours
                     " lease_until = clock_timestamp() + make_interval(secs => ?), problem = NULL"
                     f" WHERE run = ? AND shard = ? AND {_MAY_BE_TAKEN} RETURNING fence",
-                    (self.database.owner, self.database.lease, run, number),
+                    (self.database.presence.owner, self.database.lease, run, number),
                 ).fetchone()
                 if taken is None:
                     return None
@@ -234,6 +235,33 @@ class PostgresStore(DatabaseStore):
             )
 
         await (await self.database.writer()).do(work)
+
+    async def owners_without_session(self) -> list[str]:
+        """Return who seems to have died, though its leases last.
+
+        Who is there again within `GRACE` has only lost its connection.
+        """
+
+        def find(connection: StoreConnection) -> list[str]:
+            rows = connection.execute(
+                "SELECT DISTINCT owner FROM shard WHERE state = 'held'"  # noqa: S608 - ours
+                f" AND lease_until >= clock_timestamp() AND {IS_GONE}"
+            )
+            return [owner for (owner,) in rows]
+
+        return await (await self.database.writer()).do(find)
+
+    async def end_leases(self, owners: list[str]) -> None:
+        """Let the shards of these owners be taken, unless they have a session by now."""
+
+        def end(connection: StoreConnection) -> None:
+            connection.execute(
+                "UPDATE shard SET lease_until = clock_timestamp()"  # noqa: S608 - ours
+                f" WHERE state = 'held' AND owner = ANY(?) AND {IS_GONE}",
+                (owners,),
+            )
+
+        await (await self.database.writer()).do(end)
 
     async def waiting(self, *, unwoken_only: bool = False) -> list[WaitingShard]:
         """Return the shards that may be taken now, those of one organization in their order.

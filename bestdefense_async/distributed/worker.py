@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from procrastinate import worker as engine_worker
@@ -23,6 +23,7 @@ from procrastinate.jobs import DeleteJobCondition
 
 from bestdefense_async.distributed import engine
 from bestdefense_async.distributed.credentials import check_name
+from bestdefense_async.distributed.presence import GRACE
 from bestdefense_async.distributed.shards import WaitingShard
 from bestdefense_async.distributed.store import PostgresStore
 from bestdefense_async.errors import (
@@ -37,7 +38,7 @@ from bestdefense_async.errors import (
 from bestdefense_async.runs.group import ScanGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from procrastinate import App
 
@@ -55,9 +56,9 @@ BLOCKED_FOR: Final = 300.0
 """Seconds for which a shard is left alone whose token was refused."""
 AWAY_FOR: Final = 30.0
 """Seconds for which a shard is left alone that was not ended: its host takes nothing."""
-SWEEP: Final = "* * * * * */15"
+SWEEP: Final = "* * * * * */5"
 """When shards are looked for that nobody has and no job waits for: cron, with seconds."""
-_AGAIN: Final = 1.0
+_AGAIN: Final = 0.25
 """Seconds until another engine is started in place of one that has failed."""
 
 _ENGINE_FAULTS = (ConnectorException, psycopg.Error, OSError)
@@ -168,7 +169,7 @@ class Worker:
             self.store.database.keep()
             await self.store.database.renew()
             async with self._app.open_async():
-                await self._look_around()
+                self._start(self._sweep(0))  # what a worker has left that was here before
                 while not self._stopping.is_set():
                     await self._run_engine(self._app)
                 await self._left()
@@ -219,10 +220,13 @@ class Worker:
         """
         if self._stopping.is_set():
             return
-        task = asyncio.get_running_loop().create_task(self._scan(run, shard))
+        await asyncio.shield(self._start(self._scan(run, shard)))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        await asyncio.shield(task)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -342,6 +346,9 @@ class Worker:
         with contextlib.suppress(*_ENGINE_FAULTS, JournalError):
             await engine.replace_stalled(self._app)
             await self.store.begin_due()
+            if gone := await self.store.owners_without_session():
+                await asyncio.sleep(GRACE)
+                await self.store.end_leases(gone)
             await engine.wake(self._app, await self.store.waiting(unwoken_only=True))
             await self._look_around()
 

@@ -20,14 +20,24 @@ from bestdefense_async.distributed.postgres import WritingConnection  # noqa: E4
 from bestdefense_async.distributed.schema import VERSION, migrate  # noqa: E402
 from bestdefense_async.distributed.store import PostgresStore  # noqa: E402
 from bestdefense_async.errors import ConfigError, JournalError, JournalMismatch  # noqa: E402
-from bestdefense_async.models import Site  # noqa: E402
+from bestdefense_async.models import ScanOptions, Site  # noqa: E402
 from bestdefense_async.runs.inputs import ExistingScan  # noqa: E402
 from bestdefense_async.runs.store.doors import open_store  # noqa: E402
-from tests.support.stores import begin, claim, create, done, followed, statuses, take  # noqa: E402
+from tests.support.stores import (  # noqa: E402
+    KEY,
+    URL,
+    begin,
+    claim,
+    create,
+    done,
+    followed,
+    statuses,
+    take,
+)
+from tests.support.waiting import until  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
 PASSWORD = "p4ss-w0rd"
 SITES = [Site(id=f"s{n}", hostname=f"h{n}.example") for n in range(40)]
 
@@ -37,6 +47,11 @@ def sql(database: str, statement: str) -> list[Any]:
     with psycopg.connect(database, autocommit=True) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
+
+
+def owners(database: str) -> list[str]:
+    """Return who holds something."""
+    return [owner for (owner,) in sql(database, "SELECT owner FROM bestdefense.shard")]
 
 
 def cut(server: str, name: str) -> None:
@@ -243,7 +258,10 @@ async def test_a_shard_is_not_ended_while_a_late_answer_is_written(
     async with PostgresStore(database) as store, PostgresStore(database) as other:
         run = await create(store, plan=SITES[:1])
         await claim(run.journal, 0)
-        sql(database, "UPDATE bestdefense.shard SET lease_until = now() - interval '1 s'")
+        sql(
+            database,
+            "UPDATE bestdefense.shard SET owner = 'gone', lease_until = now() - interval '1 s'",
+        )
         new = await take(other, run.name)
         monkeypatch.setattr(WritingConnection, "execute", wait)
         assert store.database._connection is not None  # noqa: SLF001 - there is no seam before a commit
@@ -290,11 +308,58 @@ async def test_a_lease_is_renewed_as_long_as_its_owner_lives(database: str) -> N
         await asyncio.sleep(1.5)
         with pytest.raises(JournalError, match="held"):
             await take(other, run.name)
-        assert store.database._beats is not None  # noqa: SLF001 - what a hung process looks like
-        store.database._beats.cancel()  # noqa: SLF001
+        beats, _ = store.database._keeping  # noqa: SLF001 - what a hung process looks like
+        beats.cancel()
         await asyncio.sleep(1.2)
 
         await take(other, run.name)
+
+
+async def test_who_has_no_session_any_more_holds_nothing(database: str) -> None:
+    """Its lease need not run out; but who opens another session at once loses nothing."""
+    async with PostgresStore(database) as store, PostgresStore(database) as other:
+        await store.enqueue(
+            [], base_url=URL, token_key=KEY, credential="default", options=ScanOptions()
+        )
+        (shard,) = await store.waiting()
+        await store.take_shard(shard.run, shard.number, base_url=URL, token_key=KEY)
+        _, shown = store.database.presence.names
+        await until(lambda: owners(database) == [shown])
+        cut(database, psycopg.conninfo.conninfo_to_dict(database)["dbname"])
+        while await other.owners_without_session() != []:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+        await other.end_leases([shown])
+        assert await other.waiting() == []
+        assert owners(database) == [shown]
+
+        store.database._keeping[1].cancel()  # noqa: SLF001 - its end, as others see it
+        while await other.owners_without_session() != [shown]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await other.end_leases([shown])
+        assert await other.waiting() == [shard]
+
+
+async def test_behind_a_pooler_only_the_lease_counts(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that others use too says nothing about its process: nobody is told that it does."""
+    real = psycopg.AsyncConnection.connect
+    sessions = []
+
+    async def pooled(*given: Any, **settings: Any) -> Any:
+        session = await real(*given, **settings)
+        monkeypatch.setattr(type(session.info), "backend_pid", 1)  # a pooler makes one up
+        sessions.append(session)
+        return session
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", pooled)
+    async with PostgresStore(database) as store, PostgresStore(database) as other:
+        run = await create(store)
+        await until(lambda: bool(sessions) and sessions[0].closed)
+        assert owners(database) == [store.database.presence.names[0]]
+        assert await other.owners_without_session() == []
+        with pytest.raises(JournalError, match="held"):
+            await take(other, run.name)
 
 
 async def test_texts_of_any_kind_are_kept(database: str) -> None:

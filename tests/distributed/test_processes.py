@@ -66,6 +66,24 @@ async def test_workers_that_are_killed_and_stopped_double_and_lose_nothing(datab
         check(sandbox, await result_of(database, name), targets=300, most_unknown=6 * 3 * STARTING)
 
 
+@pytest.mark.slow(timeout=120)
+async def test_nobody_waits_for_the_lease_of_a_worker_that_was_killed(database: str) -> None:
+    """Its session has ended with it, so another takes its shards long before."""
+    async with Sandbox(sites=40, speed=SPEED) as sandbox:
+        slow = sandbox.fault("reports.create", delay=0.2)
+        name = await enqueued(sandbox, database, sandbox.hostnames, shard_size=20)
+        tokens = {"default": sandbox.token}
+        with Workers(database, sandbox.url, tokens, {"lease": 600.0}) as workers:
+            first = workers.start()
+            while sandbox.count("reports.create") < 10:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.05)
+            slow.remove()
+            workers.replace(first)
+            await over(database, name)
+
+        check(sandbox, await result_of(database, name), targets=40, most_unknown=2 * STARTING)
+
+
 @pytest.mark.slow(timeout=400)
 async def test_a_database_that_restarts_in_mid_run_costs_a_moment() -> None:
     """Workers go on with what they have, and nothing is unknown."""

@@ -95,9 +95,9 @@ class Postgres:
 
         with psycopg.connect(self._database, autocommit=True) as connection:
             connection.execute(
-                "UPDATE bestdefense.shard SET lease_until = now() - interval '1 s'"
-                " WHERE owner = %s",
-                (store.database.owner,),
+                "UPDATE bestdefense.shard SET owner = 'gone', lease_until = now() - interval '1 s'"
+                " WHERE owner = ANY(%s)",
+                (store.database.presence.names,),
             )
 
     def repeat(self, store: Any) -> None:
