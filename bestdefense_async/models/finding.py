@@ -10,7 +10,7 @@ from attrs import field, frozen
 from bestdefense_async import vendor
 from bestdefense_async.models.plain import html_table
 
-_WIRE_FORMS: Final = {"info": "informational"}
+_WIRE_FORMS: Final = {"info": "informational", "": "unknown"}
 _RANKS: Final = {word: rank for rank, word in enumerate(reversed(vendor.SEVERITIES))}
 
 
@@ -32,7 +32,10 @@ class Severity(str):
     INFORMATIONAL: ClassVar[Severity]
 
     def __new__(cls, text: str) -> Self:
-        """Return the severity for `text` in any letter case; `info` means informational."""
+        """Return the severity for `text` in any letter case.
+
+        `info` means informational, and no word at all `unknown`.
+        """
         lowered = text.strip().lower()
         return super().__new__(cls, _WIRE_FORMS.get(lowered, lowered))
 

@@ -7,7 +7,7 @@ what it does not understand, for a run that is misread must not pass the gate.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,7 +65,7 @@ def _spans(value: object) -> tuple[tuple[float, float], ...]:
     spans = []
     for pair in value if isinstance(value, list) else ():
         match pair:
-            case [int() | float() as begin, int() | float() as end]:
+            case [begin, end] if finite(begin) is not None and finite(end) is not None:
                 spans.append((float(begin), float(end)))
             case _:
                 raise JournalMismatch("A span of time is not two numbers.")
@@ -108,6 +108,10 @@ def result_from(record: Mapping[str, Any]) -> tuple[RiskSummary | None, tuple[Fi
     return _risk_from(record.get("risk")), tuple(map(_finding_from, findings))
 
 
+_MOST: Final = 10**15
+"""A number beyond is no count."""
+
+
 def _risk_from(record: object) -> RiskSummary | None:
     if record is None:
         return None
@@ -115,7 +119,7 @@ def _risk_from(record: object) -> RiskSummary | None:
         raise JournalMismatch("The risk of a target is not a table of counts.")
     counts: dict[str, int] = {}
     for name, count in record.items():
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        if type(count) is not int or not 0 <= count <= _MOST:
             raise JournalMismatch("The risk of a target holds something that is no count.")
         severity = Severity(name)
         counts[str(severity) if severity.is_known else name] = count
@@ -180,4 +184,4 @@ def finite(value: object) -> float | None:
     """Return `value` as a float when it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if abs(value) <= sys.float_info.max else None

@@ -8,6 +8,7 @@ not come to. So a run that was cut off never passes the gate.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -67,7 +68,7 @@ def _is_document(path: Path | str, text: str) -> bool:
 
 def _parsed(text: str, *, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         raise JournalMismatch(f"{where} is not a saved run: it is not JSON.") from None
     if not isinstance(value, dict):
@@ -77,8 +78,12 @@ def _parsed(text: str, *, where: str) -> dict[str, Any]:
     return value
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
+def _finite(text: str) -> float:
+    """Return a number; `NaN` and what is beyond all numbers, like `1e999`, is none."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _records(text: str, *, where: str) -> Iterator[dict[str, Any]]:
@@ -102,9 +107,11 @@ def _from_document(value: Mapping[str, Any]) -> RunResult:
 def _rest(outcomes: tuple[Outcome, ...], end: Mapping[str, Any]) -> tuple[Outcome, ...]:
     """Return an outcome for the targets that are not there, none when all are."""
     total = end.get("targets")
-    if isinstance(total, int) and total <= len(outcomes):
-        return ()
-    many = "The rest" if not isinstance(total, int) else f"{total - len(outcomes)} more"
+    many = "The rest"
+    if isinstance(total, int) and total >= 0:
+        if total <= len(outcomes):
+            return ()
+        many = f"{total - len(outcomes)} more"
     index = max((outcome.index for outcome in outcomes), default=-1) + 1
     return (
         Outcome(
@@ -125,13 +132,16 @@ class _Reader:
     _outcomes: dict[object, Outcome] = field(factory=dict)
     _decided: set[object] = field(factory=set)
     """Those that ended or were rejected: what else is told of them changes nothing."""
+    _ended: set[object] = field(factory=set)
     _duplicates: set[object] = field(factory=set)
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Take in one event; events of a later minor version are passed over."""
         event = record.get("event")
         if event == "run.started":
-            self._start = self._start or record
+            if self._start:
+                raise JournalMismatch("The log holds more than one run.")
+            self._start = record
         elif event == "run.summary":
             self._end = record
         elif event in {"target.accepted", "target.rejected", "scan.started", "scan.finished"}:
@@ -139,7 +149,12 @@ class _Reader:
 
     def _take_target(self, event: str, record: Mapping[str, Any]) -> None:
         key = record.get("index", record.get("target"))
+        if type(key) not in {int, str}:
+            raise JournalMismatch("The log tells of a target without its number.")
         if event == "scan.finished":
+            if key in self._ended:
+                raise JournalMismatch(f"The log tells twice how target {key} ended.")
+            self._ended.add(key)
             self._outcomes[key] = outcome_from(record)
             self._decided.add(key)
             return

@@ -84,7 +84,9 @@ def missing_from(path: Path | str, verdict: Verdict) -> str:
     return told(verdict)
 
 
-def check_outputs(outputs: Iterable[Path | str], inputs: Iterable[Path | str]) -> None:
+def check_outputs(
+    outputs: Iterable[os.PathLike[str] | str], inputs: Iterable[os.PathLike[str] | str]
+) -> None:
     """Refuse files that would be written over each other, or over what is read.
 
     Args:
@@ -108,7 +110,7 @@ def check_outputs(outputs: Iterable[Path | str], inputs: Iterable[Path | str]) -
         written.add(real)
 
 
-def _real(path: Path | str) -> str:
+def _real(path: os.PathLike[str] | str) -> str:
     """Return what tells two files apart: where it really is, or its number where it has links."""
     try:
         found = Path(path).stat()

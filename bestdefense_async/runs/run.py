@@ -7,6 +7,7 @@ begins one and `BestDefense.resume` goes on with one.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waivers, read_waivers
 from bestdefense_async.report.result import RunResult
-from bestdefense_async.report.writer import write_run
+from bestdefense_async.report.writer import check_outputs, write_run
 from bestdefense_async.runs.drain_signals import DrainSignals
 from bestdefense_async.runs.group import ScanGroup
 from bestdefense_async.runs.plan import Plan, make_plan
@@ -41,7 +42,6 @@ from bestdefense_async.runs.source import indexed, listed, planned_counts, unkno
 from bestdefense_async.runs.store.doors import load_older
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Unpack
@@ -93,6 +93,8 @@ class Run:
         self._scan_options = ScanOptions() if options is None else options
         self._store = store
         self._resumes = resumes
+        self._inputs: list[object] = [source, getattr(store, "path", None)]
+        """What the run has read: files among it are not written over."""
         self._drain_on = tuple(settings.pop("drain_on", ()))
         self._on_event = settings.get("on_event")
         self._settings = cast("GroupSettings", settings | {"on_event": self._record})
@@ -280,6 +282,7 @@ class Run:
         policy = GatePolicy(
             fail_on=fail_on, max_counts=max_counts or {}, allow_incomplete=allow_incomplete
         )
+        self._inputs += (baseline, waivers)
         known = None
         if baseline is not None:
             known = load_older(baseline, self.result, store=self._store).outcomes
@@ -304,9 +307,12 @@ class Run:
             compared: An earlier run, as `judge` takes it; the file says what is new and fixed.
 
         Raises:
-            ConfigError: No format has this suffix.
+            ConfigError: No format has this suffix, or the file is one that the run was made from:
+                its list, its store, a baseline, the waivers.
             OSError: The file cannot be written.
         """
+        files = [each for each in (*self._inputs, compared) if isinstance(each, str | os.PathLike)]
+        check_outputs([path], files)
         run, older = self.result, None
         if compared is not None:
             older = load_older(compared, run, store=self._store)

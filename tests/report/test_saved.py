@@ -287,6 +287,9 @@ def _line(**record: Any) -> str:
 
 
 START_LINE = _line(event="run.started", name="x")
+END_LINE = _line(event="run.summary", targets=1)
+DONE = {"event": "scan.finished", **done("a.example").as_dict()}
+HUGE = "1" + "0" * 400
 
 
 @pytest.mark.parametrize(
@@ -315,12 +318,50 @@ START_LINE = _line(event="run.started", name="x")
             START_LINE + _line(event="scan.finished", status="done", risk={}, findings=[{}]),
             id="a finding without severity",
         ),
+        pytest.param(2 * (START_LINE + _line(**DONE) + END_LINE), id="two runs behind each other"),
+        pytest.param(START_LINE + 2 * _line(**DONE) + END_LINE, id="one target that ends twice"),
+        pytest.param(START_LINE + _line(**{**DONE, "index": []}), id="a list as a number"),
+        pytest.param(START_LINE + _line(**{**DONE, "index": True}), id="a number that is none"),
+        pytest.param(
+            START_LINE + _line(**{**DONE, "risk": {"high": 10**16}}), id="a count beyond all counts"
+        ),
+        pytest.param(
+            START_LINE + _line(event="run.summary", throttled=[[1, 0]]).replace("0]", HUGE + "]"),
+            id="a time beyond all times",
+        ),
+        pytest.param(
+            START_LINE
+            + _line(**{**DONE, "findings": [{"severity": "low", "extra": {"x": 1.5}}]}).replace(
+                "1.5", "1e999"
+            ),
+            id="a number beyond all numbers",
+        ),
     ],
 )
 def test_a_damaged_log_is_refused(text: str, tmp_path: Path) -> None:
     """A run that is misread could pass the gate, so nothing is guessed."""
     with pytest.raises(JournalMismatch):
         read_back(tmp_path, text)
+
+
+def test_a_moment_beyond_all_time_is_unknown(tmp_path: Path) -> None:
+    """Nothing is guessed, and nothing is lost for it."""
+    run = run_of(done("a.example"), started_at=1.25)
+    text = document(run, judge(run.outcomes, GatePolicy())).replace("1.25", HUGE)
+
+    assert read_back(tmp_path, text, "run.json").started_at is None
+
+
+@pytest.mark.parametrize("targets", [-5, "many", None, [1]])
+def test_a_number_of_targets_that_is_none_is_no_whole_run(targets: object, tmp_path: Path) -> None:
+    """Nobody knows how many targets that were."""
+    text = START_LINE + _line(**DONE) + _line(event="run.summary", targets=targets)
+
+    run = read_back(tmp_path, text)
+
+    assert judge(run.outcomes, GatePolicy()).sentence == (
+        "gate: INCOMPLETE, 1 of 2 sites has no verdict"
+    )
 
 
 SPEED = 1_200.0

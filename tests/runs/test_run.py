@@ -100,6 +100,33 @@ async def test_a_list_is_scanned_judged_and_written(
     sandbox.assert_no_duplicates()
 
 
+async def test_a_run_is_not_written_over_what_it_was_made_from(
+    bd: BestDefense, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Its list, its store, the baseline and the waivers are read again tomorrow."""
+    hosts, waivers, older = tmp_path / "hosts.md", tmp_path / "waivers.md", tmp_path / "old.json"
+    hosts.write_text(f"{sandbox.hostnames[0]}\n")
+    waivers.write_text("")
+    async with scans(bd, hosts) as first:
+        _ = [outcome async for outcome in first]
+    first.write(older, first.judge())
+    before = older.read_bytes()
+
+    async with scans(bd, hosts, store=tmp_path / "runs.json") as run:
+        _ = [outcome async for outcome in run]
+    verdict = run.judge(baseline=older, waivers=waivers)
+
+    link = tmp_path / "link.json"
+    link.symlink_to(older)
+    for path in (hosts, waivers, older, link, tmp_path / "runs.json"):
+        with pytest.raises(ConfigError, match="it is read in the same run"):
+            run.write(path, verdict)
+    with pytest.raises(ConfigError, match="it is read in the same run"):
+        first.write(tmp_path / "runs.json", verdict, compared=str(tmp_path / "runs.json"))
+    run.write(tmp_path / "new.json", verdict)
+    assert (hosts.read_text(), older.read_bytes()) == (f"{sandbox.hostnames[0]}\n", before)
+
+
 async def test_anything_may_come_out_of_an_iterable(bd: BestDefense, sandbox: Sandbox) -> None:
     """Texts, sites, and what is no target, from a generator of either kind."""
     sites = await bd.sites.list()

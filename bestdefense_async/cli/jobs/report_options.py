@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
-from bestdefense_async.cli.options.database import runs_store
+from bestdefense_async.cli.options.database import runs_name, runs_store
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.models import SEVERITIES, Severity
 from bestdefense_async.report.gate.identity import refuse_same_scans
@@ -97,7 +97,9 @@ class ReportOptions:
             policy=_policy(gate, usual="high" if streams.is_ci() else usual),
             format_=output.format_,
             files=output.files,
-            inputs=tuple(filter(None, (gate.baseline, gate.waivers, older, *inputs))),
+            inputs=tuple(
+                filter(None, (gate.baseline, gate.waivers, older, str(runs_name()), *inputs))
+            ),
             min_severity=output.min_severity,
             is_exit_zero=is_exit_zero,
             baseline=baseline,

@@ -65,7 +65,7 @@ def _finding_record(outcome: Outcome, finding: Finding) -> dict[str, Any]:
 def verdict_record(verdict: Verdict) -> dict[str, Any]:
     """Return what baseline and waivers did as plain values; null where there is none."""
     return {
-        "threshold": None if verdict.threshold is None else str(verdict.threshold),
+        "threshold": verdict.policy.fail_on,
         "exceeded": sorted(verdict.exceeded),
         "waived": verdict.waived,
         "known": verdict.known,

@@ -101,8 +101,14 @@ def weakness_of(finding: Finding) -> str:
 
 def cwe_of(finding: Finding) -> str:
     """Return the CWE of a finding like `CWE-79`, in one spelling; empty when there is none."""
-    match = _CWE.fullmatch(finding.cwe or "")
-    return f"CWE-{match[1]}" if match else _words(finding.cwe)
+    number = cwe_number(finding.cwe)
+    return f"CWE-{number}" if number else _words(finding.cwe)
+
+
+def cwe_number(text: str | None) -> str:
+    """Return the digits of a CWE, however it is spelled; empty when it is none."""
+    match = _CWE.fullmatch(text or "")
+    return match[1] if match else ""
 
 
 def _words(text: str | None) -> str:
@@ -166,7 +172,7 @@ def _normal_path(path: str) -> str:
 
 
 def _names(query: str) -> str:
-    return "&".join(sorted({_spelled(part.partition("=")[0]) for part in query.split("&")}))
+    return "&".join(sorted({_spelled(part.partition("=")[0]) for part in query.split("&")} - {""}))
 
 
 def _spelled(text: str) -> str:

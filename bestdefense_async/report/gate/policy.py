@@ -43,23 +43,23 @@ def read_allowance(text: str | int | Allowance) -> Allowance:
     return Allowance(int(match[1]), is_percent=bool(match[2]))
 
 
-def _as_severity(text: str | None) -> Severity | None:
+def _as_severity(text: object) -> Severity | None:
     """Return the threshold; None and the text `none` mean there is none."""
-    if text is None or text.strip().lower() == "none":
+    if text is None or (isinstance(text, str) and text.strip().lower() == "none"):
         return None
-    severity = Severity(text)
-    if not severity.is_known:
-        raise ConfigError(
-            f"{text!r} is no severity: choose one of {', '.join(SEVERITIES)} or none."
-        )
-    return severity
+    if isinstance(text, str) and (severity := Severity(text)).is_known:
+        return severity
+    raise ConfigError(f"{text!r} is no severity: choose one of {', '.join(SEVERITIES)} or none.")
 
 
-def _as_limits(limits: Mapping[str, int]) -> dict[Severity, int]:
+def _as_limits(limits: object) -> dict[Severity, int]:
+    if not isinstance(limits, Mapping):
+        raise ConfigError(f"{limits!r} is no table of limits: write like {{'high': 5}}.")
     checked: dict[Severity, int] = {}
     for text, most in limits.items():
         severity = _as_severity(text)
-        if severity is None or most < 0:
+        # With a limit like NaN nothing would ever fail.
+        if severity is None or type(most) is not int or most < 0:
             raise ConfigError(f"{text!r}: {most!r} is no limit of findings.")
         checked[severity] = most
     return checked
@@ -78,4 +78,4 @@ class GatePolicy:
     max_counts: Mapping[Severity, int] = field(factory=dict, converter=_as_limits)
     """Most findings of exactly that severity in the whole run; undocumented ones count too."""
     allow_incomplete: Allowance = field(default=Allowance(0), converter=read_allowance)
-    """Targets that may stay without a verdict."""
+    """Targets that may stay without a verdict, as long as there is one that has one."""

@@ -1,8 +1,9 @@
 """The gate: may this run pass?
 
 It fails closed. A target without a verdict is not a clean target: it makes the run incomplete,
-which is a verdict of its own. An undocumented severity counts as worse than any threshold. A
-failure is reported together with what is missing, and wins over it.
+which is a verdict of its own, and no allowance covers a run in which none has one. An undocumented
+severity counts as worse than any threshold. A failure is reported together with what is missing,
+and wins over it.
 
 Each finding is waived, known from the baseline, or open, and only open ones can break a rule. A
 waiver or a baseline takes single findings out of all rules, and nothing else: no target without a
@@ -18,13 +19,12 @@ from attrs import field, frozen
 
 from bestdefense_async.models import Finding, Outcome, Severity
 from bestdefense_async.report.gate.identity import KnownFindings, refuse_same_scans, site_of
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.waivers import Cover, Waiver, Waivers
 from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from bestdefense_async.report.gate.policy import GatePolicy
 
 
 @frozen(kw_only=True)
@@ -222,8 +222,8 @@ class Verdict:
     """All targets."""
     missing: int
     """Targets without a verdict."""
-    threshold: Severity | None = None
-    """The severity from which a finding fails the run; None when there is no such rule."""
+    policy: GatePolicy
+    """The rules."""
     exceeded: frozenset[Severity] = frozenset()
     """Severities of which there are more findings than their limit allows."""
     waived: int = 0
@@ -270,7 +270,8 @@ class Verdict:
 
     def breaks(self, severity: Severity) -> bool:
         """Return whether an open finding of this severity is among what failed the run."""
-        is_above = self.threshold is not None and severity.rank >= self.threshold.rank
+        least = self.policy.fail_on
+        is_above = least is not None and severity.rank >= least.rank
         return (
             is_above or severity in self.exceeded or (bool(self.exceeded) and not severity.is_known)
         )
@@ -291,7 +292,7 @@ def judge(
     baseline: Iterable[Outcome] | None = None,
     waivers: Waivers | None = None,
 ) -> Verdict:
-    """Return the verdict about these targets; an empty run is incomplete.
+    """Return the verdict about these targets; a run in which none has one is incomplete.
 
     Args:
         outcomes: How each target ended.
@@ -317,7 +318,8 @@ def judge(
     failures = [wording.rule_broken(found, f"> {most} allowed") for _, most, found in exceeded]
     if hits:
         failures.insert(0, wording.rule_broken(hits, f">= {policy.fail_on}"))
-    is_complete = bool(outcomes) and len(missing) <= policy.allow_incomplete.of(len(outcomes))
+    is_complete = len(missing) <= policy.allow_incomplete.of(len(outcomes))
+    is_complete = is_complete and len(missing) < len(outcomes)  # nothing judged is nothing passed
     status = "failed" if failures else "passed" if is_complete else "incomplete"
     reasons = failures or ([] if status == "incomplete" else [wording.nothing_found(policy)])
     if missing or not outcomes:
@@ -330,7 +332,7 @@ def judge(
         sites=len(hits),
         total=len(outcomes),
         missing=len(missing),
-        threshold=policy.fail_on,
+        policy=policy,
         exceeded=frozenset(severity for severity, _, _ in exceeded),
         waived=states["waived"],
         known=None if baseline is None else states["known"],

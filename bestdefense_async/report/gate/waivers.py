@@ -41,6 +41,7 @@ from bestdefense_async.errors import ConfigError, clean_text
 from bestdefense_async.files import read_text, shown
 from bestdefense_async.models import SEVERITIES, Finding, Severity
 from bestdefense_async.report.gate.identity import (
+    cwe_number,
     fingerprint,
     former_fingerprint,
     host_of,
@@ -73,7 +74,7 @@ class Waiver:
     target: str | None = None
     """Pattern like `*.example.com` for the host, or the target as it was written, or the id."""
     url: str | None = None
-    """Pattern for the affected location, without scheme, query and fragment."""
+    """Pattern for the affected location, or for its path alone, without query and fragment."""
     severity: Severity | None = None
     """The worst severity it covers: a finding that became worse is not waived. None is every
     documented severity; one that is not documented is never covered."""
@@ -87,11 +88,11 @@ class Waiver:
             and self._means_weakness(finding)
             and _is_at_most(finding.severity, self.severity)
             and (self.target is None or _is_at(self.target, outcome))
-            and (self.url is None or _fits(self.url, _locations(outcome, finding)))
+            and (self.url is None or _fits(without_scheme(self.url), _locations(outcome, finding)))
         )
 
     def _means_weakness(self, finding: Finding) -> bool:
-        return self.weakness is None or self.weakness.lower() in _kinds(finding)
+        return self.weakness is None or _kind(self.weakness) in _kinds(finding)
 
     def __str__(self) -> str:
         """Return what is waived, on one line."""
@@ -117,7 +118,7 @@ class Waivers:
         found: dict[str, list[Waiver]] = {}
         for entry in filter(self.is_active, self.entries):
             name = entry.fingerprint
-            keys = [(entry.weakness or "").lower()] if name is None else [name, weakness_at(name)]
+            keys = [_kind(entry.weakness)] if name is None else [name, weakness_at(name)]
             for key in keys:
                 found.setdefault(key, []).append(entry)
         return found
@@ -171,7 +172,13 @@ class Cover:
 
 
 def _kinds(finding: Finding) -> set[str]:
-    return {text.lower() for text in (finding.cwe, finding.weakness) if text}
+    return {_kind(text) for text in (finding.cwe, finding.weakness) if text}
+
+
+def _kind(text: str | None) -> str:
+    """Return a weakness in one spelling: `cwe-079` is CWE-79, and case is no matter in a name."""
+    number = cwe_number(text)
+    return f"CWE-{number}" if number else " ".join((text or "").casefold().split())
 
 
 def _is_at_most(severity: Severity, limit: Severity | None) -> bool:
@@ -182,18 +189,23 @@ def _is_at(pattern: str, outcome: Outcome) -> bool:
     """Return whether a target is meant: as it was written, by its host without port, by its id."""
     host = _PORT.sub("", without_scheme(outcome.target).partition("/")[0])
     names = [outcome.target, host, comparable_host(host), outcome.site_id or ""]
-    return _fits(pattern, names) or _fits(comparable_host(pattern), names)
+    bare = without_scheme(pattern).rstrip("/")
+    return any(_fits(each, names) for each in (pattern, bare, comparable_host(bare)))
 
 
 def _locations(outcome: Outcome, finding: Finding) -> list[str]:
-    """Return an affected location as it was written and normalised; a path alone with its host."""
+    """Return an affected location as it was written and normalised: with its host, and alone."""
+    if not finding.url:
+        return []
     place = place_of(finding)
-    written = without_scheme(finding.url or "").partition("?")[0].partition("#")[0]
-    return [written, f"{place.host or host_of(outcome)}{place.path}" if finding.url else ""]
+    written = without_scheme(finding.url).partition("?")[0].partition("#")[0]
+    return [written, f"{place.host or host_of(outcome)}{place.path}", place.path]
 
 
 def _fits(pattern: str, texts: Iterable[str]) -> bool:
-    return any(fnmatchcase(text.lower(), pattern.lower()) for text in texts if text)
+    """Return whether a pattern fits a text, or is it: brackets of an address are no pattern."""
+    wanted, lowered = pattern.lower(), [text.lower() for text in texts if text]
+    return wanted in lowered or any(fnmatchcase(text, wanted) for text in lowered)
 
 
 _LARGEST_FILE: Final = 5 << 20

@@ -49,8 +49,14 @@ class _BarLayout:
     """Height of a bar."""
     head: int
     """Height of the label above its bar; 0 when it stands beside it."""
-    scale: float
-    """Length of one finding."""
+    room: float
+    """Length of the longest bar."""
+    longest: int
+    """Its findings."""
+
+    def length(self, findings: int) -> float:
+        """Return the length of so many: a ratio, for a count may be larger than any float."""
+        return self.room * (findings / self.longest)
 
 
 def stacked(
@@ -68,14 +74,20 @@ def stacked(
     longest = max((sum(bar.counts.values()) for bar in bars), default=0) or 1
     if is_narrow:
         layout = _BarLayout(
-            width=svg.NARROW, left=0, pitch=42, bar=14, head=18, scale=svg.NARROW / longest
+            width=svg.NARROW,
+            left=0,
+            pitch=42,
+            bar=14,
+            head=18,
+            room=svg.NARROW,
+            longest=longest,
         )
     else:
         left = labels + 12
         remarks = 14 + max(svg.width_of(bar.remark, size=_REMARK) for bar in bars)
         room = svg.WIDE - left - remarks
         layout = _BarLayout(
-            width=svg.WIDE, left=left, pitch=26, bar=18, head=0, scale=room / longest
+            width=svg.WIDE, left=left, pitch=26, bar=18, head=0, room=room, longest=longest
         )
     used = [band for band in BANDS if any(bar.counts.get(band) for bar in bars)]
     keys, top = legend(band_keys(used), left=layout.left, right=layout.width)
@@ -99,7 +111,7 @@ def stacked(
 def _bar(bar: Bar, *, top: float, at: _BarLayout) -> str:
     beside = top + at.bar / 2 + 4.5
     style: dict[str, object] = {"fill": svg.SOFT, "class_": "soft"}
-    length = sum(bar.counts.values()) * at.scale
+    length = at.length(sum(bar.counts.values()))
     if at.head:
         room = at.width - svg.width_of(bar.short, size=_REMARK) - 12
         label = svg.fitted(bar.label, width=room, size=_LABEL)
@@ -124,7 +136,7 @@ def _pieces(counts: dict[str, int], *, top: float, at: _BarLayout) -> list[str]:
     parts = []
     left = at.left
     for band, count in counts.items():
-        width = count * at.scale
+        width = at.length(count)
         tone = TONES[band]
         parts.append(
             svg.rect(

@@ -67,15 +67,15 @@ class Anchors:
     @classmethod
     def of(cls, ranked: list[Outcome], kinds: list[WeaknessCount]) -> Anchors:
         """Return those of these sites and weaknesses: each has a section of its own."""
-        numbers = {id(one): f"site-{number}" for number, one in enumerate(ranked, 1)}
-        names = {
-            kind.key: kind.key.lower().replace(" ", "-")
-            if _PLAIN.fullmatch(kind.key.replace("-", " "))
-            else f"number-{number}"
-            for number, kind in enumerate(kinds, 1)
-        }
+        taken: dict[str, str] = {}
+        for number, kind in enumerate(kinds, 1):
+            name = f"weakness-{kind.key.lower().replace(' ', '-')}"
+            if name in taken or not _PLAIN.fullmatch(kind.key.replace("-", " ")):
+                name = f"weakness--{number}"
+            taken[name] = kind.key
         return cls(
-            sites=numbers, weaknesses={key: f"weakness-{name}" for key, name in names.items()}
+            sites={id(one): f"site-{number}" for number, one in enumerate(ranked, 1)},
+            weaknesses={key: name for name, key in taken.items()},
         )
 
     def site(self, outcome: Outcome) -> str | None:

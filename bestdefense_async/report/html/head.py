@@ -42,12 +42,11 @@ def headline(verdict: Verdict) -> str:
         found = " Where there is one, nothing failed." if verdict.missing < verdict.total else ""
         return f"Incomplete: {gap}.{found}"
     if verdict.status == "passed":
-        worse = _severity_or_worse(verdict)
-        found = (
-            f"no {new}finding is rated {worse}"
-            if verdict.threshold is not None
-            else "no threshold was set"
-        )
+        found = "no threshold was set"
+        if verdict.policy.fail_on is not None:
+            found = f"no {new}finding is rated {_severity_or_worse(verdict)}"
+        elif verdict.policy.max_counts:
+            found = f"no limit of {new}findings is exceeded"
         return f"Passed: {found} on {sites}{f'; {gap}' if gap else ''}."
     found = f"more {new}findings than a limit allows on {sites}"
     if verdict.findings:
@@ -60,7 +59,8 @@ def headline(verdict: Verdict) -> str:
 
 def _severity_or_worse(verdict: Verdict) -> str:
     worst = SEVERITIES[0]
-    return f"{verdict.threshold}" if verdict.threshold == worst else f"{verdict.threshold} or worse"
+    least = verdict.policy.fail_on
+    return str(least) if least == worst else f"{least} or worse"
 
 
 def cards(

@@ -60,6 +60,20 @@ def test_no_cell_is_a_formula(run: RunResult) -> None:
     assert not [cell for cell in cells if cell.lstrip().startswith(tuple(FORMULAS))]
 
 
+def test_no_cell_is_a_formula_where_semicolons_part_cells() -> None:
+    """As in the spreadsheets of half of the world, which care for quotes at the edges alone."""
+    texts = ("x;=cmd|' /C calc'!A0", 'a;"=1+1"', "b; @SUM(1)", ";;-2", '"=1', "plain; text")
+    found = [Finding(severity=Severity("low"), title=text, url=text) for text in texts]
+    run = run_of(evolve(done("a.example"), findings=tuple(found)))
+    text = csv(run, judge(run.outcomes, GatePolicy()))
+
+    for separator in ",;":
+        lines = readers.reader(io.StringIO(text, newline=""), delimiter=separator)
+        cells = [cell for line in lines for cell in line]
+        assert not [cell for cell in cells if cell.lstrip('" ').startswith(tuple(FORMULAS))]
+    assert "plain; text" in text
+
+
 def test_csv_has_a_line_for_each_finding_and_each_site_without_any() -> None:
     """A clean site and one that was not scanned look different."""
     older = before(run_of(done("a.example", high=1)))

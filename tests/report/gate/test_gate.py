@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bestdefense_async.errors import ConfigError
@@ -58,6 +60,20 @@ NO_RISK = Outcome(target="f.example", status="done")
             "incomplete",
             3,
             id="a share is rounded down",
+        ),
+        pytest.param(
+            [UNSCANNED, NO_RISK],
+            {"allow_incomplete": "100%"},
+            "incomplete",
+            3,
+            id="no share covers a run without any verdict",
+        ),
+        pytest.param(
+            [not_started("x", "AuthError")],
+            {"allow_incomplete": 1, "fail_on": "none"},
+            "incomplete",
+            4,
+            id="nor does a number",
         ),
         pytest.param(
             [HIGH], {"fail_on": "none", "max_counts": {"high": 2}}, "passed", 0, id="at the limit"
@@ -216,6 +232,15 @@ def test_a_hostile_severity_cannot_steer_the_terminal() -> None:
     assert "\\x1b[2j\\npassed" in sentence
 
 
+def test_a_severity_without_a_word_is_called_unknown() -> None:
+    """It fails like any that nobody has documented, and can be seen."""
+    row = Outcome(
+        target="a", status="done", risk=RiskSummary(), findings=(Finding(severity=Severity(" ")),)
+    )
+
+    assert judge([row], GatePolicy()).sentence == ("gate: FAILED, 1 unknown >= high on 1 of 1 site")
+
+
 @pytest.mark.parametrize("text", ["-1", "101%", "half", "", "1.5", "٣"])
 def test_a_senseless_allowance_is_refused(text: str) -> None:
     """A typing error must not become a gate that lets everything through."""
@@ -236,10 +261,20 @@ def test_the_rules_of_the_gate_are_given_by_name() -> None:
         GatePolicy("high")  # type: ignore[call-arg]
 
 
-def test_a_negative_limit_is_refused() -> None:
-    """Fewer than no findings cannot be asked for."""
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"max_counts": {"high": most}}
+        for most in (-1, True, None, "5", 1.5, float("nan"), float("inf"))
+    ]
+    + [{"max_counts": ["high"]}, {"max_counts": {"none": 1}}, {"max_counts": {3: 1}}]
+    + [{"fail_on": 3}, {"fail_on": float("nan")}, {"allow_incomplete": float("nan")}],
+    ids=str,
+)
+def test_what_is_no_rule_is_refused(rules: dict[str, Any]) -> None:
+    """With a limit like NaN no number of findings would fail."""
     with pytest.raises(ConfigError):
-        GatePolicy(max_counts={"high": -1})
+        GatePolicy(**rules)
 
 
 def test_the_token_explains_no_gap_of_another_kind() -> None:

@@ -70,6 +70,8 @@ def waived(found: Outcome, *names: str) -> Verdict:
         ("/../a/", ("", "/a/", "")),
         ("/a?q=1&name=%41&q=2", ("", "/a", "name&q")),
         ("?q", ("", "/", "q")),
+        ("/a?&x=1&&y=2&", ("", "/a", "x&y")),
+        ("/a?", ("", "/a", "")),
         ("/to?u=https://other.example/", ("", "/to", "u")),
         ("https://[2001:DB8::1]:443/", ("[2001:db8::1]", "/", "")),
         ("the  session cookie", ("", "the session cookie", "")),

@@ -387,6 +387,29 @@ def test_two_reports_of_one_run_are_the_same_bytes() -> None:
     assert len(digests) == 1
 
 
+def test_weaknesses_that_are_spelled_alike_have_places_of_their_own() -> None:
+    """An id that occurs twice would lead every link to the first."""
+    names = ("CWE 79", "<x>", "number 3", "NUMBER 4", "3")
+    found = [Finding(severity=Severity("high"), weakness=name, title="t") for name in names]
+    found.append(Finding(severity=Severity("high"), cwe="CWE-79", title="t"))
+
+    ids = Page(report(run_of(evolve(done("a.example"), findings=tuple(found))))).values("id")
+
+    assert len(ids) == len(set(ids))
+    assert len([name for name in ids if name.startswith("weakness-")]) == len(found)
+
+
+def test_a_count_beyond_all_numbers_is_drawn() -> None:
+    """A scan is paid for: its report is written whatever the server counts."""
+    shown = report(
+        run_of(
+            done("a.example", high=1), evolve(done("b.example"), risk=RiskSummary(critical=10**400))
+        )
+    )
+
+    assert len(pictures(shown)) > 5
+
+
 def test_the_numbers_stand_in_tables_too() -> None:
     """The same numbers are there as text."""
     shown = " ".join(" ".join(Page(report(SMALL)).text).split())
@@ -503,6 +526,16 @@ def test_a_label_is_cut_to_the_room_it_has(content: str, width: float, shown: st
             [done("a", low=1)],
             {"max_counts": {"low": 0}},
             "Failed: more findings than a limit allows on 1 site.",
+        ),
+        (
+            [done("a", low=1)],
+            {"fail_on": None, "max_counts": {"low": 1}},
+            "Passed: no limit of findings is exceeded on 1 site.",
+        ),
+        (
+            [failed("a")],
+            {"allow_incomplete": 1},
+            "Incomplete: 1 of 1 site has no verdict.",
         ),
         (
             [done("a"), failed("b")],
