@@ -2,7 +2,8 @@
 
 The enumerations are open, so a word that is not here may come from the server and may be sent.
 
-Source: api-facts, "Severities", "Scan options", "Remediation". (documented, but for the cadences)
+Source: api-facts, "Severities", "Scan options", "Remediation". (documented, but for cadences and
+days)
 """
 
 from typing import Final
@@ -21,6 +22,8 @@ TESTING_TYPES: Final = ("web", "api")
 """What a scan takes a site for. (web is documented, api plausible)"""
 CADENCES: Final = ("daily", "weekly", "monthly")
 """How often a schedule scans, the most often first. (inferred)"""
+WEEKDAYS: Final = (*("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),)
+"""The days on which a weekly schedule scans. (inferred)"""
 STAGES: Final = ("Review", "Approved", "Blocked", "Rejected")
 """Where a remediation stands."""
 FINDING_NAMES: Final[dict[str, tuple[str, ...]]] = {

@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "core", "files"},
     "transport": {"_version", "errors", "core", "files", "config"},
     "polling": {"errors", "core", "models"},
-    "resources": {"errors", "core", "models"},
+    "resources": {"errors", "core", "models", "vendor"},
     "stats": {"polling", "transport"},
     "report": {"_version", "errors", "core", "files", "config", "models"},
     "runs": _BELOW_RUNS,

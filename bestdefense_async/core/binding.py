@@ -110,7 +110,8 @@ class Binding:
     body), an argument of the call that is not sent otherwise (`Route.arguments`), or a constant. A
     part of ours that is not in it must stand in `request`."""
     request: Mapping[str, str] = field(factory=dict, validator=_check_names)
-    """From our field to theirs, where they differ; `Route.request_fields` lists ours."""
+    """From our field to theirs, where they differ; `Route.request_fields` lists ours. What is in
+    `Route.arguments` is sent only where it stands here."""
     answer: Mapping[str, str] = field(factory=dict, validator=_check_names)
     """From our field to theirs, where they differ; `Route.answer_fields` lists ours. Paths begin
     below `data`, or at the top where there is no envelope."""
@@ -156,7 +157,12 @@ class Bound:
                 pages and was asked for what comes after something else.
         """
         json = request.json if isinstance(request.json, dict) else {}
-        ours: dict[str, Any] = {**request.parts, **request.query, **json}
+        ours: dict[str, Any] = {
+            **self._arguments(request),
+            **request.parts,
+            **request.query,
+            **json,
+        }
         known = {**request.given, **self._binding.constants, **ours}
         parts = {name: self._as_part(name, known.get(name)) for name in self._in_path}
         ours = {name: value for name, value in ours.items() if name not in parts}
@@ -204,6 +210,18 @@ class Bound:
         """Return the fields whose words differ, each with its table."""
         values = self._binding.values
         return [(path, values[last(path)]) for path in fields if last(path) in values]
+
+    def _arguments(self, request: Request[Any]) -> dict[str, str]:
+        """Return what the call knows besides and the binding sends.
+
+        Raises:
+            ConfigError: The call does not know it.
+        """
+        wanted = [name for name in self.route.arguments if name in self._binding.request]
+        for name in wanted:
+            if name not in request.given:
+                raise ConfigError(f"{self.route.name} must say {name} on this host, and does not.")
+        return {name: request.given[name] for name in wanted}
 
     def _as_part(self, name: str, value: object) -> str:
         if name in self._binding.constants:
@@ -256,14 +274,10 @@ def bind(name: str, binding: Binding) -> Bound:
         raise ConfigError(f"The binding of {name} must be a Binding.")
     route = ROUTES[name]
     in_path = _check_template(route, binding)
-    _check_fields(name, "request", binding.request, {*route.parts, *route.request_fields})
+    known = {*route.parts, *route.request_fields}
+    _check_fields(name, "request", binding.request, known | {*route.arguments})
     _check_fields(name, "answer", binding.answer, set(route.answer_fields))
-    _check_fields(
-        name,
-        "request",
-        dict(zip(binding.unsent, binding.unsent, strict=True)),
-        {*route.parts, *route.request_fields},
-    )
+    _check_fields(name, "request", {each: each for each in binding.unsent}, known)
     _check_complete(route, binding, in_path)
     _check_values_and_pages(route, binding)
     moves = [(ours, theirs) for ours, theirs in binding.request.items() if ours not in in_path]

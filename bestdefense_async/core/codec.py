@@ -3,8 +3,6 @@
 Names on the wire stand here and nowhere else. Each payload is structured by functions that cattrs
 compiles when a model is first needed, and that say only whether it fits; when it does not, others
 that keep books find out where, and the error names the path, never a value.
-
-`parse_time`: points in time as servers write them.
 """
 
 from __future__ import annotations
@@ -40,31 +38,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM: Final = 100_000_000_000
 """A number from here on counts milliseconds: as seconds it would lie in the year 5138."""
 
-
-def parse_time(value: object) -> datetime:
-    """Return a point in time with its zone.
-
-    ISO 8601 in any of its forms, where one without a zone is UTC, or a number of seconds or
-    milliseconds since the epoch. (inferred: no time format is documented)
-
-    Raises:
-        ValueError: It is neither.
-        OverflowError: It lies outside the years 1 to 9999.
-    """
-    if isinstance(value, str):
-        parsed = datetime.fromisoformat(value.strip())
-        return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
-    if type(value) in {int, float}:
-        seconds = float(value)  # type: ignore[arg-type]
-        if math.isfinite(seconds):
-            if abs(seconds) >= _MILLISECONDS_FROM:
-                seconds /= 1000
-            return _EPOCH + timedelta(seconds=seconds)
-    raise ValueError("not a time")
-
-
 Model = TypeVar("Model")
 
+_LOOSE: Final = {
+    *("status", "mode", "testing_type"),
+    *("day_of_week", "day_of_month", "time", "timezone", "cron"),
+}
+"""Attributes that are mere guesses: what is of another type stays in `extra` and spoils nothing."""
+_RENAMED: Final = {"intensity": "scanIntensity", "mode": "vortexType"}
+"""Attributes that the API calls otherwise."""
 _IDS: Final = {"id", "site_id", "report_id", "finding_id"}
 """Attributes that hold an id."""
 _SUMMARY_KEYS: Final = ("riskSummary", "risk_summary")
@@ -147,8 +129,8 @@ def structure_member(payload: object, name: str, model: type[Model]) -> Model:
 
 def _on_wire(name: str) -> str:
     """Return the name on the wire of an attribute."""
-    if name == "intensity":
-        return "scanIntensity"
+    if name in _RENAMED:
+        return _RENAMED[name]
     first, *others = name.split("_")
     return first + "".join(word.capitalize() for word in others)
 
@@ -194,8 +176,18 @@ def _number(value: Any, _: Any) -> float:  # noqa: ANN401  # a cattrs hook
 
 
 def _time(value: Any, _: Any) -> datetime:  # noqa: ANN401  # a cattrs hook
+    """Return a point in time with its zone.
+
+    ISO 8601 in any of its forms, where one without a zone is UTC, or a number of seconds or
+    milliseconds since the epoch. (inferred: no time format is documented)
+    """
     try:
-        return parse_time(value)
+        if isinstance(value, str):
+            parsed = datetime.fromisoformat(value.strip())
+            return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+        if type(value) in {int, float} and math.isfinite(value):
+            seconds = value / 1000 if abs(value) >= _MILLISECONDS_FROM else value
+            return _EPOCH + timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         pass
     raise _ShapeError("is not a time")
@@ -205,6 +197,10 @@ def _stage(value: Any, _: Any) -> Stage:  # noqa: ANN401  # a cattrs hook
     if not isinstance(value, str) or not value.strip():
         raise _ShapeError("is not a stage")
     return Stage(value)
+
+
+def _of_kinds(kinds: tuple[type, ...], value: Any, _: Any) -> Any:  # noqa: ANN401  # a cattrs hook
+    return value if type(value) in kinds else None
 
 
 def _optional_identifier(value: Any, kind: Any) -> str | None:  # noqa: ANN401  # a cattrs hook
@@ -315,24 +311,30 @@ def _model(converter: cattrs.Converter, model: Any) -> Callable[[Any, Any], Any]
     """Return a hook for an attrs class that keeps unknown members in its `extra`."""
     resolve_types(model)
     rules = {"extra": override(omit=True)}
+    loose: dict[str, tuple[type, ...]] = {}
     for each in fields(model):
         if each.name == "extra":
             continue
         own: Any = _optional_text if each.default is None and each.type == str | None else None
-        if each.name == "status" and each.type == int | None:
-            own = lambda value, _: value if type(value) is int else None  # noqa: E731
+        if each.name in _LOOSE:
+            loose[_on_wire(each.name)] = kinds = get_args(each.type)
+            own = partial(_of_kinds, kinds)
         if each.name in _IDS:
             own = _optional_identifier if each.default is None else _identifier
         rules[each.name] = override(rename=_on_wire(each.name), struct_hook=own)
     build: Any = make_dict_structure_fn(model, converter, **rules)  # type: ignore[arg-type]
-    known = frozenset(_on_wire(each.name) for each in fields(model)) - {"extra"}
+    known = frozenset(_on_wire(each.name) for each in fields(model)) - {"extra", *loose}
     fill = object.__setattr__  # the class is frozen, and nobody has seen this object yet
 
     def hook(value: Any, kind: Any) -> Any:  # noqa: ANN401  # a cattrs hook
         if value.__class__ is not dict:
             raise _ShapeError("is not an object")
         made = build(value, kind)
-        rest = {name: member for name, member in value.items() if name not in known}
+        rest = {
+            name: member
+            for name, member in value.items()
+            if name not in known and type(member) not in loose.get(name, ())
+        }
         if rest:
             fill(made, "extra", rest)
         return made

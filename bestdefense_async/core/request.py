@@ -76,7 +76,7 @@ class Request(Generic[T_co]):
     """What the payload becomes, its identity checked; None leaves it as it is. It runs while nobody
     else uses the connection, which is closed when this raises: its answers may be another's."""
     given: Mapping[str, str] = _NOTHING
-    """What the call knows besides and does not send: a binding may put it into the path."""
+    """What the call knows besides and does not send by itself: a binding may."""
 
     @property
     def method(self) -> str:

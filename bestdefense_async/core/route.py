@@ -75,7 +75,8 @@ class Route:
     Dots go down, `[]` stands for each member of a list: `options.security.enabled`.
     """
     arguments: tuple[str, ...] = field(default=())
-    """What a call knows besides and does not send: a binding may put it into the path."""
+    """What a call knows besides and does not send: a binding may put it into the path, or send it
+    under a name of its own."""
     answer_fields: tuple[str, ...] = field(default=())
     """What is read: paths below `data`, below the whole answer where there is no envelope."""
     parts: tuple[str, ...] = field(init=False, eq=False, repr=False)
@@ -111,16 +112,18 @@ _FINDINGS: Final = (
 )
 _PAGES: Final = ("limit", "after")
 _NEXT: Final = ("next", "total")
-PAGED: Final = (*_PAGES, *_NEXT)
-"""What is sent and read of pages, where a host has them: no paging is documented anywhere. `next`
-is what `after` must be for the next page, `total` how many there are."""
+ELSEWHERE: Final = (*_PAGES, *_NEXT, "cron")
+"""Last names of what only some hosts have. Pages: none are documented anywhere; `next` is what
+`after` must be for the next page, `total` how many there are. And a cadence as cron writes it."""
 _REPORT: Final = (
     *("id", "siteId", "hostname", "types", "scanIntensity", "isCompleted", "createdAt"),
 )
-_SCHEDULE: Final = (
-    *("id", "siteId", "hostname", "types", "scanIntensity", "cadence", "testUsers"),
-    *("createdAt", "nextRunAt"),
+_PLAN: Final = (
+    *("types", "vortexType", "testingType", "scanIntensity"),
+    *("cadence", "dayOfWeek", "dayOfMonth", "time", "timezone", "testUsers"),
 )
+"""What is said of a schedule. That it has these is described; their names are inferred."""
+_SCHEDULE: Final = ("id", "siteId", "hostname", *_PLAN, "cron", "createdAt", "nextRunAt")
 _REMEDIATION: Final = (
     *("id", "reportId", "findingId", "weakness", "stage", "createdAt", "pullRequestUrl"),
 )
@@ -215,7 +218,8 @@ _ROWS: Final = (
         doing="Creating the schedule",
         may_repeat=False,
         permission="manage scheduled reports",
-        request_fields=("siteId", "types", "scanIntensity", "cadence", "testUsers"),
+        request_fields=("siteId", *_PLAN),
+        arguments=("cron",),
         answer_fields=_below("schedule", *_SCHEDULE),
     ),
     _described(

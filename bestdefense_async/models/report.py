@@ -135,8 +135,22 @@ class Schedule(PlainData):
     hostname: str | None = None
     types: tuple[str, ...] = ()
     intensity: str | None = None
+    mode: str | None = None
+    """The engine: analog or ai."""
+    testing_type: str | None = None
+    """What the site is tested as: web or api."""
     cadence: str | None = None
     """daily, weekly or monthly, or another word of the server's."""
+    day_of_week: str | None = None
+    """The day of a weekly schedule, like `monday`."""
+    day_of_month: int | None = None
+    """The day of a monthly schedule."""
+    time: str | None = None
+    """When it scans on these days, like `03:00`."""
+    timezone: str | None = None
+    """Where it is that time, like `Europe/Zurich`."""
+    cron: str | None = None
+    """All of this as cron writes it, on a host that has it so."""
     test_users: tuple[str, ...] = ()
     """The accounts the scan signs in with."""
     created_at: datetime | None = None
@@ -145,3 +159,11 @@ class Schedule(PlainData):
     """With its time zone."""
     extra: Mapping[str, Any] = field(factory=dict)
     """Members of the answer that this class does not name."""
+
+    @property
+    def when(self) -> str:
+        """When it scans, as a person says it: `weekly on monday at 03:00 UTC`."""
+        day = self.day_of_week or (self.day_of_month and f"day {self.day_of_month}")
+        at = f"at {self.time}" if self.time else None
+        said = [self.cadence or self.cron or "-", f"on {day}" if day else None, at]
+        return " ".join(each for each in (*said, self.timezone if at else None) if each)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field, frozen
 
 from bestdefense_async.core.binding import ENVELOPES, Binding, last
-from bestdefense_async.core.route import PAGED, ROUTES, Body, Grade, Route
+from bestdefense_async.core.route import ELSEWHERE, ROUTES, Body, Grade, Route
 from bestdefense_async.openapi.specification import Operation
 from bestdefense_async.openapi.words import (
     GENERIC,
@@ -120,9 +120,10 @@ def _compare(specification: Specification, route: Route, binding: Binding | None
 def fit_of(route: Route, there: Binding, operation: Operation) -> Fit:
     """Return how an operation of the host fits one of ours, in the names of a binding."""
     fit = Fit()
+    arguments = [name for name in route.arguments if name in there.request]
     ours = [
         name
-        for name in (*route.request_fields, *route.parts)
+        for name in (*route.request_fields, *route.parts, *arguments)
         if f"{{{name}}}" not in there.template
         and not any(f"{name}.".startswith(f"{left}.") for left in there.unsent)
     ]
@@ -183,8 +184,8 @@ _WRAPPED: Final = {
 
 
 def _theirs(ours: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
-    """Return our last names by their paths, without pages that a binding does not mention."""
-    named = (each for each in ours if each in names or each not in PAGED)
+    """Return our last names by their paths; of what only some hosts have, what a binding says."""
+    named = (each for each in ours if each in names or last(each) not in ELSEWHERE)
     return {translated(each, names): last(each) for each in named}
 
 

@@ -153,15 +153,16 @@ def consider(
     # The names in a template of ours are words; `--set` says them as the host or as we do.
     same = {_plain(name): value for name, value in (constants or {}).items()}
     template, placed, unknown = _template(route, operation, same)
-    ours = [path for path in (*route.request_fields, *route.parts) if path not in placed]
-    request = pair_fields(ours, operation.sent, own=own)
+    ours = [*route.request_fields, *route.parts, *route.arguments]
+    request = pair_fields([path for path in ours if path not in placed], operation.sent, own=own)
+    arguments = {each: each for each in route.arguments if each in request.found}
     payload, envelope = operation.payload
     answer = pair_fields(route.answer_fields, payload, own=own)
     binding = Binding(
         method=operation.method,
         template=template,
         constants={name: same[name] for name in map(_plain, operation.parts) if name in same},
-        request=request.pairs,
+        request={**arguments, **request.pairs},
         answer=answer.pairs,
         values={**answer.values, **request.values},
         unsent=_left_out(route, operation, request, placed),
@@ -255,6 +256,10 @@ def _left_out(
     left = []
     if "findingId" in placed and "reportId" not in request.found:
         left.append("reportId")  # a finding belongs to one report
+    if "cron" in request.found:
+        # It says the same.
+        when = ("cadence", "dayOfWeek", "dayOfMonth", "time")
+        left += [each for each in when if each not in request.found]
     if "filename" in route.parts and placed & {*route.arguments} and "filename" not in placed:
         left.append("filename")  # version and platform name the file
     is_described = bool(operation.body) or operation.method in WITHOUT_BODY

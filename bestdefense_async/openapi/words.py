@@ -182,14 +182,19 @@ hostname          text?    host domain siteName siteHostname targetHostname targ
                            domainName
 types             list?    scanTypes reportTypes checks modules tests
 scanIntensity     text?    intensity level depth scanDepth profile scanProfile
-vortexType        text?
-testingType       text?
+vortexType        text?    mode scanMode engine scanEngine
+testingType       text?    testType siteType targetType
 secret            text?
 isCompleted       truth    completed complete isComplete done isDone finished isFinished ready \
                            status state
 percentage        number?  percent progress progressPercent completion percentComplete
 createdAt         text?    created createdOn dateCreated startedAt started startDate
-cadence           text     frequency interval recurrence period repeat every cron cronExpression
+cadence           text     frequency interval recurrence period repeat every
+dayOfWeek         text?    weekday weekDay
+dayOfMonth        number?  monthDay
+time              text?    timeOfDay atTime
+timezone          text?    timeZone tz
+cron              text?    cronExpression crontab
 testUsers         list?    users testAccounts accounts credentials logins testUserIds
 nextRunAt         text?    nextRun nextExecution nextScanAt nextDate nextRunDate dueAt
 stage             text?    status state phase column
@@ -231,6 +236,7 @@ _VALUES: Final = {
     "vortexType": vendor.MODES,
     "testingType": vendor.TESTING_TYPES,
     "cadence": vendor.CADENCES,
+    "dayOfWeek": vendor.WEEKDAYS,
     "stage": vendor.STAGES,
     "severity": vendor.SEVERITIES,
     "isCompleted": ("true",),
@@ -255,6 +261,7 @@ SYNONYMS: Final[Mapping[str, frozenset[str]]] = {
     "daily": _words("day everyday 1d"),
     "weekly": _words("week 7d"),
     "monthly": _words("month 1m"),
+    **{day: _words(f"{day[:3]} {day[:2]}") for day in vendor.WEEKDAYS},
     "informational": _words("info information"),
     "true": _words("completed complete done finished ready"),
 }

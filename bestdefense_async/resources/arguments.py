@@ -20,6 +20,7 @@ from bestdefense_async.models import (
     Remediation,
     Report,
     ReportSummary,
+    ScanOptions,
     Schedule,
     Site,
 )
@@ -131,6 +132,23 @@ def finding_id_of(given: Finding | str) -> str:
     if given.id is None:
         raise ConfigError("This finding came without an id: give its weakness instead.")
     return given.id
+
+
+def security_choices(options: ScanOptions) -> dict[str, str]:
+    """Return how a security scan is to be, in the API's names; what is left to the server is not.
+
+    Raises:
+        ConfigError: Something is chosen, and no security scan is wanted.
+    """
+    words = {
+        "vortexType": options.mode,
+        "testingType": options.testing_type,
+        "scanIntensity": options.intensity,
+    }
+    chosen = {name: word for name, word in words.items() if word is not None}
+    if chosen and "security" not in options.types:
+        raise ConfigError("Mode, intensity and testing type belong to a security scan.")
+    return chosen
 
 
 def texts(name: str, values: object, *, like: str) -> list[str]:

@@ -15,7 +15,7 @@ from bestdefense_async.core.codec import ALERTS_ITEMS, structure, structure_memb
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.errors import ConfigError, EnvelopeError
+from bestdefense_async.errors import EnvelopeError
 from bestdefense_async.models import (
     Alerts,
     Overview,
@@ -30,6 +30,7 @@ from bestdefense_async.resources.arguments import (
     id_of,
     instance,
     optional_seconds,
+    security_choices,
     security_id_of,
 )
 from bestdefense_async.resources.identity import check_identity, check_progress
@@ -330,15 +331,7 @@ def _age(report: ReportSummary) -> float | None:
 def _creation_body(options: ScanOptions) -> dict[str, Any]:
     """Return the body of a creation; what is left to the server is left out (documented)."""
     wanted: dict[str, Any] = {kind: {"enabled": True} for kind in options.types}
-    security = {
-        "vortexType": options.mode,
-        "testingType": options.testing_type,
-        "scanIntensity": options.intensity,
-    }
-    chosen = {name: word for name, word in security.items() if word is not None}
-    if chosen:
-        if "security" not in wanted:
-            raise ConfigError("Mode, intensity and testing type belong to a security scan.")
+    if chosen := security_choices(options):
         wanted["security"]["options"] = chosen
     if options.callback_secret is not None:
         wanted["callback"] = {"secret": options.callback_secret}

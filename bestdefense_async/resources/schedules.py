@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
-from bestdefense_async.core.check import check_id, check_text
+from bestdefense_async import vendor
+from bestdefense_async.core.check import check_id, check_text, check_whole
 from bestdefense_async.core.codec import structure_member
 from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
@@ -16,17 +18,22 @@ from bestdefense_async.resources.arguments import (
     id_of,
     instance,
     optional_seconds,
+    security_choices,
     texts,
 )
 from bestdefense_async.resources.pages import iterate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from bestdefense_async.core.request import Request
     from bestdefense_async.models import Site
     from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Transport
+
+_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_CRON: Final = re.compile(r"\S+( \S+){4}")
 
 
 class Schedules:
@@ -69,6 +76,9 @@ class Schedules:
         options: ScanOptions | None = None,
         *,
         cadence: str,
+        day: str | int | None = None,
+        time: str | None = None,
+        timezone: str | None = None,
         test_users: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Schedule:
@@ -76,14 +86,19 @@ class Schedules:
 
         Args:
             site: A site, or its id.
-            options: Types and intensity; None is a security scan with the server's defaults.
+            options: What to scan, as for `reports.create`; None is a security scan with the
+                server's defaults.
             cadence: daily, weekly or monthly.
+            day: Of a weekly schedule like `monday`, of a monthly one 1 to 31; None leaves it to
+                the server, which also decides what becomes of a day that a month does not have.
+            time: When it begins on these days, from 00:00 to 23:59; None leaves it to the server.
+            timezone: Where it is that time, like `Europe/Zurich`; None is UTC.
             test_users: The accounts the scan signs in with.
             timeout: Seconds the whole call may take, waiting included.
 
         Raises:
-            ConfigError: The options hold what a schedule has no place for, or an argument cannot
-                be meant, such as a host name for the site. Nothing was sent.
+            ConfigError: An argument cannot be meant, such as a host name for the site, a day for a
+                daily schedule, or a mode without a security scan. Nothing was sent.
             ProvisionalRoute: The host is not the sandbox and the path is not confirmed.
             OutcomeUnknown: The schedule may exist and the answer is lost: list them and see.
             PermissionDenied: The organization lacks `manage scheduled reports`, or the plan.
@@ -91,23 +106,28 @@ class Schedules:
             BestDefenseError: Anything else that `errors` names; then nothing was created.
 
         Source: api-facts, "schedule a report": site, type, intensity, test users, cadence.
-            (described; the names on the wire are inferred)
+            (described; the names on the wire are inferred, and so is that the cadence has a day, a
+            time and a zone of its own)
         """
         chosen = ScanOptions() if options is None else instance("options", options, ScanOptions)
-        if (chosen.mode, chosen.testing_type, chosen.callback_secret) != (None, None, None):
-            raise ConfigError("A schedule takes types and intensity, no other scan options.")
+        if chosen.callback_secret is not None:
+            raise ConfigError("A schedule has no callback, so it takes no secret for one.")
         site_id = check_id("site_id", id_of(SITE, site))
+        when = _when(cadence, day, time, timezone)
         body: dict[str, Any] = {
             "siteId": site_id,
             "types": [*chosen.types],
-            "cadence": check_text("cadence", cadence),
+            **security_choices(chosen),
+            **when,
         }
-        if chosen.intensity is not None:
-            body["scanIntensity"] = chosen.intensity
         if users := texts("test_users", test_users, like="['jane']"):
             body["testUsers"] = users
         request = build_request(
-            ROUTES["schedules.create"], json=body, subject=site_id, read=self._created
+            ROUTES["schedules.create"],
+            json=body,
+            subject=site_id,
+            read=self._created,
+            given={"cron": _cron(when)},
         )
         return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
@@ -139,3 +159,56 @@ class Schedules:
 
 def _schedules(payload: object) -> tuple[Schedule, ...]:
     return structure_member(payload, "schedules", tuple[Schedule, ...])
+
+
+def _when(cadence: object, day: object, time: object, timezone: object) -> dict[str, str | int]:
+    """Return when a schedule scans, in the API's names.
+
+    Raises:
+        ConfigError: These do not belong together, or one of them is none.
+    """
+    when: dict[str, str | int] = {"cadence": check_text("cadence", cadence)}
+    if day is not None:
+        when |= _day(str(cadence), day)
+    if time is not None:
+        text = check_text("time", time)
+        if not _TIME.fullmatch(text):
+            raise ConfigError("time must be written from 00:00 to 23:59, such as 03:00.")
+        # Never left to a guess: an hour means nothing without its zone.
+        when |= {"time": text, "timezone": "UTC"}
+    if timezone is not None:
+        if time is None:
+            raise ConfigError("A time zone belongs to a time: give both.")
+        if not _ZONE.fullmatch(zone := check_text("timezone", timezone)):
+            raise ConfigError("timezone must be a name such as UTC or Europe/Zurich.")
+        when["timezone"] = zone
+    return when
+
+
+def _day(cadence: str, day: object) -> dict[str, str | int]:
+    if cadence == "daily":
+        raise ConfigError("A daily schedule scans on every day, so it takes none.")
+    if cadence == "monthly" or (cadence != "weekly" and not isinstance(day, str)):
+        return {"dayOfMonth": check_whole("The day of a month", day, most=31)}
+    word = day.lower() if isinstance(day, str) else day
+    if word not in vendor.WEEKDAYS:
+        raise ConfigError(f"The day of a week must be one of {', '.join(vendor.WEEKDAYS)}.")
+    return {"dayOfWeek": str(word)}
+
+
+def _cron(when: Mapping[str, str | int]) -> str | None:
+    """Return a cadence as cron writes it, None for a word that is none of ours.
+
+    What is not said is what `@daily`, `@weekly` and `@monthly` mean in cron.
+    """
+    cadence = str(when["cadence"])
+    if _CRON.fullmatch(cadence):
+        return cadence
+    hour, minute = map(int, str(when.get("time", "00:00")).split(":"))
+    weekday = (vendor.WEEKDAYS.index(str(when.get("dayOfWeek", "sunday"))) + 1) % 7
+    days = {
+        "daily": "* * *",
+        "weekly": f"* * {weekday}",
+        "monthly": f"{when.get('dayOfMonth', 1)} * *",
+    }
+    return f"{minute} {hour} {days[cadence]}" if cadence in days else None

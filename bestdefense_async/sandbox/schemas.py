@@ -50,6 +50,13 @@ _SEVERITY: Schema = {
     "enum": ["critical", "high", "medium", "low", "informational"],
 }
 _SECRET: Schema = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
+_CADENCE: Schema = {"type": "string", "enum": ["daily", "weekly", "monthly"]}
+_WEEKDAY: Schema = {
+    "type": "string",
+    "enum": ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"],
+}
+_MONTHDAY: Schema = {"type": "integer", "minimum": 1, "maximum": 31}
+_CLOCK: Schema = {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}
 _TYPES: Schema = {**listed(TEXT), "minItems": 1}
 
 COMPONENTS: dict[str, Schema] = {
@@ -99,12 +106,19 @@ COMPONENTS: dict[str, Schema] = {
         options=ref("ScanOptions"),
     ),
     "Schedule": shape(
+        ("vortexType", "testingType"),
         id=ID,
         siteId=ID,
         hostname=TEXT,
         types=_TYPES,
+        vortexType=TEXT,
+        testingType=TEXT,
         scanIntensity=TEXT,
-        cadence={"type": "string", "enum": ["daily", "weekly", "monthly"]},
+        cadence=_CADENCE,
+        dayOfWeek=nullable(_WEEKDAY),
+        dayOfMonth=nullable(_MONTHDAY),
+        time=_CLOCK,
+        timezone=TEXT,
         testUsers=listed(TEXT),
         createdAt=TIME,
         nextRunAt=TIME,
@@ -170,11 +184,20 @@ REQUESTS: dict[str, Schema] = {
         callbackSecret=_SECRET,
     ),
     "schedules.create": shape(
-        ("scanIntensity", "testUsers"),
+        (
+            *("vortexType", "testingType", "scanIntensity"),
+            *("dayOfWeek", "dayOfMonth", "time", "timezone", "testUsers"),
+        ),
         siteId=ID,
         types=_TYPES,
+        vortexType=TEXT,
+        testingType=TEXT,
         scanIntensity=_INTENSITY,
-        cadence={"type": "string", "enum": ["daily", "weekly", "monthly"]},
+        cadence=_CADENCE,
+        dayOfWeek=_WEEKDAY,
+        dayOfMonth=_MONTHDAY,
+        time=_CLOCK,
+        timezone=TEXT,
         testUsers=listed(TEXT),
     ),
     "remediation.trigger": {

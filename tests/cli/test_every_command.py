@@ -32,7 +32,7 @@ CALLS = {
     "reports list": "",
     "reports show": "{report}",
     "reports wait": "{report} --timeout 0.1",
-    "schedules create": "{host} --cadence weekly",
+    "schedules create": "{host} --every weekly",
     "schedules list": "",
     "remediation list": "",
     "remediation show": "{remediation}",

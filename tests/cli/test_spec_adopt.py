@@ -136,11 +136,23 @@ async def _complete(bd: BestDefense, report_id: str) -> None:
 
 async def _use_schedules(bd: BestDefense, host: MovedHost) -> None:
     site = (await bd.sites.list())[1]
-    options = ScanOptions(types=["security", "seo"], intensity="thorough")
-    made = await bd.schedules.create(site, options, cadence="weekly", test_users=["anna"])
+    options = ScanOptions(
+        types=["security", "seo"], intensity="thorough", mode="ai", testing_type="api"
+    )
+    made = await bd.schedules.create(
+        site,
+        options,
+        cadence="weekly",
+        day="friday",
+        time="03:00",
+        timezone="Asia/Tokyo",
+        test_users=["anna"],
+    )
     assert (made.site_id, made.hostname) == (site.id, site.hostname)
     assert (made.types, made.intensity) == (("security", "seo"), "thorough")
-    assert (made.cadence, made.test_users) == ("weekly", ("anna",))
+    assert (made.mode, made.testing_type) == ("ai", "api")
+    assert made.when == "weekly on friday at 03:00 Asia/Tokyo"
+    assert made.test_users == ("anna",)
     assert made.next_run_at is not None
     assert made.created_at is not None
     assert made.next_run_at > made.created_at

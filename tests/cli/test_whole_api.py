@@ -53,8 +53,10 @@ def test_a_schedule_is_created_listed_and_deleted(
     command: Callable[..., Ended], names: list[str]
 ) -> None:
     """For a host name or an id, with everything it was given."""
-    options = ("--type", "security,dns", "--intensity", "standard", "--test-user", "anna")
-    made = command("schedules", "create", names[0].upper(), "--cadence", "weekly", *options, *JSONL)
+    options = ["--type", "security,dns", "--intensity", "standard", "--test-user", "anna"]
+    options += ["--mode", "AI", "--test", "api", "--every", "Weekly", "--on", "Sun", "--at", "3:30"]
+    made = command("schedules", "create", names[0].upper(), *options, *JSONL)
+    table = command("schedules", "list")
     listed = command("schedules", "list", *JSONL)
     deleted = command("schedules", "delete", made.events[0]["id"])
     again = command("schedules", "delete", made.events[0]["id"])
@@ -65,6 +67,10 @@ def test_a_schedule_is_created_listed_and_deleted(
     assert schedule["hostname"] == names[0]
     assert (schedule["types"], schedule["test_users"]) == (["security", "dns"], ["anna"])
     assert (schedule["cadence"], schedule["intensity"]) == ("weekly", "standard")
+    assert (schedule["mode"], schedule["testing_type"]) == ("ai", "api")
+    when = [schedule[name] for name in ("day", "time", "timezone")]
+    assert when == ["sunday", "03:30", "UTC"]
+    assert "  weekly on sunday at 03:30 UTC  " in table.out
     assert listed.events == made.events
     assert (deleted.code, deleted.out, again.code) == (0, "", 2)
     assert (empty.code, empty.out) == (0, "")
@@ -136,9 +142,11 @@ def test_a_report_is_shown_also_where_only_the_documented_paths_are_known(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("schedules", "create", "x.example", "--cadence", "hourly"),
+        ("schedules", "create", "x.example", "--every", "hourly"),
         ("schedules", "create", "x.example"),
-        ("schedules", "create", "nowhere.example", "--cadence", "daily"),
+        ("schedules", "create", "nowhere.example", "--every", "daily"),
+        ("schedules", "create", "x.example", "--every", "weekly", "--on", "s"),
+        ("schedules", "create", "x.example", "--every", "weekly", "--at", "24:00"),
         ("network", "start"),
         ("network", "start", ""),
         ("reports", "list", "--limit", "0"),

@@ -201,6 +201,16 @@ def test_described_models_need_nothing_but_an_id() -> None:
     assert structure({"id": 7}, NetworkScan) == NetworkScan(id="7")
 
 
+def test_a_guess_of_another_type_spoils_nothing() -> None:
+    """A schedule whose day is a number stays readable, and the day reachable."""
+    strange = {"dayOfWeek": 1, "dayOfMonth": "5", "time": {"hour": 3}, "vortexType": ["ai"]}
+    payload = {"id": "s", "cron": "0 3 * * *", "timezone": None, **strange}
+
+    made = structure(payload, Schedule)
+
+    assert made == Schedule(id="s", cron="0 3 * * *", extra=strange)
+
+
 @pytest.mark.parametrize(
     ("payload", "model", "path"),
     [

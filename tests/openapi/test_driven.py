@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-CRON = {"cadence": {"daily": "0 3 * * *", "weekly": "0 3 * * 1"}}
 BY_A_PERSON: dict[str, dict[str, dict[str, Any]]] = {
-    LARAVEL.name: {"schedules.create": {"values": CRON}},
     NEST.name: {
         "schedules.create": {
             "constants": {"dayOfWeek": 1, "time": "03:00"},

@@ -276,6 +276,32 @@ def test_our_arguments_become_parts_of_a_path() -> None:
     assert file.binding.unsent == ("filename",)
 
 
+def test_a_host_that_takes_cron_is_told_so() -> None:
+    """Instead of cadence, day and time; the zone stays beside it. Short days are translated."""
+    days = {"type": "string", "enum": ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]}
+    by_cron = considered(
+        "schedules.create",
+        "post",
+        "/api/schedules",
+        requestBody=body("cron_expression", siteId=TEXT, cron_expression=TEXT, tz=TEXT),
+    )
+    assert by_cron.binding.request == {"cron": "cron_expression", "timezone": "tz"}
+    assert by_cron.binding.unsent == ("cadence", "dayOfWeek", "dayOfMonth", "time")
+    assert by_cron.doubts == ("The specification does not say what it answers.",)
+    by_day = considered(
+        "schedules.create",
+        "post",
+        "/api/schedules",
+        requestBody=body(**SENT, week_day=days, time_of_day=TEXT, engine=TEXT),
+    )
+    assert by_day.binding.request == {
+        "vortexType": "engine",
+        "dayOfWeek": "week_day",
+        "time": "time_of_day",
+    }
+    assert by_day.binding.values["dayOfWeek"]["monday"] == "MON"
+
+
 def test_listed_values_are_translated() -> None:
     """Also where a word has another name, and where a state says whether it is complete."""
     every = {"type": "string", "enum": ["DAY", "WEEK", "MONTH"]}

@@ -1,11 +1,13 @@
 """Scheduled reports, against the sandbox."""
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from bestdefense_async import (
     BestDefense,
+    Binding,
     ConfigError,
     InvalidRequest,
     NotFound,
@@ -24,34 +26,95 @@ async def test_a_schedule_is_created_listed_and_deleted(
 ) -> None:
     """What was asked for is what is listed, with times that have a zone."""
     site = bd_sandbox.site_ids[1]
-    options = ScanOptions(types=("security", "dns"), intensity="standard")
+    options = ScanOptions(
+        types=("security", "dns"), intensity="standard", mode="ai", testing_type="api"
+    )
     made = await bd_client.schedules.create(
-        site, options, cadence="weekly", test_users=["anna", "ben"]
+        site,
+        options,
+        cadence="weekly",
+        day="Monday",
+        time="03:00",
+        timezone="Europe/Zurich",
+        test_users=["anna", "ben"],
     )
     assert (made.site_id, made.hostname) == (site, bd_sandbox.hostnames[1])
-    assert (made.types, made.intensity, made.cadence) == (
-        ("security", "dns"),
-        "standard",
-        "weekly",
-    )
+    assert (made.types, made.intensity) == (("security", "dns"), "standard")
+    assert (made.mode, made.testing_type) == ("ai", "api")
+    assert (made.cadence, made.day_of_week, made.day_of_month) == ("weekly", "monday", None)
+    assert made.when == "weekly on monday at 03:00 Europe/Zurich"
     assert made.test_users == ("anna", "ben")
-    assert made.created_at is not None
-    assert made.created_at.tzinfo is UTC
-    assert made.next_run_at is not None
-    assert made.next_run_at - made.created_at > timedelta(0)
+    # The calendar begins on a Monday at 08:00 UTC; in winter Zurich is an hour ahead.
+    assert made.created_at == datetime(2026, 1, 5, 8, tzinfo=UTC)
+    assert made.next_run_at == datetime(2026, 1, 12, 2, tzinfo=UTC)
     (listed,) = await bd_client.schedules.list()
-    assert (listed.id, listed.next_run_at) == (made.id, made.next_run_at)
+    assert listed == made
     await bd_client.schedules.delete(made)
     assert await bd_client.schedules.list() == ()
     with pytest.raises(NotFound):
         await bd_client.schedules.delete(made.id)
 
 
+async def test_a_time_without_a_zone_is_utc_and_says_so(
+    bd_sandbox: Sandbox, bd_client: BestDefense
+) -> None:
+    """An hour that the server may read in its own zone is no hour."""
+    site = bd_sandbox.site_ids[0]
+    made = await bd_client.schedules.create(site, cadence="monthly", day=31, time="23:30")
+    (arrived,) = bd_sandbox.assert_requested("schedules.create", times=1)
+    assert arrived.json == {
+        "siteId": site,
+        "types": ["security"],
+        "cadence": "monthly",
+        "dayOfMonth": 31,
+        "time": "23:30",
+        "timezone": "UTC",
+    }
+    assert made.when == "monthly on day 31 at 23:30 UTC"
+
+
+@pytest.mark.parametrize(
+    ("when", "cron"),
+    [
+        ({"cadence": "daily", "time": "03:05"}, "5 3 * * *"),
+        ({"cadence": "weekly", "day": "sunday", "time": "23:59"}, "59 23 * * 0"),
+        ({"cadence": "weekly", "day": "saturday"}, "0 0 * * 6"),
+        ({"cadence": "monthly", "day": 15, "time": "00:30"}, "30 0 15 * *"),
+        ({"cadence": "weekly"}, "0 0 * * 0"),
+        ({"cadence": "monthly"}, "0 0 1 * *"),
+        ({"cadence": "*/15 3 * * 1-5"}, "*/15 3 * * 1-5"),
+    ],
+)
+async def test_a_host_that_wants_cron_gets_cron(
+    bd_sandbox: Sandbox, when: dict[str, Any], cron: str
+) -> None:
+    """What is not said is what `@daily`, `@weekly` and `@monthly` mean in cron."""
+    bd_sandbox.fault("schedules.create", status=200, body='{"success": true, "data": {}}')
+    plan = Binding(
+        method="POST",
+        template="/api/schedules",
+        request={"cron": "plan.cron", "timezone": "plan.zone"},
+        unsent=("cadence", "dayOfWeek", "dayOfMonth", "time"),
+    )
+    async with BestDefense(
+        bd_sandbox.token, bd_sandbox.url, bindings={"schedules.create": plan}
+    ) as bd:
+        with pytest.raises(OutcomeUnknown):
+            await bd.schedules.create(bd_sandbox.site_ids[0], **when)
+        with pytest.raises(ConfigError, match="must say cron on this host"):
+            await bd.schedules.create(bd_sandbox.site_ids[0], cadence="fortnightly")
+    (arrived,) = bd_sandbox.requests("schedules.create")
+    zone = {"zone": "UTC"} if "time" in when else {}
+    assert arrived.json["plan"] == {"cron": cron, **zone}
+    assert arrived.json.keys() == {"siteId", "types", "plan"}
+
+
 async def test_what_is_left_to_the_server_is_not_sent(bd_client: BestDefense) -> None:
-    """The server's own intensity comes back."""
+    """The server's own choices come back."""
     (site, *_) = await bd_client.sites.list()
     made = await bd_client.schedules.create(site, cadence="daily")
     assert (made.types, made.intensity, made.test_users) == (("security",), "quick", ())
+    assert (made.mode, made.testing_type, made.when) == ("analog", "web", "daily at 08:00 UTC")
 
 
 async def test_a_word_the_server_does_not_know_is_its_to_refuse(bd_client: BestDefense) -> None:
@@ -61,14 +124,37 @@ async def test_a_word_the_server_does_not_know_is_its_to_refuse(bd_client: BestD
         await bd_client.schedules.create(site, cadence="hourly")
 
 
-async def test_options_without_a_place_in_a_schedule_are_refused(
-    bd_sandbox: Sandbox, bd_client: BestDefense
+@pytest.mark.parametrize(
+    ("options", "when", "says"),
+    [
+        ({"types": ["dns"], "mode": "ai"}, {}, "belong to a security scan"),
+        ({"types": ["seo"], "intensity": "quick"}, {}, "belong to a security scan"),
+        ({"callback_secret": "0" * 64}, {}, "no callback"),
+        ({}, {"test_users": "anna"}, "test_users must be a list"),
+        ({}, {"day": "monday"}, "A daily schedule"),
+        ({}, {"cadence": "weekly", "day": 1}, "one of monday, tuesday"),
+        ({}, {"cadence": "weekly", "day": "someday"}, "one of monday, tuesday"),
+        ({}, {"cadence": "monthly", "day": "monday"}, "whole number from 1 to 31"),
+        ({}, {"cadence": "monthly", "day": 32}, "whole number from 1 to 31"),
+        ({}, {"time": "3:00"}, "from 00:00 to 23:59"),
+        ({}, {"time": "24:00"}, "from 00:00 to 23:59"),
+        ({}, {"time": 3}, "time must be a text"),
+        ({}, {"timezone": "UTC"}, "belongs to a time"),
+        ({}, {"time": "03:00", "timezone": "Zurich; DROP"}, "such as UTC or Europe/Zurich"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_before_anything_is_sent(
+    bd_sandbox: Sandbox,
+    bd_client: BestDefense,
+    options: dict[str, Any],
+    when: dict[str, Any],
+    says: str,
 ) -> None:
-    """Instead of being dropped in silence."""
-    with pytest.raises(ConfigError):
-        await bd_client.schedules.create("s", ScanOptions(mode="ai"), cadence="daily")
-    with pytest.raises(ConfigError):
-        await bd_client.schedules.create("s", cadence="daily", test_users="anna")
+    """Instead of being dropped in silence; by the rules of a scan where a scan has them."""
+    with pytest.raises(ConfigError, match=says):
+        await bd_client.schedules.create(
+            "s", ScanOptions(**options), **{"cadence": "daily", **when}
+        )
     assert bd_sandbox.count("schedules.create") == 0
 
 

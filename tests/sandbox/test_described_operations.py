@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,7 @@ from tests.support.sandbox_api import SECURITY, Api
 
 pytestmark = pytest.mark.bd_sandbox(sites=12, speed=60_000)
 
+HOUR, DAY = 3600, 86_400
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BIG = "big.bin"
 
@@ -46,7 +48,7 @@ async def test_a_page_after_nothing_is_not_found(api: Api) -> None:
 
 
 async def test_a_schedule_is_kept_until_it_is_deleted(api: Api) -> None:
-    """Created, listed with its next run, deleted, gone; it starts no scans."""
+    """Created, listed with its next run, deleted, gone; nothing starts before its time."""
     site = api.sandbox.site_ids[1]
     wanted = {"siteId": site, "types": ["security", "dns"], "cadence": "weekly"}
     created = (await api.post("/api/schedules", wanted)).data["schedule"]
@@ -54,15 +56,100 @@ async def test_a_schedule_is_kept_until_it_is_deleted(api: Api) -> None:
     path = f"/api/schedules/{created['id']}"
     deleted = await api.call("DELETE", path)
     again = await api.call("DELETE", path)
+    api.sandbox.advance(30 * DAY)
 
     assert UUID.fullmatch(created["id"])
     assert {name: created[name] for name in wanted} == wanted
-    assert created["scanIntensity"] == "quick"
-    assert created["nextRunAt"] > created["createdAt"]
+    chosen: dict[str, Any] = {"vortexType": "analog", "testingType": "web"}
+    chosen |= {"scanIntensity": "quick", "dayOfWeek": "monday", "dayOfMonth": None}
+    chosen |= {"time": "08:00", "timezone": "UTC"}
+    assert {name: created[name] for name in chosen} == chosen
+    assert (created["createdAt"], created["nextRunAt"]) == (
+        "2026-01-05T08:00:00Z",
+        "2026-01-12T08:00:00Z",
+    )
     assert [schedule["id"] for schedule in listed] == [created["id"]]
     assert (deleted.status, again.status) == (200, 404)
     assert (await api.get("/api/schedules")).data["schedules"] == []
+    assert (await api.get("/api/reports")).data["reports"] == []
+
+
+async def test_a_schedule_starts_its_scans_when_their_time_comes(api: Api) -> None:
+    """With its types, mode and intensity, each in its own time, listed like every other one."""
+    site, other = api.sandbox.site_ids[:2]
+    wanted = {
+        "siteId": site,
+        "types": ["security", "dns"],
+        "vortexType": "ai",
+        "testingType": "api",
+        "scanIntensity": "standard",
+        "cadence": "weekly",
+        "dayOfWeek": "wednesday",
+        "time": "03:30",
+        "timezone": "Europe/Zurich",
+    }
+    await api.post("/api/schedules", wanted)
+    daily = {"siteId": other, "types": ["dns"], "cadence": "daily", "time": "08:00"}
+    await api.post("/api/schedules", daily)
+    api.sandbox.advance(2 * DAY)
+    reports = (await api.get("/api/reports")).data["reports"]
+    begun = [(report["siteId"], report["createdAt"]) for report in reports]
+    shown = (await api.get(f"/api/report/{reports[1]['id']}")).data["report"]
+    security_id = await api.finish(reports[1]["id"])
+
+    assert begun == [
+        (other, "2026-01-07T08:00:00Z"),
+        (site, "2026-01-07T02:30:00Z"),
+        (other, "2026-01-06T08:00:00Z"),
+    ]
+    assert shown["options"]["security"]["options"] == {
+        name: wanted[name] for name in ("vortexType", "testingType", "scanIntensity")
+    }
+    assert shown["options"]["dns"] == {"enabled": True}
+    assert (await api.get(f"/api/report/vortex/{security_id}/alerts")).status == 200
+    # No request has asked for these scans, so none of them is a scan too many.
     assert api.sandbox.scans_per_site() == {}
+    api.sandbox.advance(7 * DAY)
+    assert len((await api.get("/api/reports")).data["reports"]) == 3 + 7 + 1
+
+
+@pytest.mark.bd_sandbox(epoch=datetime(2027, 1, 30, 12, tzinfo=UTC).timestamp())
+async def test_a_schedule_keeps_to_the_calendar(api: Api) -> None:
+    """A short month has its last day instead of the 31st, and summer time shifts the hour."""
+    wanted = {
+        "siteId": api.sandbox.site_ids[0],
+        "types": ["dns"],
+        "cadence": "monthly",
+        "dayOfMonth": 31,
+        "time": "09:00",
+        "timezone": "Europe/Zurich",
+    }
+    await api.post("/api/schedules", wanted)
+    api.sandbox.advance(95 * DAY)
+
+    reports = (await api.get("/api/reports")).data["reports"]
+
+    assert [report["createdAt"] for report in reports] == [
+        "2027-04-30T07:00:00Z",
+        "2027-03-31T07:00:00Z",
+        "2027-02-28T08:00:00Z",
+        "2027-01-31T08:00:00Z",
+    ]
+
+
+@pytest.mark.bd_sandbox(speed=1)
+async def test_a_scheduled_scan_is_as_old_as_its_time(api: Api) -> None:
+    """It began when the schedule came to it, not when somebody looked."""
+    site = api.sandbox.site_ids[0]
+    api.sandbox.script(site, duration=1000)
+    wanted = {"siteId": site, "types": ["security"], "cadence": "daily", "time": "09:00"}
+    await api.post("/api/schedules", wanted)
+    api.sandbox.advance(HOUR + 500)
+
+    (report,) = (await api.get("/api/reports")).data["reports"]
+
+    progress = (await api.get(f"/api/report/{report['id']}/progress")).data
+    assert progress["percentage"] in {50, 51}
 
 
 @pytest.mark.parametrize(
@@ -73,8 +160,19 @@ async def test_a_schedule_is_kept_until_it_is_deleted(api: Api) -> None:
         ({"cadence": "hourly"}, 400),
         ({"types": []}, 400),
         ({"types": "dns"}, 400),
-        ({"scanIntensity": "extreme"}, 400),
+        ({"types": ["security"], "scanIntensity": "extreme"}, 400),
+        ({"types": ["security"], "vortexType": 7}, 400),
         ({"testUsers": [1]}, 400),
+        ({"dayOfWeek": "monday"}, 400),
+        ({"dayOfMonth": 3}, 400),
+        ({"cadence": "weekly", "dayOfWeek": "someday"}, 400),
+        ({"cadence": "monthly", "dayOfMonth": 32}, 400),
+        ({"cadence": "monthly", "dayOfMonth": True}, 400),
+        ({"time": "24:00"}, 400),
+        ({"time": "3:00"}, 400),
+        ({"timezone": "Europe/Nowhere"}, 400),
+        ({"timezone": "../../etc/passwd"}, 400),
+        ({"timezone": "Europe"}, 400),
     ],
 )
 async def test_an_invalid_schedule_is_refused(
@@ -85,6 +183,18 @@ async def test_an_invalid_schedule_is_refused(
 
     assert (await api.post("/api/schedules", wanted)).status == status
     assert (await api.get("/api/schedules")).data["schedules"] == []
+
+
+@pytest.mark.bd_sandbox(scenario="mixed")
+async def test_only_what_may_be_scanned_can_be_scheduled(api: Api) -> None:
+    """A pending site and one that is not permitted are refused as for a scan."""
+    ids = api.sandbox.site_ids
+    answers = {}
+    for site in ids:
+        wanted = {"siteId": site, "types": ["dns"], "cadence": "daily"}
+        answers[site] = (await api.post("/api/schedules", wanted)).status
+
+    assert sorted(answers.values()) == [200] * (len(ids) - 2) + [403, 422]
 
 
 @pytest.mark.bd_sandbox(plan="starter")

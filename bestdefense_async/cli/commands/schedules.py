@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,33 @@ if TYPE_CHECKING:
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Schedule
 
-_COLUMNS = ("id", "hostname", "types", "intensity", "cadence", "next_run_at")
+_COLUMNS = ("id", "hostname", "types", "mode", "intensity", "when", "next_run_at")
+
+
+def _day(text: str) -> str | int:
+    """Return a day of a week or of a month, as `schedules.create` takes it.
+
+    Raises:
+        ValueError: It is neither; the message fits after "must be".
+    """
+    lowered = text.strip().lower()
+    if lowered.isdecimal():
+        return params.whole_number(lowered, least=1, most=31)
+    found = [day for day in vendor.WEEKDAYS if len(lowered) > 1 and day.startswith(lowered)]
+    if len(found) != 1:
+        raise ValueError("a day of the week like monday, or a day of the month from 1 to 31")
+    return found[0]
+
+
+def _time(text: str) -> str:
+    """Return a time of day as `schedules.create` takes it; `3:00` is 03:00.
+
+    Raises:
+        ValueError: It is none; the message fits after "must be".
+    """
+    if not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError("a time from 00:00 to 23:59")
+    return text.rjust(5, "0")
 
 
 @click.group("schedules", cls=Group)
@@ -46,12 +73,23 @@ def list_schedules(format_: str, connection: Connection) -> int:
 @command.command("create", cls=ApiCommand)
 @click.argument("site")
 @click.option(
-    "--cadence",
+    "--every",
+    "cadence",
     type=params.Word(*vendor.CADENCES),
     required=True,
     help="How often to scan.",
 )
+@click.option(
+    "--on",
+    "day",
+    type=params.Parsed("DAY", _day),
+    help="monday to sunday for weekly, 1 to 31 for monthly.",
+)
+@click.option("--at", "time", type=params.Parsed("HH:MM", _time), help="When to begin, in UTC.")
+@click.option("--timezone", metavar="NAME", help="Zone of --at instead of UTC, as Europe/Zurich.")
 @params.TYPES
+@params.MODE
+@params.TEST
 @params.INTENSITY
 @click.option(
     "--test-user",
@@ -66,7 +104,12 @@ def create_schedule(
     site: str,
     *,
     cadence: str,
+    day: str | int | None,
+    time: str | None,
+    timezone: str | None,
     types: tuple[str, ...],
+    mode: str | None,
+    test: str | None,
     intensity: str | None,
     test_users: tuple[str, ...],
     format_: str,
@@ -76,13 +119,16 @@ def create_schedule(
     from bestdefense_async.models import ScanOptions
 
     streams.require_stdout()
-    options = ScanOptions(types=types, intensity=intensity)
+    options = ScanOptions(types=types, intensity=intensity, mode=mode, testing_type=test)
 
     async def ask(bd: BestDefense) -> Schedule:
         return await bd.schedules.create(
             await site_named(bd, site),
             options,
             cadence=cadence,
+            day=day,
+            time=time,
+            timezone=timezone,
             test_users=test_users,
         )
 
@@ -109,8 +155,14 @@ def _record(schedule: Schedule) -> dict[str, Any]:
         "site_id": schedule.site_id,
         "hostname": schedule.hostname,
         "types": list(schedule.types),
+        "mode": schedule.mode,
+        "testing_type": schedule.testing_type,
         "intensity": schedule.intensity,
+        "when": schedule.when,
         "cadence": schedule.cadence,
+        "day": schedule.day_of_week or schedule.day_of_month,
+        "time": schedule.time,
+        "timezone": schedule.timezone,
         "test_users": list(schedule.test_users),
         "created_at": iso(schedule.created_at),
         "next_run_at": iso(schedule.next_run_at),

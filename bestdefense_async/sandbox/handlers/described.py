@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.sandbox.handlers import reading
 from bestdefense_async.sandbox.replies import Reply, success, wrapped
 from bestdefense_async.sandbox.world.chance import bell, identifier
+from bestdefense_async.sandbox.world.clock import date
 from bestdefense_async.sandbox.world.findings import network_findings_of
-from bestdefense_async.sandbox.world.records import CADENCES, NetworkScan, Remediation, Schedule
+from bestdefense_async.sandbox.world.records import (
+    CADENCES,
+    WEEKDAYS,
+    NetworkScan,
+    Remediation,
+    Schedule,
+    zone_of,
+)
 from bestdefense_async.sandbox.world.scans import MEDIANS
 from bestdefense_async.sandbox.world.world import (
     Call,
     World,
+    check_scannable,
     not_found,
     own_scan,
     own_site,
@@ -26,52 +36,95 @@ from bestdefense_async.sandbox.world.world import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bestdefense_async.sandbox.world.clock import Clock
 
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+_LONGEST_MONTH = 31
 
-def _schedule(schedule: Schedule, clock: Clock) -> dict[str, Any]:
+
+def _schedule(schedule: Schedule) -> dict[str, Any]:
+    options = schedule.options
+    is_weekly, is_monthly = schedule.cadence == "weekly", schedule.cadence == "monthly"
     return {
         "id": schedule.id,
         "siteId": schedule.site.id,
         "hostname": schedule.site.hostname,
-        "types": list(schedule.types),
-        "scanIntensity": schedule.intensity,
+        "types": list(options.types),
+        **options.body.get("security", {}).get("options", {}),
+        "scanIntensity": options.intensity,
         "cadence": schedule.cadence,
+        "dayOfWeek": WEEKDAYS[schedule.day] if is_weekly else None,
+        "dayOfMonth": schedule.day if is_monthly else None,
+        "time": f"{schedule.time:%H:%M}",
+        "timezone": schedule.timezone,
         "testUsers": list(schedule.test_users),
-        "createdAt": clock.calendar(schedule.created),
-        "nextRunAt": clock.calendar(schedule.next_run(clock.now())),
+        "createdAt": date(schedule.created),
+        "nextRunAt": date(schedule.next_run),
     }
 
 
+def _one_of(body: Mapping[str, Any], key: str, known: Sequence[str]) -> str:
+    word = reading.text(body, key)
+    if word not in known:
+        refuse(400, f"{key} must be one of {', '.join(known)}.")
+    return word
+
+
+def _day(body: Mapping[str, Any], cadence: str, today: datetime) -> int:
+    """Return the day of a schedule; what is left out is the day on which it is made."""
+    for key, owner in (("dayOfWeek", "weekly"), ("dayOfMonth", "monthly")):
+        if body.get(key) is not None and cadence != owner:
+            refuse(400, f"{key} belongs to a {owner} schedule.")
+    if body.get("dayOfWeek") is not None:
+        return WEEKDAYS.index(_one_of(body, "dayOfWeek", WEEKDAYS))
+    if cadence == "weekly":
+        return today.weekday()
+    day = body.get("dayOfMonth")
+    if day is None:
+        return today.day
+    if type(day) is not int or not 1 <= day <= _LONGEST_MONTH:
+        refuse(400, f"dayOfMonth must be a number from 1 to {_LONGEST_MONTH}.")
+    return day
+
+
 def create_schedule(world: World, call: Call) -> Reply:
-    """Add a schedule; it only says when it would run, and starts no scans."""
+    """Add a schedule: scans start by themselves when the calendar comes to its day and time."""
     body = reading.read_json(call.body)
     site = own_site(world, call, reading.text(body, "siteId"))
     if world.organization(call.token.organization).plan == "starter":
         refuse(403, "Your plan does not include scheduled reports.")
-    cadence = reading.text(body, "cadence")
-    if cadence not in CADENCES:
-        refuse(400, f"cadence must be one of {', '.join(CADENCES)}.")
-    now = world.clock.now()
+    check_scannable(site)
+    cadence = _one_of(body, "cadence", CADENCES)
+    created = world.clock.today()
+    timezone = "UTC" if body.get("timezone") is None else reading.text(body, "timezone")
+    try:
+        today = datetime.fromtimestamp(created, zone_of(timezone))
+    except LookupError:
+        refuse(400, "timezone must be a name of the IANA database, such as Europe/Zurich.")
+    at = f"{today:%H:%M}" if body.get("time") is None else reading.text(body, "time")
+    if _TIME.fullmatch(at) is None:
+        refuse(400, "time must be written from 00:00 to 23:59.")
     schedule = Schedule(
         id=identifier("schedule", world.seed, world.schedules.made),
         site=site,
-        types=reading.texts(body, "types"),
-        intensity=reading.intensity(body),
+        options=reading.flat_options(body),
         cadence=cadence,
+        day=_day(body, cadence, today),
+        time=time.fromisoformat(at),
+        timezone=timezone,
         test_users=reading.texts(body, "testUsers") if body.get("testUsers") else (),
-        created=now,
+        created=created,
     )
-    world.schedules.add(schedule)
-    return success({"schedule": _schedule(schedule, world.clock)}, "Schedule created.")
+    world.add_schedule(schedule)
+    return success({"schedule": _schedule(schedule)}, "Schedule created.")
 
 
 def list_schedules(world: World, call: Call) -> Reply:
     """Answer the organization's schedules, oldest first."""
     found = world.schedules.of(call.token.organization)
-    return success({"schedules": [_schedule(schedule, world.clock) for schedule in found]})
+    return success({"schedules": [_schedule(schedule) for schedule in found]})
 
 
 def delete_schedule(world: World, call: Call) -> Reply:

@@ -150,3 +150,17 @@ def scan_options(body: Mapping[str, Any]) -> ScanOptions:
             raise Invalid(message)
     kept = {name: value for name, value in options.items() if name != "callback"}
     return _shared(types, intensity(nested), json.dumps(kept))
+
+
+def flat_options(body: Mapping[str, Any]) -> ScanOptions:
+    """Return the scan options of a schedule, in which nothing is nested: an inferred form.
+
+    Raises:
+        Invalid: No scan type is given, or an option has another shape.
+    """
+    options: dict[str, Any] = {kind: {"enabled": True} for kind in texts(body, "types")}
+    nested = {"vortexType": "analog", "testingType": "web", "scanIntensity": "quick"}
+    nested |= {name: body[name] for name in nested if body.get(name) is not None}
+    if "security" in options:
+        options["security"]["options"] = nested
+    return scan_options({"options": options})

@@ -19,6 +19,7 @@ from bestdefense_async.sandbox.replies import NOT_FOUND, Reply, encoded, page, s
 from bestdefense_async.sandbox.world.world import (
     Call,
     World,
+    check_scannable,
     not_found,
     own_scan,
     own_site,
@@ -43,15 +44,12 @@ def create_report(world: World, call: Call) -> Reply:
     """Start a scan: the one answer whose fields stand at top level."""
     site = own_site(world, call, call.key)
     wanted = reading.scan_options(reading.read_json(call.body))
-    if not site.permitted:
-        refuse(403, "Your organization is not permitted to create reports for this site.")
-    if not site.verified:
-        refuse(422, "Ownership of the site has not been verified.")
+    check_scannable(site)
     plan = world.organization(call.token.organization).plan
     if wanted.intensity != "quick" and plan == "starter":
         refuse(403, "Your plan does not include this scan intensity.")
-    delay = world.visible_after if site.visible_after is None else site.visible_after
-    scan = world.scans.create(site, wanted, now=world.clock.now(), visible=world.clock.after(delay))
+    visible = world.clock.after(world.delay_of(site))
+    scan = world.scans.create(site, wanted, now=world.clock.now(), visible=visible)
     number = int(scan.id) if world.scenario.drift else scan.id
     return Reply(
         200,

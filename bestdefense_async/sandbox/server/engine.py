@@ -208,6 +208,7 @@ class Engine:
             message = "the engine needs the sandbox's own connections"
             raise TypeError(message)
         connection.begin(request)
+        self.world.catch_up()
         arrival = None
         try:
             path, _, query = request.raw_path.partition("?")

@@ -185,6 +185,7 @@ class Sandbox(Assertions):
         if self._world is None:
             message = "the sandbox is not open: use it as `async with Sandbox() as sandbox`"
             raise RuntimeError(message)
+        self._world.catch_up()
         return self._world
 
     @property
@@ -368,5 +369,8 @@ class Sandbox(Assertions):
         return self._open.ledger.arrivals()
 
     def scans_per_site(self) -> dict[str, int]:
-        """Return how many scans were really created, for the sites that have any."""
+        """Return how many scans requests have really created, for the sites that have any.
+
+        What a schedule has started is not among them; reports list it.
+        """
         return self._open.scans.per_site()

@@ -73,6 +73,19 @@ class Clock:
         """Return the clock's reading `seconds` of the loop from now."""
         return self.now() + seconds * self.speed
 
+    def reading(self, moment: float) -> float:
+        """Return what this clock shows when the calendar shows `moment`: `calendar`, backwards."""
+        left, reading = moment - self.epoch, 0.0
+        for at, length in self._jumps:
+            until = (at - reading) / self.speed
+            if left < until:
+                break
+            left, reading = left - until, at
+            if left < length:
+                return reading + left
+            left, reading = left - length, reading + length
+        return reading + left * self.speed
+
     def calendar(self, scan_seconds: float) -> str:
         """Return when this clock showed or will show that many scan seconds: ISO 8601 in UTC.
 

@@ -154,7 +154,10 @@ class Assertions(ABC):
 
     @abstractmethod
     def scans_per_site(self) -> dict[str, int]:
-        """Return how many scans were really created by site id, for the sites that have any."""
+        """Return how many scans were really created by site id, for the sites that have any.
+
+        Those that schedules start are no request's, and not counted.
+        """
 
     def assert_requested(
         self, address: str, *, times: int | None = None, site: str | None = None

@@ -5,19 +5,22 @@ Their fields are inferred from the vendor's prose; no wire form is published.
 
 from __future__ import annotations
 
+from calendar import monthrange
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 from attrs import define, field, frozen
 
 from bestdefense_async.sandbox.world.chance import fraction
 from bestdefense_async.sandbox.world.fleet import Site
-from bestdefense_async.sandbox.world.scans import CapacityReached
+from bestdefense_async.sandbox.world.scans import CapacityReached, ScanOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CADENCES = {"daily": 86_400.0, "weekly": 604_800.0, "monthly": 2_592_000.0}
-"""Scan seconds between two runs of a schedule. (names and meaning inferred)"""
+CADENCES = ("daily", "weekly", "monthly")
+"""How often a schedule runs. (names and meaning inferred)"""
 
 MOST_RECORDS = 50_000
 
@@ -74,28 +77,73 @@ class Records(Generic[Item]):
         del self._items[item.id]
 
 
-@frozen
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone by its name in the IANA database.
+
+    Raises:
+        LookupError: This machine knows none of that name.
+    """
+    if name == "UTC":
+        # There also where a system comes without the database.
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        message = f"there is no time zone {name!r}"
+        raise LookupError(message) from None
+
+
+@define(eq=False, kw_only=True)
 class Schedule:
-    """A report that is to be made again and again."""
+    """A report that is made again and again, by the calendar."""
 
     id: str
     site: Site
-    types: tuple[str, ...]
-    intensity: str
+    options: ScanOptions
     cadence: str
+    """One of `CADENCES`."""
+
+    day: int
+    """Of the week from 0, or of the month from 1; a shorter month has its last day instead."""
+
+    time: time
+    """When on these days, in the schedule's own zone."""
+
+    timezone: str
     test_users: tuple[str, ...]
     created: float
-    """The clock's reading."""
+    """What the calendar showed, in seconds since 1970."""
+
+    next_run: float = field(init=False)
+    """What the calendar will show."""
+
+    def __attrs_post_init__(self) -> None:
+        self.pass_by(self.created)
 
     @property
     def organization(self) -> str:
         """Whose it is."""
         return self.site.organization
 
-    def next_run(self, now: float) -> float:
-        """Return the clock's reading at the next run."""
-        period = CADENCES[self.cadence]
-        return self.created + period * (1 + (now - self.created) // period)
+    def pass_by(self, moment: float) -> None:
+        """Let the next run be the first one after `moment`."""
+        zone = zone_of(self.timezone)
+        day = datetime.fromtimestamp(moment, zone).date()
+        while True:
+            if self._is_due_on(day):
+                self.next_run = datetime.combine(day, self.time, zone).timestamp()
+                if self.next_run > moment:
+                    return
+            day += timedelta(days=1)
+
+    def _is_due_on(self, day: date) -> bool:
+        if self.cadence == "weekly":
+            return day.weekday() == self.day
+        last = monthrange(day.year, day.month)[1]
+        return self.cadence == "daily" or day.day == min(self.day, last)
 
 
 _STAGES = ((0.7, "Approved"), (0.9, "Blocked"), (1.0, "Rejected"))

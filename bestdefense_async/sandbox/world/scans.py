@@ -124,8 +124,16 @@ class Scans:
         factor = math.exp(_SPREAD * bell("duration", self.seed, site.hostname, intensity))
         return MEDIANS[intensity] * min(max(factor, _SHORTEST), _LONGEST) * self.scale
 
-    def create(self, site: Site, options: ScanOptions, *, now: float, visible: float) -> Scan:
-        """Start a scan.
+    def create(
+        self,
+        site: Site,
+        options: ScanOptions,
+        *,
+        now: float,
+        visible: float,
+        is_scheduled: bool = False,
+    ) -> Scan:
+        """Start a scan. One that a schedule starts is nobody's duplicate, so it is not counted.
 
         Raises:
             CapacityReached: There are `CAPACITY` scans already.
@@ -145,7 +153,8 @@ class Scans:
         )
         self._in_order.append(scan)
         self.by_id[scan.id] = scan
-        self._per_site[site.id] = self._per_site.get(site.id, 0) + 1
+        if not is_scheduled:
+            self._per_site[site.id] = self._per_site.get(site.id, 0) + 1
         return scan
 
     def by_security_id(self, security_id: str) -> Scan | None:
@@ -156,7 +165,7 @@ class Scans:
         return self._in_order[index] if 0 <= index < len(self._in_order) else None
 
     def per_site(self) -> dict[str, int]:
-        """Return how many scans were created, for the sites that have any."""
+        """Return how many scans were asked for one by one, for the sites that have any."""
         return dict(self._per_site)
 
     def newest_first(self) -> Iterator[Scan]:

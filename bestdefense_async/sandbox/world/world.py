@@ -7,6 +7,7 @@ state is whole, also when the client has gone away meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from heapq import heappop, heappush
 from typing import Any, NoReturn
 
 from attrs import define, evolve, field
@@ -20,7 +21,7 @@ from bestdefense_async.sandbox.world.ledger import UNKNOWN, Arrival, Ledger
 from bestdefense_async.sandbox.world.limits import Limits
 from bestdefense_async.sandbox.world.records import NetworkScan, Records, Remediation, Schedule
 from bestdefense_async.sandbox.world.routes import NAMES, Address
-from bestdefense_async.sandbox.world.scans import Scan, Scans
+from bestdefense_async.sandbox.world.scans import CapacityReached, Scan, Scans
 from bestdefense_async.sandbox.world.scenarios import Scenario
 from bestdefense_async.sandbox.world.specs import OrganizationSpec
 from bestdefense_async.sandbox.world.tokens import DAY, PERMISSIONS, Token, Tokens
@@ -65,6 +66,9 @@ class World:
     schedules: Records[Schedule] = field(factory=Records[Schedule])
     remediations: Records[Remediation] = field(factory=Records[Remediation])
     network_scans: Records[NetworkScan] = field(factory=Records[NetworkScan])
+    _due: list[tuple[float, int, Schedule]] = field(factory=list, repr=False)
+    """When each schedule runs next, as a heap."""
+
     control_token: str | None = field(default=None, repr=False)
     methods: Mapping[str, Callable[..., object]] = field(factory=dict, repr=False)
     """What can be called by whoever has the control token, by name."""
@@ -94,6 +98,41 @@ class World:
             organization.plan = spec.plan
         if spec.credits is not None:
             organization.credits = spec.credits
+
+    def add_schedule(self, schedule: Schedule) -> None:
+        """Add a schedule, which runs from now on.
+
+        Raises:
+            CapacityReached: There is no room.
+        """
+        self.schedules.add(schedule)
+        heappush(self._due, (schedule.next_run, self.schedules.made, schedule))
+
+    def catch_up(self) -> None:
+        """Start the scans that schedules have come to since this was called last.
+
+        Nobody sees the world in between, so it is as if each had begun in its own time.
+        """
+        today = self.clock.today()
+        while self._due and self._due[0][0] <= today:
+            moment, number, schedule = heappop(self._due)
+            if self.schedules.find(schedule.id, schedule.organization) is None:
+                continue
+            started = self.clock.reading(moment)
+            visible = started + self.delay_of(schedule.site) * self.clock.speed
+            try:
+                self.scans.create(
+                    schedule.site, schedule.options, now=started, visible=visible, is_scheduled=True
+                )
+            except CapacityReached:
+                # What there is no room for is not counted day by day.
+                moment = today
+            schedule.pass_by(moment)
+            heappush(self._due, (schedule.next_run, number, schedule))
+
+    def delay_of(self, site: Site) -> float:
+        """Return the seconds of the loop in which a new report of the site answers 404."""
+        return self.visible_after if site.visible_after is None else site.visible_after
 
     def plan_fault(self, operation: str, plan: Mapping[str, Any]) -> Fault:
         """Set a fault from the keyword arguments of `FaultPlan`.
@@ -207,3 +246,11 @@ def own_scan(world: World, call: Call, scan: Scan | None) -> Scan:
     ):
         not_found("Report")
     return scan
+
+
+def check_scannable(site: Site) -> None:
+    """End the handler when the site may not be scanned."""
+    if not site.permitted:
+        refuse(403, "Your organization is not permitted to create reports for this site.")
+    if not site.verified:
+        refuse(422, "Ownership of the site has not been verified.")
