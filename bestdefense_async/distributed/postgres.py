@@ -36,6 +36,8 @@ PATIENCE: Final = 30.0
 _PAUSE: Final = 0.25
 _CLOCKS_AGREE: Final = 1.0
 """Seconds: a smaller difference of two clocks may be the way to the server."""
+_TURN: Final = 0x42445455
+"""The lock of `take_turn`: whatever else stands in the database, nobody will have that number."""
 _LARGEST: Final = 5000
 """Rows in one statement."""
 
@@ -165,6 +167,10 @@ class WritingConnection(ReadingConnection):
             " WHERE scan.run = ? AND scan.input_index = ? FOR UPDATE OF shard",
             (run, index),
         ).fetchall()
+
+    def take_turn(self) -> None:
+        """Wait for all other transactions that have called this, and keep later ones waiting."""
+        self.execute("SELECT pg_advisory_xact_lock(?)", (_TURN,))
 
     def is_passing(self, error: Exception, *, since: float) -> bool:
         """Return whether what failed may be tried again now."""

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import frozen
@@ -38,7 +38,7 @@ from bestdefense_async.services.updates import is_pending
 if TYPE_CHECKING:
     from bestdefense_async.models import ScanOptions
     from bestdefense_async.runs.inputs import Handle
-    from bestdefense_async.runs.store.protocol import HeldRun, Journal
+    from bestdefense_async.runs.store.protocol import Family, HeldRun, Journal
     from bestdefense_async.view import View
 
 MOST_SCANS: Final = 5000
@@ -58,6 +58,8 @@ class BatchSettings:
     """Called with the tenant's name and each event of its groups."""
     ended: Callable[[TrackedScan], object]
     listened: Callable[[TrackedScan], object]
+    foreign: Collection[str]
+    """Runs of other organizations that are labelled like one of ours."""
 
 
 class BatchOwner(Protocol):
@@ -144,14 +146,17 @@ class ScanBatch:
         )
         return scan
 
-    async def accept(self, scan: TrackedScan) -> None:
-        """Record a scan, durably: from here on it is promised.
+    async def accept(self, scan: TrackedScan, family: Family) -> None:
+        """Record a scan, durably: from here on it is promised, unless it is `elsewhere`.
 
         Raises:
             JournalError: It cannot be written.
         """
-        self._journal.accepted(scan.index, target=scan.target, site_id=scan.site_id)
-        await self._journal.flush()
+        scan.elsewhere = await self._journal.accept(
+            scan.index, target=scan.target, site_id=scan.site_id, unless=family
+        )
+        if scan.elsewhere is not None:
+            self._sites.discard(scan.site_id.lower())
 
     async def go(self, scan: TrackedScan) -> None:
         """Let a scan be created, or followed where it exists."""

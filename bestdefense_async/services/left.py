@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from bestdefense_async.errors import JournalBusy, JournalError, JournalMismatch
+from bestdefense_async.errors import JournalBusy, JournalMismatch
 from bestdefense_async.services.stored import StoredScan
 from bestdefense_async.services.tenant_scans import label_of_run, name_of
 from bestdefense_async.services.updates import is_pending
@@ -15,8 +14,7 @@ from bestdefense_async.services.updates import is_pending
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from bestdefense_async.models import ScanOptions
-    from bestdefense_async.runs.store.protocol import Store
+    from bestdefense_async.runs.store.protocol import Store, StoredInput
     from bestdefense_async.services.tenant_scans import TenantScans
     from bestdefense_async.services.tracked import TrackedScan
 
@@ -33,7 +31,9 @@ _log = logging.getLogger("bestdefense_async.services")
 class LeftRuns:
     """The runs of services that have not ended and are not of this process."""
 
-    def __init__(self, store: Store, base_url: str, ours: Callable[[], set[str]]) -> None:
+    def __init__(
+        self, store: Store, base_url: str, *, ours: Callable[[], set[str]], foreign: set[str]
+    ) -> None:
         self._store = store
         self._base_url = base_url
         self._ours = ours
@@ -41,10 +41,9 @@ class LeftRuns:
         self._looks = 0
         self._left: dict[str, set[str]] = {}
         """Runs whose process is gone, by the label of their organization."""
-        self._held: dict[str, dict[str, ScanOptions | None]] = {}
-        """Runs that other processes hold, likewise, and what they scan."""
-        self._foreign: set[str] = set()
-        """Runs of other organizations that are labelled like one of ours."""
+        self._held: set[str] = set()
+        """Runs that other processes hold."""
+        self._foreign = foreign
 
     @property
     def next_sweep(self) -> float:
@@ -66,14 +65,14 @@ class LeftRuns:
                 await self._look(self._ours())
 
     async def _look(self, ours: set[str]) -> None:
-        held: dict[str, dict[str, ScanOptions | None]] = {}
+        held: set[str] = set()
         for info in await self._store.list(only_unended=True, with_counts=False):
             label = label_of_run(info.name)
             is_known = info.name in ours or info.name in self._foreign
             if label is None or is_known or info.base_url != self._base_url:
                 continue
             if info.is_held:
-                held.setdefault(label, {})[info.name] = info.options
+                held.add(info.name)
             else:
                 self._left.setdefault(label, set()).add(info.name)
         self._held = held
@@ -106,16 +105,17 @@ class LeftRuns:
             self._left.pop(line.label, None)
         return scans
 
-    async def elsewhere(self, label: str, options: ScanOptions, site_id: str) -> StoredScan | None:
-        """Return the scan of a site that another process follows, as far as is known."""
-        ours = self._ours()
-        for name, scanned in self._held.get(label, {}).items():
-            if name in ours or scanned != options:
-                continue
-            with contextlib.suppress(JournalError):
-                record = await self._store.record(name)
-                outcome = await record.outcome_of_site(site_id)
-                if outcome is not None and is_pending(outcome):
-                    id_ = f"{name}-{outcome.index}"
-                    return StoredScan(id_, name_of(label), record, outcome.index, outcome)
-        return None
+    async def elsewhere(self, there: StoredInput) -> StoredScan | None:
+        """Return a scan that another process follows; None when it has ended, or is not ours.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        if there.run in self._foreign:
+            return None
+        record = await self._store.record(there.run)
+        outcome = await record.outcome(there.index)
+        if outcome is None or not is_pending(outcome):
+            return None
+        tenant = name_of(label_of_run(there.run) or "")
+        return StoredScan(f"{there.run}-{there.index}", tenant, record, there.index, outcome)

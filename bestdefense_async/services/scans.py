@@ -89,6 +89,7 @@ class Scans:
         self._tenant_of = tenant_of
         self._polling = polling
         self._known = KnownScans()
+        foreign: set[str] = set()
         self._settings = BatchSettings(
             max_active=max_active,
             scan_timeout=scan_timeout,
@@ -96,9 +97,14 @@ class Scans:
             on_event=on_event,
             ended=self._ended,
             listened=self._known.listened,
+            foreign=foreign,
         )
         self._tenants: dict[str, TenantScans] = {}
-        self._left = None if store is None else LeftRuns(store, client.base_url, self._ours)
+        self._left = (
+            None
+            if store is None
+            else LeftRuns(store, client.base_url, ours=self._ours, foreign=foreign)
+        )
         self._is_open = False
         self._ends = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
@@ -219,20 +225,24 @@ class Scans:
                 guard.check_host(wanted.host, asked_by=asked_by)
             target, site_id = wanted.text, await line.resolve(wanted)
         await guard.check_site(site_id, asked_by=asked_by)
-        if self._left is not None and line.under_way(options, site_id) is None:
+        while True:
+            self._check_open()
+            # In a task and a context of its own: it goes on when the request is cancelled, which
+            # has perhaps been promised to somebody else by then, and shows its trace to nobody.
+            begun = asyncio.get_running_loop().create_task(
+                line.begin(target, site_id, options, asked_by=asked_by), context=Context()
+            )
+            begun.add_done_callback(self._known.begun)
+            scan, is_joined = await asyncio.shield(begun)
+            if scan.elsewhere is None or self._left is None:
+                return scan, is_joined
+            # Its process may be gone: then its scans go on here, and this one is asked for again.
             await self._left.look()
             await self._take_left(line)
-            elsewhere = await self._left.elsewhere(line.label, options, site_id)
-            if elsewhere is not None:
-                return elsewhere, True
-        self._check_open()
-        # In a task and a context of its own: it goes on when the request is cancelled, which has
-        # perhaps been promised to somebody else by then, and shows its trace to nobody.
-        begun = asyncio.get_running_loop().create_task(
-            line.begin(target, site_id, options, asked_by=asked_by), context=Context()
-        )
-        begun.add_done_callback(self._known.begun)
-        return await asyncio.shield(begun)
+            if line.under_way(options, site_id) is None:
+                followed = await self._left.elsewhere(scan.elsewhere)
+                if followed is not None:
+                    return followed, True
 
     async def find(self, id_: str, *, tenant: View | None = None) -> ScanHandle | None:
         """Return the scan with an id, from memory or else from the store; None without one.

@@ -15,8 +15,15 @@ from urllib.parse import quote, unquote
 
 from attrs import frozen
 
-from bestdefense_async.errors import AuthError, BestDefenseError, ClientClosed, JournalMismatch
+from bestdefense_async.errors import (
+    AuthError,
+    BestDefenseError,
+    ClientClosed,
+    JournalMismatch,
+    LifecycleError,
+)
 from bestdefense_async.runs.run_settings import take_over
+from bestdefense_async.runs.store.protocol import Family
 from bestdefense_async.runs.store.reconcile import reconcile
 from bestdefense_async.services.batch import ScanBatch
 from bestdefense_async.services.updates import is_pending
@@ -102,6 +109,10 @@ class TenantScans:
         self._ending: set[asyncio.Task[None]] = set()
         self._store = store
         self._settings = settings
+        self._family = Family(
+            has=lambda run: label_of_run(run) == label and run not in settings.foreign,
+            is_open=is_pending,
+        )
         self._making = asyncio.Lock()
         self._by_site: dict[tuple[ScanOptions, str], TrackedScan] = {}
         self._wait = FIRST_RETRY
@@ -147,6 +158,8 @@ class TenantScans:
     ) -> tuple[TrackedScan, bool]:
         """Return the scan of a site, recorded and promised, and whether it was there before.
 
+        It is `elsewhere` when another process has promised the site first.
+
         Raises:
             JournalError: It cannot be recorded.
         """
@@ -155,21 +168,24 @@ class TenantScans:
             scan = self.under_way(options, site_id)
             if scan is not None:
                 await scan.accepted.wait()
-                if scan.stopped_by is not None:
+                if scan.stopped_by is not None and scan.elsewhere is None:
                     raise scan.stopped_by
                 return scan, True
             batch = await self._batch_for(site_id, options)
             scan = batch.add(target, site_id, asked_by=asked_by)
             self._by_site[options, site_id.lower()] = scan
         try:
-            await batch.accept(scan)
+            await batch.accept(scan, self._family)
         except BestDefenseError as error:
             self.forget(scan)
             batch.discard(scan, error)
             raise
         finally:
             scan.accepted.set()
-        if self.refusal is None:  # else it goes on together with the others
+        if scan.elsewhere is not None:
+            self.forget(scan)
+            batch.discard(scan, LifecycleError("Another process scans the site."))
+        elif self.refusal is None:  # else it goes on together with the others
             await batch.go(scan)
         return scan, False
 

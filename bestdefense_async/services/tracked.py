@@ -14,6 +14,7 @@ from attrs import define, field
 from bestdefense_async.errors import BestDefenseError
 from bestdefense_async.models import Outcome, ScanOptions, Site
 from bestdefense_async.runs.inputs import ExistingScan, Handle, ScanState
+from bestdefense_async.runs.store.protocol import StoredInput
 from bestdefense_async.services.updates import Listener, ScanUpdate
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class TrackedScan:
     """Why it is not followed here any more, though it has not ended."""
     accepted: asyncio.Event = field(factory=asyncio.Event)
     """Set once it is recorded: from then on it is promised."""
+    elsewhere: StoredInput | None = None
+    """Where its site is under way by another process: then this one is nothing."""
     listeners: set[Listener] = field(factory=set)
     _told: tuple[object, ...] = ()
     _is_over: asyncio.Event = field(factory=asyncio.Event)

@@ -43,6 +43,12 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "runs.db"
 
 
+@pytest.fixture(params=["a file", "a database"])
+def any_store(store: Path, request: pytest.FixtureRequest) -> Path | str:
+    """Where scans are recorded, of either kind."""
+    return store if request.param == "a file" else str(request.getfixturevalue("database"))
+
+
 @pytest.fixture
 async def scans(bd_client: BestDefense, store: Path) -> AsyncIterator[Scans]:
     """The scans of a service with a record."""
@@ -419,6 +425,27 @@ async def test_a_scan_that_another_service_has_begun_since_is_joined(
         joined = await two.start(bd_sandbox.hostnames[0])
 
         assert (joined.id, joined.is_joined) == (handle.id, True)
+
+
+async def test_one_of_two_services_that_start_a_site_at_a_time_starts_it(
+    bd_client: BestDefense, bd_sandbox: Sandbox, any_store: Path | str
+) -> None:
+    """Two replicas behind one balancer, and a button that was pressed twice."""
+    for name in bd_sandbox.hostnames:
+        bd_sandbox.script(name, duration=NEVER)
+    async with (
+        BestDefense(bd_sandbox.token, bd_sandbox.url) as other,
+        bd_client.scans(store=any_store, polling=FAST) as one,
+        other.scans(store=any_store, polling=FAST) as two,
+    ):
+        for options in (ScanOptions(), QUICK, ScanOptions(types=("dns",))):
+            for name in bd_sandbox.hostnames:
+                first, second = await asyncio.gather(
+                    one.start(name, options=options), two.start(name, options=options)
+                )
+                assert first.id == second.id
+                assert {first.is_joined, second.is_joined} == {True, False}
+        await until(lambda: bd_sandbox.count("reports.create") == 3 * len(bd_sandbox.hostnames))
 
 
 async def test_ended_scans_are_read_from_the_store_once_memory_lets_them_go(

@@ -130,9 +130,13 @@ def backend_of(name: str, request: pytest.FixtureRequest) -> Backend:
     return Postgres(request.getfixturevalue("database"))
 
 
-async def create(store: Store, *, plan: Iterable[PlannedItem] = ()) -> HeldRun:
+async def create(
+    store: Store, *, plan: Iterable[PlannedItem] = (), name: str | None = None
+) -> HeldRun:
     """Begin a run."""
-    return await store.create(base_url=URL, token_key=KEY, options=ScanOptions(), plan=plan)
+    return await store.create(
+        base_url=URL, token_key=KEY, options=ScanOptions(), plan=plan, name=name
+    )
 
 
 async def take(store: Store, name: str = "last") -> HeldRun:

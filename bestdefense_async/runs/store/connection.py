@@ -82,6 +82,9 @@ class StoreConnection(StoreReader, Protocol):
     def lock_input(self, run: int, index: int) -> None:
         """Keep the shard of an input from being ended before this transaction ends."""
 
+    def take_turn(self) -> None:
+        """Wait for all other transactions that have called this, and keep later ones waiting."""
+
     def is_passing(self, error: Exception, *, since: float) -> bool:
         """Return whether what failed may be tried again now: the connection was lost.
 
@@ -133,6 +136,9 @@ class FileConnection(sqlite3.Connection):
 
     def lock_input(self, run: int, index: int) -> None:
         """Do nothing: a transaction keeps everybody else out."""
+
+    def take_turn(self) -> None:
+        """Do nothing, for the same reason."""
 
     def is_passing(self, error: Exception, *, since: float) -> bool:  # noqa: ARG002 - see above
         """Return False: a disk that fails goes on failing."""

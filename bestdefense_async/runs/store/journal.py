@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.inputs import IndexedInput
     from bestdefense_async.runs.store.connection import Shard, StoreConnection
     from bestdefense_async.runs.store.database import Database
+    from bestdefense_async.runs.store.protocol import Family, StoredInput
     from bestdefense_async.runs.store.statements import Kind
     from bestdefense_async.runs.store.writer import WriterThread
 
@@ -57,6 +58,26 @@ class StoreJournal:
         self._raise_unreported()
         # Should it fail, the claim writes it, or fails too.
         self._write(statements.ACCEPTED, index, self._site(target, site_id), is_urgent=False)
+
+    async def accept(
+        self, index: int, *, target: str, site_id: str, unless: Family
+    ) -> StoredInput | None:
+        """Record an input, durably, unless its site is under way in another run of a family."""
+        self._raise_unreported()
+        self._next_index = max(self._next_index, index + 1)
+        run = self._shard[0]
+        row = (run, index, *self._site(target, site_id))
+
+        def work(connection: StoreConnection) -> StoredInput | None:
+            # What another process has accepted is seen, for its transaction is over then.
+            connection.take_turn()
+            found = reads.under_way(connection, run, key_of(site_id), unless)
+            if found is None:
+                statements.check_fence(connection, self._shard)
+                statements.take_in(connection, row)
+            return found
+
+        return await self._writer.do(work)
 
     def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool

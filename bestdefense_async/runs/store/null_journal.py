@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bestdefense_async.errors import BestDefenseError
     from bestdefense_async.models import Outcome
     from bestdefense_async.runs.inputs import IndexedInput
+    from bestdefense_async.runs.store.protocol import Family
 
 MOST_IDS: Final = 4096
 """Ids that a group without a store remembers; a doubled answer comes within moments."""
@@ -32,6 +33,16 @@ class NullJournal:
 
     def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Forget it."""
+
+    async def accept(
+        self,
+        index: int,
+        *,
+        target: str,
+        site_id: str,
+        unless: Family,
+    ) -> None:
+        """Forget it: there is no other process."""
 
     def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool

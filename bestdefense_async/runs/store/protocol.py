@@ -20,20 +20,19 @@ Reading is asynchronous, and goes on past what cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeAlias
 
 from attrs import field, frozen
 
 from bestdefense_async.errors import TargetError
-from bestdefense_async.models import ScanOptions, Site
+from bestdefense_async.models import Outcome, ScanOptions, Site
 from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from bestdefense_async.errors import BestDefenseError
-    from bestdefense_async.models import Outcome
     from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs.inputs import IndexedInput
 
@@ -97,6 +96,25 @@ class RunInfo:
 
 
 @frozen(kw_only=True)
+class Family:
+    """Runs that share their sites, among those with the same host and options."""
+
+    has: Callable[[str], bool]
+    """Whether the run with a name is one of them."""
+    is_open: Callable[[Outcome], bool]
+    """Whether a site with that outcome is under way; the owner of its run is taken for alive."""
+
+
+@frozen
+class StoredInput:
+    """Where an input stands in a store."""
+
+    run: str
+    """The name of its run."""
+    index: int
+
+
+@frozen(kw_only=True)
 class UnknownScan:
     """A creation whose answer is lost: what to look for at the server."""
 
@@ -121,6 +139,20 @@ class Journal(Protocol):
 
     def accepted(self, index: int, *, target: str, site_id: str) -> None:
         """Record an input that names a site and is to be scanned."""
+
+    async def accept(
+        self, index: int, *, target: str, site_id: str, unless: Family
+    ) -> StoredInput | None:
+        """Record an input, durably, unless its site is under way in another run of a family.
+
+        Of all processes that accept a site at a time, one does. The others are told where it is.
+
+        Args:
+            index: The input.
+            target: What it is called.
+            site_id: The site that it names.
+            unless: Which runs share their sites with this one.
+        """
 
     def rejected(
         self, index: int, *, target: str, error: BestDefenseError, is_duplicate: bool
@@ -219,9 +251,6 @@ class Record(Protocol):
 
         What has none yet has the one that it would have if the run ended now.
         """
-
-    async def outcome_of_site(self, site_id: str) -> Outcome | None:
-        """Return the outcome of the input that names a site, likewise; None without one."""
 
     async def result(self) -> RunResult:
         """Return the run with all its outcomes.

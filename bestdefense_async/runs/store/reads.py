@@ -22,14 +22,14 @@ from bestdefense_async.models.outcome import status_of
 from bestdefense_async.report.record import error_from, result_from
 from bestdefense_async.report.result import RunResult
 from bestdefense_async.runs.inputs import ExistingScan, IndexedInput
-from bestdefense_async.runs.store.protocol import RunInfo, UnknownScan
+from bestdefense_async.runs.store.protocol import RunInfo, StoredInput, UnknownScan
 from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bestdefense_async.runs.store.connection import StoreReader
-    from bestdefense_async.runs.store.protocol import PlannedItem
+    from bestdefense_async.runs.store.protocol import Family, PlannedItem
 
 RUN_COLUMNS: Final = "id, name, created_at, base_url, options, previous"
 _SAMPLED_RUNS: Final = 30
@@ -229,15 +229,36 @@ def _spans(
         yield begun, max(begun, until) if ended is None else ended
 
 
-def outcome(
-    connection: StoreReader, run: int, column: str, value: object, *, is_held: bool
-) -> Outcome | None:
-    """Return the outcome of the input with a value as it stands.
+def outcome(connection: StoreReader, run: int, index: int, *, is_held: bool) -> Outcome | None:
+    """Return the outcome of one input as it stands; None without one, and for a mere duplicate."""
+    found = _outcomes(
+        connection, run, is_held=is_held, only="AND scan.input_index = ?", at=(index,)
+    )
+    return next(found, None)
 
-    None without one, and for a mere duplicate.
+
+def under_way(
+    connection: StoreReader, run: int, site_key: str, family: Family
+) -> StoredInput | None:
+    """Return where a site is under way in another run of a family than this one; None if nowhere.
+
+    What a process left behind is under way, too: somebody has to go on with it first.
     """
-    only = f"AND scan.{column} = ?"
-    return next(_outcomes(connection, run, is_held=is_held, only=only, at=(value,)), None)
+    rows = connection.execute(
+        "SELECT other.id, other.name, scan.input_index FROM run JOIN run AS other"
+        " ON other.base_url = run.base_url AND other.options = run.options AND other.id <> run.id"
+        " JOIN shard ON shard.run = other.id AND shard.state <> 'ended'"
+        " JOIN scan ON scan.run = other.id AND scan.shard = shard.shard"
+        " WHERE run.id = ? AND scan.site_key = ?"
+        " AND scan.is_duplicate = 0 AND scan.state <> 'finished' ORDER BY other.id",
+        (run, site_key),
+    ).fetchall()
+    for other, name, index in rows:
+        if family.has(name):
+            found = outcome(connection, other, index, is_held=True)
+            if found is not None and family.is_open(found):
+                return StoredInput(name, index)
+    return None
 
 
 def outcomes_since(connection: StoreReader, run: int, moment: float) -> list[Outcome]:
@@ -252,7 +273,7 @@ def _outcomes(
     *,
     is_held: bool,
     only: str = "",
-    at: tuple[object, ...] = (),
+    at: tuple[float, ...] = (),
 ) -> Iterator[Outcome]:
     rows = connection.execute(
         "SELECT scan.input_index, target, site_id, report_id, claimed_at, finished_at, state,"  # noqa: S608 - ours

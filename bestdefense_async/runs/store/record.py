@@ -9,7 +9,7 @@ from attrs import evolve
 from bestdefense_async.errors import JournalError, clean_text
 from bestdefense_async.runs.store import reads
 from bestdefense_async.runs.store.protocol import LAST
-from bestdefense_async.runs.store.statements import check_fence, key_of
+from bestdefense_async.runs.store.statements import check_fence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,16 +76,10 @@ class StoreRecord:
 
     async def outcome(self, index: int) -> Outcome | None:
         """Return the outcome of one input as it stands; None without such an input."""
-        return await self._one("input_index", index)
 
-    async def outcome_of_site(self, site_id: str) -> Outcome | None:
-        """Return the outcome of the input that names a site; None without one."""
-        return await self._one("site_key", key_of(site_id))
-
-    async def _one(self, column: str, value: object) -> Outcome | None:
         def read(connection: StoreReader, run: int) -> Outcome | None:
             is_held = bool(self._database.held(connection, run))
-            return reads.outcome(connection, run, column, value, is_held=is_held)
+            return reads.outcome(connection, run, index, is_held=is_held)
 
         return await self._read(read)
 

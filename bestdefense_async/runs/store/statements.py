@@ -176,10 +176,10 @@ def contradiction(index: int) -> JournalError:
 
 
 def _accept_alone(connection: StoreConnection, write: Write) -> None:
-    _take_in(connection, write.row)
+    take_in(connection, write.row)
 
 
-def _take_in(connection: StoreConnection, row: tuple[Any, ...]) -> None:
+def take_in(connection: StoreConnection, row: tuple[Any, ...]) -> None:
     """Make sure that the input has a row that names its site.
 
     A site is wanted once in a run: a second row that names it is marked as a duplicate.
@@ -214,7 +214,7 @@ def _first_of(connection: StoreConnection, run: int, site_key: str) -> int | Non
 
 
 def _claim_alone(connection: StoreConnection, write: Write) -> ClaimAnswer:
-    _take_in(connection, write.row)
+    take_in(connection, write.row)
     run, index, site_key = write.row[0], write.row[1], write.row[5]
     if CLAIMED.one(connection, write.row):
         return ClaimAnswer.OURS
@@ -244,7 +244,7 @@ def _finish_alone(connection: StoreConnection, write: Write) -> None:
     """Record an end. It counts also where the scan's id could not be written before."""
     report_id = write.row[3]
     target, site_id = write.site
-    _take_in(connection, (*write.row[:2], write.shard[1], target, site_id, write.row[2]))
+    take_in(connection, (*write.row[:2], write.shard[1], target, site_id, write.row[2]))
     if _write_unique(connection, FINISHED, write, report_id):
         _write_results(connection, [write])
     elif _known(connection, write.row[:2], report_id) != "finished":

@@ -27,7 +27,7 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import OutcomeStatus, ScanOptions, Site
 from bestdefense_async.runs.inputs import ExistingScan
-from bestdefense_async.runs.store.protocol import ClaimAnswer
+from bestdefense_async.runs.store.protocol import ClaimAnswer, Family, StoredInput
 from bestdefense_async.runs.targets import Target
 from tests.support.stores import (
     BACKENDS,
@@ -608,13 +608,48 @@ async def test_runs_are_listed_without_their_counts(store: Store, other: Store) 
     assert not any(each.is_settled for each in plain)
 
 
-async def test_the_scan_of_a_site_is_found_in_any_letter_case(store: Store) -> None:
-    """A duplicate of it is not what is found, nor is the same site in another run."""
-    elsewhere, run = await create(store), await create(store)
-    await begin(elsewhere.journal, 7)
-    await begin(run.journal, 1)
-    run.journal.accepted(2, target="again", site_id="S1")
-    await run.journal.finished(done(1))
+async def accept(run: HeldRun, index: int, site_id: str = "s1") -> StoredInput | None:
+    """Accept a site, unless another run of the tests' family has it."""
+    family = Family(
+        has=lambda name: name.startswith("ours"),
+        is_open=lambda outcome: outcome.status in {"not_started", "running", "unknown"},
+    )
+    return await run.journal.accept(index, target="t", site_id=site_id, unless=family)
 
-    assert await run.record.outcome_of_site("S1") == done(1)
-    assert await run.record.outcome_of_site("s7") is None
+
+async def test_a_site_is_under_way_in_one_run_of_a_family(store: Store, other: Store) -> None:
+    """Who comes second is told where it is, in any letter case, and records nothing."""
+    one, two = await create(store, name="ours-1"), await create(other, name="ours-2")
+
+    assert await accept(one, 4) is None
+    assert await accept(two, 0, "S1") == StoredInput("ours-1", 4)
+    assert await two.record.outcome(0) is None
+    assert await accept(two, 1, "s2") is None
+    assert await accept(one, 4) is None  # once more
+
+
+async def test_a_site_that_a_dead_process_has_claimed_is_under_way(
+    store: Store, other: Store
+) -> None:
+    """Somebody has to find out first whether its scan was created."""
+    one, two = await create(store, name="ours-1"), await create(other, name="ours-2")
+    await accept(one, 0)
+    await claim(one.journal, 0, "s1")
+    await one.journal.aclose()
+
+    assert await accept(two, 0) == StoredInput("ours-1", 0)
+
+
+async def test_other_families_and_ended_scans_hold_no_site(store: Store, other: Store) -> None:
+    """Neither what has other options or another name, nor what has its result."""
+    two = await create(other, name="ours-2")
+    quick = await store.create(
+        base_url=URL, token_key=KEY, options=ScanOptions(intensity="quick"), name="ours-3"
+    )
+    theirs, finished = await create(store, name="theirs"), await create(store, name="ours-1")
+    for run in (quick, theirs, finished):
+        run.journal.accepted(1, target="t", site_id="s1")
+    await begin(finished.journal, 1)
+    await finished.journal.finished(done(1))
+
+    assert await accept(two, 0) is None
