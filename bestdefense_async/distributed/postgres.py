@@ -101,7 +101,6 @@ class ReadingConnection:
 class WritingConnection(ReadingConnection):
     """Writes, from the thread of a store; a connection that was lost is made anew."""
 
-    BEGIN: ClassVar[str] = "BEGIN"
     NotUnique: ClassVar[type[Exception]] = psycopg.errors.UniqueViolation
 
     def __init__(self, address: Address) -> None:
@@ -117,13 +116,13 @@ class WritingConnection(ReadingConnection):
         offset = self.now() - (begun + time.time()) / 2
         return 0.0 if abs(offset) < _CLOCKS_AGREE else offset
 
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
-        """Carry out a statement; a transaction begins on a connection that works."""
-        if sql is self.BEGIN and self._connection.closed:
+    def begin(self) -> None:
+        """Begin a transaction, on a connection that works."""
+        if self._connection.closed:
             self._connection = connect(self._address)
             self.reconnects += 1
             self.offset = self._measure()
-        return super().execute(sql, parameters)
+        self.execute("BEGIN")
 
     @property
     def in_transaction(self) -> bool:

@@ -247,8 +247,10 @@ class Worker:
                 refusal = await self._carry_out(held)
             finally:
                 self._groups.pop((run, number, held.fence), None)
-            with contextlib.suppress(JournalError):
+            try:
                 await self._leave(held, refusal)
+            except JournalError as error:  # its lease runs out
+                log.warning("Shard %s of run %s was left: %s", number, held.name, error)
 
     async def _take(self, run: int, number: int) -> HeldShard | None:
         """Take a shard that is of our host, and of the organization of our token."""
@@ -304,6 +306,14 @@ class Worker:
         if held.journal.has_ended:
             self.ended += 1
             return
+        try:
+            await self._release(held, refusal)
+        finally:
+            await held.journal.aclose()
+
+    async def _release(self, held: HeldShard, refusal: BestDefenseError | None) -> None:
+        with contextlib.suppress(JournalError):
+            await held.journal.flush()  # who takes it next knows all that is known here
         if isinstance(refusal, AuthError | QuotaExceeded):
             problem = f"credential {held.credential}: {refusal}"
             log.warning("A shard of run %s waits: %s", held.name, problem)
@@ -322,7 +332,6 @@ class Worker:
                     await engine.wake(self._app, [waiting])
         else:
             await self.store.release(held, blocked_for=AWAY_FOR, problem=str(refusal))
-        await held.journal.aclose()
 
     def _drain_soon(self, group: ScanGroup) -> None:
         task = asyncio.get_running_loop().create_task(group.drain(self._drain))

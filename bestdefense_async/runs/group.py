@@ -57,6 +57,8 @@ class ScanGroup:
       is followed to its end.
     - Leaving it by an exception or a cancellation stops at once and leaves no task behind. What
       was read gets its outcome, a collection is read to its end, other iterables are not.
+    - A group that stops itself, because the time is up, a target failed or another owner has the
+      run, still waits for the answers to creations that were sent: they say which scans exist.
     - When the input raises, the outcomes come first and the error after the last one.
 
     Costs one request for all host names; per scan one creation, its polls, an overview and the
@@ -72,8 +74,8 @@ class ScanGroup:
             are lost at most.
         scan_timeout: Seconds to follow one scan. None follows for ever, and a scan that failed
             may never become complete.
-        run_timeout: Seconds from the start of the block until everything is stopped. The outcomes
-            carry the reason; nothing is raised.
+        run_timeout: Seconds from the start of the block until everything is stopped, but for the
+            answers to creations that were sent. The outcomes carry the reason; nothing is raised.
         fail_fast: Stop everything at the first outcome without a result, duplicates excepted, and
             raise an `ExceptionGroup` after the last outcome.
         on_event: Called with each `ScanEvent`. What it raises is logged.
@@ -289,22 +291,13 @@ class ScanGroup:
             error = task.exception()
             if error is not None:
                 self._crashed(error)
-        elif self._is_stopped:
-            self._register_rest(source)
+        elif self._is_stopped or self._is_stopping:
+            self._dismiss_rest(source, self._pipeline.refusal or self._reason)
         elif self._starts_no_more is not None:
             self._dismiss_rest(source, self._starts_no_more)
         else:  # the iterable itself was cancelled: do not end as if it were complete
             self._outcome_queue.fail(RunStopped("The input was cancelled before its end."))
         self._check_idle()
-
-    def _register_rest(self, source: InputReader) -> None:
-        """Take in what a stopped collection still holds, to give it its outcome."""
-        try:
-            for item in source.rest():
-                self._pipeline.register(item)
-        except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
-            self._outcome_queue.fail(error)
-        self._pipeline.cut_off(self._reason)
 
     def _start_no_more(self) -> None:
         """Read nothing more and start nothing more; what exists is followed on."""
@@ -318,7 +311,8 @@ class ScanGroup:
         """Give what a collection still holds its outcome."""
         try:
             for item in source.rest():
-                self._pipeline.not_started(self._pipeline.register(item), reason)
+                scan = self._pipeline.register(item)
+                self._pipeline.not_started(scan, scan.error or reason)
         except Exception as error:  # noqa: BLE001 - the caller's iterable may raise anything
             self._outcome_queue.fail(error)
 
@@ -357,8 +351,16 @@ class ScanGroup:
         if self._is_stopped or self._is_stopping:
             return
         self._is_idle.clear()
-        self._stopper = asyncio.get_running_loop().create_task(self._stop(reason))
+        self._stopper = asyncio.get_running_loop().create_task(self._wind_up(reason))
         self._stopper.add_done_callback(lambda _: self._check_idle())
+
+    async def _wind_up(self, reason: BestDefenseError) -> None:
+        """Stop, but for the creations that were sent: their answers say which scans exist."""
+        self._pipeline.refuse(reason)
+        for task in self._readers:
+            task.cancel()
+        await self._pipeline.wind_up()
+        await self._stop(reason)
 
     async def _stop(self, reason: BestDefenseError) -> None:
         """Cancel all work, wait until it has ended, and give every input its outcome."""

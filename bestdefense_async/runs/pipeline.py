@@ -341,11 +341,22 @@ class Pipeline:
         tasks = self._stop_polls()
         if tasks:
             await asyncio.wait(tasks)
+        await self._answered()
+        await self._readers.join()
+
+    async def wind_up(self) -> None:
+        """Follow and read nothing more, and wait until what was sent is answered; see `settle`."""
+        tasks = self._starters.cancel() | self._readers.cancel() | self._stop_polls()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._answered()
+
+    async def _answered(self) -> None:
+        """Wait until each creation that was sent is answered and recorded, or has timed out."""
         while sent := {
             task for scan, task in self._starting.items() if scan.started_at is not None
         }:
             await asyncio.wait(sent)
-        await self._readers.join()
 
     async def end(self) -> Sequence[IndexedInput]:
         """End the run in its record; return what nobody follows yet, and must be fed first."""

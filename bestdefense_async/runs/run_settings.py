@@ -48,7 +48,8 @@ class GroupSettings(TypedDict, total=False):
     scan_timeout: float | None
     """Seconds to follow one scan, None for ever."""
     run_timeout: float | None
-    """Seconds until everything is stopped; the outcomes carry the reason."""
+    """Seconds until everything is stopped, but for the answers to what was sent; the outcomes carry
+    the reason."""
     fail_fast: bool
     """Stop at the first target without a result, and raise."""
     polling: PollPolicy | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ from bestdefense_async.runs.store.sqlite import FileDatabase, SqliteStore
 from bestdefense_async.runs.store.statements import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     import pytest
 
@@ -56,6 +58,9 @@ class Backend(Protocol):
     def repeat(self, store: Any) -> None:
         """Let every write from here on arrive twice, as after a commit whose answer was lost."""
 
+    def away(self) -> AbstractContextManager[None]:
+        """Let the store be away for a while: cut off, or gone."""
+
 
 class Sqlite:
     """A store in a file."""
@@ -77,6 +82,15 @@ class Sqlite:
     def repeat(self, store: SqliteStore) -> None:
         """Let every write from here on arrive twice."""
         _twice(store)
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Let somebody move the file away, and put it back."""
+        elsewhere = self._path.rename(self._path.with_name("elsewhere"))
+        try:
+            yield
+        finally:
+            elsewhere.rename(self._path)
 
 
 class Postgres:
@@ -103,6 +117,27 @@ class Postgres:
     def repeat(self, store: Any) -> None:
         """Let every write from here on arrive twice."""
         _twice(store)
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Cut every connection, and allow no other for a while that is longer than patience."""
+        import psycopg
+
+        from bestdefense_async.distributed import postgres
+
+        server, _, name = self._database.rpartition("/")
+        patience, postgres.PATIENCE = postgres.PATIENCE, 0.1  # type: ignore[misc] - it is Final
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                (name,),
+            )
+            try:
+                yield
+            finally:
+                connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+                postgres.PATIENCE = patience  # type: ignore[misc]
 
 
 def _twice(store: DatabaseStore) -> None:

@@ -6,13 +6,17 @@ mark for each value. What the two do differently stands behind `StoreConnection`
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
+from bestdefense_async.errors import JournalError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 Shard: TypeAlias = tuple[int, int, int]
 """A run's number, the shard's, and the fencing number of who writes."""
@@ -48,14 +52,15 @@ class StoreReader(Protocol):
 class StoreConnection(StoreReader, Protocol):
     """A connection to write with; a transaction is begun and ended by statements."""
 
-    BEGIN: ClassVar[str]
-    """Begins a transaction that will write."""
     NotUnique: ClassVar[type[Exception]]
     """Raised when a row would break a unique index."""
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
+
+    def begin(self) -> None:
+        """Begin a transaction that will write."""
 
     def now(self) -> float:
         """Return the time of the store, in seconds since the epoch."""
@@ -97,8 +102,27 @@ class StoreConnection(StoreReader, Protocol):
 class FileConnection(sqlite3.Connection):
     """A connection to a file. A transaction that writes keeps everybody else out."""
 
-    BEGIN: ClassVar[str] = "BEGIN IMMEDIATE"
     NotUnique: ClassVar[type[Exception]] = sqlite3.IntegrityError
+
+    def keep(self, path: Path) -> None:
+        """Write from here on only while this is the file at `path`."""
+        self._path, self._file = path.absolute(), path.stat()
+
+    def begin(self) -> None:
+        """Begin a transaction that will write.
+
+        Raises:
+            JournalError: The file is not where it was: nobody would find what is written to it.
+        """
+        try:
+            is_there = os.path.samestat(os.stat(self._path), self._file)  # noqa: PTH116 - each time
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise JournalError(
+                f"{self._path} was moved, deleted or replaced while it is written: put it back."
+            )
+        self.execute("BEGIN IMMEDIATE")
 
     def now(self) -> float:
         """Return the time of this machine: nobody else writes the file."""

@@ -114,6 +114,7 @@ def open_to_write(path: Path) -> FileConnection:
             if not _is_ours(connection, path):
                 make_tables(connection)
             connection.execute("COMMIT")
+        connection.keep(path)
         former.take_over_former(connection, former.former_runs(path))
     except BaseException:
         connection.close()

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from bestdefense_async.errors import JournalError, TargetError
+from bestdefense_async.errors import JournalError, JournalLost, TargetError
 from bestdefense_async.models import OutcomeStatus, error_as_dict
 from bestdefense_async.runs.store import reads, statements
 from bestdefense_async.runs.store.protocol import ClaimAnswer
@@ -37,6 +37,8 @@ class StoreJournal:
         self._next_index = next_index
         self._attempts: dict[int, str] = {}
         """Of the claimed ones that were not answered yet."""
+        self._owed: dict[int, tuple[Kind, tuple[Any, ...]]] = {}
+        """How attempts have ended, where the store could not take that in; attempts come first."""
         self._count = 0
         self._unreported: BaseException | None = None
         """Why something could not be written that nobody waited for, until that is raised."""
@@ -100,9 +102,9 @@ class StoreJournal:
         """Record, durably, that the creation is sent next; `at` is seconds since the epoch."""
         if index in self._attempts:
             return ClaimAnswer.TAKEN
-        self._count += 1
-        # No two owners have the same fencing number, so no two attempts have the same id.
-        attempt = self._attempts[index] = f"{self._shard[2]}.{self._count}"
+        _, owed = self._owed.pop(index, (None, (None,)))
+        self._write_owed()
+        attempt = self._attempts[index] = owed[0] or self._next_attempt()
         row = (*self._site(target, site_id), attempt, self._moment(at), "claimed")
         answer: ClaimAnswer = ClaimAnswer.TAKEN
         try:
@@ -110,16 +112,25 @@ class StoreJournal:
         except asyncio.CancelledError:
             answer = ClaimAnswer.OURS  # perhaps: whoever was cancelled gives it back
             raise
+        except JournalError:
+            # Perhaps it stands there all the same.
+            self._owed[index] = statements.GIVEN_BACK, (attempt,)
+            raise
         finally:
             if not answer.is_ours:
                 del self._attempts[index]
         return answer
 
+    def _next_attempt(self) -> str:
+        # No two owners have the same fencing number, so no two attempts have the same id.
+        self._count += 1
+        return f"{self._shard[2]}.{self._count}"
+
     async def give_back(self, index: int) -> None:
         """Undo a claim: the creation was certainly not begun, and may be claimed again."""
         attempt = self._attempts.pop(index, None)
         if attempt is not None:
-            await self._write(statements.GIVEN_BACK, index, (attempt,))
+            await asyncio.shield(self._write_end(statements.GIVEN_BACK, index, (attempt,)))
 
     async def created(self, index: int, *, report_id: str) -> None:
         """Record the scan's id. Welcome from an earlier owner too, while nothing else is known.
@@ -128,13 +139,14 @@ class StoreJournal:
             IntegrityError: Another scan of the run has that id.
         """
         row = (self._attempt(index), report_id)
-        await self._write(statements.CREATED, index, row, is_urgent=False)
+        await asyncio.shield(self._write_end(statements.CREATED, index, row))
         self._attempts.pop(index, None)
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
         """Record that certainly no scan was started, whether it is claimed or was given back."""
-        row = (self._attempts.pop(index, None), to_text(error_as_dict(error)), self._now())
-        await self._write(statements.REFUSED, index, row)
+        attempt = self._attempts.pop(index, None)
+        row = (attempt, to_text(error_as_dict(error)), self._now())
+        await asyncio.shield(self._write_end(statements.REFUSED, index, row))
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
         """Record that a scan may have been started. It stays unknown until it is settled."""
@@ -166,6 +178,7 @@ class StoreJournal:
         await self._write(
             statements.FINISHED, outcome.index, row, is_urgent=False, result=result, site=site
         )
+        self._owed.pop(outcome.index, None)
 
     def span(
         self, kind: str, begun: float, ended: float | None, error: BestDefenseError | None = None
@@ -179,6 +192,7 @@ class StoreJournal:
 
     async def end(self) -> Sequence[IndexedInput]:
         """End the run, unless it has scans that nobody follows; return those."""
+        self._write_owed()
         run, shard, _ = self._shard
 
         def work(connection: StoreConnection) -> Sequence[IndexedInput]:
@@ -197,6 +211,7 @@ class StoreJournal:
 
     async def flush(self) -> None:
         """Wait until what was recorded is durable."""
+        self._write_owed()
         await self._writer.do(lambda _: None)
         self._raise_unreported()
 
@@ -204,20 +219,60 @@ class StoreJournal:
         """Write what is still to be written and leave the run to others. Again is harmless.
 
         Raises:
-            JournalError: Something could not be written that nobody waited for.
+            JournalError: Something could not be written that nobody waited for, or a scan exists
+                that the record does not know. The message has its id.
         """
-        if not self._is_closed:
-            self._is_closed = True
 
-            def release(connection: StoreConnection) -> None:
-                connection.execute(
-                    "UPDATE shard SET state = 'ready', owner = NULL"
-                    " WHERE run = ? AND shard = ? AND fence = ? AND state = 'held'",
-                    self._shard,
-                )
+        def release(connection: StoreConnection) -> None:
+            connection.execute(
+                "UPDATE shard SET state = 'ready', owner = NULL"
+                " WHERE run = ? AND shard = ? AND fence = ? AND state = 'held'",
+                self._shard,
+            )
 
-            await self._writer.do(release)
+        is_owing, is_held = bool(self._owed), not self._is_closed
+        self._is_closed, reason = True, ""
+        try:
+            self._write_owed()
+            if is_held or is_owing:
+                await self._writer.do(release)
+        except JournalError as error:
+            if not self._untold():
+                raise
+            reason = f"{error} "
+        if scans := self._untold():
+            self._owed.clear()
+            raise JournalError(
+                f"{reason}Scans were started that stand in no record and must not be started "
+                f"again: {scans}."
+            )
         self._raise_unreported()
+
+    def _untold(self) -> str:
+        """Return the scans that the record does not know."""
+        return ", ".join(
+            f"report {row[1]} of target {index}"
+            for index, (kind, row) in self._owed.items()
+            if kind is statements.CREATED
+        )
+
+    def _write_end(self, kind: Kind, index: int, row: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Record how an attempt has ended; owed where that fails, also if nobody waits any more."""
+
+        def look(written: asyncio.Future[Any]) -> None:
+            error = None if written.cancelled() else written.exception()
+            if isinstance(error, JournalError) and not isinstance(error, JournalLost):
+                self._owed[index] = kind, row
+
+        written = self._write(kind, index, row, is_urgent=kind is not statements.CREATED)
+        written.add_done_callback(look)
+        return written
+
+    def _write_owed(self) -> None:
+        """Record again what the store could not take in: to record it twice does no harm."""
+        for index, (kind, row) in list(self._owed.items()):
+            self._write_end(kind, index, row)
+            del self._owed[index]
 
     def _now(self) -> float:
         return time.time() + self._database.offset

@@ -129,8 +129,10 @@ class Journal(Protocol):
     """Where a group writes. An input is known by its index.
 
     Every method may raise `JournalError`: the group then starts nothing more, and follows what was
-    created to its end. `JournalLost` says that another owner has the run: the group stops at once.
-    What is not awaited is written in its turn, and should it fail, the next call raises.
+    created to its end. `JournalLost` says that another owner has the run: the group stops, once
+    what it has sent is answered. What is not awaited is written in its turn, and should it fail,
+    the next call raises. How a creation has ended is remembered while it cannot be written, and
+    written with the next call that can.
     """
 
     @property
@@ -203,7 +205,11 @@ class Journal(Protocol):
         """Wait until what was recorded is durable: a promise may be made about it."""
 
     async def aclose(self) -> None:
-        """Write what is still to be written and leave the run to others. Again is harmless."""
+        """Write what is still to be written and leave the run to others. Again is harmless.
+
+        Raises:
+            JournalError: It cannot be written. Scans that no record knows are in the message.
+        """
 
 
 class Record(Protocol):

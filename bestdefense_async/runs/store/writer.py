@@ -198,14 +198,14 @@ class WriterThread:
         results: _Results,
         errors: _Errors,
     ) -> None:
-        connection.execute(connection.BEGIN)
+        connection.begin()
         try:
             results += _together(connection, jobs)
             connection.execute("COMMIT")
         except Exception:  # noqa: BLE001 - whose fault it is shows the second try
             results.clear()
             _undo(connection)
-            connection.execute(connection.BEGIN)
+            connection.begin()
             self._one_by_one(connection, jobs, results, errors)
             connection.execute("COMMIT")
 
