@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from bestdefense_async.config import TOKEN_VARIABLES, base_url_from, find_token
 from bestdefense_async.core.check import check_seconds
-from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.core.polling import DEFAULT_POLICY, PollPolicy
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.polling.subscription import DEFAULT_POLICY
-from bestdefense_async.stats import client_stats
 from bestdefense_async.transport.host import merged_limits, open_host
 from bestdefense_async.transport.http.cancel_scope import Home
 from bestdefense_async.transport.tenants import Tenants
@@ -209,6 +207,8 @@ class BestDefense(View):
 
     def stats(self) -> ClientStats:
         """Return what the client does now. Reads only, and costs a step per tenant."""
+        from bestdefense_async.stats import client_stats  # noqa: PLC0415  # for the start
+
         return client_stats(self._shared.host, self._shared.tenants)
 
     async def aclose(self, *, drain: float = 0.0) -> None:

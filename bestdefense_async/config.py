@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import stat
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -168,6 +167,8 @@ def parse_toml(text: str, *, where: str) -> dict[str, Any]:
     Raises:
         ConfigError: It is not TOML; the message begins with `where` and the line.
     """
+    import tomllib  # noqa: PLC0415  # most programs read no such file
+
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

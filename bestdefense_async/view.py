@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from bestdefense_async.core.check import check_seconds
-from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.core.polling import DEFAULT_POLICY, PollPolicy
 from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.core.scope import Scope
 from bestdefense_async.errors import DeadlineExceeded, PollTimeout
-from bestdefense_async.polling.scheduler import PollScheduler
-from bestdefense_async.polling.subscription import DEFAULT_POLICY
-from bestdefense_async.resources.agents import Agents
 from bestdefense_async.resources.arguments import optional_seconds
 from bestdefense_async.resources.guarded import Guard, GuardedTransport
 from bestdefense_async.resources.identity import CreatedIds
-from bestdefense_async.resources.network import Network
-from bestdefense_async.resources.registrations import Registrations
-from bestdefense_async.resources.remediation import Remediations
 from bestdefense_async.resources.reports import Reports, Vortex
-from bestdefense_async.resources.schedules import Schedules
 from bestdefense_async.resources.sites import Sites
 from bestdefense_async.transport.host import Host
 from bestdefense_async.transport.sender import Sender
@@ -35,7 +29,13 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from bestdefense_async.models import Outcome, Progress, ScanEvent, ScanOptions, Site
+    from bestdefense_async.polling.scheduler import PollScheduler
+    from bestdefense_async.resources.agents import Agents
+    from bestdefense_async.resources.network import Network
     from bestdefense_async.resources.protocol import Transport
+    from bestdefense_async.resources.registrations import Registrations
+    from bestdefense_async.resources.remediation import Remediations
+    from bestdefense_async.resources.schedules import Schedules
     from bestdefense_async.runs.run import Run
     from bestdefense_async.runs.run_settings import RunSettings
     from bestdefense_async.runs.site_index import SiteIndex
@@ -74,15 +74,47 @@ class View:
         self._sender: Transport = Sender(shared.host, tenant)
         if tenant.scope is not None:
             self._sender = GuardedTransport(self._sender, self.guard)
-        ids = shared.created_ids
+        self._ids = shared.created_ids
         self.sites: Sites = Sites(self._sender)
         self.vortex: Vortex = Vortex(self._sender)
-        self.reports: Reports = Reports(self._sender, self.vortex, lambda: self.polls, ids)
-        self.schedules: Schedules = Schedules(self._sender, ids)
-        self.remediation: Remediations = Remediations(self._sender, ids)
-        self.network: Network = Network(self._sender, lambda: self._network_polls, ids)
-        self.registrations: Registrations = Registrations(self._sender, ids)
-        self.agents: Agents = Agents(self._sender)
+        self.reports: Reports = Reports(self._sender, self.vortex, lambda: self.polls, self._ids)
+
+    # What few programs use is imported by those.
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """Scans that are repeated."""
+        from bestdefense_async.resources.schedules import Schedules  # noqa: PLC0415
+
+        return Schedules(self._sender, self._ids)
+
+    @cached_property
+    def remediation(self) -> Remediations:
+        """AI remediations of findings."""
+        from bestdefense_async.resources.remediation import Remediations  # noqa: PLC0415
+
+        return Remediations(self._sender, self._ids)
+
+    @cached_property
+    def network(self) -> Network:
+        """Scans of networks."""
+        from bestdefense_async.resources.network import Network  # noqa: PLC0415
+
+        return Network(self._sender, lambda: self._network_polls, self._ids)
+
+    @cached_property
+    def registrations(self) -> Registrations:
+        """Scans whose results a pull request shows."""
+        from bestdefense_async.resources.registrations import Registrations  # noqa: PLC0415
+
+        return Registrations(self._sender, self._ids)
+
+    @cached_property
+    def agents(self) -> Agents:
+        """The files of the device agent."""
+        from bestdefense_async.resources.agents import Agents  # noqa: PLC0415
+
+        return Agents(self._sender)
 
     @property
     def base_url(self) -> str:
@@ -108,9 +140,9 @@ class View:
             ClientClosed: The client is closed.
             WrongLoop: The client belongs to another event loop.
         """
-        ids = self._shared.created_ids
         return self._polls_of(
-            "reports", lambda sender: Reports(sender, self.vortex, lambda: self.polls, ids).progress
+            "reports",
+            lambda sender: Reports(sender, self.vortex, lambda: self.polls, self._ids).progress,
         )
 
     @property
@@ -129,15 +161,19 @@ class View:
 
     @property
     def _network_polls(self) -> PollScheduler:
-        ids = self._shared.created_ids
+        from bestdefense_async.resources.network import Network  # noqa: PLC0415
+
         return self._polls_of(
-            "network", lambda sender: Network(sender, lambda: self._network_polls, ids).progress
+            "network",
+            lambda sender: Network(sender, lambda: self._network_polls, self._ids).progress,
         )
 
     def _polls_of(
         self, kind: str, progress: Callable[[Sender], Callable[[str], Awaitable[Progress]]]
     ) -> PollScheduler:
         """Return this tenant's scheduler of one id space."""
+        from bestdefense_async.polling.scheduler import PollScheduler  # noqa: PLC0415
+
         shared, tenant = self._shared, self._tenant
         tenant.lifetime.check()
         return tenant.attached(

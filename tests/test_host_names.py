@@ -9,8 +9,7 @@ import pytest
 
 from bestdefense_async.cli.jobs.spec_source import origin_of
 from bestdefense_async.config import parse_base_url
-from bestdefense_async.core.expected_file import checked_hosts, redirect_target
-from bestdefense_async.core.host import normalise_host
+from bestdefense_async.core.host import checked_hosts, normalise_host, redirect_target
 from bestdefense_async.core.request import Request
 from bestdefense_async.errors import ConfigError, TargetError, UnknownSite
 from bestdefense_async.models import Site

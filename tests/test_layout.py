@@ -85,7 +85,7 @@ _TYPES = {"__future__", "attrs", "collections.abc", "enum", "re", "typing"}
 MAY_USE: dict[str, set[str]] = {
     "vendor": _TYPES,
     "errors": _TYPES,
-    "models": _TYPES | {"datetime"},
+    "models": _TYPES | {"datetime", "importlib"},
     "core": _TYPES
     | {
         "array",
@@ -105,7 +105,7 @@ IMPURE_ATTRIBUTES |= {"write_bytes"}
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval"}
 
 # The only modules that import by a name made at run time: nothing else can be followed by reading.
-LAZY_DOORS = {ROOT, "cli.app", "report.writer", "runs.store.doors"}
+LAZY_DOORS = {ROOT, "cli.app", "models", "report.writer", "runs.store.doors"}
 _NO_DOORS = ("importlib.resources", "importlib.metadata")
 
 LONGEST_MODULE = 400

@@ -1,23 +1,16 @@
-"""What a file must be to be stored, and what headers say about it: which part, and from where.
+"""What a file must be to be stored, and what headers say about it.
 
 Source: RFC 9110, sections 8.8.3 (ETag), 13.1.5 (If-Range) and 14.4 (Content-Range).
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 from attrs import frozen
 
-from bestdefense_async.core.check import check_several
-from bestdefense_async.core.host import authority
-from bestdefense_async.errors import ConfigError, IntegrityError, clean_text
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from bestdefense_async.errors import IntegrityError
 
 LARGEST_FILE: Final = 2 * 2**30
 """Bytes; an agent is a few MiB, and a body without end must not fill the disk."""
@@ -25,7 +18,6 @@ LARGEST_FILE: Final = 2 * 2**30
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ETAG: Final = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
-_URL: Final = re.compile(r"https://[!-~]+")
 _BEYOND: Final = re.compile(r"bytes \*/([0-9]{1,15})")
 
 
@@ -91,35 +83,3 @@ def size_beyond(text: str | None) -> int | None:
     """Return the size of the file in the Content-Range of a 416, None when it has none."""
     match = _BEYOND.fullmatch(text or "")
     return None if match is None else int(match[1])
-
-
-def checked_hosts(hosts: Collection[str]) -> frozenset[str]:
-    """Return hosts that downloads may be redirected to, as `redirect_target` compares them.
-
-    Raises:
-        ConfigError: One of them is not of the form `cdn.example.com` or `cdn.example.com:8443`.
-    """
-    several = check_several("download_hosts", hosts, like="['cdn.example.com']")
-    return frozenset(map(_checked_host, several))
-
-
-def _checked_host(host: str) -> str:
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(f"https://{host}")
-        if parts.netloc == host and "@" not in host:
-            return authority(parts)
-    raise ConfigError(f"{clean_text(host, longest=80)!r} is no host like cdn.example.com.")
-
-
-def redirect_target(location: str, hosts: Collection[str]) -> str | None:
-    """Return the URL that a redirect of a download points to, None when it is not to be followed.
-
-    Followed are https URLs without user name at one of `hosts`, and nothing else.
-    """
-    try:
-        parts = urlsplit(location)
-        is_known = authority(parts) in hosts
-    except ValueError:
-        return None
-    is_plain = _URL.fullmatch(location) and "@" not in parts.netloc and "\\" not in location
-    return location.partition("#")[0] if is_plain and is_known else None

@@ -1,4 +1,4 @@
-"""Host names: the one form in which two of them are compared.
+"""Host names: the one form in which two of them are compared, and where a download may go.
 
 Names are mapped by UTS 46 without its transitional rules, like browsers do: `faß.de` is a host of
 its own and not `fass.de`, as IDNA 2003 has it.
@@ -8,17 +8,24 @@ Source: https://www.unicode.org/reports/tr46/
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from bestdefense_async.core.check import check_several
+from bestdefense_async.errors import ConfigError, clean_text
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from urllib.parse import SplitResult
 
 LONGEST_HOST: Final = 253
 """Characters of a host name in DNS, without the trailing dot."""
 
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_URL: Final = re.compile(r"https://[!-~]+")
 _STANDARD_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -84,3 +91,35 @@ def _to_ascii(host: str) -> str:
         label if label.isascii() else idna.alabel(label).decode("ascii")
         for label in mapped.split(".")
     )
+
+
+def checked_hosts(hosts: Collection[str]) -> frozenset[str]:
+    """Return hosts that downloads may be redirected to, as `redirect_target` compares them.
+
+    Raises:
+        ConfigError: One of them is not of the form `cdn.example.com` or `cdn.example.com:8443`.
+    """
+    several = check_several("download_hosts", hosts, like="['cdn.example.com']")
+    return frozenset(map(_checked_host, several))
+
+
+def _checked_host(host: str) -> str:
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(f"https://{host}")
+        if parts.netloc == host and "@" not in host:
+            return authority(parts)
+    raise ConfigError(f"{clean_text(host, longest=80)!r} is no host like cdn.example.com.")
+
+
+def redirect_target(location: str, hosts: Collection[str]) -> str | None:
+    """Return the URL that a redirect of a download points to, None when it is not to be followed.
+
+    Followed are https URLs without user name at one of `hosts`, and nothing else.
+    """
+    try:
+        parts = urlsplit(location)
+        is_known = authority(parts) in hosts
+    except ValueError:
+        return None
+    is_plain = _URL.fullmatch(location) and "@" not in parts.netloc and "\\" not in location
+    return location.partition("#")[0] if is_plain and is_known else None

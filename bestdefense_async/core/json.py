@@ -18,9 +18,13 @@ DEEPEST: Final = 64
 """Levels of nesting; the API needs six."""
 
 _CHARSET: Final = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:-]+)", re.ASCII | re.IGNORECASE)
-_NARROW: Final = re.compile(
-    r"iso-8859-(?:1|2|3|4|5|6|7|8|9|10|13|14|15|16)|windows-125[0-8]|koi8-[ru]"
-    r"|gbk|gb2312|gb18030|big5|euc-jp|euc-kr|shift_jis"
+_NARROW: Final = frozenset(
+    (
+        *(f"iso-8859-{number}" for number in (*range(1, 11), 13, 14, 15, 16)),
+        *(f"windows-125{number}" for number in range(9)),
+        *("koi8-r", "koi8-u", "gbk", "gb2312", "gb18030", "big5"),
+        *("euc-jp", "euc-kr", "shift_jis"),
+    )
 )
 """Charsets in which ASCII is ASCII, by names that Python shares."""
 _WIDE: Final = re.compile(r"utf-(?:16|32)(?:le|be)?")
@@ -87,7 +91,7 @@ def decode_text(body: bytes, content_type: str = "") -> str:
     try:
         return body.decode("utf-8").removeprefix(BOM)
     except UnicodeDecodeError:
-        if not _NARROW.fullmatch(charset):
+        if charset not in _NARROW:
             raise
     return body.decode(charset)
 

@@ -139,6 +139,9 @@ class PollPolicy:
             raise ConfigError("The shortest wait between two polls exceeds the longest.")
 
 
+DEFAULT_POLICY: Final = PollPolicy()
+
+
 def first_wait(policy: PollPolicy, *, uniform: Callable[[float, float], float]) -> float:
     """Return the seconds from the creation of a scan to its first poll: 0 to twice the shortest."""
     return policy.shortest * uniform(0.0, 2.0) / policy.speed

@@ -22,7 +22,7 @@ import random
 from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
-from bestdefense_async.core.polling import first_wait, next_wait
+from bestdefense_async.core.polling import DEFAULT_POLICY, first_wait, next_wait
 from bestdefense_async.core.retry import asked_wait
 from bestdefense_async.errors import (
     AuthError,
@@ -39,7 +39,6 @@ from bestdefense_async.polling.queues import (
     round_up,
 )
 from bestdefense_async.polling.subscription import (
-    DEFAULT_POLICY,
     PolledReport,
     PollStats,
     Subscription,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import define, field, frozen
 
-from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.core.polling import DEFAULT_POLICY, PollPolicy
 from bestdefense_async.core.retry import LONGEST_WAIT
 from bestdefense_async.errors import (
     AuthError,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 PollResult: TypeAlias = Progress | BestDefenseError
 """What a wait ends with: the completed progress, or why there is none."""
-
-DEFAULT_POLICY: Final = PollPolicy()
 
 
 @frozen(kw_only=True, eq=False)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from bestdefense_async.core.polling import PollPolicy, learn
+from bestdefense_async.core.polling import DEFAULT_POLICY, PollPolicy, learn
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, JournalError, LifecycleError
 from bestdefense_async.models import (
@@ -28,7 +28,6 @@ from bestdefense_async.models import (
     StartingResumed,
     TargetRejected,
 )
-from bestdefense_async.polling.subscription import DEFAULT_POLICY
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waivers, read_waivers

@@ -11,7 +11,6 @@ import aiohttp
 from attrs import define, field
 
 from bestdefense_async.config import BaseUrl
-from bestdefense_async.core.binding import Bound, bind
 from bestdefense_async.core.check import (
     check_flag,
     check_mapping,
@@ -21,7 +20,7 @@ from bestdefense_async.core.check import (
     check_whole,
     type_of,
 )
-from bestdefense_async.core.expected_file import checked_hosts
+from bestdefense_async.core.host import checked_hosts
 from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.core.retry import RetryBudget, RetryPolicy
 from bestdefense_async.core.route import ROUTES
@@ -35,7 +34,7 @@ from bestdefense_async.transport.throttle.slots import Slots
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from bestdefense_async.core.binding import Binding
+    from bestdefense_async.core.binding import Binding, Bound  # noqa: TC004  # for the start
     from bestdefense_async.transport.hooks import RequestEvent
     from bestdefense_async.transport.http.cancel_scope import Home
 
@@ -110,12 +109,7 @@ def open_host(
         timeout=check_seconds("timeout", timeout),
         allow_provisional=check_flag("allow_provisional", allow_provisional),
         download_hosts=checked_hosts(download_hosts),
-        bound={
-            name: bind(name, each)
-            for name, each in check_mapping(
-                "bindings", bindings, like='{"schedules.create": Binding(...)}'
-            ).items()
-        },
+        bound=_bound(bindings),
     )
 
 
@@ -137,6 +131,20 @@ def merged_limits(
             raise ConfigError(f"The limits of {name} must be Limit values.")
         limits[name] = tuple(chosen)
     return limits
+
+
+def _bound(bindings: Mapping[str, Binding] | None) -> dict[str, Bound]:
+    """Return the operations that the host has elsewhere.
+
+    Raises:
+        ConfigError: A binding does not fit its operation.
+    """
+    given = check_mapping("bindings", bindings, like='{"schedules.create": Binding(...)}')
+    if not given:
+        return {}
+    from bestdefense_async.core.binding import bind  # noqa: PLC0415  # few hosts have any
+
+    return {name: bind(name, each) for name, each in given.items()}
 
 
 def _all_observers(

@@ -23,8 +23,6 @@ from bestdefense_async.errors import (
     Sent,
 )
 from bestdefense_async.transport.call import Call
-from bestdefense_async.transport.download.download import downloading
-from bestdefense_async.transport.download.fetch import DownloadCall
 from bestdefense_async.transport.observe import WaitReason
 
 if TYPE_CHECKING:
@@ -98,6 +96,9 @@ class Sender:
             DownloadError: The disk does not take it, or somebody else downloads it.
             BestDefenseError: As for `send`.
         """
+        from bestdefense_async.transport.download.download import downloading  # noqa: PLC0415
+        from bestdefense_async.transport.download.fetch import DownloadCall  # noqa: PLC0415
+
         there = self._as_bound(request)
         async with downloading(
             final, wanted, keep_part=keep_part, on_progress=on_progress

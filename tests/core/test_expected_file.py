@@ -7,10 +7,10 @@ from bestdefense_async.core.expected_file import (
     Range,
     checked_digest,
     parse_content_range,
-    redirect_target,
     size_beyond,
     strong_etag,
 )
+from bestdefense_async.core.host import redirect_target
 from bestdefense_async.errors import IntegrityError
 
 DIGEST = "0123456789abcdef" * 4

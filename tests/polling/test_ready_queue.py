@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestdefense_async.core.polling import urgency
+from bestdefense_async.core.polling import DEFAULT_POLICY, urgency
 from bestdefense_async.polling.queues import BEHIND, CATCH_UP, Rate, ReadyQueue
-from bestdefense_async.polling.subscription import DEFAULT_POLICY, PolledReport, WaitOptions
+from bestdefense_async.polling.subscription import PolledReport, WaitOptions
 
 TERMS = WaitOptions(notify=lambda _, __: None)
 

@@ -43,14 +43,12 @@ _MONTH: Final = f"(?P<month>{_MONTHS})"
 _TIME: Final = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _DAY: Final = "(?:mon|tue|wed|thu|fri|sat|sun)"
 _LONG_DAY: Final = "(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-_DATES: Final = tuple(
-    re.compile(form, re.IGNORECASE | re.ASCII)
-    for form in (
-        rf"{_DAY}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT",
-        rf"{_LONG_DAY}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT",
-        rf"{_DAY} {_MONTH} (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
-    )
+_DATES: Final = (
+    rf"{_DAY}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT",
+    rf"{_LONG_DAY}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT",
+    rf"{_DAY} {_MONTH} (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
 )
+"""Compiled when a server first sends one."""
 
 
 @frozen
@@ -143,7 +141,8 @@ def _wait(text: str, now: float) -> float | None:
 
 
 def _http_date(text: str, wall_clock: float) -> float | None:
-    match = next((found for form in _DATES if (found := form.fullmatch(text))), None)
+    matches = (re.fullmatch(form, text, re.IGNORECASE | re.ASCII) for form in _DATES)
+    match = next(filter(None, matches), None)
     if match is None:
         return None
     part = match.groupdict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.core.envelope import read_envelope
-from bestdefense_async.core.expected_file import redirect_target
+from bestdefense_async.core.host import redirect_target
 from bestdefense_async.errors import BestDefenseError, ProtocolError, ServerError
 from bestdefense_async.transport.call import Call
 from bestdefense_async.transport.http.exchange import refusal_to_follow
