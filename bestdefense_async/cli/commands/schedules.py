@@ -63,7 +63,7 @@ def list_schedules(format_: str, connection: Connection) -> int:
     streams.require_stdout()
 
     def write(schedules: Sequence[Schedule]) -> None:
-        emit("schedules", [_record(one) for one in schedules], format_, columns=_COLUMNS)
+        _emit(schedules, format_)
         if not schedules:
             streams.note("There are no schedules.")
 
@@ -132,9 +132,7 @@ def create_schedule(
             test_users=test_users,
         )
 
-    return call(
-        connection, ask, lambda made: emit("schedules", [_record(made)], format_, columns=_COLUMNS)
-    )
+    return call(connection, ask, lambda made: _emit([made], format_))
 
 
 @command.command("delete", cls=ApiCommand)
@@ -147,6 +145,11 @@ def delete_schedule(schedule_id: str, connection: Connection) -> int:
         lambda bd: bd.schedules.delete(schedule_id),
         lambda _: streams.say(f"schedule {schedule_id} is deleted"),
     )
+
+
+def _emit(schedules: Sequence[Schedule], format_: str) -> None:
+    records = [_record(one) for one in schedules]
+    emit("schedules", records, format_, columns=_COLUMNS, extra=("mode", "types", "intensity"))
 
 
 def _record(schedule: Schedule) -> dict[str, Any]:
