@@ -226,8 +226,8 @@ class View:
         Args:
             target: A host name, a URL, a site or its id.
             options: What to scan; None is a security scan with the server's defaults.
-            timeout: Seconds the whole may take, but for the answer to a creation that was sent; None
-                waits for the end of the scan.
+            timeout: Seconds the whole may take, but for the answer to a creation that was sent;
+                None waits for the end of the scan.
             polling: How often the scan is asked for; None for the client's own way.
 
         Raises:

@@ -359,7 +359,7 @@ class ScanGroup:
         self._pipeline.refuse(reason)
         for task in self._readers:
             task.cancel()
-        await self._pipeline.wind_up()
+        await self._pipeline.settle(is_read=False)
         await self._stop(reason)
 
     async def _stop(self, reason: BestDefenseError) -> None:

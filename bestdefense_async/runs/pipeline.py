@@ -41,6 +41,7 @@ from bestdefense_async.polling.queues import WorkerPool
 from bestdefense_async.polling.subscription import WaitOptions
 from bestdefense_async.runs.admission import Outage, PrioritySemaphore, StartGate
 from bestdefense_async.runs.inputs import Handle, IndexedInput, Scan, scan_of
+from bestdefense_async.runs.store.statements import key_of
 from bestdefense_async.runs.token_check import TokenCheck
 from bestdefense_async.runs.workflow import ScanWorkflow
 
@@ -185,7 +186,7 @@ class Pipeline:
 
     def _accept(self, scan: Scan, site_id: str) -> None:
         scan.site_id, scan.target = site_id, None
-        first = self._seen.setdefault(_key(site_id), scan.index)
+        first = self._seen.setdefault(key_of(site_id), scan.index)
         if first != scan.index:
             self._reject(scan, "duplicate", scan.repeats(first))
             return
@@ -305,7 +306,7 @@ class Pipeline:
         if scan.handle is None:
             self.fed -= 1
         else:
-            key = _key(scan.site_id or "")
+            key = key_of(scan.site_id or "")
             if self._seen.get(key) == scan.index:  # a service may scan the site again later
                 del self._seen[key]
             scan.handle.settle(outcome)
@@ -332,31 +333,23 @@ class Pipeline:
         except (Exception, asyncio.CancelledError):
             log.exception("on_event raised for %s; the run goes on.", type(event).__name__)
 
-    async def settle(self) -> None:
+    async def settle(self, *, is_read: bool = True) -> None:
         """Wait until what was sent is answered and no result is under way. Only after `refuse`.
 
         Creations that wait for a limit are not waited for: what is refused is not sent. Nothing is
-        asked for any more, so the results that keep coming in have an end.
+        asked for any more, so the results that keep coming in have an end; without `is_read` they
+        are left where they are.
         """
         tasks = self._stop_polls()
+        if not is_read:
+            tasks |= self._starters.cancel() | self._readers.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await self._answered()
-        await self._readers.join()
-
-    async def wind_up(self) -> None:
-        """Follow and read nothing more, and wait until what was sent is answered; see `settle`."""
-        tasks = self._starters.cancel() | self._readers.cancel() | self._stop_polls()
-        if tasks:
-            await asyncio.wait(tasks)
-        await self._answered()
-
-    async def _answered(self) -> None:
-        """Wait until each creation that was sent is answered and recorded, or has timed out."""
         while sent := {
             task for scan, task in self._starting.items() if scan.started_at is not None
         }:
             await asyncio.wait(sent)
+        await self._readers.join()
 
     async def end(self) -> Sequence[IndexedInput]:
         """End the run in its record; return what nobody follows yet, and must be fed first."""
@@ -402,9 +395,3 @@ class Pipeline:
         for scan in list(self.live.values()):
             error = reason if scan.started_at is not None else self.refusal or reason
             self._finish(scan, scan.cut_off(scan.error or error, now=time.time()))
-
-
-def _key(site_id: str) -> str:
-    """Return a site id as it is compared; the same object where possible, for there are many."""
-    lowered = site_id.lower()
-    return site_id if lowered == site_id else lowered

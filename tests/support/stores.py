@@ -126,7 +126,8 @@ class Postgres:
         from bestdefense_async.distributed import postgres
 
         server, _, name = self._database.rpartition("/")
-        patience, postgres.PATIENCE = postgres.PATIENCE, 0.1  # type: ignore[misc] - it is Final
+        patience = postgres.PATIENCE
+        setattr(postgres, "PATIENCE", 0.1)  # noqa: B010 - it is Final
         with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
             connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             connection.execute(
@@ -137,7 +138,7 @@ class Postgres:
                 yield
             finally:
                 connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-                postgres.PATIENCE = patience  # type: ignore[misc]
+                setattr(postgres, "PATIENCE", patience)  # noqa: B010
 
 
 def _twice(store: DatabaseStore) -> None:

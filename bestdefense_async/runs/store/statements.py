@@ -159,8 +159,12 @@ def to_text(record: object) -> str:
 
 
 def key_of(site_id: str) -> str:
-    """Return a site id as it is compared: the letter case does not make another site."""
-    return site_id.lower()
+    """Return a site id as it is compared: the letter case does not make another site.
+
+    The same object where possible, for there are many.
+    """
+    lowered = site_id.lower()
+    return site_id if lowered == site_id else lowered
 
 
 def storable(target: str) -> str:
