@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.transport.hooks import RequestEvent
     from bestdefense_async.transport.observe import Observer
-    from bestdefense_async.transport.throttle.entries import SharedLimits
+    from bestdefense_async.transport.throttle.shared_store import SharedLimits
 
 _BELOW_LIMIT: Final = 0.95
 """Share of a limit that polls spend; the rest is for those who ask for a progress themselves."""

@@ -1,4 +1,4 @@
-"""Small files: read whole under a cap, written whole or not at all.
+"""Small files: read whole under a cap, written whole or not at all; and locks on files.
 
 Whoever reads a file of a person's reads it here, so `-` is stdin everywhere, the marks of Windows'
 editors harm nowhere, and each error says the same.
@@ -6,6 +6,7 @@ editors harm nowhere, and each error says the same.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
@@ -15,7 +16,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from bestdefense_async.core.text import decode_file
 from bestdefense_async.errors import ConfigError, clean_text
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ STDIN: Final = "-"
 
 LARGEST: Final = 1 << 20
 """Bytes of a file that a person writes by hand."""
+
+_UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def shown(path: Path | str) -> str:
@@ -47,6 +49,28 @@ def is_there(path: Path) -> bool:
     except (OSError, ValueError):
         return True
     return True
+
+
+def encoding_of(head: bytes) -> str:
+    """Return Python's name of the encoding of a text that begins with `head`.
+
+    The mark, which Windows' shells and editors put there, is left out when it is decoded.
+    """
+    return "utf-16" if head.startswith(_UTF16_MARKS) else "utf-8-sig"
+
+
+def decode_file(content: bytes) -> str:
+    """Return the text of a whole file.
+
+    Raises:
+        ValueError: It is none. The message names the line and reads on after the name of the file.
+    """
+    encoding = encoding_of(content)
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:  # which holds the content, so it is not passed on
+        line = content[: error.start].decode(encoding, "replace").count("\n") + 1
+    raise ValueError(f"line {line}: this is not {encoding.removesuffix('-sig').upper()}")
 
 
 @contextlib.contextmanager
@@ -181,3 +205,25 @@ def _usual_mode() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+if sys.platform == "win32":
+
+    def try_lock(descriptor: int) -> bool:  # noqa: ARG001  # the other system's signature
+        """Return True: processes are not kept apart on this system."""
+        return True
+
+else:
+    import fcntl
+
+    def try_lock(descriptor: int) -> bool:
+        """Return whether the open file or directory is ours, until it is closed; never waits.
+
+        Raises:
+            OSError: The file system has no locks.
+        """
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from bestdefense_async.core.check import check_seconds
+from bestdefense_async.core.host import Scope
 from bestdefense_async.core.polling import DEFAULT_POLICY, PollPolicy
 from bestdefense_async.core.request import raw_request
 from bestdefense_async.core.route import ROUTES
-from bestdefense_async.core.scope import Scope
 from bestdefense_async.errors import DeadlineExceeded, PollTimeout
 from bestdefense_async.resources.arguments import optional_seconds
 from bestdefense_async.resources.guarded import Guard, GuardedTransport

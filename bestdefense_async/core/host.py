@@ -1,4 +1,4 @@
-"""Host names: the one form in which two of them are compared, and where a download may go.
+"""Host names: the one form in which two of them are compared, and what a list of them allows.
 
 Names are mapped by UTS 46 without its transitional rules, like browsers do: `faß.de` is a host of
 its own and not `fass.de`, as IDNA 2003 has it.
@@ -11,15 +11,18 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from bestdefense_async.core.check import check_several
+from bestdefense_async.core.check import check_several, check_text
 from bestdefense_async.errors import ConfigError, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from urllib.parse import SplitResult
+
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LONGEST_HOST: Final = 253
 """Characters of a host name in DNS, without the trailing dot."""
@@ -123,3 +126,58 @@ def redirect_target(location: str, hosts: Collection[str]) -> str | None:
         return None
     is_plain = _URL.fullmatch(location) and "@" not in parts.netloc and "\\" not in location
     return location.partition("#")[0] if is_plain and is_known else None
+
+
+class Scope:
+    """What an organization may scan, whatever its token would be able to start.
+
+    It is a list of host names, `*.` and a domain for all names below it, addresses and networks.
+
+    Raises:
+        ConfigError: An entry is none of these.
+    """
+
+    def __init__(self, allow: Iterable[str]) -> None:
+        if isinstance(allow, str) or not isinstance(allow, Iterable):
+            raise ConfigError("allow is a list of host names, such as ['*.acme.example'].")
+        self._names: set[str] = set()
+        self._domains: set[str] = set()
+        self._networks: list[_Network] = []
+        for entry in allow:
+            self._add(check_text("allow", entry))
+
+    def _add(self, entry: str) -> None:
+        network = _network_of(entry)
+        if network is not None:
+            self._networks.append(network)
+            return
+        names = self._domains if entry.startswith("*.") else self._names
+        try:
+            names.add(normalise_host(entry.removeprefix("*.")))
+        except ValueError:
+            shown = clean_text(repr(entry), longest=100)
+            raise ConfigError(
+                f"{shown} cannot be allowed: write a host name, *.domain or a network."
+            ) from None
+
+    def covers(self, host: str) -> bool:
+        """Return whether a host name, an address or a network lies within."""
+        network = _network_of(host)
+        if network is not None:
+            return any(
+                network.version == each.version and network.subnet_of(each)  # type: ignore[arg-type]
+                for each in self._networks
+            )
+        try:
+            name = normalise_host(host)
+        except ValueError:
+            return False
+        parents = (name.split(".", count)[-1] for count in range(1, name.count(".") + 1))
+        return name in self._names or any(parent in self._domains for parent in parents)
+
+
+def _network_of(text: str) -> _Network | None:
+    try:
+        return ipaddress.ip_network(text.strip("[]"), strict=False)
+    except ValueError:
+        return None

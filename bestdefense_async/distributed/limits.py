@@ -21,8 +21,13 @@ import psycopg
 
 from bestdefense_async.distributed.address import Address
 from bestdefense_async.distributed.schema import SCHEMA
-from bestdefense_async.transport.throttle.entries import Entry, entry_from, merged, record_others
 from bestdefense_async.transport.throttle.queue import LOOK_AGAIN
+from bestdefense_async.transport.throttle.shared_store import (
+    Entry,
+    entry_from,
+    merged,
+    record_others,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -23,8 +23,8 @@ import yaml
 from attrs import frozen
 
 from bestdefense_async.core.json import DEEPEST, decode_json
-from bestdefense_async.core.text import encoding_of
 from bestdefense_async.errors import ConfigError, DecodeError, clean_text
+from bestdefense_async.files import encoding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

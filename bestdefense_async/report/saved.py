@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
 
-from bestdefense_async.core.text import encoding_of
 from bestdefense_async.errors import JournalMismatch, RunStopped
-from bestdefense_async.files import STDIN, read_bytes
+from bestdefense_async.files import STDIN, encoding_of, read_bytes
 from bestdefense_async.models import Outcome, OutcomeStatus, status_of
 from bestdefense_async.report.formats.json import SCHEMA_VERSION
 from bestdefense_async.report.record import (

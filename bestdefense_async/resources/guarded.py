@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from bestdefense_async.core.host import Scope
     from bestdefense_async.core.request import Request
-    from bestdefense_async.core.scope import Scope
     from bestdefense_async.resources.protocol import Transport
 
 T = TypeVar("T")

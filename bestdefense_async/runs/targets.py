@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from bestdefense_async.core.host import normalise_host, written_host
-from bestdefense_async.core.text import encoding_of
 from bestdefense_async.errors import TargetError
+from bestdefense_async.files import encoding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Generator, Mapping
 
     from bestdefense_async.core.request import Reply, Request
-    from bestdefense_async.core.secret import Secret
     from bestdefense_async.transport.host import Host
     from bestdefense_async.transport.observe import CallObservation, WaitReason
     from bestdefense_async.transport.tenants import Tenant
@@ -70,14 +69,6 @@ class Call(Exchange, Generic[T_co]):
     def work(self, host: Host, timeout: float) -> Coroutine[Any, Any, T_co]:
         """Return what to await for one attempt and what it brings."""
         return host.wire.exchange(self, timeout)
-
-    def use(self, secret: Secret | None) -> None:
-        """Send this token from now on, or None for no credentials."""
-        self.secret = secret
-
-    def count_tries(self, tries: int) -> None:
-        """Count so many attempts for the retry policy, in place of those that were sent."""
-        self.tries = tries
 
     def keep_deadline(self) -> None:
         """Let the deadline cut the call, whatever it waits for before and after an attempt."""

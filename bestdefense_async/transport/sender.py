@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bestdefense_async.core.expected_file import ExpectedFile
     from bestdefense_async.core.request import Request
     from bestdefense_async.core.secret import Secret
-    from bestdefense_async.transport.download.download import Progress
+    from bestdefense_async.transport.download import Progress
     from bestdefense_async.transport.host import Host
     from bestdefense_async.transport.tenants import Tenant
     from bestdefense_async.transport.throttle.permit import Permit
@@ -96,8 +96,7 @@ class Sender:
             DownloadError: The disk does not take it, or somebody else downloads it.
             BestDefenseError: As for `send`.
         """
-        from bestdefense_async.transport.download.download import downloading  # noqa: PLC0415
-        from bestdefense_async.transport.download.fetch import DownloadCall  # noqa: PLC0415
+        from bestdefense_async.transport.download import DownloadCall, downloading  # noqa: PLC0415
 
         there = self._as_bound(request)
         async with downloading(

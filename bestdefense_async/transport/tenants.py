@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from bestdefense_async.core.host import Scope
     from bestdefense_async.core.limiting.limit import Limit
-    from bestdefense_async.core.scope import Scope
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.transport.http.cancel_scope import Home
     from bestdefense_async.transport.observe import QueueStats
-    from bestdefense_async.transport.throttle.entries import SharedLimits
+    from bestdefense_async.transport.throttle.shared_store import SharedLimits
 
 KEPT_FOR: Final = 60.0
 """Seconds between two searches for tenants that are idle and need not be kept."""

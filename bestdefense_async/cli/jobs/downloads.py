@@ -23,7 +23,7 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.report.text import counted, duration, visible
 from bestdefense_async.resources.agents import Agents
-from bestdefense_async.transport.download.partial_file import SUFFIX, is_stored
+from bestdefense_async.transport.partial_file import SUFFIX, is_stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

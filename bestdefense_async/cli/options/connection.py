@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bestdefense_async import BestDefense
     from bestdefense_async.config import BaseUrl, FoundToken
     from bestdefense_async.transport.hooks import RequestEvent
-    from bestdefense_async.transport.throttle.entries import SharedLimits
+    from bestdefense_async.transport.throttle.shared_store import SharedLimits
 
 
 class ApiCommand(Command):

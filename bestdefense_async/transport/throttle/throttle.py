@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.core.limiting.limit import Limit
     from bestdefense_async.transport.observe import QueueStats
-    from bestdefense_async.transport.throttle.entries import LimitsOfToken
+    from bestdefense_async.transport.throttle.shared_store import LimitsOfToken
 
 
 class Throttle:

@@ -12,7 +12,7 @@ import pytest
 from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.core.secret import Secret
 from bestdefense_async.errors import LimitWaitTooLong
-from bestdefense_async.transport.disk import try_lock
+from bestdefense_async.files import try_lock
 from bestdefense_async.transport.throttle.shared_store import SavedState
 from bestdefense_async.transport.throttle.throttle import Throttle
 from tests.support.rate_clients import LIMIT_CLASS, Network, saturate

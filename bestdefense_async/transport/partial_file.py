@@ -11,28 +11,33 @@ of the part is unlinked, what stands at the final place is replaced.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import os
 import shutil
 import stat
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from attrs import define, field
 
 from bestdefense_async.core.expected_file import ExpectedFile, strong_etag
-from bestdefense_async.errors import DownloadError, IntegrityError, ResponseTooLarge
-from bestdefense_async.transport.download.safe_open import (
-    NO_SURPRISES,
-    open_locked,
-    quoted_path,
-    sync_directory,
+from bestdefense_async.errors import (
+    DownloadError,
+    IntegrityError,
+    ResponseTooLarge,
+    clean_text,
 )
+from bestdefense_async.files import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SUFFIX: Final = ".part"
 VERSION: Final = 1
@@ -41,6 +46,46 @@ _BLOCK: Final = 1 << 20
 _BLOCKS: Final = 32
 """Blocks hashed at a time, so that whoever waits can be cancelled in between."""
 _LARGEST_FACTS: Final = 4096
+_NO_SURPRISES: Final = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe in the way must not keep us waiting
+    | getattr(os, "O_BINARY", 0)
+)
+"""Flags of `os.open`."""
+
+_ATTEMPTS: Final = 10
+"""How often something else may turn up at the place while we open it."""
+
+
+async def on_disk(path: Path, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do something with a file in a thread; a cancellation waits until it is done.
+
+    Raises:
+        DownloadError: The file system does not let us.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        return await settled(loop.run_in_executor(None, partial(work, *args, **kwargs)))
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    raise DownloadError(f"{_quoted(path)} cannot be written: {problem}.")
+
+
+async def settled(work: asyncio.Future[T]) -> T:
+    """Return what a thread's work returns; a cancellation waits until it has ended.
+
+    A thread cannot be stopped, and the file must not be closed under its hands.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return work.result()
+    work.exception()  # nobody will ask for it any more
+    raise cancelled
 
 
 @define
@@ -72,10 +117,8 @@ class PartialFile:
             OSError: The file system does not let us.
         """
         if self.final.is_dir() and not self.final.is_symlink():
-            raise DownloadError(
-                f"{quoted_path(self.final)} is a directory: the file is not stored."
-            )
-        self._descriptor = open_locked(_beside(self.final, SUFFIX))
+            raise DownloadError(f"{_quoted(self.final)} is a directory: the file is not stored.")
+        self._descriptor = _open_locked(_beside(self.final, SUFFIX))
         self._adopt()
         self.check_room()
 
@@ -92,7 +135,7 @@ class PartialFile:
         free = shutil.disk_usage(self.final.parent).free
         if missing > free:
             raise DownloadError(
-                f"{quoted_path(self.final)} needs {missing} more bytes, and its disk has {free}."
+                f"{_quoted(self.final)} needs {missing} more bytes, and its disk has {free}."
             )
 
     def look(self) -> None:
@@ -173,7 +216,7 @@ class PartialFile:
         os.replace(part, self.final)  # noqa: PTH105  # takes a link's place, never follows it
         self.is_finished = True
         _beside(self.final, f"{SUFFIX}.json").unlink(missing_ok=True)
-        sync_directory(self.final.parent)
+        _sync_directory(self.final.parent)
 
     def close(self, *, keep: bool) -> None:
         """Let go of the part; unless it is to be kept and holds something, nothing is left."""
@@ -239,7 +282,7 @@ def _beside(final: Path, suffix: str) -> Path:
 def _read_facts(path: Path) -> dict[str, object]:
     """Return what stands beside a part; nothing when that cannot be used."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | NO_SURPRISES)
+        descriptor = os.open(path, os.O_RDONLY | _NO_SURPRISES)
     except OSError:
         return {}
     try:
@@ -257,3 +300,67 @@ def _write_facts(path: Path, facts: Mapping[str, object]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         json.dump(facts, file)
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as an error quotes it."""
+    return repr(clean_text(str(path), longest=200))
+
+
+def _open_locked(path: Path) -> int:
+    """Return a descriptor of the file at `path`, made if need be, that we alone hold.
+
+    A link, a pipe, somebody else's file or one with a second name is unlinked and never written to.
+
+    Raises:
+        DownloadError: Somebody else holds it.
+        OSError: The file system does not let us.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NO_SURPRISES, 0o600)
+        except OSError:
+            if not path.is_symlink():
+                raise
+            path.unlink(missing_ok=True)
+            continue
+        try:
+            if _is_ours(descriptor):
+                if not try_lock(descriptor):
+                    raise DownloadError(
+                        f"{_quoted(path)} is in use: somebody else is downloading this file."
+                    )
+                if _is_at(descriptor, path):
+                    descriptor, locked = -1, descriptor
+                    return locked
+            else:
+                path.unlink(missing_ok=True)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+    raise DownloadError(f"{_quoted(path)} changes all the time: somebody else uses this place.")
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether this is a plain file of ours without a second name; it may have just lost its own."""
+    found = os.fstat(descriptor)
+    is_mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    return stat.S_ISREG(found.st_mode) and found.st_nlink <= 1 and is_mine
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file still stands at its place: its last holder may have moved it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _sync_directory(path: Path) -> None:
+    """Make sure that the new name outlives a power cut, where the system can say so."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bestdefense_async.core.scope import Scope
+from bestdefense_async.core.host import Scope
 from bestdefense_async.errors import ConfigError
 
 SCOPE = Scope(["*.acme.example", "shop.other.example", "10.1.0.0/16", "2001:db8::/32", "*.FASS.de"])

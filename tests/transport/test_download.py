@@ -26,7 +26,7 @@ from bestdefense_async.errors import (
     ResponseTooLarge,
     Truncated,
 )
-from bestdefense_async.transport.download import download
+from bestdefense_async.transport import download
 from tests.support.byte_server import (
     FIN,
     RST,

@@ -9,12 +9,14 @@ import os
 import resource
 import shutil
 import stat
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bestdefense_async import DownloadError
 from bestdefense_async.errors import IntegrityError, Truncated
+from bestdefense_async.transport.partial_file import on_disk
 from tests.support.byte_server import STALL
 from tests.support.downloads import (
     ALL,
@@ -268,7 +270,7 @@ async def test_an_error_at_the_very_end_is_an_error(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     async with serving(whole()) as (bd, _):
-        monkeypatch.setattr(f"bestdefense_async.transport.download.partial_file.os.{call}", fail)
+        monkeypatch.setattr(f"bestdefense_async.transport.partial_file.os.{call}", fail)
         with pytest.raises(DownloadError, match="No space left"):
             await bd.agents.download(FILE, tmp_path, keep_part=True)
         monkeypatch.undo()
@@ -282,7 +284,7 @@ async def test_a_disk_without_room_is_noticed_early(
     """Before anything is sent when the manifest tells the size, else before a byte is written."""
     usage = shutil.disk_usage(tmp_path)._replace(free=len(CONTENT) - 1)
     monkeypatch.setattr(
-        "bestdefense_async.transport.download.partial_file.shutil.disk_usage", lambda _: usage
+        "bestdefense_async.transport.partial_file.shutil.disk_usage", lambda _: usage
     )
     async with serving(whole()) as (bd, server):
         with pytest.raises(DownloadError, match=f"needs {len(CONTENT)} more bytes"):
@@ -298,7 +300,7 @@ async def test_what_is_there_already_needs_no_room(
     leave(tmp_path)
     usage = shutil.disk_usage(tmp_path)._replace(free=HALF)
     monkeypatch.setattr(
-        "bestdefense_async.transport.download.partial_file.shutil.disk_usage", lambda _: usage
+        "bestdefense_async.transport.partial_file.shutil.disk_usage", lambda _: usage
     )
     async with serving(rest(HALF)) as (bd, _):
         await bd.agents.download(FILE, tmp_path)
@@ -311,3 +313,30 @@ async def test_a_file_that_is_wrong_twice_is_not_kept(tmp_path: Path) -> None:
         with pytest.raises(IntegrityError):
             await bd.agents.download(FILE, tmp_path, keep_part=True)
     assert left_in(tmp_path) == {}
+
+
+async def test_a_cancellation_waits_for_the_thread(tmp_path: Path) -> None:
+    """A file must not be closed, and its number given to another, while a thread writes to it."""
+    may_end = threading.Event()
+    has_ended = threading.Event()
+
+    def work() -> None:
+        may_end.wait(10)
+        has_ended.set()
+
+    task = asyncio.create_task(on_disk(tmp_path, work))
+    for _ in range(3):  # an impatient person
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        assert not task.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert has_ended.is_set()
+
+
+async def test_an_error_of_the_disk_is_one_sentence(tmp_path: Path) -> None:
+    """With the file it is about, and the reason of the system."""
+    with pytest.raises(DownloadError, match=r"nothing' cannot be written: No such file"):
+        await on_disk(tmp_path / "nothing", (tmp_path / "nothing").read_bytes)

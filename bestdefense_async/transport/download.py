@@ -9,27 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
+from bestdefense_async.core.envelope import read_envelope
 from bestdefense_async.core.expected_file import parse_content_range, size_beyond, strong_etag
+from bestdefense_async.core.host import redirect_target
 from bestdefense_async.errors import (
     BestDefenseError,
     DownloadError,
     IntegrityError,
+    ProtocolError,
     ResponseTooLarge,
+    ServerError,
     Truncated,
 )
-from bestdefense_async.transport.disk import on_disk, settled
-from bestdefense_async.transport.download.partial_file import PartialFile
+from bestdefense_async.transport.call import Call
+from bestdefense_async.transport.http.exchange import refusal_to_follow
+from bestdefense_async.transport.http.stream import open_stream
+from bestdefense_async.transport.partial_file import PartialFile, on_disk, settled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine
     from pathlib import Path
 
     from bestdefense_async.core.expected_file import ExpectedFile
+    from bestdefense_async.core.request import Reply, Request
+    from bestdefense_async.transport.host import Host
     from bestdefense_async.transport.http.stream import Stream
+    from bestdefense_async.transport.tenants import Tenant
 
     Progress = Callable[[int, int | None], object]
 
@@ -39,6 +48,8 @@ LEAST_PROGRESS: Final = 1 << 16
 """Bytes that a cut request must have brought to be no failure: then patience begins anew."""
 MOST_REQUESTS: Final = 20
 """Requests of one download: what the limit permits in an hour. (documented)"""
+MOST_REDIRECTS: Final = 3
+"""How often one download may be pointed elsewhere."""
 
 _PAGES: Final = ("text/html", "application/xhtml+xml")
 _JSON: Final = ("application/json", "application/problem+json")
@@ -297,3 +308,62 @@ async def downloading(
         raise
     finally:
         await on_disk(part.final, part.close, keep=is_kept)
+
+
+class DownloadCall(Call[None]):
+    """A call whose answer is a file."""
+
+    def __init__(self, tenant: Tenant, request: Request[None], download: Download) -> None:
+        super().__init__(tenant, request)
+        self._download = download
+
+    def work(self, host: Host, timeout: float) -> Coroutine[Any, Any, None]:
+        """Return what to await until the file, or the rest of it, has come."""
+        return self._fetch(host, timeout)
+
+    async def _fetch(self, host: Host, timeout: float) -> None:
+        download, secret = self._download, self.secret
+        try:
+            headers = await download.prepare()
+            url: str | None = None
+            for _ in range(1 + MOST_REDIRECTS):
+                async with open_stream(
+                    host.wire,
+                    self,
+                    timeout=timeout,
+                    deadline=self.deadline,
+                    url=url,
+                    headers=headers,
+                ) as stream:
+                    if url is None:
+                        self.headers_seen(stream.status, stream.headers)
+                    if await download.take(stream):
+                        return
+                    reply = await stream.refusal()
+                url = self._next_place(reply, host.download_hosts, is_elsewhere=url is not None)
+                self.secret = None  # the token goes to the API only
+            raise ProtocolError("The download is redirected again and again.")
+        except BestDefenseError as error:
+            self.tries = download.tries_after(error, self.tries)
+            raise
+        finally:
+            self.secret = secret
+
+    def _next_place(self, reply: Reply, hosts: Collection[str], *, is_elsewhere: bool) -> str:
+        """Return where a download goes on that was not answered with the file.
+
+        Raises:
+            RedirectRefused: It is pointed to a place that it may not go to.
+            BestDefenseError: It is not pointed anywhere.
+        """
+        status = reply.status
+        if 300 <= status < 400:  # noqa: PLR2004  # HTTP's redirects
+            url = redirect_target(reply.headers.get("location", ""), hosts)
+            if url is None:
+                raise refusal_to_follow(status, reply.headers)
+            return url
+        if not is_elsewhere and self.secret is not None:
+            read_envelope(reply, self.request, self.secret)
+        elif status >= 500:  # noqa: PLR2004  # HTTP's server errors
+            raise ServerError(f"The file's own server failed (status {status}).", status=status)
+        raise ProtocolError(f"The answer (status {status}) is not the file.")

@@ -1,1 +1,0 @@
-"""Files that arrive whole, checked, or not at all."""
