@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import NoReturn
 
 from attrs import field, frozen
 
@@ -84,3 +85,22 @@ def page(status: int, title: str, text: str) -> Reply:
 
 NOT_FOUND = page(404, "Not Found", "No route was found for this address.")
 """Unknown paths answer HTML, as a Symfony application does. (inferred)"""
+
+
+class Refused(Exception):
+    """Ends a handler with a failure in the envelope."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def refuse(status: int, message: str) -> NoReturn:
+    """End the handler with a failure in the envelope."""
+    raise Refused(status, message)
+
+
+def not_found(what: str) -> NoReturn:
+    """End the handler with the 404 that means absent or foreign, as documented."""
+    refuse(404, f"{what} not found.")

@@ -122,7 +122,9 @@ async def test_a_real_token_is_not_kept_told_or_logged(
         await api.get(f"/api/sites?token={REAL}"),
         await api.get(f"/api/report/{REAL}/progress"),
         await api.get(f"/{REAL}"),
-        await api.post("/api/schedules", {"siteId": REAL, REAL: REAL}),
+        await api.post(
+            "/api/schedules", {"siteId": REAL, "types": ["dns"], "cadence": "daily", REAL: REAL}
+        ),
         await api.post("/api/schedules", raw=b'{"' + REAL.encode()),
         await api.call("DELETE", f"/api/sites?{REAL}"),
     ]
@@ -272,19 +274,19 @@ async def test_a_hundred_thousand_scans_stay_small_and_pages_stand_still(
     """Pages of the list do not shift when new reports arrive, and memory grows by the scan."""
     import tracemalloc
 
-    from bestdefense_async.sandbox.handlers.reading import scan_options
+    from bestdefense_async.sandbox.world.scans import ScanOptions
 
     world = bd_sandbox._open  # noqa: SLF001 - a hundred thousand requests would take a minute
     site = world.fleet.by_id[bd_sandbox.site_ids[0]]
     tracemalloc.start()
     try:
         for _ in range(20_000):
-            world.scans.create(site, scan_options(SECURITY), now=0.0, visible=0.0)
+            world.scans.create(site, ScanOptions.of(SECURITY["options"]), now=0.0, visible=0.0)
         each = tracemalloc.get_traced_memory()[0] / 20_000
     finally:
         tracemalloc.stop()
     for _ in range(80_000):
-        world.scans.create(site, scan_options(SECURITY), now=0.0, visible=0.0)
+        world.scans.create(site, ScanOptions.of(SECURITY["options"]), now=0.0, visible=0.0)
 
     async with api_on(bd_sandbox) as api:
         first = (await api.get("/api/reports?limit=500")).data["reports"]

@@ -131,7 +131,7 @@ async def test_a_report_without_security_has_no_security_report(api: Api) -> Non
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        pytest.param({}, "At least one", id="no options"),
+        pytest.param({}, "options must be", id="no options"),
         pytest.param({"options": []}, "options must be", id="options are a list"),
         pytest.param({"options": {"security": True}}, "security must be", id="a type is a flag"),
         pytest.param(

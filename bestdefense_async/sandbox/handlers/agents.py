@@ -10,12 +10,13 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from bestdefense_async.sandbox.replies import Reply, Stream, failure, success
+from bestdefense_async.sandbox.replies import Reply, Stream, failure, not_found, success
 from bestdefense_async.sandbox.world.agents import VERSION, AgentFile
-from bestdefense_async.sandbox.world.world import Call, World, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+
+    from bestdefense_async.sandbox.world.world import Call, World
 
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 _INLINE = 8 << 20
@@ -99,9 +100,3 @@ def _content(file: AgentFile, headers: Mapping[str, str], *, etag: str) -> Reply
         return failure(416, "The range lies beyond the end of the file.", headers=beyond)
     part = {**common, "Content-Range": f"bytes {first}-{last}/{file.size}"}
     return Stream(206, last - first + 1, _part(file, first, last), part)
-
-
-HANDLERS: Mapping[str, Callable[[World, Call], Awaitable[Reply | Stream]]] = {
-    "agents.manifest": manifest,
-    "agents.download": download,
-}

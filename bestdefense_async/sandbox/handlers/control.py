@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from bestdefense_async.sandbox.replies import Reply, wrapped
-from bestdefense_async.sandbox.world.world import Call, World, not_found, refuse
+from bestdefense_async.sandbox.replies import Reply, not_found, refuse, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from bestdefense_async.sandbox.world.world import Call, World
 
 
 def control(world: World, call: Call) -> Reply:
@@ -44,6 +43,3 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 -- whatever methods return
     if isinstance(value, frozenset):
         return sorted(value)
     return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
-
-
-HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {"control.call": control}

@@ -7,41 +7,33 @@ the API answers when they run out is unknown; here it is 403 with a message that
 from __future__ import annotations
 
 import math
-import re
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
 
-from bestdefense_async.sandbox.handlers import reading
-from bestdefense_async.sandbox.replies import Reply, success, wrapped
+from bestdefense_async.sandbox.replies import Reply, not_found, refuse, success, wrapped
 from bestdefense_async.sandbox.world.chance import bell, identifier
 from bestdefense_async.sandbox.world.clock import date
 from bestdefense_async.sandbox.world.findings import network_findings_of
 from bestdefense_async.sandbox.world.records import (
-    CADENCES,
     WEEKDAYS,
     NetworkScan,
     Remediation,
     Schedule,
     zone_of,
 )
-from bestdefense_async.sandbox.world.scans import MEDIANS
+from bestdefense_async.sandbox.world.scans import MEDIANS, ScanOptions
 from bestdefense_async.sandbox.world.world import (
     Call,
     World,
     check_scannable,
-    not_found,
     own_scan,
     own_site,
-    refuse,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from bestdefense_async.sandbox.world.clock import Clock
-
-_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-_LONGEST_MONTH = 31
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:
@@ -65,56 +57,43 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def _one_of(body: Mapping[str, Any], key: str, known: Sequence[str]) -> str:
-    word = reading.text(body, key)
-    if word not in known:
-        refuse(400, f"{key} must be one of {', '.join(known)}.")
-    return word
-
-
 def _day(body: Mapping[str, Any], cadence: str, today: datetime) -> int:
     """Return the day of a schedule; what is left out is the day on which it is made."""
     for key, owner in (("dayOfWeek", "weekly"), ("dayOfMonth", "monthly")):
-        if body.get(key) is not None and cadence != owner:
+        if key in body and cadence != owner:
             refuse(400, f"{key} belongs to a {owner} schedule.")
-    if body.get("dayOfWeek") is not None:
-        return WEEKDAYS.index(_one_of(body, "dayOfWeek", WEEKDAYS))
     if cadence == "weekly":
-        return today.weekday()
-    day = body.get("dayOfMonth")
-    if day is None:
-        return today.day
-    if type(day) is not int or not 1 <= day <= _LONGEST_MONTH:
-        refuse(400, f"dayOfMonth must be a number from 1 to {_LONGEST_MONTH}.")
+        return WEEKDAYS.index(body["dayOfWeek"]) if "dayOfWeek" in body else today.weekday()
+    day: int = body.get("dayOfMonth", today.day)
     return day
 
 
 def create_schedule(world: World, call: Call) -> Reply:
     """Add a schedule: scans start by themselves when the calendar comes to its day and time."""
-    body = reading.read_json(call.body)
-    site = own_site(world, call, reading.text(body, "siteId"))
+    body = call.json
+    site = own_site(world, call, body["siteId"])
     if world.organization(call.token.organization).plan == "starter":
         refuse(403, "Your plan does not include scheduled reports.")
     check_scannable(site)
-    cadence = _one_of(body, "cadence", CADENCES)
     created = world.clock.today()
-    timezone = "UTC" if body.get("timezone") is None else reading.text(body, "timezone")
+    timezone = body.get("timezone", "UTC")
     try:
         today = datetime.fromtimestamp(created, zone_of(timezone))
     except LookupError:
         refuse(400, "timezone must be a name of the IANA database, such as Europe/Zurich.")
-    at = f"{today:%H:%M}" if body.get("time") is None else reading.text(body, "time")
-    if _TIME.fullmatch(at) is None:
-        refuse(400, "time must be written from 00:00 to 23:59.")
+    chosen = {"vortexType": "analog", "testingType": "web", "scanIntensity": "quick"}
+    options: dict[str, Any] = {kind: {"enabled": True} for kind in body["types"]}
+    if "security" in options:
+        options["security"]["options"] = {name: body.get(name, chosen[name]) for name in chosen}
     schedule = Schedule(
         id=identifier("schedule", world.seed, world.schedules.made),
         site=site,
-        options=reading.flat_options(body),
-        cadence=cadence,
-        day=_day(body, cadence, today),
-        time=time.fromisoformat(at),
+        options=ScanOptions.of(options),
+        cadence=body["cadence"],
+        day=_day(body, body["cadence"], today),
+        time=time.fromisoformat(body.get("time", f"{today:%H:%M}")),
         timezone=timezone,
-        test_users=reading.texts(body, "testUsers") if body.get("testUsers") else (),
+        test_users=tuple(body.get("testUsers", ())),
         created=created,
     )
     world.add_schedule(schedule)
@@ -157,12 +136,12 @@ def _remediation(item: Remediation, clock: Clock) -> dict[str, Any]:
 
 def trigger_remediation(world: World, call: Call) -> Reply:
     """Start the remediation of one finding (`findingId`) or of a weakness type (`weakness`)."""
-    body = reading.read_json(call.body)
-    scan = own_scan(world, call, world.scans.by_id.get(reading.text(body, "reportId")))
-    single = body.get("findingId") is not None
-    if single == (body.get("weakness") is not None):
+    body = call.json
+    scan = own_scan(world, call, world.scans.by_id.get(body["reportId"]))
+    single = "findingId" in body
+    if single == ("weakness" in body):
         refuse(400, "Give either findingId or weakness.")
-    wanted = reading.text(body, "findingId" if single else "weakness")
+    wanted = body["findingId" if single else "weakness"]
     found = next(
         (
             finding
@@ -214,24 +193,18 @@ def get_remediation(world: World, call: Call) -> Reply:
     return success({"remediation": _remediation(item, world.clock)})
 
 
-_TARGET = re.compile(r"[A-Za-z0-9._:/\[\]-]{1,255}")
-
-
 def start_network_scan(world: World, call: Call) -> Reply:
     """Start a scan of `targets` (names, addresses, networks), through `jumpBox` if given."""
-    body = reading.read_json(call.body)
-    targets = reading.texts(body, "targets")
-    if not all(_TARGET.fullmatch(target) for target in targets):
-        refuse(400, "targets must be host names, addresses or networks.")
-    jump_box = None if body.get("jumpBox") is None else reading.text(body, "jumpBox", most=255)
+    body = call.json
+    targets = tuple(body["targets"])
     made = world.network_scans.made
     scan = NetworkScan(
         id=identifier("network", world.seed, made),
         organization=call.token.organization,
         targets=targets,
-        jump_box=jump_box,
+        jump_box=body.get("jumpBox"),
         started=world.clock.now(),
-        duration=MEDIANS[reading.intensity(body)] * (1 + len(targets) / 50),
+        duration=MEDIANS[body.get("scanIntensity", "quick")] * (1 + len(targets) / 50),
     )
     world.network_scans.add(scan)
     described = {"id": scan.id, "targets": list(scan.targets), "jumpBox": scan.jump_box}
@@ -262,16 +235,3 @@ def network_findings(world: World, call: Call) -> Reply:
         for finding in network_findings_of(world.seed, target)
     ]
     return Reply(200, wrapped(world.alerts.payload(found)))
-
-
-HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
-    "schedules.create": create_schedule,
-    "schedules.list": list_schedules,
-    "schedules.delete": delete_schedule,
-    "remediation.trigger": trigger_remediation,
-    "remediation.list": list_remediations,
-    "remediation.get": get_remediation,
-    "network.start": start_network_scan,
-    "network.progress": network_progress,
-    "network.findings": network_findings,
-}

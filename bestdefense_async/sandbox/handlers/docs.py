@@ -25,8 +25,6 @@ from bestdefense_async.sandbox.schemas import (
 from bestdefense_async.sandbox.world.routes import OPERATIONS, Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from bestdefense_async.sandbox.world.world import Call, World
 
 
@@ -218,9 +216,3 @@ def _page() -> Reply:
 def get_page(_: World, __: Call) -> Reply:
     """Answer the page on which the operations can be read and tried."""
     return _page()
-
-
-HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
-    "docs.document": get_document,
-    "docs.page": get_page,
-}

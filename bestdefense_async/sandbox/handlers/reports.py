@@ -14,20 +14,26 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from bestdefense_async.sandbox.handlers import reading
-from bestdefense_async.sandbox.replies import NOT_FOUND, Reply, encoded, page, success
+from bestdefense_async.sandbox.replies import (
+    NOT_FOUND,
+    Reply,
+    encoded,
+    not_found,
+    page,
+    refuse,
+    success,
+)
+from bestdefense_async.sandbox.world.scans import ScanOptions
 from bestdefense_async.sandbox.world.world import (
     Call,
     World,
     check_scannable,
-    not_found,
     own_scan,
     own_site,
-    refuse,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from bestdefense_async.sandbox.world.clock import Clock
     from bestdefense_async.sandbox.world.scans import Scan
@@ -43,7 +49,7 @@ def list_sites(world: World, call: Call) -> Reply:
 def create_report(world: World, call: Call) -> Reply:
     """Start a scan: the one answer whose fields stand at top level."""
     site = own_site(world, call, call.key)
-    wanted = reading.scan_options(reading.read_json(call.body))
+    wanted = ScanOptions.of(call.json["options"])
     check_scannable(site)
     plan = world.organization(call.token.organization).plan
     if wanted.intensity != "quick" and plan == "starter":
@@ -105,18 +111,7 @@ def vortex_alerts(world: World, call: Call) -> Reply:
 
 def register_scan(world: World, call: Call) -> Reply:
     """Tie a scan to a pull request."""
-    body = reading.read_json(call.body)
-    for key in ("installationId", "repositoryFullName", "commitSha", "targetUrl", "failCheckOn"):
-        reading.text(body, key)
-    if body["repositoryFullName"].count("/") != 1:
-        refuse(400, "repositoryFullName must be owner/name.")
-    reading.texts(body, "scanTypes")
-    for key, optional in (("pullRequestNumber", False), ("checkRunId", True)):
-        value = body.get(key)
-        if not (optional and value is None) and type(value) is not int:
-            refuse(400, f"{key} must be a whole number.")
-    reading.secret(body, "callbackSecret", "callbackSecret")
-    own_scan(world, call, world.scans.by_id.get(reading.text(body, "reportId")))
+    own_scan(world, call, world.scans.by_id.get(call.json["reportId"]))
     return Reply(200, encoded({"success": True, "message": "Scan registered."}))
 
 
@@ -182,16 +177,3 @@ def get_report(world: World, call: Call) -> Reply:
     scan = own_scan(world, call, world.scans.by_id.get(call.key))
     report = _described(scan, world.clock) | {"options": scan.options.body}
     return success({"report": report})
-
-
-HANDLERS: Mapping[str, Callable[[World, Call], Reply]] = {
-    "sites.list": list_sites,
-    "reports.create": create_report,
-    "reports.progress": report_progress,
-    "reports.overview": report_overview,
-    "vortex.alerts": vortex_alerts,
-    "registrations.create": register_scan,
-    "reports.page": report_page,
-    "reports.list": list_reports,
-    "reports.get": get_report,
-}

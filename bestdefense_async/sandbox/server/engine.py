@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from attrs import define, evolve, field
 
-from bestdefense_async.sandbox.handlers import Handler
-from bestdefense_async.sandbox.handlers.reading import Invalid
+from bestdefense_async.sandbox.handlers import HANDLERS
 from bestdefense_async.sandbox.replies import (
     JSON_TYPE,
     NOT_FOUND,
+    Refused,
     Reply,
     Stream,
     encoded,
     failure,
     success,
 )
+from bestdefense_async.sandbox.schemas import REQUESTS, read
 from bestdefense_async.sandbox.server.connection import Connection, Unreadable, read_body, reset
 from bestdefense_async.sandbox.world.ledger import (
     MASK,
@@ -40,7 +41,7 @@ from bestdefense_async.sandbox.world.ledger import (
 from bestdefense_async.sandbox.world.routes import Operation, Routes
 from bestdefense_async.sandbox.world.scans import CapacityReached
 from bestdefense_async.sandbox.world.tokens import Token
-from bestdefense_async.sandbox.world.world import Call, Refused, World
+from bestdefense_async.sandbox.world.world import Call, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +191,6 @@ class Engine:
 
     world: World
     routes: Routes
-    handlers: Mapping[str, Handler]
     read_deadline: float
     remote: bool
     """Whether others are meant to reach it."""
@@ -338,15 +338,14 @@ class Engine:
     ) -> Reply | Stream:
         """Run the handler; turn everything it can raise into an answer."""
         try:
-            call = Call(
-                token, incoming.key, incoming.query, incoming.body, incoming.request.headers
-            )
-            outcome = self.handlers[operation.name](self.world, call)
+            body, name = incoming.body, operation.name
+            call = Call(token, incoming.key, incoming.query, body, incoming.request.headers)
+            if name in REQUESTS:
+                call.json = read(name, body)
+            outcome = HANDLERS[name](self.world, call)
             return outcome if isinstance(outcome, Reply | Stream) else await outcome
         except Refused as refused:
             message, status = refused.message, refused.status
-        except Invalid as invalid:
-            message, status = str(invalid), 400
         except CapacityReached:
             message, status = "The sandbox is full.", 503
         except Exception as error:  # noqa: BLE001 -- a bug of ours is a 500, as it would be there

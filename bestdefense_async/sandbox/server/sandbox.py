@@ -11,7 +11,6 @@ import math
 import secrets
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from bestdefense_async.sandbox.handlers import HANDLERS
 from bestdefense_async.sandbox.server.connection import Listener
 from bestdefense_async.sandbox.server.engine import Engine
 from bestdefense_async.sandbox.settings import Options, Settings
@@ -86,7 +85,6 @@ class Sandbox(Assertions):
         engine = Engine(
             world,
             Routes(OPERATIONS + DOCS + (CONTROL if settings.control else ())),
-            HANDLERS,
             read_deadline=settings.read_deadline,
             remote=settings.allow_remote,
         )

@@ -1,4 +1,4 @@
-"""Operations as rows, and the tree that finds the row for a path.
+"""Operations as rows, and what finds the row for a path.
 
 Paths are matched as they came, undecoded: a segment for an id must consist of unreserved
 characters, so an encoded slash or dot never becomes part of an id.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from bestdefense_async.sandbox.world.tokens import (
     AI_REMEDIATION,
@@ -94,47 +94,36 @@ CONTROL = (_own("control.call", "POST", "/_sandbox/{method}"),)
 NAMES = frozenset(operation.name for operation in OPERATIONS)
 
 
-@define
-class _Node:
-    """One segment of the tree."""
-
-    fixed: dict[str, _Node] = field(factory=dict)
-    parameter: _Node | None = None
-    methods: dict[str, Operation] = field(factory=dict)
+_ANY = "\n"
+"""In place of the parameter; no path that arrives has one."""
 
 
 class Routes:
-    """Finds the operation for a method and a path."""
+    """Finds the operations at a path."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        self._root = _Node()
+        self._by_shape: dict[str, dict[str, Operation]] = {}
+        self._fixed: set[str] = set()
         for operation in operations:
-            node = self._root
-            for segment in operation.template[1:].split("/"):
-                if segment.startswith("{"):
-                    if node.parameter is None:
-                        node.parameter = _Node()
-                    node = node.parameter
-                else:
-                    node = node.fixed.setdefault(segment, _Node())
-            node.methods[operation.method] = operation
+            above = operation.template.partition("/{")[0].split("/")
+            self._fixed.update("/".join(above[:end]) for end in range(2, len(above) + 1))
+            shape = re.sub(r"{\w+}", _ANY, operation.template)
+            self._by_shape.setdefault(shape, {})[operation.method] = operation
 
     def find(self, path: str) -> tuple[dict[str, Operation], str]:
         """Return the operations at `path` by method, and the parameter's text.
 
         Empty when there are none, and when the parameter's text is not a possible id.
         """
-        node = self._root
-        key = ""
-        for segment in path[1:].split("/"):
-            following = node.fixed.get(segment)
-            if following is None:
-                following = node.parameter
-                if following is None or not is_id(segment):
-                    return {}, ""
-                key = segment
-            node = following
-        return node.methods, key
+        segments = path.split("/")
+        for at, key in enumerate(segments):
+            shape = "/".join((*segments[:at], _ANY, *segments[at + 1 :])) if at else path
+            methods = self._by_shape.get(shape)
+            # The beginning of another address is no id: there is no report `create`.
+            is_taken = at and "/".join(segments[: at + 1]) in self._fixed
+            if methods is not None and not is_taken and (not at or is_id(key)):
+                return methods, key
+        return {}, ""
 
 
 def is_id(text: str) -> bool:

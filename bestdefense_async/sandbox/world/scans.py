@@ -7,12 +7,15 @@ memory and nothing else.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from attrs import define, field, frozen
 
+from bestdefense_async.sandbox.replies import refuse
 from bestdefense_async.sandbox.world.chance import bell, identifier, number
 from bestdefense_async.sandbox.world.findings import Finding
 from bestdefense_async.sandbox.world.fleet import Site
@@ -45,6 +48,31 @@ class ScanOptions:
     intensity: str = "quick"
     body: Mapping[str, Any] = field(factory=dict, repr=False)
     """The options as sent, without secrets."""
+
+    @classmethod
+    def of(cls, sent: Mapping[str, Any]) -> ScanOptions:
+        """Return the options of a creation; of types nobody has documented those that are enabled.
+
+        Raises:
+            Refused: No type is enabled.
+        """
+        kept = {name: value for name, value in sent.items() if name != "callback"}
+        types = tuple(
+            name
+            for name, value in kept.items()
+            if isinstance(value, dict) and value.get("enabled") is True
+        )
+        if not types:
+            refuse(400, "At least one scan type must be enabled.")
+        nested = kept.get("security", {}).get("options", {})
+        # Which intensity is the server's own choice is inferred.
+        return _shared(types, nested.get("scanIntensity", "quick"), json.dumps(kept))
+
+
+@lru_cache(maxsize=1024)
+def _shared(types: tuple[str, ...], intensity: str, sent: str) -> ScanOptions:
+    """Return one object for all scans with the same options: most scans of a run share them."""
+    return ScanOptions(types, intensity, json.loads(sent))
 
 
 @define(eq=False)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
-from typing import Any, NoReturn
+from typing import Any
 
 from attrs import define, evolve, field
 
+from bestdefense_async.sandbox.replies import not_found, refuse
 from bestdefense_async.sandbox.world.agents import AgentFiles
 from bestdefense_async.sandbox.world.clock import Clock
 from bestdefense_async.sandbox.world.faults import Fault, FaultPlan, Faults
@@ -208,25 +209,8 @@ class Call:
 
     body: bytes
     headers: Mapping[str, str] = field(repr=False)
-
-
-class Refused(Exception):
-    """Ends a handler with a failure answer."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-
-
-def refuse(status: int, message: str) -> NoReturn:
-    """End the handler with a failure in the envelope."""
-    raise Refused(status, message)
-
-
-def not_found(what: str) -> NoReturn:
-    """End the handler with the 404 that means absent or foreign, as documented."""
-    refuse(404, f"{what} not found.")
+    json: Mapping[str, Any] = field(factory=dict, repr=False)
+    """The body, as the document wants it, of an operation that takes one."""
 
 
 def own_site(world: World, call: Call, site_id: str) -> Site:
