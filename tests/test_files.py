@@ -19,8 +19,7 @@ from bestdefense_async.cli.options.targets import Selection, TargetOptions
 from bestdefense_async.config import read_token_file
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.files import LARGEST, is_there, read_bytes, read_text, replace_file
-from bestdefense_async.report.formats.json import document
-from bestdefense_async.report.formats.jsonl import saved_events
+from bestdefense_async.report.formats.json import document, saved_events
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import read_waivers

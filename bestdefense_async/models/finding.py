@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, Self
 
 from attrs import field, frozen
@@ -62,6 +62,11 @@ SEVERITIES: Final = tuple(map(Severity, vendor.SEVERITIES))
     Severity.LOW,
     Severity.INFORMATIONAL,
 ) = SEVERITIES
+
+
+def ranked(severities: Iterable[Severity]) -> list[Severity]:
+    """Return each severity once, the worst first, those that nobody has documented by word."""
+    return sorted(set(severities), key=lambda severity: (-severity.rank, severity))
 
 
 @frozen(kw_only=True)

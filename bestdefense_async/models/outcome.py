@@ -36,6 +36,7 @@ from bestdefense_async.models.finding import (
     RiskSummary,
     Severity,
     findings_table,
+    ranked,
 )
 from bestdefense_async.models.plain import html_table
 
@@ -130,8 +131,7 @@ class Outcome:
         most = {} if self.risk is None else _as_severities(self.risk.as_dict())
         for severity, listed in _listed(self.findings).items():
             most[severity] = max(most.get(severity, 0), listed)
-        ranked = sorted(most, key=lambda severity: (-severity.rank, severity))
-        return {severity: most[severity] for severity in ranked if most[severity] > 0}
+        return {severity: most[severity] for severity in ranked(most) if most[severity] > 0}
 
     def reported(self) -> tuple[Finding, ...]:
         """Return the findings, and for those that are only counted one that says how many.

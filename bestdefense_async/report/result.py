@@ -6,6 +6,7 @@ when the run ended.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,15 @@ from typing import Any
 from attrs import field, frozen
 
 from bestdefense_async.models import SEVERITIES, Outcome, OutcomeStatus, ScanOptions, Severity
+from bestdefense_async.models.finding import ranked
 from bestdefense_async.models.plain import html_table
+
+
+def finite(value: object) -> float | None:
+    """Return `value` as a float when it is a finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) <= sys.float_info.max else None
 
 
 def _as_options(options: ScanOptions | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -37,9 +46,9 @@ class RunResult:
     outcomes: tuple[Outcome, ...]
     """One per target, in the order of the targets, duplicates left out."""
     name: str = "scan"
-    started_at: float | None = None
+    started_at: float | None = field(default=None, converter=finite)
     """Seconds since the epoch."""
-    finished_at: float | None = None
+    finished_at: float | None = field(default=None, converter=finite)
     """Seconds since the epoch; None while it runs, or when it was cut off."""
     base_url: str = ""
     options: Mapping[str, Any] = field(default=None, converter=_as_options)
@@ -61,18 +70,27 @@ class RunResult:
 
         What the gate says about it is in the JSON document that `Run.write` makes.
         """
+        outcomes = [outcome.as_dict() for outcome in self.outcomes]
+        return {**self.head(), **self.summary(), "outcomes": outcomes}
+
+    def head(self) -> dict[str, Any]:
+        """Return what is known of the run when it begins, as plain values."""
         return {
             "name": self.name,
             "base_url": self.base_url,
             "options": dict(self.options),
             "started_at": self.started_at,
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return what it came to, its outcomes left out, as plain values."""
+        return {
             "finished_at": self.finished_at,
             "throttled": [list(span) for span in self.throttled],
             "outages": [list(span) for span in self.outages],
             "targets": len(self.outcomes),
             "counts": self.by_status(),
             "risk": {str(severity): count for severity, count in self.counts().items()},
-            "outcomes": [outcome.as_dict() for outcome in self.outcomes],
         }
 
     def _repr_html_(self) -> str:
@@ -104,4 +122,4 @@ class RunResult:
         total: Counter[Severity] = Counter(dict.fromkeys(SEVERITIES, 0))
         for outcome in self.outcomes:
             total.update(outcome.counts())
-        return dict(sorted(total.items(), key=lambda item: (-item[0].rank, item[0])))
+        return {severity: total[severity] for severity in ranked(total)}

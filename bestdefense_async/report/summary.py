@@ -16,7 +16,9 @@ from attrs import field, frozen
 
 from bestdefense_async.core.host import authority
 from bestdefense_async.models import Severity
+from bestdefense_async.models.finding import ranked
 from bestdefense_async.report.gate.identity import cwe_of, weakness_of
+from bestdefense_async.report.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,6 +107,12 @@ def by_band(counts: dict[Severity, int]) -> dict[str, int]:
 def band_counts(counts: dict[str, int]) -> str:
     """Return counts by band like `3 critical, 12 low`."""
     return ", ".join(f"{count:,} {TONES[name].short.lower()}" for name, count in counts.items())
+
+
+def counted_severities(severities: Iterable[Severity]) -> str:
+    """Return like `3 high, 12 low`, worst first, in the words of the server."""
+    counts = Counter(severities)
+    return ", ".join(f"{counts[one]:,} {visible(one, longest=40)}" for one in ranked(counts))
 
 
 def _badness(counts: dict[str, int]) -> tuple[int, ...]:

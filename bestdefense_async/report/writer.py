@@ -26,7 +26,7 @@ class Renderer(Protocol):
 
 
 FORMATS: Final = {
-    ".jsonl": ("formats.jsonl", "saved_events"),
+    ".jsonl": ("formats.json", "saved_events"),
     ".json": ("formats.json", "document"),
     ".sarif": ("formats.sarif", "sarif"),
     ".xml": ("formats.junit", "junit"),

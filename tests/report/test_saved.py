@@ -21,8 +21,7 @@ from bestdefense_async.models import (
     TargetAccepted,
     TargetRejected,
 )
-from bestdefense_async.report.formats.json import document
-from bestdefense_async.report.formats.jsonl import EventLog, saved_events
+from bestdefense_async.report.formats.json import EventLog, document, saved_events
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.saved import read_run

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from bestdefense_async.models import SEVERITIES, Finding, Outcome, RiskSummary, Severity
-from bestdefense_async.report.record import error_from
 from bestdefense_async.report.result import RunResult
+from bestdefense_async.report.saved import error_from
 
 if TYPE_CHECKING:
     from bestdefense_async.errors import BestDefenseError

@@ -17,7 +17,7 @@ from bestdefense_async.errors import ConfigError
 from bestdefense_async.files import followed
 from bestdefense_async.models import Severity
 from bestdefense_async.report.formats.github import annotation_lines, append_summary
-from bestdefense_async.report.formats.jsonl import EventLog
+from bestdefense_async.report.formats.json import EventLog
 from bestdefense_async.report.gate.verdict import exit_code, judge
 from bestdefense_async.report.writer import check_outputs, missing_from, renderer, write_run
 

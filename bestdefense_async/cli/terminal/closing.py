@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.days import SOON, in_days, today
 from bestdefense_async.cli.terminal.tally import status_text
-from bestdefense_async.report.gate.verdict import waiver_line
 from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def say_missing(outcomes: Sequence[Outcome]) -> None:
 
 def say_waivers(verdict: Verdict) -> None:
     """Name the waivers that need attention, and those that end within a week."""
-    lines = [waiver_line(use) for use in verdict.uses if use.needs_attention]
+    lines = verdict.waiver_lines
     lines += [
         f"the waiver of line {use.waiver.line} ends {in_days(use.waiver.expires)} "
         f"({use.waiver.expires}): {use.waiver}"

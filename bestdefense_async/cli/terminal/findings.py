@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.cli.terminal.colour import styled
 from bestdefense_async.report.gate.identity import place_of
-from bestdefense_async.report.listing import listed_findings
 from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Severity
-    from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.listing import ListedFinding
+    from bestdefense_async.report.gate.verdict import JudgedFinding, Verdict
 
 SHOWN: Final = 20
 """Findings that are shown one by one of a run of many sites."""
@@ -37,16 +35,16 @@ def findings_text(
         is_coloured: Colour the severities.
         width: Columns that a line should have at most.
     """
-    found = listed_findings(verdict)
+    found = verdict.ranked()
     most = SHOWN if len(verdict.outcomes) > FEW_SITES else len(found)
-    failing = [one for one in found if one.is_failing]
+    failing = [one for one in found if verdict.fails(one)]
     is_small = least is not None and len(verdict.outcomes) <= FEW_SITES
     others = [
         one
         for one in (found if is_small else ())
-        if not one.is_failing and (least is None or one.finding.severity.rank >= least.rank)
+        if not verdict.fails(one) and (least is None or one.finding.severity.rank >= least.rank)
     ]
-    still_open = [one for one in others if one.status.state == "open"]
+    still_open = [one for one in others if one.state == "open"]
     title = "What else was found" if failing else "What was found"
     parts = [
         *_block("What fails the gate", failing, most, is_coloured=is_coloured, width=width),
@@ -62,7 +60,7 @@ def findings_text(
 
 
 def _block(
-    title: str, found: list[ListedFinding], most: int, *, is_coloured: bool, width: int
+    title: str, found: list[JudgedFinding], most: int, *, is_coloured: bool, width: int
 ) -> list[str]:
     if not found:
         return []
@@ -74,15 +72,15 @@ def _block(
     return ["\n".join(lines) + "\n"]
 
 
-def _unlisted(found: list[ListedFinding]) -> list[str]:
+def _unlisted(found: list[JudgedFinding]) -> list[str]:
     """Return how many findings are not listed, by the reason."""
-    states = Counter(one.status.state for one in found)
+    states = Counter(one.state for one in found)
     reasons = {"known": "known from the baseline", "waived": "waived"}
     parts = [f"{states[state]} {reason}" for state, reason in reasons.items() if states[state]]
     return [f"Not listed: {', '.join(parts)}\n"] if parts else []
 
 
-def _lines(one: ListedFinding, *, is_coloured: bool, width: int) -> list[str]:
+def _lines(one: JudgedFinding, *, is_coloured: bool, width: int) -> list[str]:
     """Return one finding: what and where, and below it the place and the fingerprint."""
     import textwrap
 

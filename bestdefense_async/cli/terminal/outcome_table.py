@@ -9,6 +9,7 @@ from bestdefense_async.cli.terminal.colour import is_terminal
 from bestdefense_async.cli.terminal.tables import table
 from bestdefense_async.cli.terminal.tally import status_text
 from bestdefense_async.models import SEVERITIES, Severity
+from bestdefense_async.models.finding import ranked
 from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.summary import worst_first
 from bestdefense_async.report.text import counted
@@ -42,7 +43,7 @@ def run_table(
     records = []
     for judged in sorted(verdict.outcomes, key=lambda each: worst_first(each.outcome)):
         outcome = judged.outcome
-        states = Counter(status.state for _, status in judged.findings)
+        states = Counter(one.state for one in judged.findings)
         beside = {state: states[state] for state, count in suppressed.items() if count}
         record = _record(outcome, shown, has_other=has_other)
         records.append(record | beside | {"report_id": outcome.report_id})
@@ -72,11 +73,10 @@ def _changes_table(run: RunResult, older: RunResult, *, least: int) -> str:
     """Return how many findings changed by severity, and which, new ones first."""
     changes = compare_runs(run, older)
     counters = {"fixed": changes.fixed, "new": changes.new, "unchanged": changes.unchanged}
-    seen = {severity for counter in counters.values() for severity in counter}
-    severities = sorted({*SEVERITIES, *seen}, key=lambda each: (-each.rank, each))
+    seen = [severity for counter in counters.values() for severity in counter]
     counts = [
         {"severity": each} | {name: counter[each] for name, counter in counters.items()}
-        for each in severities
+        for each in ranked((*SEVERITIES, *seen))
         if each.rank >= least
     ]
     found = {"new": changes.new_findings, "fixed": changes.fixed_findings}

@@ -15,13 +15,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.report.gate.identity import compare_runs
-from bestdefense_async.report.listing import listed_findings
 from bestdefense_async.report.text import visible
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Outcome
-    from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.listing import ListedFinding
+    from bestdefense_async.report.gate.verdict import JudgedFinding, Verdict
     from bestdefense_async.report.result import RunResult
 
 COLUMNS: Final = (
@@ -56,23 +54,20 @@ def csv(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> 
     text = io.StringIO()
     writer = writers.DictWriter(text, COLUMNS, restval="", quoting=writers.QUOTE_ALL)
     writer.writeheader()
-    rows = [_finding_row(one) for one in listed_findings(verdict, changes)]
-    rows += [_site_row(each.outcome) for each in verdict.outcomes if not each.findings]
-    rows += [
-        _site_row(each.outcome)
-        for each in verdict.outcomes
-        if each.findings and not each.outcome.has_verdict
-    ]
+    rows = [_finding_row(one) for one in verdict.ranked(changes)]
+    bare = [each for each in verdict.outcomes if not each.findings or not each.outcome.has_verdict]
+    bare.sort(key=lambda each: bool(each.findings))
+    rows += [_site_row(each.outcome) for each in bare]
     writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
-def _finding_row(one: ListedFinding) -> dict[str, object]:
-    finding, waiver = one.finding, one.status.waiver
+def _finding_row(one: JudgedFinding) -> dict[str, object]:
+    finding, waiver = one.finding, one.waiver
     return {
         **_site_row(one.outcome),
         "severity": finding.severity,
-        "state": one.status.state,
+        "state": one.state,
         "new": {None: "", True: "yes", False: "no"}[one.is_new],
         "cwe": finding.cwe,
         "weakness": finding.weakness,

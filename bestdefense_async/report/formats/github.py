@@ -21,8 +21,7 @@ from bestdefense_async.report.summary import worst_first
 from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
-    from bestdefense_async.models import Finding
-    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.report.gate.verdict import JudgedFinding, Verdict
     from bestdefense_async.report.result import RunResult
 
 
@@ -44,7 +43,7 @@ def annotation_lines(verdict: Verdict) -> list[str]:
     )
     lines = []
     for judged in sorted(verdict.outcomes, key=lambda each: worst_first(each.outcome)):
-        outcome, failing = judged.outcome, verdict.failing(judged)
+        outcome, failing = judged.outcome, list(filter(verdict.fails, judged.findings))
         if failing:
             lines.append(_command("error", outcome.target, _findings(failing)))
         elif not outcome.has_verdict:
@@ -53,13 +52,13 @@ def annotation_lines(verdict: Verdict) -> list[str]:
     return [first, *lines][:MOST_ANNOTATIONS]
 
 
-def _findings(failing: list[Finding]) -> str:
-    worst = max(failing, key=lambda finding: finding.severity.rank)
-    title = worst.title or worst.weakness or "not named"
+def _findings(failing: list[JudgedFinding]) -> str:
+    one = max(failing, key=lambda one: one.finding.severity.rank)
+    worst = one.finding
     more = len(failing) - 1
     rest = f" and {counted(more, 'more finding')}" if more else ""
     location = f" at {worst.url}" if worst.url else ""
-    return f"{worst.severity}: {title}{location}{rest}"
+    return f"{worst.severity}: {one.title}{location}{rest}"
 
 
 def _command(kind: str, title: str, message: object) -> str:

@@ -8,7 +8,6 @@ Source: the schema `dast-report-format.json` 15.0.7 of GitLab's security-report-
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -17,18 +16,16 @@ from bestdefense_async._version import __version__
 from bestdefense_async.report.formats.json import dumps
 from bestdefense_async.report.gate.identity import (
     compare_runs,
+    cwe_number,
     host_of,
     place_of,
-    site_of,
     weakness_of,
 )
-from bestdefense_async.report.listing import listed_findings
 from bestdefense_async.report.text import utc_time, visible
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Finding, Outcome
-    from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.listing import ListedFinding
+    from bestdefense_async.report.gate.verdict import JudgedFinding, Verdict
     from bestdefense_async.report.result import RunResult
 
 _VERSION: Final = "15.0.7"
@@ -50,7 +47,6 @@ _SEVERITIES: Final = {
 }
 _NAMESPACE: Final = uuid.UUID("6f1d4a0e-51a3-5f3c-9d0b-2f1c7e9ad3b4")
 """Under which the ids of findings are made from their fingerprints: the same in every run."""
-_CWE: Final = re.compile(r"CWE-([0-9]+)")
 
 
 def gitlab(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
@@ -83,7 +79,7 @@ def gitlab(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) 
                 if outcome.has_verdict
             ],
         },
-        "vulnerabilities": [_vulnerability(one) for one in listed_findings(verdict, changes)],
+        "vulnerabilities": [_vulnerability(one) for one in verdict.ranked(changes)],
     }
     return dumps(report, indent=1) + "\n"
 
@@ -93,17 +89,15 @@ def _gap(outcome: Outcome) -> str:
     return visible(f"{outcome.target} has no verdict: {outcome.status}, {why}", longest=600)
 
 
-def _vulnerability(one: ListedFinding) -> dict[str, Any]:
+def _vulnerability(one: JudgedFinding) -> dict[str, Any]:
     finding, outcome = one.finding, one.outcome
-    name = one.fingerprint or f"{site_of(outcome)} {finding.severity}"
-    number = one.occurrence if one.fingerprint else 1
     place = place_of(finding)
     texts = {
         "solution": visible(finding.guidance or "", longest=_LONGEST),
         "description": visible(finding.title or "", longest=_LONGEST),
     }
     return {
-        "id": str(uuid.uuid5(_NAMESPACE, visible(f"{name}:{number}"))),
+        "id": str(uuid.uuid5(_NAMESPACE, visible(one.unique_name))),
         "name": visible(finding.weakness or one.title, longest=250),
         "severity": _SEVERITIES.get(finding.severity, "Unknown"),
         **{key: text for key, text in texts.items() if text},
@@ -126,11 +120,11 @@ def _vulnerability(one: ListedFinding) -> dict[str, Any]:
 def _identifiers(finding: Finding, fingerprint: str | None) -> list[dict[str, str]]:
     """Return the weakness, which is what GitLab groups by, and the name that a waiver needs."""
     kind = weakness_of(finding) or "not named"
-    shown = visible(kind, longest=200)
-    if cwe := _CWE.fullmatch(kind):
-        url = f"https://cwe.mitre.org/data/definitions/{cwe[1]}.html"
-        found = [{"type": "cwe", "name": kind, "value": cwe[1], "url": url}]
+    if number := cwe_number(finding.cwe):
+        url = f"https://cwe.mitre.org/data/definitions/{number}.html"
+        found = [{"type": "cwe", "name": kind, "value": number, "url": url}]
     else:
+        shown = visible(kind, longest=200)
         found = [{"type": "bestdefense_weakness", "name": shown, "value": shown}]
     if fingerprint is not None:
         known = {"type": "bestdefense_fingerprint", "name": fingerprint, "value": fingerprint}
@@ -138,9 +132,9 @@ def _identifiers(finding: Finding, fingerprint: str | None) -> list[dict[str, st
     return found
 
 
-def _details(one: ListedFinding) -> dict[str, dict[str, str]]:
-    waiver = one.status.waiver
-    state = {"open": "open", "known": "known from the baseline"}.get(one.status.state)
+def _details(one: JudgedFinding) -> dict[str, dict[str, str]]:
+    waiver = one.waiver
+    state = {"open": "open", "known": "known from the baseline"}.get(one.state)
     facts = {
         "site": ("Site", one.outcome.target),
         "severity": ("Severity as reported", one.finding.severity),

@@ -18,15 +18,15 @@ from urllib.parse import urlsplit
 
 from junitparser import Error, Failure, Skipped, SystemErr, SystemOut, TestCase, TestSuite
 
-from bestdefense_async.report.gate.identity import compare_runs
-from bestdefense_async.report.gate.verdict import waiver_line
+from bestdefense_async.report.gate.identity import called, compare_runs
+from bestdefense_async.report.summary import counted_severities
 from bestdefense_async.report.text import utc_time, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bestdefense_async.models import Finding
-    from bestdefense_async.report.gate.verdict import FindingStatus, JudgedOutcome, Verdict
+    from bestdefense_async.report.gate.verdict import JudgedFinding, JudgedOutcome, Verdict
     from bestdefense_async.report.result import RunResult
 
 _MOST_LISTED: Final = 20
@@ -50,8 +50,7 @@ def junit(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -
         suite.add_property("fixed", str(changes.fixed.total()))
     suite.add_testcases([case for judged in verdict.outcomes for case in _cases(judged, verdict)])
     suite.time = round(run.seconds or 0.0, 3)
-    idle = [waiver_line(use) for use in verdict.uses if use.needs_attention]
-    lines = [visible(line, longest=600) for line in (verdict.sentence, *idle)]
+    lines = [visible(line, longest=600) for line in (verdict.sentence, *verdict.waiver_lines)]
     suite.append(SystemOut("\n".join(lines)))  # type: ignore[no-untyped-call]
     suite.append(SystemErr(""))  # type: ignore[no-untyped-call]
     xml: bytes = suite.tostring()  # type: ignore[no-untyped-call]
@@ -73,16 +72,16 @@ def _cases(judged: JudgedOutcome, verdict: Verdict) -> Iterator[TestCase]:
         case.result = [Error(text, _token(kind))]
         yield case
         return
-    kinds: dict[str, list[tuple[Finding, FindingStatus]]] = {}
-    for finding, status in judged.findings:
-        kinds.setdefault(_kind(finding), []).append((finding, status))
+    kinds: dict[str, list[JudgedFinding]] = {}
+    for one in judged.findings:
+        kinds.setdefault(_kind(one.finding), []).append(one)
     if not kinds:
         yield TestCase(_token(f"no findings{site}"), target, seconds)
     for number, kind in enumerate(sorted(kinds)):
         case = TestCase(_token(kind + site), target, 0.0 if number else seconds)
-        breaking = [pair for pair in kinds[kind] if verdict.breaks(pair[0].severity)]
-        hits = [finding for finding, status in breaking if status.state == "open"]
-        suppressed = [status for _, status in breaking if status.state != "open"]
+        breaking = [one for one in kinds[kind] if verdict.breaks(one.finding.severity)]
+        hits = [one.finding for one in breaking if one.state == "open"]
+        suppressed = [one for one in breaking if one.state != "open"]
         if hits:
             case.result = [_failure(hits)]
         elif suppressed:
@@ -90,13 +89,13 @@ def _cases(judged: JudgedOutcome, verdict: Verdict) -> Iterator[TestCase]:
         yield case
 
 
-def _reason_to_skip(statuses: list[FindingStatus]) -> str:
+def _reason_to_skip(suppressed: list[JudgedFinding]) -> str:
     """Return why findings that would break a rule do not."""
     reasons = Counter(
         "known from the baseline"
-        if status.waiver is None
-        else f"waived until {status.waiver.expires}: {visible(status.waiver.reason)}"
-        for status in statuses
+        if one.waiver is None
+        else f"waived until {one.waiver.expires}: {visible(one.waiver.reason)}"
+        for one in suppressed
     )
     listed = [f"{count} {reason}" for reason, count in reasons.items()]
     return "; ".join(listed[:_MOST_LISTED])
@@ -104,17 +103,15 @@ def _reason_to_skip(statuses: list[FindingStatus]) -> str:
 
 def _failure(hits: list[Finding]) -> Failure:
     hits = sorted(hits, key=lambda hit: (-hit.severity.rank, hit.url or "", hit.title or ""))
-    counts = Counter(visible(hit.severity, longest=40) for hit in hits)
-    message = ", ".join(f"{count} {severity}" for severity, count in counts.items())
     lines = [
-        f"{visible(hit.severity, longest=40)}: {visible(hit.title or 'not named')} "
+        f"{visible(hit.severity, longest=40)}: {visible(called(hit))} "
         f"{visible(hit.url or '')}".rstrip()
         for hit in hits[:_MOST_LISTED]
     ]
     if len(hits) > _MOST_LISTED:
         lines.append(f"and {len(hits) - _MOST_LISTED} more")
-    title = visible(hits[0].title or "not named")
-    failure = Failure(f"{message}: {title}", _token(hits[0].severity))
+    counts = counted_severities(hit.severity for hit in hits)
+    failure = Failure(f"{counts}: {visible(called(hits[0]))}", _token(hits[0].severity))
     failure.text = "\n".join(lines)
     return failure
 

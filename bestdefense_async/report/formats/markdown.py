@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bestdefense_async.report.gate.identity import compare_runs, fingerprint
-from bestdefense_async.report.gate.verdict import waiver_line
+from bestdefense_async.report.gate.identity import compare_runs
 from bestdefense_async.report.summary import BANDS, TONES, banded, by_band, weaknesses, worst_first
 from bestdefense_async.report.text import counted, duration, moment, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bestdefense_async.models import Finding, Outcome
-    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.models import Outcome
+    from bestdefense_async.report.gate.verdict import JudgedFinding, Verdict
     from bestdefense_async.report.result import RunResult
 
 _WORST: Final = 20
@@ -107,48 +106,27 @@ def _changes(run: RunResult, older: RunResult) -> str:
 
 def _failing(verdict: Verdict) -> str:
     """Return what broke a rule, with the name that a waiver would need."""
-    found = [
-        (judged.outcome, finding, _name(judged.outcome, at))
-        for judged in verdict.outcomes
-        for at, (finding, status) in enumerate(judged.findings)
-        if status.state == "open" and verdict.breaks(finding.severity)
+    rows = [
+        [*_finding_cells(one), _code(one.fingerprint) if one.fingerprint else ""]
+        for one in filter(verdict.fails, verdict.ranked())
     ]
-    found.sort(key=lambda each: _order(*each[:2]))
-    rows = [[*_finding_cells(outcome, finding), name] for outcome, finding, name in found]
     heads = ["Site", "Finding", "Severity", "Fingerprint"]
     return _capped("What failed", heads, rows, noun="more finding")
 
 
 def _waived(verdict: Verdict) -> str:
-    found = [
-        (judged.outcome, finding, status.waiver)
-        for judged in verdict.outcomes
-        for finding, status in judged.findings
-        if status.waiver is not None
-    ]
-    found.sort(key=lambda each: _order(*each[:2]))
     rows = [
-        [*_finding_cells(outcome, finding), str(waiver.expires), _code(waiver.reason, longest=200)]
-        for outcome, finding, waiver in found
+        [*_finding_cells(one), str(waiver.expires), _code(waiver.reason, longest=200)]
+        for one in verdict.ranked()
+        if (waiver := one.waiver) is not None
     ]
     heads = ["Site", "Finding", "Severity", "Until", "Reason"]
     return _capped("Waived", heads, rows, noun="more finding")
 
 
-def _name(outcome: Outcome, at: int) -> str:
-    """Return what a waiver would need; nothing for what is counted and not listed."""
-    if at >= len(outcome.findings):
-        return ""
-    return _code(fingerprint(outcome, outcome.findings[at]))
-
-
-def _order(outcome: Outcome, finding: Finding) -> tuple[int, str, str]:
-    return (-finding.severity.rank, outcome.target, finding.title or "")
-
-
-def _finding_cells(outcome: Outcome, finding: Finding) -> list[str]:
-    name = finding.title or finding.weakness or "not named"
-    return [_code(outcome.target), _code(name), _code(finding.severity, longest=40)]
+def _finding_cells(one: JudgedFinding) -> list[str]:
+    severity = _code(one.finding.severity, longest=40)
+    return [_code(one.outcome.target), _code(one.title), severity]
 
 
 def _capped(
@@ -169,7 +147,7 @@ def _capped(
 
 
 def _idle_waivers(verdict: Verdict) -> str:
-    lines = [waiver_line(use) for use in verdict.uses if use.needs_attention]
+    lines = verdict.waiver_lines
     if not lines:
         return ""
     shown = [f"- {_code(line, longest=400)}" for line in lines[:_MOST_IDLE]]

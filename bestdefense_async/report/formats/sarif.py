@@ -13,22 +13,19 @@ Source: https://docs.github.com/code-security/code-scanning/troubleshooting-sari
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from bestdefense_async._version import __version__
 from bestdefense_async.report.formats.json import dumps
-from bestdefense_async.report.gate.identity import compare_runs, cwe_of, site_of, weakness_of
-from bestdefense_async.report.gate.verdict import waiver_line
-from bestdefense_async.report.listing import counted_by_severity, listed_findings
+from bestdefense_async.report.gate.identity import compare_runs, cwe_number, weakness_of
+from bestdefense_async.report.summary import counted_severities
 from bestdefense_async.report.text import counted, visible, without_scheme
 
 if TYPE_CHECKING:
     from bestdefense_async.models import Finding, Outcome, Severity
-    from bestdefense_async.report.gate.verdict import Verdict
+    from bestdefense_async.report.gate.verdict import JudgedFinding, Verdict
     from bestdefense_async.report.gate.waivers import Waiver
-    from bestdefense_async.report.listing import ListedFinding
     from bestdefense_async.report.result import RunResult
 
 MOST_RESULTS: Final = 25_000
@@ -43,7 +40,6 @@ _WORST_SCORE: Final = "9.5"
 _CATEGORY: Final = "bestdefense"
 """What stands before the last slash of an id is the category: results close alerts of their own
 category only, so it is the same in every run."""
-_CWE: Final = re.compile(r"CWE-([0-9]+)")
 
 
 def sarif(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -> str:
@@ -85,11 +81,11 @@ def sarif(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) -
 
 def _ordered(
     verdict: Verdict, *, run: RunResult | None = None, older: RunResult | None = None
-) -> list[ListedFinding]:
+) -> list[JudgedFinding]:
     """Return all findings: the worst first, the waived ones last."""
     changes = None if older is None or run is None else compare_runs(run, older)
-    found = listed_findings(verdict, changes)
-    found.sort(key=lambda one: (one.status.waiver is not None, -one.finding.severity.rank))
+    found = verdict.ranked(changes)
+    found.sort(key=lambda one: (one.waiver is not None, -one.finding.severity.rank))
     return found
 
 
@@ -98,11 +94,11 @@ def left_out(verdict: Verdict) -> str:
     if sum(len(each.findings) for each in verdict.outcomes) <= MOST_RESULTS:
         return ""
     missing = _ordered(verdict)[MOST_RESULTS:]
-    waived = sum(one.status.waiver is not None for one in missing)
+    waived = sum(one.waiver is not None for one in missing)
     also = f", {waived:,} of them waived" if waived else ""
     return (
         f"{counted(len(missing), 'finding')} of {len(missing) + MOST_RESULTS:,} left out of SARIF, "
-        f"the least severe: {counted_by_severity(missing)}{also}"
+        f"the least severe: {counted_severities(one.finding.severity for one in missing)}{also}"
     )
 
 
@@ -112,7 +108,7 @@ def _text(text: object, longest: int = _LONGEST_MESSAGE) -> str:
     return shown.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
 
 
-def _result(found: ListedFinding, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _result(found: JudgedFinding, rules: dict[str, dict[str, Any]]) -> dict[str, Any]:
     outcome, finding = found.outcome, found.finding
     kind = weakness_of(finding) or "not named"
     severity = visible(finding.severity, longest=40)
@@ -128,9 +124,9 @@ def _result(found: ListedFinding, rules: dict[str, dict[str, Any]]) -> dict[str,
         "evidence": visible(finding.evidence or "", longest=_LONGEST_MESSAGE),
         "report_id": visible(outcome.report_id or ""),
         "fingerprint": found.fingerprint or "",
-        "state": found.status.state,
+        "state": found.state,
     }
-    waiver = found.status.waiver
+    waiver = found.waiver
     state = {None: {}, True: {"baselineState": "new"}, False: {"baselineState": "unchanged"}}
     return {
         "ruleId": name,
@@ -144,17 +140,11 @@ def _result(found: ListedFinding, rules: dict[str, dict[str, Any]]) -> dict[str,
                 }
             }
         ],
-        "partialFingerprints": {"primaryLocationLineHash": _line_hash(found)},
+        "partialFingerprints": {"primaryLocationLineHash": visible(found.unique_name)},
         "properties": {key: value for key, value in properties.items() if value},
         **({} if waiver is None else {"suppressions": [_suppression(waiver)]}),
         **state[found.is_new],
     }
-
-
-def _line_hash(found: ListedFinding) -> str:
-    """Return what GitHub knows an alert by: another for each of several alike."""
-    name = found.fingerprint or f"{site_of(found.outcome)} {found.finding.severity}"
-    return f"{visible(name)}:{found.occurrence if found.fingerprint else 1}"
 
 
 def _suppression(waiver: Waiver) -> dict[str, str]:
@@ -164,10 +154,10 @@ def _suppression(waiver: Waiver) -> dict[str, str]:
 
 def _rule(name: str, kind: str, finding: Finding) -> dict[str, Any]:
     """Return the rule of a weakness at a severity."""
-    cwe = _CWE.fullmatch(cwe_of(finding))
+    cwe = cwe_number(finding.cwe)
     title = finding.weakness or finding.title or kind
     help_text = finding.guidance or "See the report in the BestDefense application."
-    tags = ["security", *([f"external/cwe/cwe-{int(cwe[1]):03d}"] if cwe else [])]
+    tags = ["security", *([f"external/cwe/cwe-{int(cwe):03d}"] if cwe else [])]
     return {
         "id": name,
         "name": visible(title, longest=200),
@@ -194,12 +184,8 @@ def _invocation(run: RunResult, verdict: Verdict) -> dict[str, Any]:
     """Return how the run went: a site without a verdict is a failed part of it."""
     missing = [outcome for outcome in run.outcomes if not outcome.has_verdict]
     notes = [{"level": "note", "message": {"text": _text(verdict.sentence)}}]
-    for use in verdict.uses:
-        if use.needs_attention:
-            message = {"text": _text(waiver_line(use))}
-            notes.append({"level": "warning", "message": message})
-    if gap := left_out(verdict):
-        notes.append({"level": "warning", "message": {"text": _text(gap)}})
+    warnings = [*verdict.waiver_lines, left_out(verdict)]
+    notes += [{"level": "warning", "message": {"text": _text(one)}} for one in warnings if one]
     for outcome in missing[:_MOST_NOTIFICATIONS]:
         why = (
             "no risk summary" if outcome.error is None else f"{outcome.error.kind}: {outcome.error}"

@@ -18,6 +18,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote, urlsplit
 
@@ -97,6 +98,11 @@ def host_of(outcome: Outcome) -> str:
 def weakness_of(finding: Finding) -> str:
     """Return the weakness: its CWE in one spelling, else the words of its name or its title."""
     return cwe_of(finding) or _words(finding.weakness) or _words(finding.title)
+
+
+def called(finding: Finding) -> str:
+    """Return what a person calls a finding."""
+    return finding.title or finding.weakness or "not named"
 
 
 def cwe_of(finding: Finding) -> str:
@@ -214,13 +220,12 @@ class KnownFindings:
             near.setdefault(weakness_at(name), []).append(name)
         return cls(listed, near, frozenset(judged))
 
-    def match(self, outcome: Outcome) -> dict[int, Known]:
-        """Return the known findings, by their index in the outcome.
+    def match(self, outcome: Outcome, names: list[str]) -> dict[int, Known]:
+        """Return the known findings, by their index in the outcome; `names` are fingerprints.
 
         First those whose fingerprint is the same; then, of what is left on both sides, those of
         the same weakness at the same path.
         """
-        names = [fingerprint(outcome, finding) for finding in outcome.findings]
         near = {each for name in names for each in self._near.get(weakness_at(name), ())}
         unused = {name: list(self._listed[name]) for name in sorted(near)}
         known: dict[int, Known] = {}
@@ -277,7 +282,9 @@ class Changes:
     fixed_findings: tuple[Found, ...]
     """With the outcomes of the older run."""
     unchanged_findings: tuple[Found, ...]
-    reworded: int = 0
+    known_at: tuple[Collection[int], ...]
+    """For each outcome of the run the indexes of its unchanged findings."""
+    reworded: int
     """How many of the unchanged ones are the same by weakness and path alone."""
 
     @property
@@ -310,10 +317,12 @@ def compare_runs(run: RunResult, older: RunResult) -> Changes:
     judged = {site_of(outcome) for outcome in run.outcomes if outcome.has_verdict}
     new: list[Found] = []
     unchanged: list[Found] = []
+    known_at: list[Collection[int]] = []
     used: set[int] = set()
     reworded = 0
     for outcome in run.outcomes:
-        known = before.match(outcome)
+        known = before.match(outcome, [fingerprint(outcome, each) for each in outcome.findings])
+        known_at.append(known.keys())
         used.update(id(each.earlier) for each in known.values())
         reworded += sum(each.is_reworded for each in known.values())
         for at, finding in enumerate(outcome.findings):
@@ -324,6 +333,7 @@ def compare_runs(run: RunResult, older: RunResult) -> Changes:
             found for found in before if site_of(found[0]) in judged and id(found) not in used
         ),
         unchanged_findings=tuple(unchanged),
+        known_at=tuple(known_at),
         reworded=reworded,
     )
 

@@ -1,15 +1,18 @@
-"""The rules of the gate, and how they are written."""
+"""The rules of the gate: how they are written, and how it is said which of them decided."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from attrs import field, frozen
 
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import SEVERITIES, Severity
+from bestdefense_async.models.finding import ranked
+from bestdefense_async.report.text import counted, visible
 
 _WHOLE: Final = 100
 """Per cent."""
@@ -79,3 +82,52 @@ class GatePolicy:
     """Most findings of exactly that severity in the whole run; undocumented ones count too."""
     allow_incomplete: Allowance = field(default=Allowance(0), converter=read_allowance)
     """Targets that may stay without a verdict, as long as there is one that has one."""
+
+
+_MOST_UNKNOWN: Final = 3
+"""Undocumented severities that a clause names; the rest is counted."""
+
+
+@frozen(kw_only=True)
+class Wording:
+    """Puts what decided into words."""
+
+    total: int
+    adjective: str
+    """`new ` when only new findings count."""
+
+    def rule_broken(self, hits: Sequence[Mapping[Severity, int]], rule: str) -> str:
+        """Return which rule failed, with how many findings, on how many sites."""
+        sums: Counter[Severity] = Counter()
+        for each in hits:
+            sums.update(each)
+        severities = ranked(sums)
+        unknown = [severity for severity in severities if not severity.is_known]
+        rest = unknown[_MOST_UNKNOWN:]
+        listed = [
+            f"{sums[severity]} {self.adjective}{visible(severity, longest=40)}"
+            for severity in severities
+            if severity not in set(rest)
+        ]
+        if rest:
+            listed.append(
+                f"{sum(sums[severity] for severity in rest)} of {len(rest)} other severities"
+            )
+        sites = f"on {len(hits)} of {counted(self.total, 'site')}"
+        return f"{', '.join(listed)} {rule} {sites}"
+
+    def nothing_found(self, policy: GatePolicy) -> str:
+        """Return what was asked for and not found."""
+        sites = counted(self.total, "site")
+        if policy.fail_on is not None:
+            return f"nothing {self.adjective}>= {policy.fail_on} on {sites}"
+        if policy.max_counts:
+            return f"no more {self.adjective}findings than allowed on {sites}"
+        return f"no threshold for {sites}"
+
+    def no_verdict(self, missing: int) -> str:
+        """Return how many targets have no verdict."""
+        if not self.total:
+            return "no site was scanned"
+        verb = "has" if missing == 1 else "have"
+        return f"{missing} of {counted(self.total, 'site')} {verb} no verdict"

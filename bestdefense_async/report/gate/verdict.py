@@ -15,51 +15,58 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from bestdefense_async.models import Finding, Outcome, Severity
-from bestdefense_async.report.gate.identity import KnownFindings, refuse_same_scans, site_of
-from bestdefense_async.report.gate.policy import GatePolicy
-from bestdefense_async.report.gate.waivers import Cover, Waiver, Waivers
-from bestdefense_async.report.text import counted, visible
+from bestdefense_async.report.gate.identity import (
+    KnownFindings,
+    called,
+    fingerprint,
+    refuse_same_scans,
+    site_of,
+)
+from bestdefense_async.report.gate.policy import GatePolicy, Wording
+from bestdefense_async.report.gate.waivers import Cover, Waiver, Waivers, WaiverUse
+from bestdefense_async.report.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable
+
+    from bestdefense_async.report.gate.identity import Changes
 
 
 @frozen(kw_only=True)
-class FindingStatus:
-    """What becomes of one finding."""
+class JudgedFinding:
+    """One finding and what becomes of it; or several that are only counted, as one line of a list.
 
+    Of two that are equal in everything each is one of its own.
+    """
+
+    outcome: Outcome
+    finding: Finding
+    fingerprint: str | None
+    """None for what is counted and not listed: it cannot be told apart or waived."""
+    occurrence: int = 1
+    """1 for the first finding of that fingerprint in the run, then 2, and so on."""
     state: str = "open"
     """open, waived or known."""
     waiver: Waiver | None = None
     """The one that covers it."""
     is_reworded: bool = False
     """Whether only its weakness and path were matched: the words have changed."""
-
-
-OPEN: Final = FindingStatus()
-
-
-@frozen(kw_only=True)
-class WaiverUse:
-    """What a waiver did."""
-
-    waiver: Waiver
-    state: str
-    """used, expired, or stale: in force and matching nothing."""
-    findings: int
-    """Findings it covers."""
-    by: str = "exact"
-    """exact; else why its fingerprint should be written anew: former or reworded."""
-    fingerprint: str | None = None
-    """What to write then."""
+    is_new: bool | None = None
+    """Whether an older run does not have it; None when nothing is compared."""
 
     @property
-    def needs_attention(self) -> bool:
-        """Whether a person has to do something about it."""
-        return self.state != "used" or self.by != "exact"
+    def title(self) -> str:
+        """What to call it."""
+        return called(self.finding)
+
+    @property
+    def unique_name(self) -> str:
+        """What no other finding of the run has, and this one has in every run."""
+        name = self.fingerprint or f"{site_of(self.outcome)} {self.finding.severity}"
+        return f"{name}:{self.occurrence}"
 
 
 @frozen(kw_only=True)
@@ -67,20 +74,15 @@ class JudgedOutcome:
     """One target, and what becomes of each of its findings."""
 
     outcome: Outcome
-    findings: tuple[tuple[Finding, FindingStatus], ...]
-    """What `Outcome.reported` gives, each with its status."""
-
-    @property
-    def is_marked(self) -> bool:
-        """Whether any finding is waived or known."""
-        return any(status.state != "open" for _, status in self.findings)
+    findings: tuple[JudgedFinding, ...]
+    """Those that `Outcome.reported` gives, in its order."""
 
     def open_counts(self) -> dict[Severity, int]:
         """Return the open findings by severity, worst first."""
         counts = self.outcome.counts()
-        for finding, status in self.findings:
-            if status.state != "open":
-                counts[finding.severity] -= 1
+        for one in self.findings:
+            if one.state != "open":
+                counts[one.finding.severity] -= 1
         return {severity: count for severity, count in counts.items() if count > 0}
 
 
@@ -91,43 +93,53 @@ class _Marks:
         self._known = None if baseline is None else KnownFindings.of(baseline)
         self._waivers = waivers
         self._covered: dict[int, list[Cover]] = {}
+        self._seen: Counter[str] = Counter()
 
     def judged(self, outcome: Outcome) -> JudgedOutcome:
         """Return a target with its marks; what both a waiver and the baseline cover is waived."""
-        statuses = [OPEN] * len(outcome.findings)
-        if self._known is not None and outcome.has_verdict:
-            for at, known in self._known.match(outcome).items():
-                statuses[at] = FindingStatus(state="known", is_reworded=known.is_reworded)
-        covers = [] if self._waivers is None else self._waivers.covering(outcome)
+        names = [fingerprint(outcome, finding) for finding in outcome.findings]
+        findings = []
+        for name, finding in zip(names, outcome.findings, strict=True):
+            self._seen[name] += 1
+            findings.append(
+                JudgedFinding(
+                    outcome=outcome,
+                    finding=finding,
+                    fingerprint=name,
+                    occurrence=self._seen[name],
+                )
+            )
+        if outcome.has_verdict:
+            self._mark(outcome, names, findings)
+        counted_only = outcome.reported()[len(names) :]
+        findings += (
+            JudgedFinding(outcome=outcome, finding=each, fingerprint=None) for each in counted_only
+        )
+        return JudgedOutcome(outcome=outcome, findings=tuple(findings))
+
+    def _mark(self, outcome: Outcome, names: list[str], findings: list[JudgedFinding]) -> None:
+        known = {} if self._known is None else self._known.match(outcome, names)
+        for at, each in known.items():
+            findings[at] = evolve(findings[at], state="known", is_reworded=each.is_reworded)
+        covers = [] if self._waivers is None else self._waivers.covering(outcome, names)
         for at, found in enumerate(covers):
             for cover in found:
                 self._covered.setdefault(id(cover.waiver), []).append(cover)
             if found:
-                is_reworded = found[0].by == "reworded"
-                waiver = found[0].waiver
-                statuses[at] = FindingStatus(state="waived", waiver=waiver, is_reworded=is_reworded)
-        reported = outcome.reported()
-        statuses += [OPEN] * (len(reported) - len(statuses))
-        return JudgedOutcome(outcome=outcome, findings=tuple(zip(reported, statuses, strict=True)))
+                findings[at] = evolve(
+                    findings[at],
+                    state="waived",
+                    waiver=found[0].waiver,
+                    is_reworded=found[0].by == "reworded",
+                )
 
     def uses(self) -> tuple[WaiverUse, ...]:
         """Return what each waiver did, in the order of the file."""
-        entries = () if self._waivers is None else self._waivers.entries
-        return tuple(self._use(entry) for entry in entries)
-
-    def _use(self, entry: Waiver) -> WaiverUse:
-        covers = self._covered.get(id(entry), [])
-        is_active = self._waivers is not None and self._waivers.is_active(entry)
-        state = "used" if covers else "stale" if is_active else "expired"
-        inexact = next((cover for cover in covers if cover.by != "exact"), None)
-        if inexact is None:
-            return WaiverUse(waiver=entry, state=state, findings=len(covers))
-        return WaiverUse(
-            waiver=entry,
-            state=state,
-            findings=len(covers),
-            by=inexact.by,
-            fingerprint=inexact.fingerprint,
+        if self._waivers is None:
+            return ()
+        return tuple(
+            WaiverUse.of(entry, self._covered.get(id(entry), []), self._waivers)
+            for entry in self._waivers.entries
         )
 
     def unknown_sites(self, outcomes: Iterable[Outcome]) -> int:
@@ -135,69 +147,6 @@ class _Marks:
         if self._known is None:
             return 0
         return len({site_of(one) for one in outcomes if one.has_verdict} - self._known.sites)
-
-
-_MOST_UNKNOWN: Final = 3
-"""Undocumented severities that a clause names; the rest is counted."""
-
-
-@frozen(kw_only=True)
-class Wording:
-    """Puts what decided into words."""
-
-    total: int
-    adjective: str
-    """`new ` when only new findings count."""
-
-    def rule_broken(self, hits: Sequence[Mapping[Severity, int]], rule: str) -> str:
-        """Return which rule failed, with how many findings, on how many sites."""
-        sums: Counter[Severity] = Counter()
-        for each in hits:
-            sums.update(each)
-        severities = sorted(sums, key=lambda severity: (-severity.rank, severity))
-        unknown = [severity for severity in severities if not severity.is_known]
-        rest = unknown[_MOST_UNKNOWN:]
-        listed = [
-            f"{sums[severity]} {self.adjective}{visible(severity, longest=40)}"
-            for severity in severities
-            if severity not in set(rest)
-        ]
-        if rest:
-            listed.append(
-                f"{sum(sums[severity] for severity in rest)} of {len(rest)} other severities"
-            )
-        sites = f"on {len(hits)} of {counted(self.total, 'site')}"
-        return f"{', '.join(listed)} {rule} {sites}"
-
-    def nothing_found(self, policy: GatePolicy) -> str:
-        """Return what was asked for and not found."""
-        sites = counted(self.total, "site")
-        if policy.fail_on is not None:
-            return f"nothing {self.adjective}>= {policy.fail_on} on {sites}"
-        if policy.max_counts:
-            return f"no more {self.adjective}findings than allowed on {sites}"
-        return f"no threshold for {sites}"
-
-    def no_verdict(self, missing: int) -> str:
-        """Return how many targets have no verdict."""
-        if not self.total:
-            return "no site was scanned"
-        verb = "has" if missing == 1 else "have"
-        return f"{missing} of {counted(self.total, 'site')} {verb} no verdict"
-
-
-def waiver_line(use: WaiverUse) -> str:
-    """Return one line about a waiver that needs attention: what it is, and why."""
-    at = "" if use.waiver.line is None else f" of line {use.waiver.line}"
-    if use.state == "expired":
-        says = f"expired on {use.waiver.expires}"
-    elif use.state == "stale":
-        says = "matches nothing"
-    elif use.by == "former":
-        says = f"has a fingerprint of the former way, now {use.fingerprint}"
-    else:
-        says = f"fits by weakness and path alone: the finding is now {use.fingerprint}"
-    return f"the waiver{at} {says}: {use.waiver}"
 
 
 EXIT_PASSED: Final = 0
@@ -268,6 +217,15 @@ class Verdict:
         )
         return tuple(clause for number, clause in clauses if number)
 
+    @property
+    def waiver_lines(self) -> list[str]:
+        """One line for each waiver that somebody has to do something about."""
+        return [str(use) for use in self.uses if use.needs_attention]
+
+    def fails(self, one: JudgedFinding) -> bool:
+        """Return whether a finding is among what failed the run."""
+        return one.state == "open" and self.breaks(one.finding.severity)
+
     def breaks(self, severity: Severity) -> bool:
         """Return whether an open finding of this severity is among what failed the run."""
         least = self.policy.fail_on
@@ -276,13 +234,27 @@ class Verdict:
             is_above or severity in self.exceeded or (bool(self.exceeded) and not severity.is_known)
         )
 
-    def failing(self, judged: JudgedOutcome) -> list[Finding]:
-        """Return the findings of a target that failed the run."""
-        return [
-            finding
-            for finding, status in judged.findings
-            if status.state == "open" and self.breaks(finding.severity)
-        ]
+    def ranked(self, changes: Changes | None = None) -> list[JudgedFinding]:
+        """Return every finding, the worst first; those that are waived or known come last.
+
+        Args:
+            changes: What changed since an older run: then each finding says whether it is new.
+        """
+        found: list[JudgedFinding] = []
+        for at, judged in enumerate(self.outcomes):
+            if changes is None:
+                found += judged.findings
+                continue
+            known = changes.known_at[at]
+            found += (evolve(one, is_new=n not in known) for n, one in enumerate(judged.findings))
+        return sorted(found, key=_rank)
+
+
+def _rank(one: JudgedFinding) -> tuple[object, ...]:
+    finding = one.finding
+    texts = (finding.cwe, finding.weakness, finding.title, finding.url)
+    order = (one.state != "open", -finding.severity.rank, not one.is_new, one.outcome.target)
+    return (*order, *(text or "" for text in texts))
 
 
 def judge(
@@ -324,7 +296,8 @@ def judge(
     reasons = failures or ([] if status == "incomplete" else [wording.nothing_found(policy)])
     if missing or not outcomes:
         reasons = [*reasons, wording.no_verdict(len(missing))]
-    states = Counter(status.state for each in judged for _, status in each.findings)
+    every = [one for each in judged for one in each.findings]
+    states = Counter(one.state for one in every)
     return Verdict(
         status=status,
         reasons=tuple(reasons),
@@ -340,7 +313,7 @@ def judge(
         outcomes=judged,
         uses=marks.uses(),
         unknown_sites=marks.unknown_sites(outcomes),
-        reworded=sum(status.is_reworded for each in judged for _, status in each.findings),
+        reworded=sum(one.is_reworded for one in every),
         is_refused=_is_refused(outcomes, missing),
     )
 

@@ -31,9 +31,9 @@ from __future__ import annotations
 import re
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from bestdefense_async.config import line_of, parse_toml
 from bestdefense_async.core.host import comparable_host
@@ -42,7 +42,6 @@ from bestdefense_async.files import read_text, shown
 from bestdefense_async.models import SEVERITIES, Finding, Severity
 from bestdefense_async.report.gate.identity import (
     cwe_number,
-    fingerprint,
     former_fingerprint,
     host_of,
     place_of,
@@ -127,12 +126,11 @@ class Waivers:
         """Return whether an entry counts today."""
         return self.today <= entry.expires
 
-    def covering(self, outcome: Outcome) -> list[list[Cover]]:
-        """Return, for each finding, the active entries that cover it; none without a verdict."""
+    def covering(self, outcome: Outcome, names: list[str]) -> list[list[Cover]]:
+        """Return, for each finding, the active entries that cover it; `names` are fingerprints."""
         covers: list[list[Cover]] = [[] for _ in outcome.findings]
-        if not self._by_key or not outcome.has_verdict:
+        if not self._by_key:
             return covers
-        names = [fingerprint(outcome, finding) for finding in outcome.findings]
         for found, name, finding in zip(covers, names, outcome.findings, strict=True):
             former = former_fingerprint(outcome, finding)
             for key in (name, former, *sorted(_kinds(finding))):
@@ -169,6 +167,49 @@ class Cover:
     """Of the finding, as it is now."""
     by: str
     """exact, former (a fingerprint of the former way) or reworded (its last part alone)."""
+
+
+@frozen(kw_only=True)
+class WaiverUse:
+    """What a waiver did."""
+
+    waiver: Waiver
+    state: str
+    """used, expired, or stale: in force and matching nothing."""
+    findings: int
+    """Findings it covers."""
+    by: str = "exact"
+    """exact; else why its fingerprint should be written anew: former or reworded."""
+    fingerprint: str | None = None
+    """What to write then."""
+
+    @classmethod
+    def of(cls, entry: Waiver, covers: list[Cover], waivers: Waivers) -> Self:
+        """Return what an entry of these waivers did, which covered this."""
+        state = "used" if covers else "stale" if waivers.is_active(entry) else "expired"
+        use = cls(waiver=entry, state=state, findings=len(covers))
+        inexact = next((cover for cover in covers if cover.by != "exact"), None)
+        if inexact is None:
+            return use
+        return evolve(use, by=inexact.by, fingerprint=inexact.fingerprint)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a person has to do something about it."""
+        return self.state != "used" or self.by != "exact"
+
+    def __str__(self) -> str:
+        """Return one line about a waiver that needs attention: what it is, and why."""
+        at = "" if self.waiver.line is None else f" of line {self.waiver.line}"
+        if self.state == "expired":
+            says = f"expired on {self.waiver.expires}"
+        elif self.state == "stale":
+            says = "matches nothing"
+        elif self.by == "former":
+            says = f"has a fingerprint of the former way, now {self.fingerprint}"
+        else:
+            says = f"fits by weakness and path alone: the finding is now {self.fingerprint}"
+        return f"the waiver{at} {says}: {self.waiver}"
 
 
 def _kinds(finding: Finding) -> set[str]:

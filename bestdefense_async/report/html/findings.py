@@ -16,7 +16,7 @@ from attrs import define, frozen
 from markupsafe import Markup
 
 from bestdefense_async.report.gate.identity import place_of, weakness_of
-from bestdefense_async.report.listing import ListedFinding
+from bestdefense_async.report.gate.verdict import JudgedFinding
 from bestdefense_async.report.summary import (
     TONES,
     WeaknessCount,
@@ -89,7 +89,7 @@ class WeaknessGroup:
 
     kind: WeaknessCount
     anchor: str
-    findings: list[ListedFinding]
+    findings: list[JudgedFinding]
 
     @property
     def guidance(self) -> str:
@@ -108,10 +108,10 @@ class WeaknessGroup:
 
 
 def groups_of(
-    found: Iterable[ListedFinding], kinds: list[WeaknessCount], anchors: Anchors
+    found: Iterable[JudgedFinding], kinds: list[WeaknessCount], anchors: Anchors
 ) -> list[WeaknessGroup]:
     """Return the findings by weakness, the worst weakness first."""
-    gathered: dict[str, list[ListedFinding]] = {}
+    gathered: dict[str, list[JudgedFinding]] = {}
     for one in found:
         gathered.setdefault(weakness_of(one.finding), []).append(one)
     return [
@@ -141,9 +141,7 @@ def first_fixes(groups: list[WeaknessGroup], bands: dict[str, list[Outcome]]) ->
         groups: All weaknesses.
         bands: The sites by the worst severity found on them.
     """
-    kept = [
-        (group, [one for one in group.findings if one.status.waiver is None]) for group in groups
-    ]
+    kept = [(group, [one for one in group.findings if one.waiver is None]) for group in groups]
     kept = [pair for pair in kept if pair[1]]
     kept.sort(key=lambda pair: [-count for count in _banded(pair[1]).values()])
     total = Counter[str]()
@@ -153,14 +151,14 @@ def first_fixes(groups: list[WeaknessGroup], bands: dict[str, list[Outcome]]) ->
     return [_first_fix(group, found, bands, total) for group, found in kept[:3]]
 
 
-def _banded(found: Iterable[ListedFinding]) -> dict[str, int]:
+def _banded(found: Iterable[JudgedFinding]) -> dict[str, int]:
     counts = Counter(severity_band(one.finding.severity) for one in found)
     return {name: counts[name] for name in TONES}
 
 
 def _first_fix(
     group: WeaknessGroup,
-    found: list[ListedFinding],
+    found: list[JudgedFinding],
     bands: dict[str, list[Outcome]],
     totals: Counter[str],
 ) -> FirstFix:
@@ -222,7 +220,7 @@ def fill(
     budget = _Room(room * _SHARE_OF_GROUPS)
     lines = {group.kind.key: _group_lines(group, anchors, budget) for group in groups}
     budget.left += room * (1 - _SHARE_OF_GROUPS)
-    by_site: dict[int, list[ListedFinding]] = {}
+    by_site: dict[int, list[JudgedFinding]] = {}
     for group in groups:
         for one in group.findings:
             by_site.setdefault(id(one.outcome), []).append(one)
@@ -275,21 +273,21 @@ def _group_lines(group: WeaknessGroup, anchors: Anchors, room: _Room) -> Markup:
     return Markup(f"<details><summary>{head}</summary><ul>{''.join(lines)}</ul></details>")  # noqa: S704 - escaped
 
 
-def _group_line(one: ListedFinding, anchors: Anchors, *, is_mixed: bool, has_title: bool) -> str:
+def _group_line(one: JudgedFinding, anchors: Anchors, *, is_mixed: bool, has_title: bool) -> str:
     parts = [f"{_dot(one)}{escape(visible(one.finding.severity, longest=30))}"] if is_mixed else []
     parts += [_site_link(one.outcome, anchors), escape(_place(one))]
     parts += [f"“{escape(visible(one.title, longest=120))}”"] if has_title else []
     return f"<li>{' '.join(part for part in (*parts, _tail(one)) if part)}</li>"
 
 
-def _site_lines(found: list[ListedFinding], anchors: Anchors) -> str:
+def _site_lines(found: list[JudgedFinding], anchors: Anchors) -> str:
     """Return the findings of a site as a list that can be opened; nothing for none."""
     if not found:
         return ""
     lines = []
     for one in sorted(
         found,
-        key=lambda one: (one.status.state != "open", -one.finding.severity.rank, not one.is_new),
+        key=lambda one: (one.state != "open", -one.finding.severity.rank, not one.is_new),
     ):
         kind = anchors.weaknesses[weakness_of(one.finding)]
         title = escape(visible(one.title, longest=120))
@@ -304,13 +302,13 @@ def _site_lines(found: list[ListedFinding], anchors: Anchors) -> str:
     return f"<details><summary>{head}</summary><ul>{''.join(lines)}</ul></details>"
 
 
-def _dot(one: ListedFinding) -> str:
+def _dot(one: JudgedFinding) -> str:
     return f'<i class="t-{severity_band(one.finding.severity)}"></i>'
 
 
-def _tail(one: ListedFinding, *, digits: int = 32) -> str:
+def _tail(one: JudgedFinding, *, digits: int = 32) -> str:
     """Return what is known of a finding beside: marks, and the name that a waiver needs."""
-    marks = [] if one.status.state == "open" else [one.status.state]
+    marks = [] if one.state == "open" else [one.state]
     marks += ["new"] if one.is_new else []
     badges = [f'<b class="badge">{mark}</b>' for mark in marks]
     return " ".join(
@@ -324,7 +322,7 @@ def _site_link(outcome: Outcome, anchors: Anchors) -> str:
     return f'<a href="#{anchor}">{name}</a>' if anchor else name
 
 
-def _place(one: ListedFinding) -> str:
+def _place(one: JudgedFinding) -> str:
     """Return the affected location; its path alone where the host is that of its site."""
     place = place_of(one.finding)
     url = without_scheme(visible(one.finding.url or "", longest=160))

@@ -22,7 +22,6 @@ from bestdefense_async.report.html.findings import Anchors, fill, first_fixes, g
 from bestdefense_async.report.html.fleet import FEWEST_SQUARES, fleet_map
 from bestdefense_async.report.html.head import cards, headline, sign, tab_title
 from bestdefense_async.report.html.timeline import timeline
-from bestdefense_async.report.listing import listed_findings
 from bestdefense_async.report.summary import (
     BANDS,
     TONES,
@@ -128,7 +127,7 @@ def _facts(
     kinds = weaknesses(run)
     gaps = bands["not_scanned"]
     anchors = Anchors.of(ranked[:most_sites], kinds[: int(MOST_GROUPS * share)])
-    groups = groups_of(listed_findings(verdict, changes), kinds, anchors)
+    groups = groups_of(verdict.ranked(changes), kinds, anchors)
     severities = _severity_rows(run, changes)
     worst = _worst_bars(ranked, anchors)
     listed = sum(len(outcome.findings) for outcome in run.outcomes)

@@ -19,8 +19,8 @@ from bestdefense_async.errors import (
 )
 from bestdefense_async.models import Outcome, OutcomeStatus, ScanOptions, Site
 from bestdefense_async.models.outcome import status_of
-from bestdefense_async.report.record import error_from, result_from
 from bestdefense_async.report.result import RunResult
+from bestdefense_async.report.saved import error_from, result_from
 from bestdefense_async.runs.inputs import ExistingScan, IndexedInput
 from bestdefense_async.runs.store.protocol import RunInfo, StoredInput, UnknownScan
 from bestdefense_async.runs.targets import Target

@@ -205,7 +205,8 @@ def test_a_verdict_tells_which_severities_failed_the_run(
 
     assert [severity for severity in severities if verdict.breaks(severity)] == breaking
     (judged,) = verdict.outcomes
-    assert verdict.failing(judged) == (list(HIGH.findings) if "high" in breaking else [])
+    failing = [one.finding for one in judged.findings if verdict.fails(one)]
+    assert failing == (list(HIGH.findings) if "high" in breaking else [])
 
 
 def test_a_listed_finding_counts_although_the_summary_forgets_it() -> None:

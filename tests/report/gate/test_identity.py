@@ -18,7 +18,7 @@ from bestdefense_async.report.gate.identity import (
     weakness_at,
 )
 from bestdefense_async.report.gate.policy import GatePolicy
-from bestdefense_async.report.gate.verdict import judge, waiver_line
+from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import Waiver, Waivers
 from tests.support.runs import before, done, run_of, scanned_before
 
@@ -151,7 +151,7 @@ def test_reworded_findings_are_known_and_told(now: list[Finding], is_known: list
     """The last part decides only about what nothing else matches, and the verdict says so."""
     found = site(*now)
     verdict = judge([found], GatePolicy(), baseline=[scanned_before(site(FINDING))])
-    states = [status.state for _, status in verdict.outcomes[0].findings]
+    states = [one.state for one in verdict.outcomes[0].findings]
 
     assert [state == "known" for state in states] == is_known
     assert ("1 of these by weakness and path alone" in verdict.sentence) == (is_known == [True])
@@ -171,7 +171,7 @@ def test_a_waiver_with_a_former_fingerprint_still_counts_and_says_so() -> None:
     )
     [use] = verdict.uses
     assert use.needs_attention
-    assert waiver_line(use).startswith(
+    assert str(use).startswith(
         f"the waiver of line 3 has a fingerprint of the former way, now {name_of()}: "
     )
 
@@ -184,14 +184,14 @@ def test_a_waiver_follows_other_words_when_it_fits_one_finding_alone() -> None:
     one = waived(site(other), name_of())
     assert (one.status, one.waived, one.reworded) == ("passed", 1, 1)
     assert "1 finding waived; 1 of these by weakness and path alone" in one.sentence
-    line = waiver_line(one.uses[0])
+    line = str(one.uses[0])
     assert (
         f"fits by weakness and path alone: the finding is now {name_of(title='Other words')}"
         in (line)
     )
     assert waived(site(other, another), name_of()).waived == 0
     exact = waived(site(FINDING, other), name_of())
-    assert [status.state for _, status in exact.outcomes[0].findings] == ["waived", "open"]
+    assert [one.state for one in exact.outcomes[0].findings] == ["waived", "open"]
     assert not exact.uses[0].needs_attention
 
 
@@ -220,3 +220,13 @@ def test_a_site_that_is_not_named_is_known_by_its_host() -> None:
     verdict = judge([evolve(now, report_id="x")], GatePolicy(), baseline=[earlier])
 
     assert verdict.known == 1
+
+
+def test_one_of_two_that_are_equal_is_new() -> None:
+    """Even where they are the same value: what occurs once more is one more."""
+    now, earlier = run_of(site(FINDING, FINDING)), before(run_of(site(FINDING)))
+    changes = compare_runs(now, earlier)
+
+    found = judge(now.outcomes, GatePolicy()).ranked(changes)
+
+    assert [(one.is_new, one.occurrence) for one in found] == [(True, 2), (False, 1)]

@@ -172,9 +172,9 @@ def test_waived_findings_are_counted_and_shown() -> None:
 
     assert (verdict.waived, verdict.findings, verdict.known, verdict.new) == (1, 0, None, None)
     assert verdict.sentence == "gate: PASSED, nothing >= high on 2 sites; 1 finding waived"
-    assert [status.state for _, status in verdict.outcomes[0].findings] == ["waived"]
-    assert [each.is_marked for each in verdict.outcomes] == [True, False]
-    assert verdict.failing(verdict.outcomes[0]) == []
+    assert [one.state for one in verdict.outcomes[0].findings] == ["waived"]
+    assert [one.state for one in verdict.outcomes[1].findings] == ["open", "open"]
+    assert not any(map(verdict.fails, verdict.ranked()))
 
 
 def test_expired_and_stale_waivers_are_shown() -> None:
