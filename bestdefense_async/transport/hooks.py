@@ -171,7 +171,7 @@ class HookObserver(_EventObserver):
             for hook in self._hooks:
                 try:
                     hook(event)
-                except Exception:  # noqa: BLE001  # the user's code may raise anything
+                except BaseException:  # noqa: BLE001  # `sys.exit()` would end all other hooks
                     _log.warning("A hook raised; the call it heard of is not affected.")
             if self._is_closed and self._backlog.empty():
                 return  # the queue was full, so that nothing could say it

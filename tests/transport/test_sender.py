@@ -284,12 +284,15 @@ async def test_the_retry_budget_bounds_an_outage() -> None:
         assert sandbox.count("sites.list") == 335
 
 
-async def test_hooks_hear_everything_and_harm_nothing(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+async def test_hooks_hear_everything_and_harm_nothing(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     """One event per attempt, wait and pause; a hook that raises is not noticed."""
     heard: list[RequestEvent] = []
 
     def broken(_: RequestEvent) -> None:
-        raise ValueError("a bug of the user's")
+        raise error("a bug of the user's")
 
     async with pair(hooks=[heard.append, broken]) as (sandbox, bd):
         sandbox.fault("sites.list", status=503, times=1)

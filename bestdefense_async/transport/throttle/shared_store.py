@@ -17,7 +17,8 @@ moment until which to wait for it; when its process is killed, it counts as made
 
 The file is a help, never a condition: what cannot be read counts as unknown history, what cannot be
 written is lost. Our own calls are counted on the loop's clock whatever the file says. A clock that
-was set back makes the calls of others look younger, never older than they are.
+was set back makes the calls of others look younger, never older than they are: the file says when it
+was written, and what was written in the future was written now.
 """
 
 from __future__ import annotations
@@ -86,6 +87,12 @@ class Entry:
     def without(self, other: Entry) -> Entry:
         """Return what is here beside the other's."""
         return Entry(self.stamps - other.stamps, self.flying - other.flying, self.paused_until)
+
+    def earlier(self, seconds: float) -> Entry:
+        """Return it with every moment that much earlier."""
+        stamps = Counter({at - seconds: count for at, count in self.stamps.items()})
+        flying = Counter({until - seconds: count for until, count in self.flying.items()})
+        return Entry(stamps, flying, max(0.0, self.paused_until - seconds))
 
     def as_plain(self) -> dict[str, Any]:
         """Return it as plain values; `entry_from` reads them."""
@@ -178,6 +185,9 @@ class SavedState:
         """Loop time of each stamp of others: converted once, so that a clock may be set later."""
         self._version: object = None
         """Tells the file that was read last from any other."""
+        self._written = 0.0
+        self._ahead = 0.0
+        """Seconds by which the clock was ahead that wrote the file of that moment."""
         self._lock = -1
         self._held_since: float | None = None
         self._is_due = False
@@ -191,7 +201,7 @@ class SavedState:
     @classmethod
     def calls_since(cls, directory: Path, token_key: str, since: float) -> dict[str, int]:
         """Return how many calls of a token are on record since a moment (wall clock), by limit."""
-        found = _read(cls.file(directory, token_key)) or {}
+        found, _ = _read(cls.file(directory, token_key)) or ({}, 0.0)
         return {
             name: sum(count for at, count in entry.stamps.items() if at >= since)
             for name, entry in found.items()
@@ -213,7 +223,7 @@ class SavedState:
         is_new = False
         if version is not None and version != self._version:
             self._version = version
-            found = _read(self._path)
+            found = self._read()
             if found is not None and found != self._found:
                 is_new, self._found = True, found
         is_anyone_flying = False
@@ -243,6 +253,18 @@ class SavedState:
         if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._write)
+
+    def _read(self) -> dict[str, Entry] | None:
+        """Return what the file says in moments of the present clock; None when that is nothing."""
+        read = _read(self._path)
+        if read is None:
+            return None
+        found, written = read
+        if written != self._written:
+            self._written, self._ahead = written, max(0.0, written - self._wall_clock())
+        if not self._ahead:
+            return found
+        return {name: entry.earlier(self._ahead) for name, entry in found.items()}
 
     def _tell(self, name: str, queue: LimitQueue, others: Entry, *, is_new: bool) -> None:
         now, wall = asyncio.get_running_loop().time(), self._wall_clock()
@@ -278,7 +300,7 @@ class SavedState:
             self.look()
             self._merge()
             # Unsynced: it is written often, and what a power cut takes is soon out of date.
-            content = _as_json(self._found).encode()
+            content = _as_json(self._found, self._wall_clock()).encode()
             replace_file(self._path, content, is_private=True, is_durable=False)
             self._version = _version(self._path)
         except OSError as error:
@@ -307,8 +329,8 @@ def _version(path: Path) -> object:
     return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
-def _read(path: Path) -> dict[str, Entry] | None:
-    """Return what can be used of the file; None when that is nothing."""
+def _read(path: Path) -> tuple[dict[str, Entry], float] | None:
+    """Return what can be used of the file, and when it was written; None when that is nothing."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             return None
@@ -321,9 +343,13 @@ def _read(path: Path) -> dict[str, Entry] | None:
     if not isinstance(classes, dict):
         return None
     found = {name: entry_from(plain) for name, plain in classes.items()}
-    return {name: entry for name, entry in found.items() if entry is not None}
+    written = content.get("written")
+    return (
+        {name: entry for name, entry in found.items() if entry is not None},
+        written if _is_moment(written) else 0.0,
+    )
 
 
-def _as_json(classes: dict[str, Entry]) -> str:
+def _as_json(classes: dict[str, Entry], wall: float) -> str:
     content = {name: entry.as_plain() for name, entry in classes.items()}
-    return json.dumps({"version": VERSION, "classes": content})
+    return json.dumps({"version": VERSION, "written": wall, "classes": content})

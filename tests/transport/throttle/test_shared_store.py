@@ -123,6 +123,19 @@ def test_a_wall_clock_set_back_makes_calls_younger_never_older(tmp_path: Path) -
     run_virtual(main(), start=1000.0)
 
 
+def test_a_wall_clock_that_was_a_year_ahead_costs_one_wait(tmp_path: Path) -> None:
+    """What was written with it ages from the first look on, and not from then in every process."""
+
+    async def main() -> None:
+        await make(new_process(tmp_path, lag=31_536_000.0), 20)
+        waited = await make(new_process(tmp_path), 1)
+        assert 3600.0 < waited[0] < 3602.0
+        await asyncio.sleep(7200.0)
+        assert await make(new_process(tmp_path), 1) == [0.0]
+
+    run_virtual(main(), start=1000.0)
+
+
 def test_the_file_is_for_its_owner_alone_and_names_no_token(tmp_path: Path) -> None:
     """Mode 0600 in a directory of mode 0700, nothing half written, named by a hash of the token."""
 
