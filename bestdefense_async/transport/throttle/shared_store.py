@@ -17,8 +17,8 @@ moment until which to wait for it; when its process is killed, it counts as made
 
 The file is a help, never a condition: what cannot be read counts as unknown history, what cannot be
 written is lost. Our own calls are counted on the loop's clock whatever the file says. A clock that
-was set back makes the calls of others look younger, never older than they are: the file says when it
-was written, and what was written in the future was written now.
+was set back makes the calls of others look younger, never older than they are: the file says when
+it was written, and what was written in the future was written now.
 """
 
 from __future__ import annotations
@@ -343,7 +343,7 @@ def _read(path: Path) -> tuple[dict[str, Entry], float] | None:
     if not isinstance(classes, dict):
         return None
     found = {name: entry_from(plain) for name, plain in classes.items()}
-    written = content.get("written")
+    written: Any = content.get("written")
     return (
         {name: entry for name, entry in found.items() if entry is not None},
         written if _is_moment(written) else 0.0,
