@@ -4,10 +4,15 @@
 
 Starts a PostgreSQL of its own, a sandbox, and workers as processes. Prints a row per disturbance:
 how many scans were doubled or lost by the server's ledger, how many are unknown and how many of
-those had really started, the time against an undisturbed run, CPU of the workers and their own
-transactions per scan (of processes that were not killed). Then scans per second with 1 to 4
-workers, one embedded process to compare the CPU with, tenants of very different sizes, and four
-processes on one limit against each policy of a server.
+those had really started, and the time against an undisturbed run of the same scans. The run has the
+pace of real ones at 40 times their speed: it waits for scans, not for processors. Kills are spread
+over the time that the undisturbed run took; the row says how often one came and how long a worker
+takes to start, for so long one of the workers is away after each.
+
+Then CPU per scan against one embedded process that scans the same at the same speed, in turns, with
+statements and transactions per scan, which no other load of the machine changes; scans per second
+with 1 to 4 workers. With `--only` also tenants of very different sizes, and four processes on one
+limit against each policy of a server.
 
 Goals: 0 doubled, 0 lost, unknown <= kills x shards x 8, at most 1.3 x the time and 1.3 x the CPU,
 at most 1 transaction per scan; 0 refusals at 95 % of what is permitted; a small tenant waits at
@@ -19,6 +24,7 @@ import asyncio
 import contextlib
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from attrs import frozen
 
 from bestdefense_async import BestDefense, Limit
 from bestdefense_async.distributed.enqueue import enqueue
@@ -37,48 +44,60 @@ from bestdefense_async.distributed.store import PostgresStore
 from bestdefense_async.sandbox import Sandbox
 from bestdefense_async.testing.process import SandboxProcess
 from tests.support.postgres import Server, new_database, own_server
-from tests.support.workers import SPEED, Workers, enqueued, over
+from tests.support.workers import SPEED, Spent, Workers, enqueued, over
 
 SHARD = 50
 LEASE = 6.0
+PACE = 40.0
+"""Seconds of a scan that pass in one, where the machine must not be what a run waits for."""
+BLOCKS = 3
 LIMIT = (60, 6.0)
 OPERATION = "agents.manifest"
 
-Disturb = Callable[[Workers, Server, "asyncio.Task[Any]", int], Awaitable[int]]
+Disturb = Callable[[Workers, Server, "asyncio.Task[Any]", "Disturbance"], Awaitable[int]]
 
 
-async def nothing(_: Workers, __: Server, ended: "asyncio.Task[Any]", ___: int) -> int:
+@frozen
+class Disturbance:
+    """How much is done to a run."""
+
+    kills: int
+    usual: float
+    """Seconds that the run takes undisturbed."""
+
+
+async def nothing(_: Workers, __: Server, ended: "asyncio.Task[Any]", ___: Disturbance) -> int:
     """Let them work."""
     await ended
     return 0
 
 
-async def killed(workers: Workers, _: Server, ended: "asyncio.Task[Any]", kills: int) -> int:
+async def killed(workers: Workers, _: Server, ended: "asyncio.Task[Any]", how: Disturbance) -> int:
     """Kill one at random again and again, and start another."""
     done = 0
-    while not ended.done() and done < kills:
-        await asyncio.wait([ended], timeout=random.uniform(0.8, 2.0))
+    while not ended.done() and done < how.kills:
+        await asyncio.wait([ended], timeout=random.uniform(0.5, 1.5) * how.usual / how.kills)
         if not ended.done():
             workers.replace(random.choice(workers.processes))
             done += 1
     return done
 
 
-async def paused(workers: Workers, _: Server, ended: "asyncio.Task[Any]", __: int) -> int:
+async def paused(workers: Workers, _: Server, ended: "asyncio.Task[Any]", how: Disturbance) -> int:
     """Stop one for longer than its lease, and let it go on; three times."""
     for _number in range(3):
-        await asyncio.wait([ended], timeout=2.0)
+        await asyncio.wait([ended], timeout=how.usual / 12)
         process = random.choice(workers.processes)
         process.send_signal(signal.SIGSTOP)
-        await asyncio.wait([ended], timeout=2 * LEASE)
+        await asyncio.wait([ended], timeout=1.5 * LEASE)
         process.send_signal(signal.SIGCONT)
     return 3
 
 
-async def cut(_: Workers, server: Server, ended: "asyncio.Task[Any]", __: int) -> int:
+async def cut(_: Workers, server: Server, ended: "asyncio.Task[Any]", how: Disturbance) -> int:
     """End all connections of the workers; three times."""
     for _number in range(3):
-        await asyncio.wait([ended], timeout=3.0)
+        await asyncio.wait([ended], timeout=how.usual / 5)
         with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -87,9 +106,11 @@ async def cut(_: Workers, server: Server, ended: "asyncio.Task[Any]", __: int) -
     return 3
 
 
-async def restarted(_: Workers, server: Server, ended: "asyncio.Task[Any]", __: int) -> int:
+async def restarted(
+    _: Workers, server: Server, ended: "asyncio.Task[Any]", how: Disturbance
+) -> int:
     """Restart the database."""
-    await asyncio.wait([ended], timeout=5.0)
+    await asyncio.wait([ended], timeout=how.usual / 3)
     server.stop()
     await asyncio.sleep(1.0)
     server.start()
@@ -110,18 +131,21 @@ async def survived(
 ) -> float:
     """Let workers carry out a run, disturb them, and print what became of it."""
     with new_database(server.url("postgres")) as database:
-        async with Sandbox(seed=7, sites=targets, speed=SPEED) as sandbox:
+        async with Sandbox(seed=7, sites=targets, speed=PACE) as sandbox:
             run = await enqueued(sandbox, database, sandbox.hostnames, shard_size=SHARD)
             begun = time.monotonic()
-            tokens = {"default": sandbox.token}
-            with Workers(database, sandbox.url, tokens, {"lease": LEASE}) as workers:
+            settings = {"lease": LEASE, "speed": PACE}
+            with Workers(database, sandbox.url, {"default": sandbox.token}, settings) as workers:
                 for _ in range(count):
                     workers.start()
                 ended = asyncio.create_task(_until_over(database, run))
-                times = await SCENARIOS[name](workers, server, ended, kills)
+                await asyncio.to_thread(workers.wait_until_ready)
+                start = time.monotonic() - begun
+                how = Disturbance(kills, baseline)
+                times = await SCENARIOS[name](workers, server, ended, how)
                 await ended
                 took = time.monotonic() - begun
-                cpu, commits = workers.stop()
+                workers.stop()
             async with PostgresStore(database) as store:
                 outcomes = (await (await store.record(run)).result()).outcomes
             started = sandbox.scans_per_site()
@@ -131,11 +155,11 @@ async def survived(
             followed = {each.site_id for each in outcomes if each.status in {"done", "unknown"}}
             lost = len(started.keys() - followed) + targets - statuses["done"] - len(unknown)
     doubled = sum(n > 1 for n in started.values())
-    whole = name == "undisturbed"
     print(
         f"{name:20} {times:5} {doubled:8} {lost:5} {len(unknown):4} ({real:3} started) "
         f"{took:6.1f} s {took / (baseline or took):5.2f} x"
-        + (f" {1000 * cpu / targets:6.1f} ms {commits / targets:6.2f}" if whole else ""),
+        + (f"  (one every {baseline / kills:.1f} s)" if name == "killed" else "")
+        + ("" if baseline else f"  (a worker starts in {start:.1f} s)"),
         flush=True,
     )
     return took
@@ -165,19 +189,60 @@ asyncio.run(main(*sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5])))
 """
 
 
-def embedded(targets: int) -> None:
-    """Print what one process without a database costs."""
-    with (
-        SandboxProcess(seed=7, sites=targets, speed=SPEED) as sandbox,
-        tempfile.TemporaryDirectory() as directory,
-    ):
+def embedded(sandbox: SandboxProcess, targets: int) -> float:
+    """Return the CPU seconds of one process that scans without a database."""
+    with tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / "runs.db")
         arguments = [sandbox.url, sandbox.token, path, str(targets), str(SPEED)]
         done = subprocess.run(
             [sys.executable, "-c", EMBEDDED, *arguments], capture_output=True, check=True
         )
-    cpu, took = map(float, done.stdout.split())
-    print(f"embedded, SQLite: {took:.1f} s, {1000 * cpu / targets:.1f} ms of CPU per scan")
+    return float(done.stdout.split()[0])
+
+
+async def at_work(
+    database: str, sandbox: SandboxProcess, *, count: int, settings: dict[str, Any]
+) -> tuple[float, Spent]:
+    """Let workers scan all sites; return the seconds since they were ready, and what they spent."""
+    tokens = {"default": sandbox.token}
+    with Workers(database, sandbox.url, tokens, settings) as workers:
+        async with (
+            BestDefense(sandbox.token, sandbox.url) as bd,
+            PostgresStore(database) as store,
+        ):
+            hosts = [site.hostname for site in await bd.sites.list()]
+            begun = await enqueue(bd, hosts, store=store, shard_size=SHARD)
+        for _ in range(count):
+            workers.start()
+        workers.wait_until_ready()
+        at = time.monotonic()
+        await over(database, begun.name)
+        return time.monotonic() - at, workers.stop()
+
+
+async def cost(server: Server, targets: int) -> None:
+    """Print what a scan costs an embedded process and one worker, which take turns."""
+    alone, shared = [], []
+    spent = Spent(0.0, 0, 0)
+    for _ in range(BLOCKS):
+        with SandboxProcess(seed=7, sites=targets, speed=SPEED) as sandbox:
+            alone.append(1000 * embedded(sandbox, targets) / targets)
+        with (
+            SandboxProcess(seed=7, sites=targets, speed=SPEED) as sandbox,
+            new_database(server.url("postgres")) as database,
+        ):
+            # As many shards as there are, so that both follow all scans at once.
+            settings = {"concurrency": targets // SHARD + 1, "lease": 45.0}
+            _, spent = await at_work(database, sandbox, count=1, settings=settings)
+            shared.append(1000 * spent.cpu / targets)
+    ratio = statistics.median(shared) / statistics.median(alone)
+    print(
+        f"CPU per scan: {statistics.median(alone):.2f} ms embedded, "
+        f"{statistics.median(shared):.2f} ms in a worker: {ratio:.2f} x; "
+        f"{spent.statements / targets:.2f} statements and "
+        f"{spent.transactions / targets:.2f} transactions per scan",
+        flush=True,
+    )
 
 
 async def scaled(server: Server, targets: int) -> None:
@@ -186,25 +251,13 @@ async def scaled(server: Server, targets: int) -> None:
         with (
             new_database(server.url("postgres")) as database,
             SandboxProcess(seed=7, sites=targets, speed=60_000.0) as sandbox,
-            Workers(
-                database, sandbox.url, {"default": sandbox.token}, {"speed": 60_000.0}
-            ) as workers,
         ):
-            async with BestDefense(sandbox.token, sandbox.url) as bd:
-                hosts = [site.hostname for site in await bd.sites.list()]
-                async with PostgresStore(database) as store:
-                    begun = await enqueue(bd, hosts, store=store, shard_size=SHARD)
-            ready = [workers.start() for _ in range(count)]
-            for each in ready:
-                if each.stdout is not None:
-                    each.stdout.readline()
-            at = time.monotonic()
-            await over(database, begun.name)
-            took = time.monotonic() - at
-            cpu, commits = workers.stop()
+            settings = {"speed": 60_000.0}
+            took, spent = await at_work(database, sandbox, count=count, settings=settings)
         print(
-            f"{count} workers: {targets / took:6.0f} scans/s, {1000 * cpu / targets:.1f} ms of CPU "
-            f"and {commits / targets:.2f} transactions per scan",
+            f"{count} workers: {targets / took:6.0f} scans/s, "
+            f"{1000 * spent.cpu / targets:.1f} ms of CPU, {spent.statements / targets:.2f} "
+            f"statements and {spent.transactions / targets:.2f} transactions per scan",
             flush=True,
         )
 
@@ -292,11 +345,13 @@ async def main() -> None:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--only", choices=[*SCENARIOS, "cost", "fair", "limits"])
     options = parser.parse_args()
-    chosen = [options.only] if options.only else [*SCENARIOS, "cost", "fair", "limits"]
+    chosen = [*SCENARIOS, "cost"]
+    if options.only:
+        chosen = [*(["undisturbed"] if options.only in SCENARIOS else []), options.only]
     random.seed(16)
     baseline = 0.0
     with own_server() as server:
-        for name in chosen:
+        for name in dict.fromkeys(chosen):
             if name in SCENARIOS:
                 if name == chosen[0]:
                     print(f"{options.targets} targets, {options.workers} workers")
@@ -311,8 +366,8 @@ async def main() -> None:
                 )
                 baseline = baseline or took
         if "cost" in chosen:
+            await cost(server, options.targets // 2)
             await scaled(server, options.targets)
-            embedded(options.targets)
         if "fair" in chosen:
             await fair(server, 60)
         if "limits" in chosen:

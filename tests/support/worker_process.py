@@ -9,6 +9,8 @@ import sys
 import time
 from typing import Any
 
+import psycopg
+
 from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.distributed.worker import Worker
@@ -16,6 +18,15 @@ from bestdefense_async.distributed.worker import Worker
 
 async def main(database: str, url: str, settings: dict[str, Any]) -> None:
     """Work until SIGTERM; tokens come from the environment."""
+    statements = 0
+    execute = psycopg.Connection.execute
+
+    def counted(*given: Any, **options: Any) -> Any:
+        nonlocal statements
+        statements += 1
+        return execute(*given, **options)
+
+    psycopg.Connection.execute = counted  # type: ignore[method-assign]
     names = settings.pop("tokens")
     speed = settings.pop("speed")
     limits = settings.pop("limits", None)
@@ -33,7 +44,7 @@ async def main(database: str, url: str, settings: dict[str, Any]) -> None:
         begun = time.process_time()
         await worker.run()
         cpu = time.process_time() - begun
-        print("spent", cpu, worker.store.commits)  # noqa: T201 - for the parent
+        print("spent", cpu, worker.store.commits, statements)  # noqa: T201 - for the parent
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from bestdefense_async import BestDefense
 from bestdefense_async.distributed.enqueue import enqueue
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SPEED = 1_200.0
+
+
+@frozen
+class Spent:
+    """What workers have spent."""
+
+    cpu: float
+    """Seconds, from when they were ready."""
+    transactions: int
+    """Those of our own tables, not the engine's."""
+    statements: int
+    """In these transactions, their beginnings and ends included."""
 
 
 @define
@@ -76,14 +88,24 @@ class Workers:
         self.processes.append(process)
         return process
 
-    def stop(self) -> tuple[float, int]:
-        """Stop all in order; return the CPU seconds and transactions of those that were left."""
+    def wait_until_ready(self) -> None:
+        """Wait until those that were started have begun to work. Once for each."""
+        for process in self.processes:
+            if process.stdout is not None:
+                process.stdout.readline()
+
+    def stop(self) -> Spent:
+        """Stop all in order; return what those have spent that were left."""
         for process in self.processes:
             process.terminate()
         told = [process.communicate(timeout=60)[0] for process in self.processes]
         spent = [line.split() for each in told for line in each.splitlines() if "spent" in line]
         self.processes.clear()
-        return sum(float(each[1]) for each in spent), sum(int(each[2]) for each in spent)
+        return Spent(
+            sum(float(each[1]) for each in spent),
+            sum(int(each[2]) for each in spent),
+            sum(int(each[3]) for each in spent),
+        )
 
     def replace(self, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
         """Kill one as a crash would, and start another."""
