@@ -241,6 +241,32 @@ async def test_what_was_committed_is_not_done_again_when_the_answer_is_lost(
         assert lost_answers == []
 
 
+async def test_writes_stay_one_statement_when_other_work_comes_between(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And neither is undone when the other fails."""
+    sizes: list[int] = []
+    write_rows = WritingConnection.write_rows
+
+    def counted(self: WritingConnection, start: str, types: Any, end: str, rows: Any) -> bool:
+        sizes.append(len(rows))
+        return write_rows(self, start, types, end, rows)
+
+    async with PostgresStore(database) as store:
+        run = await create(store, plan=SITES)
+        monkeypatch.setattr(WritingConnection, "write_rows", counted)
+        writer = await store.database.writer()
+        claims = [claim(run.journal, index) for index in range(40)]
+        first = asyncio.gather(*claims[:20])
+        await asyncio.sleep(0)
+        nothing = writer.do(lambda connection: connection.execute("SELECT 1 / 0"))
+        answers = await asyncio.gather(first, nothing, *claims[20:], return_exceptions=True)
+
+    assert isinstance(answers[1], JournalError)
+    assert [each for each in answers if isinstance(each, BaseException)] == [answers[1]]
+    assert len(sizes) <= 4
+
+
 async def test_a_shard_is_not_ended_while_a_late_answer_is_written(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

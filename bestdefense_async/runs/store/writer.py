@@ -20,7 +20,7 @@ from attrs import define
 
 from bestdefense_async.errors import JournalError
 from bestdefense_async.runs.store.connection import StoreConnection
-from bestdefense_async.runs.store.statements import Surprise, Write, perform
+from bestdefense_async.runs.store.statements import Write, perform
 
 if TYPE_CHECKING:
     from bestdefense_async.errors import BestDefenseError
@@ -200,32 +200,55 @@ class WriterThread:
     ) -> None:
         connection.begin()
         try:
-            results += _together(connection, jobs)
+            self._together(connection, jobs, results, errors)
             connection.execute("COMMIT")
         except Exception:  # noqa: BLE001 - whose fault it is shows the second try
             results.clear()
+            errors.clear()
             _undo(connection)
             connection.begin()
-            self._one_by_one(connection, jobs, results, errors)
+            for job in jobs:
+                self._apart(connection, job, results, errors)
             connection.execute("COMMIT")
 
-    def _one_by_one(
+    def _together(
         self,
         connection: StoreConnection,
         jobs: Sequence[Write | Work],
         results: _Results,
         errors: _Errors,
     ) -> None:
+        """Do all jobs in the open transaction, writes that follow each other at once."""
+        writes: list[Write] = []
         for job in jobs:
-            connection.execute("SAVEPOINT job")
-            try:
-                results.append((job.future, job.alone(connection)))
-            except Exception as error:
-                if not connection.in_transaction:  # the database has undone everything
-                    raise
-                connection.execute("ROLLBACK TO job")
-                errors.append((job.future, self._told(error)))
-            connection.execute("RELEASE job")
+            if isinstance(job, Write):
+                writes.append(job)
+                results.append((job.future, job.kind.answer))
+                continue
+            if writes:
+                perform(connection, writes)
+                writes = []
+            self._apart(connection, job, results, errors)
+        if writes:
+            perform(connection, writes)
+
+    def _apart(
+        self,
+        connection: StoreConnection,
+        job: Write | Work,
+        results: _Results,
+        errors: _Errors,
+    ) -> None:
+        """Do one job so that nothing but itself is undone should it fail."""
+        connection.execute("SAVEPOINT job")
+        try:
+            results.append((job.future, job.alone(connection)))
+        except Exception as error:
+            if not connection.in_transaction:  # the database has undone everything
+                raise
+            connection.execute("ROLLBACK TO job")
+            errors.append((job.future, self._told(error)))
+        connection.execute("RELEASE job")
 
     def _told(self, error: Exception) -> BaseException:
         try:
@@ -236,28 +259,6 @@ class WriterThread:
     def _call(self, function: Callable[..., None], *values: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits any more
             self.loop.call_soon_threadsafe(function, *values)
-
-
-def _together(
-    connection: StoreConnection, jobs: Sequence[Write | Work]
-) -> list[tuple[asyncio.Future[Any], Any]]:
-    """Do all jobs in the open transaction, and return what each is answered."""
-    results: list[tuple[asyncio.Future[Any], Any]] = []
-    writes: list[Write] = []
-    for job in jobs:
-        if isinstance(job, Write):
-            writes.append(job)
-            results.append((job.future, job.kind.answer))
-            continue
-        if writes:
-            perform(connection, writes)
-            writes = []
-        if len(jobs) > 1:
-            raise Surprise  # should it fail, the others stay
-        results.append((job.future, job.alone(connection)))
-    if writes:
-        perform(connection, writes)
-    return results
 
 
 def _undo(connection: StoreConnection) -> None:
