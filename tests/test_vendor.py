@@ -13,7 +13,7 @@ from bestdefense_async import vendor
 from bestdefense_async.cli.app import root
 from bestdefense_async.cli.options.settings import CHECKS
 from bestdefense_async.cli.options.verdict import GateOptions
-from bestdefense_async.cli.terminal.colour import STYLES
+from bestdefense_async.cli.terminal.words import STYLES
 from bestdefense_async.models import SEVERITIES, RiskSummary, Severity, Stage
 from bestdefense_async.openapi.words import MEANINGS
 from bestdefense_async.report.summary import BANDS

@@ -98,7 +98,7 @@ def run(arguments: list[str]) -> int:
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     if "_BESTDEFENSE_COMPLETE" in os.environ:
-        from bestdefense_async.cli.options import completing  # noqa: F401  # one shell more
+        from bestdefense_async.cli.commands import completion  # noqa: F401  # one shell more
     try:
         code = root.main(args=arguments, prog_name="bestdefense", standalone_mode=False)
         if sys.stdout is not None:

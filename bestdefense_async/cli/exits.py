@@ -14,10 +14,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bestdefense_async import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Exit(enum.IntEnum):
@@ -76,6 +80,20 @@ _EXTRAS: Final = {
 """Our extras, and the modules that each installs."""
 
 
+@contextlib.contextmanager
+def told_as(
+    problem: str, kind: type[errors.BestDefenseError] = errors.ConfigError
+) -> Iterator[None]:
+    """Raise what the operating system refuses as an error of ours: the problem, then the reason."""
+    reason = ""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    if reason:
+        raise kind(f"{problem}: {reason}.")
+
+
 def code_for(error: BaseException) -> Exit:
     """Return the exit code for an error; of a group, that of its worst member."""
     if isinstance(error, BaseExceptionGroup):
@@ -99,7 +117,8 @@ def sentence_for(error: BaseException) -> str:
         return f"{error}{_hint(error)}"
     extra = _missing_extra(error)
     if extra:
-        return f"This needs more packages: install bestdefense-async[{extra}]."
+        missing = getattr(error, "name", "")
+        return f"This needs more: pip install 'bestdefense-async[{extra}]' ({missing} is missing)."
     return errors.clean_text(f"{type(error).__name__}: {error}")
 
 

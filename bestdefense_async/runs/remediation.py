@@ -29,6 +29,8 @@ from bestdefense_async.models import Remediation, Severity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from bestdefense_async.models import Finding
+    from bestdefense_async.report.result import RunResult
     from bestdefense_async.resources.remediation import Remediations
 
 AT_ONCE = 8
@@ -56,6 +58,64 @@ class RemediationRequest:
         if self.finding_id is not None:
             return self.report_id, self.finding_id
         return self.report_id, None, self.weakness
+
+
+@frozen(kw_only=True)
+class RemediationPlan:
+    """What is to be remediated."""
+
+    requests: tuple[RemediationRequest, ...]
+    """The worst first, so that it is the least that goes without when credits run out."""
+    unnamed: int
+    """Findings that cannot be triggered: only counted, or without an id."""
+
+
+def plan_remediations(
+    run: RunResult, *, min_severity: Severity | str = "high", per: str = "finding"
+) -> RemediationPlan:
+    """Return what to remediate of a run: findings at or above a severity, unknown ones too.
+
+    Args:
+        run: A saved run.
+        min_severity: The least severity.
+        per: `finding`, or `weakness` for one request for all its findings in a report.
+    """
+    least = Severity(min_severity).rank
+    gathered: dict[tuple[str, str], list[Finding]] = {}
+    targets: dict[str, str] = {}
+    unnamed = 0
+    for row in run.outcomes:
+        wanted = [finding for finding in row.findings if finding.severity.rank >= least]
+        counts = row.counts().items()
+        unnamed += sum(count for severity, count in counts if severity.rank >= least) - len(wanted)
+        for finding in wanted:
+            name = finding.id if per == "finding" else finding.weakness
+            if row.report_id is None or name is None:
+                unnamed += 1
+            else:
+                gathered.setdefault((row.report_id, name), []).append(finding)
+                targets[row.report_id] = row.target
+    requests = [
+        _request(report_id, found, targets[report_id], is_group=per != "finding")
+        for (report_id, _), found in gathered.items()
+    ]
+    requests.sort(key=lambda each: -1 if each.severity is None else -each.severity.rank)
+    return RemediationPlan(requests=tuple(requests), unnamed=unnamed)
+
+
+def _request(
+    report_id: str, found: list[Finding], target: str, *, is_group: bool
+) -> RemediationRequest:
+    worst = max(found, key=lambda finding: finding.severity.rank)
+    ids = [finding.id for finding in found if finding.id is not None]
+    return RemediationRequest(
+        report_id=report_id,
+        finding_id=None if is_group else worst.id,
+        weakness=worst.weakness,
+        covers=tuple(ids) if is_group and len(ids) == len(found) else (),
+        severity=worst.severity,
+        target=target,
+    )
 
 
 class RemediationStatus(enum.StrEnum):

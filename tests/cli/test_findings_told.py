@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import evolve
 
-from bestdefense_async.cli.terminal.days import today
-from bestdefense_async.cli.terminal.findings import SHOWN, findings_text
+from bestdefense_async.cli.terminal.outcomes import SHOWN, findings_text
+from bestdefense_async.cli.terminal.words import today
 from bestdefense_async.models import Finding, Outcome, RiskSummary, Severity
 from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.cli.terminal.days import day, today
+from bestdefense_async.cli.options.params import day
+from bestdefense_async.cli.terminal.words import today
 from tests.support.byte_server import ByteServer, reply
 from tests.support.terminal import on_terminal
 

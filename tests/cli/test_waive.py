@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.cli.terminal.days import today
+from bestdefense_async.cli.terminal.words import today
 from bestdefense_async.report.gate.identity import fingerprint
 from bestdefense_async.report.gate.waivers import read_waivers
 from tests.support.runs import fleet

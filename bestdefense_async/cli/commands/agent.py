@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bestdefense_async.cli.jobs.one_call import call
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import Group
-from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
@@ -30,11 +28,9 @@ def command() -> None:
 @FORMAT
 def manifest(format_: str, *, connection: Connection) -> int:
     """List the files there are, with their checksums."""
-    streams.require_stdout()
-    return call(
-        connection,
+    return connection.call(
         lambda bd: bd.agents.manifest(),
-        lambda listed: emit("files", [_record(file) for file in listed.files], format_),
+        lambda listed: emit("files", map(_record, listed.files), format_),
     )
 
 
@@ -83,14 +79,13 @@ def download(
     as FILE.part is completed by the next one. A token allows 20 requests an hour, in all
     processes together; further ones wait. Exit code 3: a file is missing.
     """
-    streams.require_stdout()
     if bool(names) + (platform is not None) + is_all != 1:
         raise click.UsageError(
             "Name files, or a --platform, or --all.", click.get_current_context()
         )
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.cli.jobs.downloads import Downloads
+        from bestdefense_async.cli.terminal.downloads import Downloads
 
         async with connection.client(download_hosts=hosts) as bd:
             files = _chosen((await bd.agents.manifest()).files, names, platform)

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.exits import Exit, told_as
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import Group
+from bestdefense_async.cli.options.settings import end_path, token_path
 from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.words import today
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from datetime import date
+    from pathlib import Path
+
+    from bestdefense_async.core.secret import Secret
 
 _LONGEST_LIFE: Final = 90
 """Days a token lives at most. (documented)"""
-
-
-def _day(text: str) -> date:
-    from bestdefense_async.cli.terminal.days import day
-
-    return day(text)
 
 
 @click.group("auth", cls=Group)
@@ -40,7 +40,6 @@ def status(connection: Connection, *, check: bool) -> int:
 
     The token itself is never shown, and nothing is sent without --check, which lists the sites.
     """
-    from bestdefense_async.cli.jobs.one_call import call
     from bestdefense_async.report.text import counted
 
     secret, origin = connection.token
@@ -51,8 +50,7 @@ def status(connection: Connection, *, check: bool) -> int:
         streams.put(f"ends {end.isoformat()}\n")
     if not check:
         return Exit.OK
-    return call(
-        connection,
+    return connection.call(
         lambda bd: bd.sites.list(),
         lambda sites: streams.put(f"accepted: {counted(len(sites), 'site')}\n"),
     )
@@ -61,7 +59,7 @@ def status(connection: Connection, *, check: bool) -> int:
 @command.command("set", cls=ApiCommand)
 @click.option(
     "--expires",
-    type=params.Parsed("DAY", _day),
+    type=params.DAY,
     help="The last day of the token, like 2027-01-31 or 30d: a week before it you are warned.",
 )
 def set_token(expires: date | None) -> int:
@@ -71,11 +69,6 @@ def set_token(expires: date | None) -> int:
       bestdefense auth set --expires 30d
       pass show bestdefense | bestdefense auth set
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from datetime import timedelta
-
-    from bestdefense_async.cli.options.token_file import end_path, token_path
-    from bestdefense_async.cli.terminal.days import today
-
     if expires is not None and expires > today() + timedelta(_LONGEST_LIFE):
         raise ConfigError(f"A token lives {_LONGEST_LIFE} days at most: --expires is later.")
     secret = _read_token()
@@ -95,8 +88,6 @@ def set_token(expires: date | None) -> int:
 @command.command("forget", cls=ApiCommand)
 def forget() -> int:
     """Delete the token that `auth set` has kept; at the host it stays valid until it is revoked."""
-    from bestdefense_async.cli.options.token_file import end_path, token_path
-
     file = token_path()
     is_kept = file.exists()
     file.unlink(missing_ok=True)
@@ -106,7 +97,7 @@ def forget() -> int:
     return Exit.OK
 
 
-def _read_token() -> Any:  # noqa: ANN401  # Secret, which help must not import
+def _read_token() -> Secret:
     """Return the token that is typed unseen, or stands on stdin.
 
     Raises:
@@ -120,17 +111,12 @@ def _read_token() -> Any:  # noqa: ANN401  # Secret, which help must not import
     return Secret(click.prompt("Token", hide_input=True, err=True, default="", show_default=False))
 
 
-def _store(file: Any, content: bytes) -> None:  # noqa: ANN401  # Path, which help must not import
+def _store(file: Path, content: bytes) -> None:
     from bestdefense_async.files import replace_file
 
-    problem = ""
-    try:
+    with told_as(f"{file} cannot be written"):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(file, content, is_private=True)
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise ConfigError(f"{file} cannot be written: {problem}.")
 
 
 def _say_what_goes_first(beginning: str) -> None:

@@ -32,7 +32,6 @@ def show(format_: str) -> int:
     """
     from bestdefense_async.cli.options.settings import VARIABLES, load_settings, state_directory
 
-    streams.require_stdout()
     settings = load_settings()
     records = [_record(name, variable, settings) for variable, name in VARIABLES.items()]
     emit("settings", records, format_)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.options.database import DATABASE, the_extra
 from bestdefense_async.cli.options.grammar import Group
+from bestdefense_async.cli.options.runs import DATABASE
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
@@ -25,8 +25,8 @@ def command() -> None:
 @DATABASE
 def init(database: str) -> int:
     """Make the tables, in a schema called bestdefense; harmless when they are there."""
-    with the_extra():
-        from bestdefense_async.distributed.administration import initialize
+    from bestdefense_async.distributed.administration import initialize
+
     is_new = initialize(database)
     streams.say("bestdefense: " + ("the tables are made" if is_new else "the tables are there"))
     return Exit.OK
@@ -36,8 +36,8 @@ def init(database: str) -> int:
 @DATABASE
 def upgrade(database: str) -> int:
     """Bring the tables to the version of this program. Stop all workers before."""
-    with the_extra():
-        from bestdefense_async.distributed import administration
+    from bestdefense_async.distributed import administration
+
     before, after = administration.upgrade(database)
     said = f"version {after}" if before == after else f"version {after}, they were {before}"
     streams.say(f"bestdefense: the tables are of {said}")
@@ -49,9 +49,8 @@ def upgrade(database: str) -> int:
 @FORMAT
 def status(database: str, format_: str) -> int:
     """Show what is in the database; exit 2 when this program cannot use it."""
-    with the_extra():
-        from bestdefense_async.distributed import administration
-    streams.require_stdout()
+    from bestdefense_async.distributed import administration
+
     found = administration.status(database)
     record = {
         "database": found.database,

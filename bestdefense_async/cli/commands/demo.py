@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from bestdefense_async.cli.exits import told_as
 from bestdefense_async.cli.options import params
+from bestdefense_async.cli.options.connection import SANDBOX_SPEED
 from bestdefense_async.cli.options.grammar import Command
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
-from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.jobs.report_options import ReportOptions
+    from bestdefense_async.cli.terminal.results import ReportOptions
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.sandbox import Sandbox
 
@@ -53,21 +54,15 @@ def command(sites: int) -> int:
 
 def _report_options() -> ReportOptions:
     """Make the folder, and return options that write the results to it."""
-    from bestdefense_async.cli.jobs.report_options import ReportOptions
+    from bestdefense_async.cli.terminal.results import ReportOptions
     from bestdefense_async.report.gate.policy import GatePolicy
 
-    problem = ""
-    try:
+    with told_as(f"The folder {FOLDER} cannot be made here"):
         FOLDER.mkdir(exist_ok=True)
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise ConfigError(f"The folder {FOLDER} cannot be made here: {problem}.")
     return ReportOptions(
         policy=GatePolicy(),
         format_=None,
         files=(str(FOLDER / "report.html"), str(FOLDER / "run.jsonl")),
-        min_severity="informational",
         # The failures are part of the demo, which has worked.
         is_exit_zero=True,
     )
@@ -75,8 +70,7 @@ def _report_options() -> ReportOptions:
 
 async def _scan(sandbox: Sandbox, report_options: ReportOptions, interruption: Interruption) -> int:
     from bestdefense_async import BestDefense, ScanOptions
-    from bestdefense_async.cli.jobs.one_call import SANDBOX_SPEED
-    from bestdefense_async.cli.jobs.run_view import RunView
+    from bestdefense_async.cli.terminal.run_view import RunView
     from bestdefense_async.core.polling import PollPolicy
 
     names = sandbox.hostnames

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from bestdefense_async.cli import exits
-from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.exits import Exit, told_as
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
-from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
+from bestdefense_async.cli.terminal.words import in_days, is_soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,6 @@ def command(format_: str, connection: Connection) -> int:
     One harmless request is sent: the list of sites. The exit code is 0 when a scan could start,
     else the one that it would end with.
     """
-    streams.require_stdout()
     findings: list[Finding] = []
     codes = [
         _looked(findings, check, look, connection)
@@ -91,11 +90,9 @@ def _settings(_connection: Connection) -> Iterator[Finding]:
 
 
 def _token(connection: Connection) -> Iterator[Finding]:
-    from bestdefense_async.cli.terminal.days import SOON, in_days, today
-
     found, end = connection.token, connection.end_of_token()
     ends = "" if end is None else f", ends {in_days(end)} ({end.isoformat()})"
-    is_late = end is not None and (end - today()).days <= SOON
+    is_late = end is not None and is_soon(end)
     yield Finding("token", "warning" if is_late else "ok", f"from {found.origin}{ends}")
 
 
@@ -125,14 +122,11 @@ def _state(connection: Connection) -> Iterator[Finding]:
     from bestdefense_async.transport.throttle.shared_store import SavedState
 
     directory = state_directory()
-    problem = ""
-    try:
+    problem = f"The directory {directory} cannot be used"
+    with told_as(problem):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        problem = "" if os.access(directory, os.W_OK) else "Nothing can be written in it"
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise ConfigError(f"The directory {directory} cannot be used: {problem}.")
+    if not os.access(directory, os.W_OK):
+        raise ConfigError(f"{problem}: Nothing can be written in it.")
     yield Finding("state", "ok", f"runs and limits are kept in {directory}")
     key = connection.token.secret.token_key
     for name in _LIMITS:

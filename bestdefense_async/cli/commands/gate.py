@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand, connected
-from bestdefense_async.cli.options.database import SHARED_RUNS
-from bestdefense_async.cli.options.verdict import judged
-from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, load_run
+from bestdefense_async.cli.options.verdict import judged, report_options
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
     import asyncio
 
-    from bestdefense_async.cli.jobs.report_options import ReportOptions
     from bestdefense_async.cli.options.connection import Connection
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
+    from bestdefense_async.cli.terminal.results import ReportOptions
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Outcome, ReportSummary
@@ -59,29 +57,25 @@ def command(
       bestdefense gate --run last --max-critical 0 --max-high 5
       bestdefense gate --run run.json --baseline last-week.json --waivers waivers.toml
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.jobs.report_options import ReportOptions, load_run
-    from bestdefense_async.cli.jobs.results import judge_and_write
+    from bestdefense_async.cli.terminal.results import judge_and_write
 
-    streams.require_stdout()
     if report_ids and run_name is not None:
         raise ConfigError("Judge either reports or a run: leave out --run or the report ids.")
     if not report_ids and run_name is None:
         raise ConfigError("Nothing to judge: name reports by their ids, or a run with --run.")
     run = None if run_name is None else load_run(run_name)
-    report_options = ReportOptions.of(
-        gate, output, is_exit_zero=exit_zero, run=run, inputs=(run_name,)
-    )
+    options = report_options(gate, output, is_exit_zero=exit_zero, run=run, inputs=(run_name,))
     if run is not None:
-        return judge_and_write(run, report_options)
-    return _judge_reports(connection, tuple(dict.fromkeys(report_ids)), report_options)
+        return judge_and_write(run, options)
+    return _judge_reports(connection, tuple(dict.fromkeys(report_ids)), options)
 
 
 def _judge_reports(
-    connection: Connection, report_ids: tuple[str, ...], report_options: ReportOptions
+    connection: Connection, report_ids: tuple[str, ...], options: ReportOptions
 ) -> int:
     import asyncio
 
-    from bestdefense_async.cli.jobs.results import judge_and_write
+    from bestdefense_async.cli.terminal.results import judge_and_write
 
     async def work(_: Interruption) -> int:
         from attrs import evolve
@@ -89,7 +83,7 @@ def _judge_reports(
         from bestdefense_async.report.result import RunResult
 
         started = time.time()
-        is_site_needed = report_options.baseline is not None
+        is_site_needed = options.baseline is not None
         async with connection.client() as bd:
             slots = asyncio.Semaphore(_AT_ONCE)
             async with asyncio.TaskGroup() as group:
@@ -106,7 +100,7 @@ def _judge_reports(
                 finished_at=time.time(),
                 base_url=bd.base_url,
             )
-        return judge_and_write(run, report_options)
+        return judge_and_write(run, options)
 
     return run_async(work)
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from bestdefense_async.cli.commands.reports import emit_findings, wait_for
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.jobs.one_call import call, emit_findings, wait_for
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
-from bestdefense_async.cli.options.grammar import Group
+from bestdefense_async.cli.options.grammar import Group, ask
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
-from bestdefense_async.errors import ConfigError
+from bestdefense_async.errors import TargetError, clean_text
 
 if TYPE_CHECKING:
+    import ipaddress
     from collections.abc import Sequence
 
-    from bestdefense_async.cli.options.ranges import NetworkRange
     from bestdefense_async.models import NetworkScan, Progress
 
 _MOST_UNASKED: Final = 256
 """Addresses that are scanned without a question: a network like 10.0.0.0/24."""
 _SHOWN: Final = 3
+_LIKE_ADDRESS: Final = re.compile(r"[0-9.]+(?:/.*)?|.*:.*|.*/.*")
 
 
 @click.group("network", cls=Group)
@@ -54,9 +55,6 @@ def start(
 
     More than 256 addresses, and public ones, are asked about first.
     """
-    from bestdefense_async.cli.options.ranges import read_range
-
-    streams.require_stdout()
     ranges = list(dict.fromkeys(map(read_range, targets)))
     if dry_run:
         emit("targets", [each._asdict() for each in ranges], format_)
@@ -70,8 +68,7 @@ def start(
         emit("network", [record], format_)
 
     wanted = [each.text for each in ranges]
-    return call(
-        connection,
+    return connection.call(
         lambda bd: bd.network.start(wanted, jump_box=jump_box, intensity=intensity),
         write,
     )
@@ -95,11 +92,60 @@ def _confirm(ranges: Sequence[NetworkRange], *, is_agreed: bool) -> None:
         click.Abort: The answer is no.
     """
     is_large = sum(each.addresses for each in ranges) > _MOST_UNASKED
-    if is_agreed or not (is_large or any(each.is_public for each in ranges)):
-        return
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigError(f"{_sized(ranges)} would be scanned. Add -y to agree.")
-    click.confirm(f"{_sized(ranges)}. Scan them?", abort=True, err=True)
+    if not is_agreed and (is_large or any(each.is_public for each in ranges)):
+        ask(f"{_sized(ranges)}. Scan them?", f"{_sized(ranges)} would be scanned.")
+
+
+class NetworkRange(NamedTuple):
+    """One target of a network scan."""
+
+    text: str
+    """As it is sent."""
+    addresses: int
+    """How many addresses it is; 1 for a name."""
+    is_public: bool
+    """Whether any of them can be reached from everywhere; of a name nobody knows."""
+
+
+def read_range(text: str) -> NetworkRange:
+    """Return what a target of a network scan is.
+
+    Raises:
+        TargetError: It is no host name, address or network.
+    """
+    import ipaddress
+
+    from bestdefense_async.core.host import normalise_host
+
+    shown = clean_text(text, longest=80)
+    if not _LIKE_ADDRESS.fullmatch(text):
+        try:
+            return NetworkRange(normalise_host(text), 1, is_public=False)
+        except ValueError:
+            pass
+        raise TargetError(f"{shown!r} is no host name, address or network.", target=text)
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        network = None
+    if network is None:
+        raise TargetError(_meant(text, shown), target=text)
+    plain = str(network.network_address) if network.num_addresses == 1 else str(network)
+    return NetworkRange(plain, network.num_addresses, is_public=_is_public(network))
+
+
+def _is_public(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Return whether a network reaches beyond what is private, also when it is wider."""
+    return network.is_global or not (network.is_private or network.is_link_local)
+
+
+def _meant(text: str, shown: str) -> str:
+    import ipaddress
+
+    try:
+        return f"{shown!r} is no network: did you mean {ipaddress.ip_network(text, strict=False)}?"
+    except ValueError:
+        return f"{shown!r} is no address or network."
 
 
 @command.command("show", cls=ApiCommand)
@@ -108,7 +154,6 @@ def _confirm(ranges: Sequence[NetworkRange], *, is_agreed: bool) -> None:
 @FORMAT
 def show(scan_id: str, format_: str, connection: Connection) -> int:
     """Say how far a network scan is."""
-    streams.require_stdout()
 
     def write(progress: Progress) -> None:
         record = {
@@ -118,20 +163,19 @@ def show(scan_id: str, format_: str, connection: Connection) -> int:
         }
         emit("network", [record], format_)
 
-    return call(connection, lambda bd: bd.network.progress(scan_id), write)
+    return connection.call(lambda bd: bd.network.progress(scan_id), write)
 
 
 @command.command("wait", cls=ApiCommand)
 @click.argument("scan_id")
-@click.option("--timeout", type=params.SECONDS, help="Longest time to wait, like 15m or 2h.")
+@params.TIMEOUT
 @connected
 @FORMAT
 def wait(scan_id: str, timeout: float | None, format_: str, connection: Connection) -> int:
     """Wait until a network scan is complete; exit 3 when it is not in time."""
-    streams.require_stdout()
-    return call(
-        connection,
-        lambda bd: wait_for(connection, bd.network, f"scan {scan_id}", scan_id, timeout=timeout),
+    streams.note(f"waiting for scan {scan_id}; Ctrl-C ends the wait, not the scan")
+    return connection.call(
+        lambda bd: wait_for(bd.network, scan_id, connection, timeout=timeout),
         lambda progress: emit(
             "network", [{"scan_id": scan_id, "is_completed": progress.is_completed}], format_
         ),
@@ -145,9 +189,7 @@ def wait(scan_id: str, timeout: float | None, format_: str, connection: Connecti
 @FORMAT
 def findings(scan_id: str, min_severity: str, format_: str, connection: Connection) -> int:
     """List what a network scan has found so far, the worst first; the counts go to stderr."""
-    streams.require_stdout()
-    return call(
-        connection,
+    return connection.call(
         lambda bd: bd.network.findings(scan_id),
         lambda found: emit_findings(f"scan {scan_id}", found, min_severity, format_),
     )

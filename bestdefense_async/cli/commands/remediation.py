@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from bestdefense_async import vendor
-from bestdefense_async.cli.jobs.one_call import call
+from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
-from bestdefense_async.cli.options.grammar import Group
+from bestdefense_async.cli.options.grammar import Group, ask
+from bestdefense_async.cli.options.runs import RUN, load_run
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
-from bestdefense_async.errors import ConfigError
+from bestdefense_async.errors import AuthError, ConfigError, PermissionDenied, RunStopped
 
 if TYPE_CHECKING:
-    from bestdefense_async.cli.jobs.remediation import RemediationPlan
-    from bestdefense_async.cli.terminal.signals import Interruption
-    from bestdefense_async.models import Remediation, RemediationList
+    from collections.abc import Sequence
 
-_COLUMNS = ("id", "stage", "weakness", "created_at", "pull_request_url")
+    from bestdefense_async.cli.terminal.signals import Interruption
+    from bestdefense_async.client import BestDefense
+    from bestdefense_async.models import Remediation, RemediationList
+    from bestdefense_async.runs.remediation import (
+        RemediationBatch,
+        RemediationOutcome,
+        RemediationPlan,
+        RemediationRequest,
+    )
+
+_COLUMNS: Final = ("id", "stage", "weakness", "created_at", "pull_request_url")
+_TRIGGERED: Final = (
+    "outcome",
+    "severity",
+    "target",
+    "weakness",
+    "finding_id",
+    "pull_request_url",
+)
+"""The columns of what was triggered."""
+_SAID: Final = {
+    "triggered": "triggered",
+    "exists": "triggered before",
+    "refused": "refused",
+    "unknown": "unknown",
+    "not_triggered": "not triggered",
+}
+"""How many remediations ended how, in the order in which it is told."""
 
 
 @click.group("remediation", cls=Group)
@@ -37,18 +63,16 @@ def list_remediations(stage: str | None, format_: str, connection: Connection) -
     """List all remediations of the organization; the credits left go to stderr."""
     from bestdefense_async.models import Stage
 
-    streams.require_stdout()
-
     def write(listed: RemediationList) -> None:
         wanted = None if stage is None else Stage(stage)
         shown = [one for one in listed.remediations if wanted is None or one.stage == wanted]
-        emit("remediations", [_record(one) for one in shown], format_, columns=_COLUMNS)
-        if not shown:
-            streams.note("There are no remediations." if stage is None else f"None is {wanted}.")
+        nothing = "There are no remediations." if stage is None else f"None is {wanted}."
+        records = map(_record, shown)
+        emit("remediations", records, format_, columns=_COLUMNS, nothing=nothing)
         if listed.credits_remaining is not None:
             streams.note(f"credits left: {listed.credits_remaining}")
 
-    return call(connection, lambda bd: bd.remediation.list(), write)
+    return connection.call(lambda bd: bd.remediation.list(), write)
 
 
 @command.command("show", cls=ApiCommand)
@@ -57,9 +81,7 @@ def list_remediations(stage: str | None, format_: str, connection: Connection) -
 @FORMAT
 def show_remediation(remediation_id: str, format_: str, connection: Connection) -> int:
     """Show one remediation: its stage, and its pull request."""
-    streams.require_stdout()
-    return call(
-        connection,
+    return connection.call(
         lambda bd: bd.remediation.get(remediation_id),
         lambda found: emit("remediations", [_record(found)], format_),
     )
@@ -88,7 +110,11 @@ _trigger_options = params.options_as(
             "--weakness", metavar="NAME", help="Or all its findings of this weakness type."
         ),
         click.option(
-            "--from", "run", metavar="RUN", help="Or the findings of a saved run, like `last`."
+            "--from",
+            "run",
+            type=RUN,
+            metavar="RUN",
+            help="Or the findings of a saved run, like `last`.",
         ),
         click.option(
             "--min-severity",
@@ -131,29 +157,46 @@ def trigger(
       bestdefense remediation trigger --from last --min-severity high --dry-run
       bestdefense remediation trigger --from run.jsonl --per weakness -y
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    streams.require_stdout()
     connection.check()
-    from bestdefense_async.cli.jobs.remediation import RemediationTrigger, confirm
+    plan = _plan(connection, report_id, options)
 
-    job = RemediationTrigger(_plan(connection, report_id, options), format_)
+    async def check(bd: BestDefense) -> _Checked:
+        from bestdefense_async.runs.remediation import without_existing
 
-    async def check(_: Interruption) -> int:
-        async with connection.client() as bd:
-            await job.check_existing(bd)
-        return 0
+        listed = await bd.remediation.list()
+        missing, before = without_existing(plan.requests, listed.remediations)
+        return _Checked(missing, before, listed.credits_remaining)
+
+    found: list[_Checked] = []
+    code = connection.call(check, found.append)
+    if code:
+        return code
+    [checked] = found
+    cost = _cost_of(checked)
+    if options.dry_run:
+        _write_plan(checked, format_)
+        streams.say(cost)
+        _say_unnamed(plan.unnamed)
+        return Exit.OK
+    if checked.missing and checked.credits_remaining != 0 and not options.yes:
+        ask(f"{cost}. Trigger them?", f"{cost}.")
 
     async def send(interruption: Interruption) -> int:
         async with connection.client() as bd:
-            return await job.trigger(bd, interruption)
+            ended = await _trigger(bd, checked, interruption)
+        emit("remediations", map(_outcome_record, ended), format_, columns=_TRIGGERED)
+        _say_unnamed(plan.unnamed)
+        return Exit.INTERRUPTED if interruption.count else _code(ended, plan.unnamed)
 
-    code = run_async(check)
-    if code:
-        return code
-    if options.dry_run:
-        job.write_plan()
-        return code
-    confirm(len(job.missing), job.credits_remaining, is_agreed=options.yes)
     return run_async(send)
+
+
+class _Checked(NamedTuple):
+    """What is still to be triggered, what was before, and what that may cost."""
+
+    missing: Sequence[RemediationRequest]
+    before: Sequence[RemediationOutcome]
+    credits_remaining: int | None
 
 
 def _plan(
@@ -165,8 +208,11 @@ def _plan(
         ConfigError: The options do not say it in exactly one way, or the run is of another host.
         JournalError: There is no such run, or it cannot be read.
     """
-    from bestdefense_async.cli.jobs.remediation import RemediationPlan, plan_for
-    from bestdefense_async.runs.remediation import RemediationRequest
+    from bestdefense_async.runs.remediation import (
+        RemediationPlan,
+        RemediationRequest,
+        plan_remediations,
+    )
 
     finding_id, weakness = options.finding_id, options.weakness
     if options.run is None:
@@ -176,14 +222,113 @@ def _plan(
         return RemediationPlan(requests=(request,), unnamed=0)
     if (report_id, finding_id, weakness) != (None, None, None):
         raise ConfigError("--from RUN has its own reports and findings: give nothing beside it.")
-    from bestdefense_async.cli.jobs.report_options import load_run
-
     run = load_run(options.run)
     if run.base_url not in {"", connection.host}:
         raise ConfigError(
             f"That run is of {run.base_url}, not of {connection.host}: its ids mean nothing here."
         )
-    return plan_for(run, min_severity=options.min_severity, per=options.per)
+    return plan_remediations(run, min_severity=options.min_severity, per=options.per)
+
+
+def _cost_of(checked: _Checked) -> str:
+    """Return a sentence about what triggering costs."""
+    from bestdefense_async.report.text import counted
+
+    remediations = counted(len(checked.missing), "remediation")
+    return f"{remediations} would be triggered, a credit each{_left(checked.credits_remaining)}"
+
+
+def _left(credits_remaining: int | None) -> str:
+    return "" if credits_remaining is None else f"; credits left: {credits_remaining}"
+
+
+async def _trigger(
+    bd: BestDefense, checked: _Checked, interruption: Interruption
+) -> list[RemediationOutcome]:
+    """Trigger what is missing, tell how it ended, and return that of all.
+
+    A signal lets those under way end, and sends no further one.
+    """
+    import asyncio
+
+    from bestdefense_async.report.text import counted
+    from bestdefense_async.runs.remediation import RemediationBatch
+
+    batch = RemediationBatch(bd.remediation, credits_remaining=checked.credits_remaining)
+    if checked.missing:
+        streams.say(f"triggering {counted(len(checked.missing), 'remediation')}")
+    interruption.is_handled = True
+    stopping = asyncio.ensure_future(_stop_when_asked(batch, interruption))
+    ended = list(checked.before)
+    try:
+        await batch.run(checked.missing, ended.append)
+    finally:
+        stopping.cancel()
+    _say_ends(ended, batch.credits_remaining)
+    return ended
+
+
+async def _stop_when_asked(batch: RemediationBatch, interruption: Interruption) -> None:
+    await interruption.requested.wait()
+    streams.say("stopping: waiting for answers to what was sent; a second signal ends at once")
+    batch.stop(RunStopped("Interrupted before it was sent."))
+
+
+def _code(ended: Sequence[RemediationOutcome], unnamed: int) -> Exit:
+    if any(isinstance(each.error, AuthError | PermissionDenied) for each in ended):
+        return Exit.TOKEN
+    is_complete = not unnamed and all(each.status in {"triggered", "exists"} for each in ended)
+    return Exit.OK if is_complete else Exit.INCOMPLETE
+
+
+def _say_ends(ended: Sequence[RemediationOutcome], credits_remaining: int | None) -> None:
+    from collections import Counter
+
+    from bestdefense_async.report.text import joined
+
+    counts = Counter(str(each.status) for each in ended)
+    said = joined([f"{counts[status]} {text}" for status, text in _SAID.items() if counts[status]])
+    streams.say(f"remediations: {said or 'nothing to trigger'}{_left(credits_remaining)}")
+    reasons = Counter(str(each.error) for each in ended if each.error is not None)
+    for reason, count in reasons.most_common(5):
+        streams.say(f"{count} x {reason}")
+
+
+def _say_unnamed(unnamed: int) -> None:
+    from bestdefense_async.report.text import counted
+
+    if unnamed:
+        verb = "has" if unnamed == 1 else "have"
+        streams.say(
+            f"{counted(unnamed, 'finding')} {verb} no name in the run and cannot be triggered"
+        )
+
+
+def _write_plan(checked: _Checked, format_: str) -> None:
+    from bestdefense_async.runs.remediation import RemediationOutcome, RemediationStatus
+
+    status = RemediationStatus.NOT_TRIGGERED
+    new = (RemediationOutcome(request=each, status=status) for each in checked.missing)
+    records = [_outcome_record(each) for each in checked.before]
+    records += [_outcome_record(each) | {"outcome": "would_trigger"} for each in new]
+    emit("remediations", records, format_, columns=_TRIGGERED)
+
+
+def _outcome_record(ended: RemediationOutcome) -> dict[str, Any]:
+    request, remediation, error = ended.request, ended.remediation, ended.error
+    stage = None if remediation is None else remediation.stage
+    return {
+        "outcome": str(ended.status),
+        "severity": None if request.severity is None else str(request.severity),
+        "target": request.target or None,
+        "weakness": request.weakness,
+        "report_id": request.report_id,
+        "finding_id": request.finding_id,
+        "remediation_id": None if remediation is None else remediation.id,
+        "stage": None if stage is None else str(stage),
+        "pull_request_url": None if remediation is None else remediation.pull_request_url,
+        "error": None if error is None else {"kind": error.kind, "message": str(error)},
+    }
 
 
 def _record(remediation: Remediation) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand
-from bestdefense_async.cli.options.database import SHARED_RUNS
-from bestdefense_async.cli.options.verdict import rendered
+from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, load_run
+from bestdefense_async.cli.options.verdict import rendered, report_options
 from bestdefense_async.cli.terminal import streams
 
 if TYPE_CHECKING:
@@ -50,18 +49,16 @@ def command(
     """  # noqa: D301  # \b is click's mark for text it must not fill
     from attrs import evolve
 
-    from bestdefense_async.cli.jobs.report_options import ReportOptions, load_run
-    from bestdefense_async.cli.jobs.results import judge_and_write
+    from bestdefense_async.cli.terminal.results import judge_and_write
 
-    streams.require_stdout()
     if is_opened:
         output = _with_page(output)
     run = load_run(run_name)
-    report_options = ReportOptions.of(
+    options = report_options(
         gate, output, is_exit_zero=True, older=compare, run=run, inputs=(run_name,)
     )
     # A pipeline was told about the run when it ended.
-    code = judge_and_write(run, evolve(report_options, step_summary=None, is_annotated=False))
+    code = judge_and_write(run, evolve(options, step_summary=None, is_annotated=False))
     if is_opened and code == Exit.OK:
         _open(next(name for name in output.files if name.lower().endswith(".html")))
     return code

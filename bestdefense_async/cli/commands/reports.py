@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from bestdefense_async.cli.jobs.one_call import call, emit_findings, wait_for
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
+from bestdefense_async.cli.terminal.words import counts_text
 from bestdefense_async.errors import ProvisionalRoute
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bestdefense_async.client import BestDefense
-    from bestdefense_async.models import ReportSummary
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.models import Alerts, Progress, ReportSummary
 
 _COLUMNS = ("report_id", "hostname", "types", "intensity", "is_completed", "created_at")
 _SHOWN = ("report_id", "hostname", "is_completed", "percentage", "security_id", "page")
@@ -37,14 +36,16 @@ def command() -> None:
 @FORMAT
 def list_reports(limit: int | None, after: str | None, format_: str, connection: Connection) -> int:
     """List the reports of the organization, the latest first."""
-    streams.require_stdout()
-
-    def write(reports: Sequence[ReportSummary]) -> None:
-        emit("reports", [_record(report) for report in reports], format_, columns=_COLUMNS)
-        if not reports:
-            streams.note("There are no reports.")
-
-    return call(connection, lambda bd: bd.reports.list(limit=limit, after=after), write)
+    return connection.call(
+        lambda bd: bd.reports.list(limit=limit, after=after),
+        lambda reports: emit(
+            "reports",
+            map(_record, reports),
+            format_,
+            columns=_COLUMNS,
+            nothing="There are no reports.",
+        ),
+    )
 
 
 @command.command("show", cls=ApiCommand)
@@ -53,7 +54,6 @@ def list_reports(limit: int | None, after: str | None, format_: str, connection:
 @FORMAT
 def show(report_id: str, format_: str, connection: Connection) -> int:
     """Say how far a report is, and where to read it."""
-    streams.require_stdout()
 
     async def ask(bd: BestDefense) -> dict[str, Any]:
         from bestdefense_async.models import ReportSummary
@@ -71,26 +71,46 @@ def show(report_id: str, format_: str, connection: Connection) -> int:
             "page": f"{bd.base_url}/report/{report_id}",
         }
 
-    return call(connection, ask, lambda record: emit("reports", [record], format_, columns=_SHOWN))
+    return connection.call(ask, lambda record: emit("reports", [record], format_, columns=_SHOWN))
 
 
 @command.command("wait", cls=ApiCommand)
 @click.argument("report_id")
-@click.option("--timeout", type=params.SECONDS, help="Longest time to wait, like 15m or 2h.")
+@params.TIMEOUT
 @connected
 @FORMAT
 def wait(report_id: str, timeout: float | None, format_: str, connection: Connection) -> int:
     """Wait until a report is complete; exit 3 when it is not in time."""
-    streams.require_stdout()
-    return call(
-        connection,
-        lambda bd: wait_for(
-            connection, bd.reports, f"report {report_id}", report_id, timeout=timeout
-        ),
+    streams.note(f"waiting for report {report_id}; Ctrl-C ends the wait, not the scan")
+    return connection.call(
+        lambda bd: wait_for(bd.reports, report_id, connection, timeout=timeout),
         lambda progress: emit(
             "reports", [{"report_id": report_id, "is_completed": progress.is_completed}], format_
         ),
     )
+
+
+class Waitable(Protocol):
+    """Waits for something of the API: the client's reports or network scans."""
+
+    async def wait(
+        self,
+        key: str,
+        /,
+        *,
+        timeout: float | None,
+        policy: PollPolicy | None,
+        started_ago: float | None,
+    ) -> Progress:
+        """Return its progress once it is complete."""
+
+
+async def wait_for(
+    waiter: Waitable, key: str, connection: Connection, *, timeout: float | None
+) -> Progress:
+    """Wait for a scan that somebody names. Raises what the waiter raises."""
+    # Who names a scan has had it before, so it may be complete: the first poll leaves at once.
+    return await waiter.wait(key, timeout=timeout, policy=connection.polling(), started_ago=0.0)
 
 
 @command.command("alerts", cls=ApiCommand)
@@ -100,12 +120,32 @@ def wait(report_id: str, timeout: float | None, format_: str, connection: Connec
 @FORMAT
 def alerts(report_id: str, min_severity: str, format_: str, connection: Connection) -> int:
     """List what a report found, the worst first; the counts go to stderr."""
-    streams.require_stdout()
-    return call(
-        connection,
+    return connection.call(
         lambda bd: bd.reports.findings(report_id),
         lambda found: emit_findings(f"report {report_id}", found, min_severity, format_),
     )
+
+
+def emit_findings(what: str, found: Alerts, min_severity: str, format_: str) -> None:
+    """Write findings to stdout, the worst first, and their counts to stderr."""
+    from bestdefense_async.models import Severity
+
+    least = Severity(min_severity).rank
+    shown = [finding for finding in found.findings if finding.severity.rank >= least]
+    shown.sort(key=lambda finding: -finding.severity.rank)
+    records = [
+        {
+            "severity": str(finding.severity),
+            "title": finding.title,
+            "url": finding.url,
+            "cwe": finding.cwe,
+            "weakness": finding.weakness,
+            "id": finding.id,
+        }
+        for finding in shown
+    ]
+    emit("alerts", records, format_, columns=("severity", "title", "url", "cwe", "id"))
+    streams.note(f"{what}: {counts_text(found.risk.as_dict())}")
 
 
 def _record(report: ReportSummary) -> dict[str, Any]:

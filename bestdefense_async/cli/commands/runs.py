@@ -8,11 +8,16 @@ import click
 
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
-from bestdefense_async.cli.options.database import SHARED_RUNS, database_name, runs_store, the_extra
 from bestdefense_async.cli.options.grammar import Group
-from bestdefense_async.cli.options.verdict import judged
+from bestdefense_async.cli.options.runs import (
+    RUN,
+    SHARED_RUNS,
+    database_name,
+    from_store,
+    runs_store,
+)
+from bestdefense_async.cli.options.verdict import judged, report_options
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
+    from bestdefense_async.distributed.store import PostgresStore
     from bestdefense_async.models import Outcome, ScanOptions
     from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs.store.protocol import Record, RunInfo, Store
@@ -48,17 +54,16 @@ def list_runs(limit: int | None, since: float | None, format_: str, *, failed: b
     """List the runs of this machine, or of a database, the newest first."""
     import time
 
-    streams.require_stdout()
     least = 0.0 if since is None else time.time() - since
     found = [
         info
-        for info in _from_store(lambda store: store.list())
+        for info in from_store(lambda store: store.list())
         if (info.created_at or 0.0) >= least and not (failed and info.is_complete)
     ]
     records = [_info_record(info) for info in found[:limit]]
-    emit("runs", records, format_, extra=("kind", "started", "host", "not_started", "unknown"))
-    if not records:
-        streams.note("There are no runs like this." if failed or since else "There are no runs.")
+    extra = ("kind", "started", "host", "not_started", "unknown")
+    nothing = "There are no runs like this." if failed or since else "There are no runs."
+    emit("runs", records, format_, extra=extra, nothing=nothing)
     return Exit.OK
 
 
@@ -70,8 +75,7 @@ def show_run(name: str, format_: str) -> int:
     """Show how each target of a run ended, or how far it is."""
     from bestdefense_async.report.text import counted, moment
 
-    streams.require_stdout()
-    info, result, left = _from_store(lambda store: _read(store, name))
+    info, result, left = from_store(lambda store: _read(store, name))
     if info.problem is not None:
         raise JournalError(f"Run {info.name} cannot be read: {info.problem}")
     records = [_outcome_record(each) for each in result.outcomes]
@@ -93,21 +97,6 @@ async def _read(store: Store, name: str) -> tuple[RunInfo, RunResult, dict[str, 
     return await record.info(), await record.result(), left
 
 
-def _from_store(work: Callable[[Store], Awaitable[T]]) -> T:
-    """Return what `work` reads or changes in the store of this user's runs.
-
-    Raises:
-        JournalError: The store cannot be read, or what is asked for is not in it.
-    """
-    import asyncio
-
-    async def main() -> T:
-        async with runs_store() as store:
-            return await work(store)
-
-    return asyncio.run(main())
-
-
 @command.command("prune")
 @SHARED_RUNS
 @click.option("--keep", type=params.count(), help="Keep this many of the newest runs.")
@@ -124,10 +113,9 @@ def prune_runs(
     """
     from bestdefense_async.report.text import counted
 
-    streams.require_stdout()
     if keep is None and older_than is None:
         raise ConfigError("Say what to delete: --older-than 30d, --keep 20, or both.")
-    deleted = _from_store(
+    deleted = from_store(
         lambda store: store.prune(keep=keep, older_than=older_than, include_incomplete=incomplete)
     )
     emit("runs", [_info_record(info) for info in deleted], format_)
@@ -153,7 +141,6 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
     A report of the same site and time that nothing else explains is taken for the lost one, and is
     followed when the run is resumed. Exit 3 when something stays unknown.
     """
-    streams.require_stdout()
     connection.check()
 
     async def work(_: Interruption) -> int:
@@ -197,14 +184,18 @@ def watch_run(name: str, *, gate: GateOptions, output: OutputOptions, exit_zero:
 
     Ctrl-C ends the watching, not the run.
     """
-    from bestdefense_async.cli.jobs.report_options import ReportOptions
+    options = report_options(gate, output, usual="none", is_exit_zero=exit_zero)
+    shared = _shared()
 
-    streams.require_stdout()
-    database = _shared_only()
-    with the_extra():
-        from bestdefense_async.cli.jobs.shared_run import watch
-    options = ReportOptions.of(gate, output, usual="none", is_exit_zero=exit_zero)
-    return watch(database, name, options)
+    async def work(interruption: Interruption) -> int:
+        from bestdefense_async.cli.terminal.results import Results
+        from bestdefense_async.cli.terminal.run_view import watch
+
+        with Results(options) as results:
+            async with shared as store:
+                return await watch(store, await store.find(name), results, interruption)
+
+    return run_async(work)
 
 
 @command.command("cancel")
@@ -216,10 +207,8 @@ def cancel_run(name: str) -> int:
     What was started goes on at the server and is not followed. `scan --resume RUN --database URL`
     goes on with it here.
     """
-    database = _shared_only()
-    with the_extra():
-        from bestdefense_async.cli.jobs.shared_run import cancel
-    streams.say(f"bestdefense: run {cancel(database, name)} is cancelled")
+    found = _in_shared(lambda store: store.cancel(name))
+    streams.say(f"bestdefense: run {found} is cancelled")
     return Exit.OK
 
 
@@ -235,19 +224,20 @@ def repeat_run(name: str, every: str | None, *, never: bool) -> int:
     """
     if (every is None) is not never:
         raise ConfigError("Say when: --every '0 3 * * *', or --never.")
-    database = _shared_only()
-    with the_extra():
-        from bestdefense_async.cli.jobs.shared_run import repeat
     from bestdefense_async.report.text import moment
 
-    found, at = repeat(database, name, every)
+    async def set_time(store: PostgresStore) -> tuple[str, float | None]:
+        found = await store.find(name)
+        return found, await store.repeat(found, every)
+
+    found, at = _in_shared(set_time)
     when = "not repeated any more" if at is None else f"begun again at {moment(at)}"
     streams.say(f"bestdefense: run {found} is {when}")
     return Exit.OK
 
 
-def _shared_only() -> str:
-    """Return the database that is meant.
+def _shared() -> PostgresStore:
+    """Return the store in the database that is meant; nothing was opened yet.
 
     Raises:
         ConfigError: None is: a run of this machine has its process.
@@ -255,7 +245,25 @@ def _shared_only() -> str:
     database = database_name()
     if database is None:
         raise ConfigError("Name the database of the run: --database postgresql://user@host/name.")
-    return database
+    from bestdefense_async.distributed.store import PostgresStore
+
+    return PostgresStore(database)
+
+
+def _in_shared(work: Callable[[PostgresStore], Awaitable[T]]) -> T:
+    """Return what `work` reads or changes in the database that is meant.
+
+    Raises:
+        ConfigError: None is meant.
+        JournalError: It cannot be used, or what is asked for is not in it.
+    """
+    import asyncio
+
+    async def main() -> T:
+        async with _shared() as store:
+            return await work(store)
+
+    return asyncio.run(main())
 
 
 async def _mark_absent(record: Record, targets: Sequence[str]) -> None:

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
-from bestdefense_async.cli.options.database import SHARED_RUNS, runs_name, runs_store, the_extra
+from bestdefense_async.cli.options.grammar import ask
+from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, runs_name, runs_store
 from bestdefense_async.cli.options.targets import Selection, TargetOptions, selected
-from bestdefense_async.cli.options.verdict import judged
+from bestdefense_async.cli.options.verdict import judged, report_options
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
-from bestdefense_async.errors import ConfigError
+from bestdefense_async.cli.terminal.tables import FORMATS, emit
+from bestdefense_async.errors import ConfigError, TargetError, UnknownSite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from bestdefense_async.cli.jobs.report_options import ReportOptions
-    from bestdefense_async.cli.jobs.shared_run import BeginShared
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.client import BestDefense
+    from bestdefense_async.distributed.store import PostgresStore
     from bestdefense_async.models import ScanEvent, ScanOptions, Site
-    from bestdefense_async.report.result import RunResult
     from bestdefense_async.runs import Target
     from bestdefense_async.runs.plan import Plan
     from bestdefense_async.runs.run import Run
     from bestdefense_async.runs.run_settings import RunSettings
+
+_SHOWN: Final = 20
+"""Targets that cannot be scanned and are named by a dry run; the rest is counted."""
 
 
 class ScanFlags(NamedTuple):
@@ -60,7 +62,7 @@ _flags = params.options_as(
         params.TEST,
         click.option(
             "--max-active",
-            type=params.count(1, 100_000),
+            type=params.count(1, params.MOST_ACTIVE),
             default=100,
             show_default=True,
             help="Scans under way at the same time.",
@@ -129,46 +131,50 @@ def command(
       bestdefense scan --all --exclude '*.staging.*'
       bestdefense scan --resume last
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    from bestdefense_async.cli.jobs.dry_run import dry_run
-    from bestdefense_async.cli.jobs.report_options import ReportOptions
-    from bestdefense_async.cli.jobs.run_view import RunView
+    from bestdefense_async.cli.terminal.results import Results
+    from bestdefense_async.cli.terminal.run_view import RunView, watch
 
-    streams.require_stdout()
-    begun = None if gate.baseline is None else _begun(flags.resume)
-    read = (chosen.listing, chosen.exclude_from)
-    report_options = ReportOptions.of(
-        gate, output, usual="none", is_exit_zero=exit_zero, run=begun, inputs=read
+    begun = None
+    if gate.baseline is not None and flags.resume is not None:
+        begun = runs_store().load(flags.resume)
+    options = report_options(
+        gate,
+        output,
+        usual="none",
+        is_exit_zero=exit_zero,
+        run=begun,
+        inputs=(chosen.listing, chosen.exclude_from),
     )
     connection.check()
     selection: Selection | None = None
     if flags.resume is None:
         selection = Selection(targets, chosen)
     else:
-        _check_resumption(targets, chosen)
-
-    begin_shared = None
-    if distributed is not None:
-        begin_shared = _handed_over(flags, report_options, distributed, credential)
+        _check_resumption(targets, chosen, distributed)
+    shared = None if distributed is None else _shared_store(distributed)
 
     async def work(interruption: Interruption) -> int:
         async with connection.client() as bd:
             found = () if selection is None else await selection.targets(bd)
             begin = partial(_run, bd, connection, flags)
             if flags.dry_run:
-                return await dry_run(
+                return await _dry_run(
                     bd,
                     found,
                     lambda them: _planned(begin(them), flags),
                     resumes=flags.resume,
                     format_=output.format_,
                 )
-            view = RunView(options=report_options, host=bd.base_url, verbosity=connection.verbosity)
+            view = RunView(options=options, host=bd.base_url)
             run = begin(found, on_event=view.record)
             plan = await _planned(run, flags)
             with interruption.asking():
-                _confirm(plan.creations, flags.confirm_over, is_agreed=flags.yes)
-            if begin_shared is not None:
-                return await begin_shared(bd, found, _options(flags), interruption)
+                _confirm(plan.creations, flags)
+            if shared is not None:
+                with Results(options) as results:
+                    async with shared:
+                        name = await _enqueued(bd, found, shared, _options(flags), credential)
+                        return await watch(shared, name, results, interruption)
             return await view.carry_out(run, plan, interruption)
 
     return run_async(work)
@@ -187,13 +193,11 @@ def _run(
     Raises:
         ConfigError: The options contradict each other.
     """
-    from bestdefense_async.cli.jobs.one_call import poll_policy
-
     settings: RunSettings = {
         "max_active": flags.max_active,
         "scan_timeout": flags.timeout,
         "run_timeout": flags.run_timeout,
-        "polling": poll_policy(connection),
+        "polling": connection.polling(),
         "on_event": on_event,
     }
     if flags.resume is not None:
@@ -220,15 +224,39 @@ def _options(flags: ScanFlags) -> ScanOptions:
     return options
 
 
-def _handed_over(
-    flags: ScanFlags, report_options: ReportOptions, database: str, credential: str
-) -> BeginShared:
-    """Return what begins a run for the workers of a database, and watches it."""
-    if flags.resume is not None:
-        raise ConfigError("--distributed begins a run: leave out --resume.")
-    with the_extra():
-        from bestdefense_async.cli.jobs.shared_run import BeginShared
-    return BeginShared(report_options, database, credential)
+def _shared_store(database: str) -> PostgresStore:
+    """Return the store of runs that workers carry out; nothing was opened yet.
+
+    Raises:
+        ConfigError: The database cannot be one.
+    """
+    from bestdefense_async.distributed.store import PostgresStore
+
+    return PostgresStore(database)
+
+
+async def _enqueued(
+    bd: BestDefense,
+    targets: Sequence[Target | Site],
+    store: PostgresStore,
+    options: ScanOptions,
+    credential: str,
+) -> str:
+    """Begin a run for the workers of a database, say so, and return its name.
+
+    Raises:
+        BestDefenseError: The database cannot be used, or the sites cannot be listed.
+    """
+    from bestdefense_async.distributed.enqueue import enqueue
+    from bestdefense_async.report.text import counted
+
+    await store.waiting()  # what is wrong with it is said before anything is sent
+    begun = await enqueue(bd, targets, store=store, credential=credential, options=options)
+    streams.say(
+        f"bestdefense: run {begun.name}: {counted(begun.targets, 'target')} for workers with the "
+        f"credential {credential}" + (f", {begun.rejected} of no site" if begun.rejected else "")
+    )
+    return begun.name
 
 
 async def _planned(run: Run, flags: ScanFlags) -> Plan:
@@ -242,12 +270,9 @@ async def _planned(run: Run, flags: ScanFlags) -> Plan:
     return plan
 
 
-def _begun(name: str | None) -> RunResult | None:
-    """Return the run that is to be gone on with; None when it is new."""
-    return None if name is None else runs_store().load(name)
-
-
-def _check_resumption(targets: tuple[str, ...], chosen: TargetOptions) -> None:
+def _check_resumption(
+    targets: tuple[str, ...], chosen: TargetOptions, distributed: str | None
+) -> None:
     """Refuse what a run has decided when it began: what it scans and how.
 
     Raises:
@@ -265,19 +290,110 @@ def _check_resumption(targets: tuple[str, ...], chosen: TargetOptions) -> None:
             f"--resume goes on with the targets and the options of the run: "
             f"leave out {' and '.join(given)}."
         )
+    if distributed is not None:
+        raise ConfigError("--distributed begins a run: leave out --resume.")
 
 
-def _confirm(count: int, most: int | None, *, is_agreed: bool) -> None:
+def _confirm(count: int, flags: ScanFlags) -> None:
     """Ask before more scans than agreed are started, each of which may cost money.
 
     Raises:
         ConfigError: Nobody can be asked.
         click.Abort: The answer is no.
     """
-    if most is None or count <= most or is_agreed:
-        return
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigError(
-            f"{count} scans would be started, more than --confirm-over {most}. Add -y to agree."
+    if flags.confirm_over is not None and count > flags.confirm_over and not flags.yes:
+        ask(
+            f"Start {count} scans?",
+            f"{count} scans would be started, more than --confirm-over {flags.confirm_over}.",
         )
-    click.confirm(f"Start {count} scans?", abort=True, err=True)
+
+
+async def _dry_run(
+    bd: BestDefense,
+    targets: Sequence[Target | Site],
+    plan_of: Callable[[Sequence[Target | Site]], Awaitable[Plan]],
+    *,
+    resumes: str | None,
+    format_: str,
+) -> int:
+    """Show what would be started; exit 0 when all targets can be, 3 when some, 2 when none.
+
+    Args:
+        bd: Knows the sites.
+        targets: What is to be scanned, when the run is new.
+        plan_of: Returns the plan of a run over targets; of one that is gone on with, whatever they
+            are.
+        resumes: The run that is gone on with.
+        format_: How the targets are shown.
+    """
+    from bestdefense_async.report.text import counted
+    from bestdefense_async.runs.source import text_of
+
+    if format_ not in FORMATS:
+        raise ConfigError(
+            f"A dry run has no findings to show as {format_}: choose --format {', '.join(FORMATS)}."
+        )
+    if resumes is not None:
+        plan = await plan_of(())
+        emit("targets", await _left_of(resumes), format_)
+        streams.say(f"dry run: {plan.sentence}; nothing was sent")
+        return Exit.OK
+    sites, refused = await _sites_of(bd, targets)
+    records = [_record(text_of(target), site_id) for site_id, target in sites.items()]
+    emit("targets", records, format_)
+    plan = await plan_of(tuple(sites.values()))
+    rest = f"; {counted(refused, 'target')} cannot be scanned" if refused else ""
+    only = "nothing was sent but one request for the list of sites"
+    streams.say(f"dry run: {plan.sentence}{rest}; {only}")
+    return Exit.OK if not refused else Exit.INCOMPLETE if sites else Exit.USAGE
+
+
+async def _left_of(name: str) -> list[dict[str, Any]]:
+    """Return what is left to do of a run."""
+    from bestdefense_async.runs.inputs import scan_of
+
+    async with runs_store() as store:
+        left = await (await store.record(name)).remaining()
+    scans = [scan_of(each.item, index=each.index, priority=0) for each in left]
+    return [
+        _record(scan.text, scan.site_id if scan.target is None else scan.target.site_id)
+        for scan in scans
+    ]
+
+
+async def _sites_of(
+    bd: BestDefense, targets: Sequence[Target | Site]
+) -> tuple[dict[str, Target | Site], int]:
+    """Return the sites of targets, and how many targets have none; say why."""
+    from bestdefense_async.models import Site
+    from bestdefense_async.resources.pages import cut_of
+    from bestdefense_async.runs.site_index import SiteIndex
+
+    known = await bd.sites.list()
+    ids = {site.id.lower() for site in known}
+
+    async def listed() -> tuple[Site, ...]:
+        return known
+
+    index = SiteIndex(listed)
+    found: dict[str, Target | Site] = {}
+    problems: list[str] = []
+    for target in targets:
+        try:
+            site_id = target.id if isinstance(target, Site) else await index.resolve(target)
+            if site_id.lower() not in ids:
+                problem = f"No site of this organization has the id {site_id}."
+                raise UnknownSite(problem + cut_of(known))
+        except TargetError as error:
+            problems.append(str(error))
+        else:
+            found.setdefault(site_id.lower(), target)
+    for problem in problems[:_SHOWN]:
+        streams.say(f"bestdefense: {problem}")
+    if len(problems) > _SHOWN:
+        streams.say(f"bestdefense: and {len(problems) - _SHOWN:,} more")
+    return found, len(problems)
+
+
+def _record(target: str, site_id: str | None) -> dict[str, Any]:
+    return {"target": target, "site_id": site_id}

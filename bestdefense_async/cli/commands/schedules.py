@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bestdefense_async import vendor
-from bestdefense_async.cli.jobs.one_call import call, site_named
+from bestdefense_async.cli.commands.sites import site_named
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import Group
@@ -60,14 +60,7 @@ def command() -> None:
 @FORMAT
 def list_schedules(format_: str, connection: Connection) -> int:
     """List all schedules of the organization."""
-    streams.require_stdout()
-
-    def write(schedules: Sequence[Schedule]) -> None:
-        _emit(schedules, format_)
-        if not schedules:
-            streams.note("There are no schedules.")
-
-    return call(connection, lambda bd: bd.schedules.list(), write)
+    return connection.call(lambda bd: bd.schedules.list(), lambda found: _emit(found, format_))
 
 
 @command.command("create", cls=ApiCommand)
@@ -118,7 +111,6 @@ def create_schedule(
     """Scan a SITE, given by host name or id, again and again."""
     from bestdefense_async.models import ScanOptions
 
-    streams.require_stdout()
     options = ScanOptions(types=types, intensity=intensity, mode=mode, testing_type=test)
 
     async def ask(bd: BestDefense) -> Schedule:
@@ -132,7 +124,7 @@ def create_schedule(
             test_users=test_users,
         )
 
-    return call(connection, ask, lambda made: _emit([made], format_))
+    return connection.call(ask, lambda made: _emit([made], format_))
 
 
 @command.command("delete", cls=ApiCommand)
@@ -140,8 +132,7 @@ def create_schedule(
 @connected
 def delete_schedule(schedule_id: str, connection: Connection) -> int:
     """Delete a schedule; the reports it has made stay."""
-    return call(
-        connection,
+    return connection.call(
         lambda bd: bd.schedules.delete(schedule_id),
         lambda _: streams.say(f"schedule {schedule_id} is deleted"),
     )
@@ -149,7 +140,9 @@ def delete_schedule(schedule_id: str, connection: Connection) -> int:
 
 def _emit(schedules: Sequence[Schedule], format_: str) -> None:
     records = [_record(one) for one in schedules]
-    emit("schedules", records, format_, columns=_COLUMNS, extra=("mode", "types", "intensity"))
+    extra = ("mode", "types", "intensity")
+    nothing = "There are no schedules."
+    emit("schedules", records, format_, columns=_COLUMNS, extra=extra, nothing=nothing)
 
 
 def _record(schedule: Schedule) -> dict[str, Any]:

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bestdefense_async.cli.jobs.one_call import call, site_named
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import Group
-from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Site
+
+_NOTHING = "There are no sites: add one in the app and verify that it is yours."
 
 
 @click.group("sites", cls=Group)
@@ -28,14 +27,10 @@ def command() -> None:
 @FORMAT
 def list_sites(format_: str, connection: Connection) -> int:
     """List all sites: id and host name."""
-    streams.require_stdout()
-
-    def write(sites: Sequence[Site]) -> None:
-        emit("sites", [_record(site) for site in sites], format_)
-        if not sites:
-            streams.note("There are no sites: add one in the app and verify that it is yours.")
-
-    return call(connection, lambda bd: bd.sites.list(), write)
+    return connection.call(
+        lambda bd: bd.sites.list(),
+        lambda sites: emit("sites", map(_record, sites), format_, nothing=_NOTHING),
+    )
 
 
 @command.command("show", cls=ApiCommand)
@@ -44,9 +39,7 @@ def list_sites(format_: str, connection: Connection) -> int:
 @FORMAT
 def show_site(site: str, format_: str, connection: Connection) -> int:
     """Show one site, given its host name or id."""
-    streams.require_stdout()
-    return call(
-        connection,
+    return connection.call(
         lambda bd: site_named(bd, site),
         lambda found: emit("sites", [_record(found)], format_),
     )
@@ -54,3 +47,15 @@ def show_site(site: str, format_: str, connection: Connection) -> int:
 
 def _record(site: Site) -> dict[str, str]:
     return {"id": site.id, "hostname": site.hostname}
+
+
+async def site_named(bd: BestDefense, text: str) -> Site:
+    """Return the site of that id, else of that host name.
+
+    Raises:
+        BestDefenseError: There is none, or the sites cannot be listed.
+    """
+    from bestdefense_async.resources.sites import site_called
+
+    sites = await bd.sites.list()
+    return next((one for one in sites if one.id == text), None) or site_called(text, sites)

@@ -123,7 +123,7 @@ def drift(run_name: str, format_: str) -> int:
     """
     from attrs import asdict
 
-    from bestdefense_async.cli.jobs.report_options import load_run
+    from bestdefense_async.cli.options.runs import load_run
     from bestdefense_async.openapi.drift import unknowns_of
     from bestdefense_async.report.text import counted
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.exits import Exit, told_as
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.completing import RUN
 from bestdefense_async.cli.options.connection import ApiCommand
+from bestdefense_async.cli.options.runs import RUN, load_run
 from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.words import today
 from bestdefense_async.errors import ConfigError, JournalError, clean_text
 
 if TYPE_CHECKING:
@@ -26,12 +27,6 @@ _LEAST: Final = 6
 """Digits that name a finding of a run."""
 
 
-def _day(text: str) -> date:
-    from bestdefense_async.cli.terminal.days import day
-
-    return day(text)
-
-
 def _fingerprint(text: str) -> str:
     if not re.fullmatch(rf"[0-9a-f]{{{_LEAST},{_DIGITS}}}", text.lower()):
         raise ValueError(f"the {_DIGITS} hexadecimal digits that are shown, or the first of them")
@@ -43,7 +38,7 @@ def _fingerprint(text: str) -> str:
 @click.option("--reason", required=True, help="Why it is accepted, and where that was decided.")
 @click.option(
     "--until",
-    type=params.Parsed("DAY", _day),
+    type=params.DAY,
     required=True,
     help="The last day on which it is, like 2027-01-31 or 90d.",
 )
@@ -94,7 +89,6 @@ def _found(fingerprint: str, run_name: str) -> tuple[str, Outcome, Finding] | No
     Raises:
         ConfigError: Several findings do.
     """
-    from bestdefense_async.cli.jobs.report_options import load_run
     from bestdefense_async.report.gate.identity import fingerprint as name_of
 
     try:
@@ -148,7 +142,6 @@ def _append(path: Path, fingerprint: str, entry: str) -> None:
         ConfigError: The file cannot be read or written, holds what is no waiver, or has one for
             this finding that still counts.
     """
-    from bestdefense_async.cli.terminal.days import today
     from bestdefense_async.files import is_there, read_text, replace_file, shown
     from bestdefense_async.report.gate.waivers import read_waivers
 
@@ -163,10 +156,5 @@ def _append(path: Path, fingerprint: str, entry: str) -> None:
                 )
         text = read_text(path, what="The waivers", largest=5 << 20)
         text = text.rstrip("\n") + "\n\n" if text.strip() else ""
-    problem = ""
-    try:
+    with told_as(f"{shown(path)} cannot be written"):
         replace_file(path, (text + entry).encode())
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise ConfigError(f"{shown(path)} cannot be written: {problem}.")

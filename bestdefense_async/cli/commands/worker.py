@@ -11,18 +11,15 @@ import click
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, connected
-from bestdefense_async.cli.options.database import DATABASE, the_extra
+from bestdefense_async.cli.options.runs import DATABASE
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from bestdefense_async.cli.options.connection import Connection
     from bestdefense_async.cli.terminal.signals import Interruption
-    from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.core.secret import Secret
     from bestdefense_async.distributed.worker import Worker
 
 
@@ -71,17 +68,19 @@ def command(
       bestdefense worker --database postgresql://bestdefense@db.internal/runs
       bestdefense worker --credential org-a=env:ORG_A_TOKEN --credential org-b=file:/run/org-b
     """  # noqa: D301  # \b is click's mark for text it must not fill
-    with the_extra():
-        from bestdefense_async.distributed.credentials import DEFAULT, read_credentials
-        from bestdefense_async.distributed.health import health_checks, read_place
-        from bestdefense_async.distributed.limits import PostgresLimits
-        from bestdefense_async.distributed.worker import Worker
+    from bestdefense_async.core.secret import Secret
+    from bestdefense_async.distributed.credentials import DEFAULT, read_credentials
+    from bestdefense_async.distributed.health import health_checks, read_place
+    from bestdefense_async.distributed.limits import PostgresLimits
+    from bestdefense_async.distributed.worker import Worker
     from bestdefense_async.report.text import counted
 
     place = None if health is None else read_place(health)
     tokens: dict[str, str | Path | Secret] = {**read_credentials(credentials, os.environ)}
     if not tokens:
         tokens[DEFAULT] = connection.token.secret
+    secrets = [Secret(each) if isinstance(each, str) else each for each in tokens.values()]
+    known = [each for each in secrets if isinstance(each, Secret)]
 
     async def work(interruption: Interruption) -> int:
         import asyncio
@@ -96,7 +95,7 @@ def command(
                 credentials=tokens,
                 concurrency=concurrency,
                 drain=drain,
-                polling=_polling(connection, tokens),
+                polling=connection.polling(*known) if known else None,
             )
             if place is not None:
                 port = await stack.enter_async_context(health_checks(worker, place))
@@ -121,19 +120,6 @@ async def _stop(interruption: Interruption, worker: Worker) -> None:
     await interruption.requested.wait()
     streams.say("bestdefense: stopping: what was sent is answered, the rest is left to others")
     worker.stop()
-
-
-def _polling(connection: Connection, tokens: Mapping[str, str | Path | Secret]) -> PollPolicy:
-    """Return how often to ask: as usual, or as the sandbox needs it, where scans take seconds."""
-    from bestdefense_async.cli.jobs.one_call import SANDBOX_SPEED
-    from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.core.secret import Secret
-
-    secrets = [Secret(each) if isinstance(each, str) else each for each in tokens.values()]
-    is_sandbox = any(isinstance(each, Secret) and each.is_sandbox for each in secrets)
-    if is_sandbox and connection.location.is_loopback:
-        return PollPolicy(speed=SANDBOX_SPEED)
-    return PollPolicy()
 
 
 def _say_warnings() -> None:

@@ -5,30 +5,41 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
-from bestdefense_async.cli.exits import MissingToken
+from bestdefense_async.cli.exits import Exit, MissingToken
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.grammar import Command, verbosity
+from bestdefense_async.cli.options.grammar import Command
 from bestdefense_async.cli.options.settings import (
     Settings,
+    end_of_token,
     state_directory,
+    token_path,
     unknown_variables,
 )
 from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.signals import run_async
+from bestdefense_async.cli.terminal.words import in_days, is_soon, today
 from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection
     from datetime import date
 
     from bestdefense_async import BestDefense
+    from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.config import BaseUrl, FoundToken
-    from bestdefense_async.transport.hooks import RequestEvent
+    from bestdefense_async.core.polling import PollPolicy
+    from bestdefense_async.core.secret import Secret
     from bestdefense_async.transport.throttle.shared_store import SharedLimits
+
+T = TypeVar("T")
+
+SANDBOX_SPEED: Final = 60.0
+"""Scan seconds that pass in a second in the sandbox, unless it is told otherwise."""
 
 
 class ApiCommand(Command):
@@ -94,8 +105,6 @@ class Connection:
         """
         self.base_url = base_url
         self.ca_file = ca_file
-        self.verbosity: int = 0 if context is None else verbosity()
-        """-1 for `-q`, else how often `-v` was given."""
         self._token_file = token_file
         self._proxy = proxy
         self._context = context
@@ -118,7 +127,6 @@ class Connection:
             MissingToken: There is none.
             ConfigError: There is one, and it cannot be a token.
         """
-        from bestdefense_async.cli.options.token_file import token_path
         from bestdefense_async.config import TOKEN_VARIABLES, find_token
 
         file, default = self.token_file, token_path()
@@ -133,7 +141,6 @@ class Connection:
 
     def end_of_token(self) -> date | None:
         """Return the last day of the token, None when nobody has said it."""
-        from bestdefense_async.cli.options.token_file import end_of_token, token_path
         from bestdefense_async.files import shown
 
         is_kept = self.token.origin.endswith(f" {shown(token_path())}")
@@ -141,10 +148,8 @@ class Connection:
 
     def say_end(self) -> None:
         """Warn of a token that ends within a week, or has."""
-        from bestdefense_async.cli.terminal.days import SOON, in_days, today
-
         end = self.end_of_token()
-        if end is not None and (end - today()).days <= SOON:
+        if end is not None and is_soon(end):
             verb = "ends" if end >= today() else "has ended,"
             streams.say(
                 f"bestdefense: the token {verb} {in_days(end)} ({end.isoformat()}): make a new one "
@@ -154,7 +159,6 @@ class Connection:
     @property
     def token_file(self) -> str | None:
         """The file that may hold the token, None when there is none."""
-        from bestdefense_async.cli.options.token_file import token_path
         from bestdefense_async.files import is_there
 
         if self._token_file is not None:
@@ -173,10 +177,17 @@ class Connection:
 
         return base_url_from(self.base_url)
 
-    @property
-    def is_sandbox(self) -> bool:
-        """Whether this is the stand-in server, where scans take seconds instead of hours."""
-        return self.location.is_loopback and self.token.secret.is_sandbox
+    def polling(self, *others: Secret) -> PollPolicy | None:
+        """Return how often to ask: None as usual, else as the sandbox needs it: scans take seconds.
+
+        Args:
+            others: The tokens that are used, in place of the one of this connection.
+        """
+        from bestdefense_async.core.polling import PollPolicy
+
+        secrets = others or (self.token.secret,)
+        is_sandbox = self.location.is_loopback and any(each.is_sandbox for each in secrets)
+        return PollPolicy(speed=SANDBOX_SPEED) if is_sandbox else None
 
     @property
     def host(self) -> str:
@@ -250,7 +261,6 @@ class Connection:
     def client(
         self,
         *,
-        hooks: Sequence[Callable[[RequestEvent], object]] = (),
         download_hosts: Collection[str] = (),
         needs_token: bool = True,
         shared_limits: SharedLimits | None = None,
@@ -258,7 +268,6 @@ class Connection:
         """Return a client; nothing has been sent yet.
 
         Args:
-            hooks: Called with attempts, waits and pauses.
             download_hosts: Where downloads may be redirected to.
             needs_token: It sends for itself, not only for views that have tokens of their own.
             shared_limits: What keeps limits in place of the directory of this machine.
@@ -278,7 +287,6 @@ class Connection:
         return BestDefense(
             secret,
             base_url=base_url,
-            hooks=hooks,
             bindings=load_bindings(base_url),
             state_dir=state_directory(),
             shared_limits=shared_limits,
@@ -286,6 +294,20 @@ class Connection:
             proxy=None if proxy is None else proxy.url,
             ssl_context=self.ssl_context(),
         )
+
+    def call(self, ask: Callable[[BestDefense], Awaitable[T]], write: Callable[[T], object]) -> int:
+        """Ask with a client, close it, write the answer, and return 0; 130 after a signal.
+
+        Raises what `ask` and `write` raise.
+        """
+
+        async def work(_: Interruption) -> int:
+            async with self.client() as bd:
+                answer = await ask(bd)
+            write(answer)
+            return Exit.OK
+
+        return run_async(work)
 
     def say_host(self, base_url: str) -> None:
         """Say where the token goes when a file decides it, and by which way nobody has typed."""

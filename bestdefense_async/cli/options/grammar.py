@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from bestdefense_async._version import __version__
 from bestdefense_async.cli.terminal import streams
+from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_VERBOSITY: Final = "bestdefense_async.verbosity"
 _LONGEST: Final = 60
 """Characters of a misspelt name that are looked for among the real ones."""
 
 
-def verbosity() -> int:
-    """Return how much is told: -1 for `-q`, else how often `-v` was given, before and after."""
-    if streams.is_quiet():
-        return -1
-    told: int = click.get_current_context().meta.get(_VERBOSITY, 0)
-    return told
-
-
 def _quiet(_context: click.Context, _option: click.Parameter, is_given: object) -> None:
-    if is_given:
-        streams.be_quiet()
+    streams.tell(quiet=int(bool(is_given)))
 
 
-def _verbose(context: click.Context, _option: click.Parameter, times: int) -> None:
-    # What stands in front of the command has been counted before it is reached.
-    before = context.meta.get(_VERBOSITY, 0)
-    context.meta[_VERBOSITY] = before + times
-    if before <= 1 < before + times:
-        streams.log_requests()
+def _verbose(_context: click.Context, _option: click.Parameter, times: int) -> None:
+    streams.tell(verbose=times)
 
 
 def _options() -> list[click.Parameter]:
@@ -70,12 +58,6 @@ def _show_version(context: click.Context, _option: click.Parameter, is_given: ob
         context.exit()
 
 
-def _with_our_help(option: click.Option | None) -> click.Option | None:
-    if option is not None:
-        option.callback = _show_help
-    return option
-
-
 version_option: Callable[[Callable[[], None]], Callable[[], None]] = click.option(
     *("-V", "--version"),
     is_flag=True,
@@ -95,22 +77,17 @@ class Command(click.Command):
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return the option that shows the help."""
-        return _with_our_help(super().get_help_option(ctx))
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _show_help
+        return option
 
 
-class Group(click.Group):
+class Group(Command, click.Group):
     """A group that takes `-q` and `-v` in front of its commands, and knows what may be meant."""
 
     command_class: type[click.Command] | None = Command
     group_class: type[click.Group | type] | None = type
-
-    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401  # click's arguments
-        super().__init__(*args, **settings)
-        self.params.extend(_options())
-
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Return the option that shows the help."""
-        return _with_our_help(super().get_help_option(ctx))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -131,6 +108,22 @@ class Group(click.Group):
     def _hint(self, ctx: click.Context, name: str) -> str:
         near = nearest(name, self.list_commands(ctx))
         return f" Did you mean {near!r}?" if near else ""
+
+
+def ask(question: str, unasked: str) -> None:
+    """Ask before something that costs, or that may be a mistake.
+
+    Args:
+        question: Answered with yes or no, on stderr.
+        unasked: What would be done, as the error says it where nobody can be asked.
+
+    Raises:
+        ConfigError: Nobody can be asked.
+        click.Abort: The answer is no.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigError(f"{unasked} Add -y to agree.")
+    click.confirm(question, abort=True, err=True)
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:

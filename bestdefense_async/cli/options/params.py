@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from bestdefense_async import vendor
+from bestdefense_async.cli.terminal.words import today
 from bestdefense_async.errors import clean_text
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ else:
     # It takes type arguments only in newer versions of click.
     _ParamType = click.ParamType
 
+MOST_ACTIVE: Final = 100_000
+"""Scans that may be under way at the same time, if somebody wants so."""
+
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _NUMBER: Final = r"[0-9]{1,9}(?:\.[0-9]{1,6})?"
 _SECONDS: Final = re.compile(rf"{_NUMBER}|(?:{_NUMBER}[smhd])+")
@@ -37,6 +42,8 @@ _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SHORT: Final = {"info": "informational"}
 """What people write for words of the API."""
 _ALLOWANCE: Final = re.compile(r"[0-9]{1,9}|[0-9]{1,2}%|100%")
+_SPAN: Final = re.compile(r"([0-9]{1,5})d")
+_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def whole_number(text: str, *, least: int = 0, most: int = 999_999_999) -> int:
@@ -61,6 +68,25 @@ def seconds(text: str) -> float:
     if value <= 0:
         raise ValueError("a time above 0 like 90s, 15m or 1h30m")
     return value
+
+
+def day(text: str) -> date:
+    """Return a day written like `2027-01-31`, or like `90d` for that many days from today.
+
+    Raises:
+        ValueError: It is written otherwise, or lies before today; the message fits after "must
+            be".
+    """
+    span = _SPAN.fullmatch(text)
+    try:
+        found = today() + timedelta(int(span[1])) if span else None
+        if found is None and _ISO.fullmatch(text):
+            found = date.fromisoformat(text)
+    except (ValueError, OverflowError):
+        found = None
+    if found is None or found < today():
+        raise ValueError("a day from today on, like 2027-01-31 or 90d")
+    return found
 
 
 def allowance(text: str) -> str:
@@ -171,6 +197,7 @@ def count(least: int = 0, most: int = 999_999_999) -> Parsed:
 
 
 SECONDS: Final = Parsed("TIME", seconds)
+DAY: Final = Parsed("DAY", day)
 ALLOWANCE: Final = Parsed("N|N%", allowance)
 
 TYPES: Final = click.option(
@@ -189,6 +216,9 @@ INTENSITY: Final = click.option(
 MODE: Final = click.option("--mode", type=Word(*vendor.MODES), help="The scan engine.")
 TEST: Final = click.option(
     "--test", type=Word(*vendor.TESTING_TYPES), help="Test it as a site or an API."
+)
+TIMEOUT: Final = click.option(
+    "--timeout", type=SECONDS, help="Longest time to wait, like 15m or 2h."
 )
 MIN_SEVERITY: Final = click.option(
     "--min-severity",

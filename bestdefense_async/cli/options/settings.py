@@ -10,19 +10,17 @@ the wrong place.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
 from bestdefense_async.errors import ConfigError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_MOST: Final = 100_000
-PREFIX: Final = "BD_"
+_PREFIX: Final = "BD_"
 """What the variables of settings begin with."""
 
 
@@ -40,76 +38,40 @@ class Setting(NamedTuple):
         return str(self.file) if self.file is not None else self.variable
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
+def _text(text: str) -> str:
+    if not text.strip():
         raise ValueError("text")
-    return value
+    return text
 
 
-def _one_of(*known: str) -> Callable[[object], str]:
-    return lambda value: params.word(known, value if isinstance(value, str) else "")
-
-
-def _digits(value: object) -> str:
-    """Return the digits of a number; in a file a number is written without quotation marks."""
-    return str(value) if type(value) in {int, _FromVariable} else ""
-
-
-class _FromVariable(str):
-    """The text of a variable, in which every value is text."""
-
-    __slots__ = ()
-
-
-def _count(value: object) -> int:
-    return params.whole_number(_digits(value), least=1, most=_MOST)
-
-
-def _limit(value: object) -> int:
-    return params.whole_number(_digits(value))
-
-
-def _allowance(value: object) -> str:
-    return params.allowance(str(value) if type(value) is int else _text(value))
-
-
-def _seconds(value: object) -> float:
-    return params.seconds(f"{value:.6f}" if type(value) in {int, float} else str(value))
-
-
-def _types(value: object) -> tuple[str, ...]:
-    listed = value if isinstance(value, list) else [value]
-    return params.types(",".join(map(str, listed)))
-
-
-CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
+CHECKS: Final[Mapping[str, Callable[[str], Any]]] = {
     "base_url": _text,
     "token_file": _text,
     "proxy": _text,
     "ca_file": _text,
-    "types": _types,
-    "intensity": _one_of(*vendor.INTENSITIES),
-    "mode": _one_of(*vendor.MODES),
-    "test": _one_of(*vendor.TESTING_TYPES),
-    "fail_on": _one_of(*vendor.FAIL_ON),
-    **{f"max_{severity}": _limit for severity in vendor.SEVERITIES},
-    "allow_incomplete": _allowance,
+    "types": params.types,
+    "intensity": partial(params.word, vendor.INTENSITIES),
+    "mode": partial(params.word, vendor.MODES),
+    "test": partial(params.word, vendor.TESTING_TYPES),
+    "fail_on": partial(params.word, vendor.FAIL_ON),
+    **{f"max_{severity}": params.whole_number for severity in vendor.SEVERITIES},
+    "allow_incomplete": params.allowance,
     "baseline": _text,
     "waivers": _text,
-    "min_severity": _one_of(*vendor.SEVERITIES),
-    "max_active": _count,
-    "confirm_over": _count,
-    "timeout": _seconds,
-    "run_timeout": _seconds,
+    "min_severity": partial(params.word, vendor.SEVERITIES),
+    "max_active": partial(params.whole_number, least=1, most=params.MOST_ACTIVE),
+    "confirm_over": params.whole_number,
+    "timeout": params.seconds,
+    "run_timeout": params.seconds,
 }
-"""Every setting, and how its value is checked."""
+"""Every setting, and what reads its value: the same as reads that of its option."""
 
 VARIABLES: Final[Mapping[str, str]] = {
-    PREFIX + ("TYPE" if name == "types" else name.upper()): name for name in CHECKS
+    _PREFIX + ("TYPE" if name == "types" else name.upper()): name for name in CHECKS
 }
 """The settings by their variables, which are called as the options are."""
 
-OTHER_VARIABLES: Final = frozenset({"BD_API_TOKEN", "BD_DATABASE", "BD_STATE_DIR"})
+_OTHER_VARIABLES: Final = frozenset({"BD_API_TOKEN", "BD_DATABASE", "BD_STATE_DIR"})
 """Variables of ours that are no settings."""
 
 
@@ -118,6 +80,30 @@ def user_directory() -> Path:
     import platformdirs
 
     return platformdirs.user_config_path("bestdefense", appauthor=False)
+
+
+def token_path() -> Path:
+    """Return where this user's token is kept."""
+    return user_directory() / "token"
+
+
+def end_path() -> Path:
+    """Return where the last day of that token is kept."""
+    return user_directory() / "token.expires"
+
+
+def end_of_token() -> date | None:
+    """Return the last day of the token that `auth set` has stored, None when nobody has said it."""
+    from bestdefense_async.files import is_there, read_text
+
+    path = end_path()
+    if not is_there(path):
+        return None
+    text = read_text(path, what="The last day of the token")
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        return None
 
 
 def state_directory() -> Path:
@@ -160,7 +146,7 @@ def load_settings(
     merged |= _read(here / "bestdefense.toml", ())
     for variable, name in VARIABLES.items():
         if environ.get(variable):
-            value = _checked(variable, name, _FromVariable(environ[variable]))
+            value = _checked(variable, name, environ[variable])
             merged[name] = Setting(value, None, variable)
     return merged
 
@@ -170,10 +156,10 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     from bestdefense_async.cli.options.grammar import nearest
     from bestdefense_async.errors import clean_text
 
-    known = [*VARIABLES, *OTHER_VARIABLES]
+    known = [*VARIABLES, *_OTHER_VARIABLES]
     said = []
     for variable in sorted(environ):
-        if variable.startswith(PREFIX) and variable not in known:
+        if variable.startswith(_PREFIX) and variable not in known:
             near = nearest(variable, [name.lower() for name in known])
             hint = f" Did you mean {near.upper()}?" if near else ""
             said.append(f"{clean_text(variable, longest=60)} is not a setting.{hint}")
@@ -229,7 +215,16 @@ def _checked(where: str, name: str, value: object) -> Any:  # noqa: ANN401
         raise ConfigError(f"{where}: there is no setting {name!r}. Known: {', '.join(CHECKS)}.")
     problem = ""
     try:
-        return CHECKS[name](value)
+        return CHECKS[name](_written(value))
     except ValueError as error:
         problem = str(error)
     raise ConfigError(f"{where}: {name} must be {problem}.")
+
+
+def _written(value: object) -> str:
+    """Return a value of a file as it would be typed; nothing for what nobody types."""
+    if isinstance(value, list):
+        return ",".join(map(_written, value))
+    if isinstance(value, float):
+        return f"{value:.6f}"  # not 1e-05
+    return str(value) if isinstance(value, str) or type(value) is int else ""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
 from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.completing import RUN
+from bestdefense_async.cli.options.runs import RUN, load_run, runs_name, runs_store
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.tables import onto_stdout
+from bestdefense_async.cli.terminal.words import today
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bestdefense_async.cli.options.params import Command
+    from bestdefense_async.cli.terminal.results import ReportOptions
+    from bestdefense_async.report.gate.policy import GatePolicy
+    from bestdefense_async.report.result import RunResult
 
 FORMATS: Final = ("table", "json", "jsonl", "sarif", "xml", "md", "html", "csv", "gitlab")
 """What stdout can hold: the table, or what a file with that suffix would."""
@@ -117,6 +126,7 @@ _output = params.options_as(
             type=params.Word(*FORMATS),
             default="table",
             show_default=True,
+            callback=onto_stdout,
             help="What to write to stdout; xml is JUnit, gitlab a DAST report.",
         ),
         click.option(
@@ -130,3 +140,73 @@ _output = params.options_as(
         ),
     ),
 )
+
+
+def report_options(
+    gate: GateOptions,
+    output: OutputOptions,
+    *,
+    usual: str = "high",
+    is_exit_zero: bool = False,
+    older: str | None = None,
+    run: RunResult | None = None,
+    inputs: Iterable[str | None] = (),
+) -> ReportOptions:
+    """Return what the options of a command say.
+
+    Args:
+        gate: What to judge by.
+        output: What to show and write.
+        usual: The threshold without `--fail-on`; in CI it is `high` for every command.
+        is_exit_zero: Return 0 whatever the verdict says.
+        older: A run to compare with, by name; None takes the baseline.
+        run: The run itself, where it has begun.
+        inputs: Other files that the command reads: a list, a saved run.
+
+    Raises:
+        ConfigError: A suffix of a file names no format, the baseline or the waivers cannot
+            be read or is the run itself, or the policy makes no sense.
+        JournalError: There is no such baseline.
+    """
+    from bestdefense_async.cli.terminal.results import ReportOptions
+    from bestdefense_async.report.gate.identity import refuse_same_scans
+    from bestdefense_async.report.gate.waivers import read_waivers
+
+    baseline = None if gate.baseline is None else _older(gate.baseline, run)
+    if run is not None and baseline is not None:  # said before anything is sent
+        refuse_same_scans(run.outcomes, baseline.outcomes)
+    return ReportOptions(
+        policy=_policy(gate, usual="high" if streams.is_ci() else usual),
+        format_=output.format_,
+        files=output.files,
+        min_severity=output.min_severity,
+        is_exit_zero=is_exit_zero,
+        baseline=baseline,
+        waivers=None if gate.waivers is None else read_waivers(gate.waivers, today=today()),
+        older=baseline if older is None else _older(older, run),
+        step_summary=os.environ.get("GITHUB_STEP_SUMMARY") or None,
+        inputs=tuple(filter(None, (gate.baseline, gate.waivers, older, str(runs_name()), *inputs))),
+        is_annotated=os.environ.get("GITHUB_ACTIONS") == "true",
+    )
+
+
+def _policy(gate: GateOptions, *, usual: str) -> GatePolicy:
+    """Return the rules. A limit somebody gave replaces the usual threshold for its severity."""
+    from bestdefense_async.models import SEVERITIES, Severity
+    from bestdefense_async.report.gate.policy import GatePolicy
+
+    fail_on, limits = gate.fail_on or usual, gate.max_counts
+    if gate.fail_on is None and usual != "none":
+        least = Severity(usual).rank
+        above = {str(severity): 0 for severity in SEVERITIES if severity.rank >= least}
+        if above.keys() & limits.keys():
+            fail_on, limits = "none", above | limits
+    return GatePolicy(
+        fail_on=Severity(fail_on), max_counts=limits, allow_incomplete=gate.allow_incomplete
+    )
+
+
+def _older(name: str, run: RunResult | None) -> RunResult:
+    from bestdefense_async.runs.store.doors import load_older
+
+    return load_run(name) if run is None else load_older(name, run, store=runs_store())

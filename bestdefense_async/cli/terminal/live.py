@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bestdefense_async import vendor
-from bestdefense_async.cli.terminal.colour import STYLES, UNKNOWN_STYLE
-from bestdefense_async.cli.terminal.tally import status_text
+from bestdefense_async.cli.terminal.words import SHORT, STYLES, UNKNOWN_STYLE, status_text
 from bestdefense_async.report.text import counted, duration, middle_cut, visible
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 FRAMES: Final = 8
 """Drawings in a second."""
 
-_SHORT: Final = {"informational": "info"}
 _WIDE_NAME: Final = 44
 _NARROW_NAME: Final = 16
 _COUNT_WIDTH: Final = 11
@@ -147,7 +145,7 @@ def _severities(counts: Mapping[str, int]) -> list[str]:
 def _cells(counts: Mapping[str, int], severities: Sequence[str]) -> list[Text]:
     cells = []
     for severity in severities:
-        name = _SHORT.get(severity, visible(severity, longest=20))
+        name = SHORT.get(severity, visible(severity, longest=20))
         style = STYLES.get(severity, UNKNOWN_STYLE)
         count = counts.get(severity)
         cells.append(Text(f"{count} {name}", style=style) if count else Text())

@@ -13,14 +13,13 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.tally import status_text
-from bestdefense_async.report.text import counted, duration, visible
+from bestdefense_async.cli.terminal.words import status_text
+from bestdefense_async.report.text import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from bestdefense_async.cli.terminal.tally import Tally
-
 
 INTERVAL: Final = 30.0
 """Seconds after which a line is due."""
@@ -30,6 +29,8 @@ SHORTEST: Final = 1.0
 """Least seconds between two lines: a short run is no flood."""
 
 _UNSUCCESSFUL: Final = ("running", "failed", "unknown", "not_started")
+_CHECK: Final = 0.2
+"""Seconds between two checks whether a heartbeat is due."""
 
 
 class Heartbeat:
@@ -74,23 +75,11 @@ def describe(tally: Tally, now: float) -> str:
     return "scan: " + ", ".join(parts)
 
 
-def counts_text(counts: Mapping[str, int]) -> str:
-    """Return counts by severity on one line, zeros left out."""
-    parts = [f"{count} {visible(name, longest=20)}" for name, count in counts.items() if count]
-    return ", ".join(parts) or "nothing found"
-
-
-_CHECK = 0.2
-"""Seconds between two checks whether a heartbeat is due."""
-
-
 def is_live(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether stderr is a terminal that a person watches and that can redraw."""
     if streams.is_ci(environ) or environ.get("TERM", "") in {"dumb", ""}:
         return False
-    with contextlib.suppress(OSError, ValueError):
-        return sys.stderr is not None and sys.stderr.isatty()
-    return False
+    return sys.stderr is not None and streams.is_terminal(sys.stderr)
 
 
 @contextlib.asynccontextmanager

@@ -18,6 +18,7 @@ from bestdefense_async.errors import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TextIO
 
 _USUAL_WIDTH: Final = 80
 _NARROWEST: Final = 20
@@ -28,13 +29,13 @@ class ReaderGone(Exception):
     """Nobody reads our stdout any more."""
 
 
-_told = {"notes": True}
-"""What this process tells."""
+_given = {"-q": 0, "-v": 0}
+"""How often each was given to this process."""
 
 
 def prepare() -> None:
     """Make both streams able to write any text, escaped where their encoding lacks it."""
-    _told["notes"] = True
+    _given.update({"-q": 0, "-v": 0})
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -75,20 +76,42 @@ def put(text: str) -> None:
         raise Unwritable(f"The results could not be written to stdout: {problem}.")
 
 
-def be_quiet() -> None:
-    """Leave out the notes from now on."""
-    _told["notes"] = False
+def tell(*, quiet: int = 0, verbose: int = 0) -> None:
+    """Tell less, or more, from now on; with a second `-v` each request."""
+    before = _given["-v"]
+    _given["-q"] += quiet
+    _given["-v"] += verbose
+    if before <= 1 < _given["-v"]:
+        _log_requests()
 
 
-def is_quiet() -> bool:
-    """Return whether notes are left out."""
-    return not _told["notes"]
+def verbosity() -> int:
+    """Return how much is told: -1 for `-q`, else how often `-v` was given, before and after."""
+    return -1 if _given["-q"] else _given["-v"]
 
 
 def note(text: str) -> None:
     """Write one line to stderr that `-q` leaves out."""
-    if _told["notes"]:
+    if verbosity() >= 0:
         say(text)
+
+
+def is_terminal(stream: TextIO | None = None) -> bool:
+    """Return whether a stream, stdout as usual, is a terminal."""
+    wanted = sys.stdout if stream is None else stream
+    try:
+        return wanted is not None and wanted.isatty()
+    except (OSError, ValueError):  # it is closed
+        return False
+
+
+def is_coloured() -> bool:
+    """Return whether stdout shows colours: https://no-color.org."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return os.environ.get("TERM") != "dumb" and is_terminal()
 
 
 def is_ci(environ: Mapping[str, str] = os.environ) -> bool:
@@ -150,7 +173,7 @@ def say_block(text: str) -> None:
         say(line)
 
 
-def log_requests() -> None:
+def _log_requests() -> None:
     """Write each request to stderr: method, operation, status, never a header or a body."""
     import logging
 

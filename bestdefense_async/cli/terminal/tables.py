@@ -8,16 +8,27 @@ import click
 
 from bestdefense_async import vendor
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.colour import STYLES, is_coloured, is_terminal, styled
+from bestdefense_async.cli.terminal.words import SHORT, STYLES, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 SCHEMA_VERSION: Final = 1
 
 FORMATS: Final = ("table", "json", "jsonl")
 """What a list can be on stdout."""
+
+
+def onto_stdout(_context: click.Context, _option: click.Parameter, format_: str) -> str:
+    """Return the format of what goes to stdout, which has to be open: nothing is sent before.
+
+    Raises:
+        Unwritable: It is closed.
+    """
+    streams.require_stdout()
+    return format_
+
 
 FORMAT = click.option(
     "-f",
@@ -26,17 +37,19 @@ FORMAT = click.option(
     type=click.Choice(FORMATS, case_sensitive=False),
     default="table",
     show_default=True,
+    callback=onto_stdout,
     help="What stdout is to hold.",
 )
 
 
 def emit(
     name: str,
-    records: Sequence[Mapping[str, Any]],
+    records: Iterable[Mapping[str, Any]],
     format_: str,
     *,
     columns: Sequence[str] | None = None,
     extra: Sequence[str] = (),
+    nothing: str = "",
 ) -> None:
     """Write records to stdout as a table, one JSON document, or one JSON object a line.
 
@@ -46,6 +59,7 @@ def emit(
         format_: table, json or jsonl.
         columns: Members that fit into a table's width; None for all.
         extra: Of these, what a narrow terminal goes without, the first one first.
+        nothing: What to tell on stderr when there are no records.
 
     Raises:
         ReaderGone: The reader of stdout went away.
@@ -53,8 +67,9 @@ def emit(
     """
     from bestdefense_async.report.formats.json import dumps
 
+    records = list(records)
     if format_ == "json":
-        document = {"schema_version": SCHEMA_VERSION, name: list(records)}
+        document = {"schema_version": SCHEMA_VERSION, name: records}
         streams.put(dumps(document, indent=2) + "\n")
     elif format_ == "jsonl":
         for record in records:
@@ -64,6 +79,8 @@ def emit(
         shown = columns if columns is not None else list(records[0]) if records else []
         picked = [{name: record[name] for name in shown} for record in records]
         streams.put(table(picked, extra=extra))
+    if nothing and not records:
+        streams.note(nothing)
 
 
 def iso(at: datetime | None) -> str | None:
@@ -86,7 +103,7 @@ def table(records: Sequence[Mapping[str, Any]], *, extra: Sequence[str] = ()) ->
         return ""
     names = list(records[0])
     rows = [[_cell(record[name]) for name in names] for record in records]
-    is_fitted = is_terminal()
+    is_fitted = streams.is_terminal()
     room = streams.width() if is_fitted else _UNBOUNDED
     titles = {name: name.removeprefix("is_").upper().replace("_", " ") for name in names}
     columns = {name: [titles[name], *(row[at] for row in rows)] for at, name in enumerate(names)}
@@ -99,7 +116,7 @@ def table(records: Sequence[Mapping[str, Any]], *, extra: Sequence[str] = ()) ->
         _shorten(columns, room)
     if _width(columns) > room:
         return _as_blocks(whole)
-    if is_fitted and is_coloured():
+    if is_fitted and streams.is_coloured():
         columns = {name: _coloured(name, cells) for name, cells in columns.items()}
     return "\n".join(line.rstrip() for line in _lines(columns)) + "\n"
 
@@ -190,7 +207,7 @@ def _coloured(name: str, cells: list[str]) -> list[str]:
     return cells
 
 
-_LONG: Final = {"info": "informational"}
+_LONG: Final = {short: severity for severity, short in SHORT.items()}
 
 
 def _cell(value: object) -> str:

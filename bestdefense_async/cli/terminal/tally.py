@@ -14,17 +14,11 @@ from attrs import define, field
 if TYPE_CHECKING:
     from bestdefense_async.models import Outcome
 
-
 SHOWN_WORST: Final = 5
 """How many of the worst targets are kept."""
 
 _STEADY: Final = 10
 """Finished targets before which a rate says nothing."""
-
-
-def status_text(status: str) -> str:
-    """Return a status as people read it."""
-    return status.replace("_", " ")
 
 
 @define

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.cli.terminal import tables
+from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import shown_length, table
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Make stdout a terminal of so many columns, without colours."""
 
     def of(columns: int) -> None:
-        monkeypatch.setattr(tables, "is_terminal", lambda: True)
-        monkeypatch.setattr(tables, "is_coloured", lambda: False)
+        monkeypatch.setattr(streams, "is_terminal", lambda: True)
+        monkeypatch.setattr(streams, "is_coloured", lambda: False)
         monkeypatch.setenv("COLUMNS", str(columns))
 
     return of
@@ -80,7 +79,7 @@ def test_colours_are_those_of_the_live_view_and_take_no_room(
     """Zeros are not coloured: nothing is no danger."""
     terminal(80)
     plain = table(RECORDS, extra=("report_id",))
-    monkeypatch.setattr(tables, "is_coloured", lambda: True)
+    monkeypatch.setattr(streams, "is_coloured", lambda: True)
     coloured = table(RECORDS, extra=("report_id",))
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
     assert "\x1b[1;37;41m2\x1b[0m" in coloured
@@ -96,10 +95,8 @@ def test_colours_can_be_forced_and_refused(
     monkeypatch: pytest.MonkeyPatch, env: dict[str, str], *, is_coloured: bool
 ) -> None:
     """As https://no-color.org and force-color.org ask."""
-    from bestdefense_async.cli.terminal import colour
-
     for name in ("FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    assert colour.is_coloured(sys.stdout) is is_coloured
+    assert streams.is_coloured() is is_coloured

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.cli.options.ranges import read_range
+from bestdefense_async.cli.commands.network import read_range
 from bestdefense_async.errors import TargetError
 
 if TYPE_CHECKING:

@@ -5,30 +5,68 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TextIO, cast
+from typing import TYPE_CHECKING, Final, Self, TextIO, cast
 
-from bestdefense_async.cli.exits import Exit, Unwritable
-from bestdefense_async.cli.terminal import closing, streams
-from bestdefense_async.cli.terminal.colour import is_coloured
-from bestdefense_async.cli.terminal.findings import findings_text
-from bestdefense_async.cli.terminal.outcome_table import run_table
+from attrs import field, frozen
+
+from bestdefense_async.cli.exits import Exit, Unwritable, told_as
+from bestdefense_async.cli.terminal import streams
+from bestdefense_async.cli.terminal.outcomes import SHOWN, findings_text, run_table
+from bestdefense_async.cli.terminal.words import in_days, is_soon, status_text
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.files import followed
 from bestdefense_async.models import Severity
 from bestdefense_async.report.formats.github import annotation_lines, append_summary
 from bestdefense_async.report.formats.json import EventLog
+from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import exit_code, judge
+from bestdefense_async.report.gate.waivers import Waivers
+from bestdefense_async.report.result import RunResult
+from bestdefense_async.report.text import counted, visible
 from bestdefense_async.report.writer import check_outputs, missing_from, renderer, write_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from bestdefense_async.cli.jobs.report_options import ReportOptions
-    from bestdefense_async.models import ScanEvent
+    from bestdefense_async.models import Outcome, ScanEvent
     from bestdefense_async.report.gate.verdict import Verdict
-    from bestdefense_async.report.result import RunResult
+
+
+_TARGET_ERRORS: Final = frozenset({"TargetError", "UnknownSite"})
+"""What is wrong with a target itself: no run over it can go on."""
+_FINAL: Final = frozenset(
+    {"InvalidRequest", "PermissionDenied", "NotFound", "Conflict", "ClientError"}
+)
+"""Refusals that are the same tomorrow, unless somebody does something."""
+
+
+@frozen(kw_only=True)
+class ReportOptions:
+    """What is to be made of a run: read, checked, and the same for every command."""
+
+    policy: GatePolicy
+    format_: str | None
+    """What stdout holds: the table, or what a file with that suffix would; None for nothing."""
+    files: tuple[str, ...]
+    """Where else to write; the suffix says in which format."""
+    min_severity: str = "informational"
+    """Least severity to show; no matter for the gate."""
+    is_exit_zero: bool = False
+    """Return 0 also when the gate fails or the run is incomplete."""
+    baseline: RunResult | None = field(default=None, repr=False)
+    """An earlier run whose findings fail nothing."""
+    waivers: Waivers | None = None
+    older: RunResult | None = field(default=None, repr=False)
+    """An earlier run to compare with: outputs say what is new and what is fixed."""
+    step_summary: str | None = None
+    """The file of GitHub Actions that takes Markdown for the page of the job."""
+    inputs: tuple[str, ...] = ()
+    """What is read besides: no file may be written over it."""
+    is_annotated: bool = False
+    """Whether stderr is read by a runner of GitHub Actions."""
 
 
 class _Stdout:
@@ -63,10 +101,7 @@ class Results:
         Raises:
             ConfigError: A file cannot be written, would be written over what is read, or its
                 suffix names no format.
-            Unwritable: stdout is closed.
         """
-        if self._options.format_ is not None:
-            streams.require_stdout()
         paths = [Path(name) for name in self._options.files]
         check_outputs(paths, self._options.inputs)
         for path in paths:
@@ -103,17 +138,25 @@ class Results:
 
     def _write_events(self, write: Callable[[EventLog], None]) -> None:
         for log in self._logs:
-            with _named_errors():
+            with told_as("The results could not be written", Unwritable):
                 write(log)
         if self._stdout is not None:
-            with _named_errors():
+            with told_as("The results could not be written", Unwritable):
                 try:
                     write(self._stdout)
                 except streams.ReaderGone:
                     self._is_unread, self._stdout = True, None
 
-    def judge(self, run: RunResult) -> int:
-        """Judge a run that is whole, write it everywhere and return the exit code."""
+    def conclude(
+        self, run: RunResult, *, is_interrupted: bool = False, resume: str | None = None
+    ) -> int:
+        """Judge a run that is whole, write it everywhere, say the verdict; return the exit code.
+
+        Args:
+            run: The whole run.
+            is_interrupted: A signal ended it.
+            resume: The name by which it can be resumed; None when it has no journal.
+        """
         options = self._options
         verdict = judge(
             run.outcomes,
@@ -121,44 +164,22 @@ class Results:
             baseline=None if options.baseline is None else options.baseline.outcomes,
             waivers=options.waivers,
         )
-        return self.conclude(
-            run, verdict, lambda path: write_run(path, run, verdict, older=options.older)
-        )
-
-    def conclude(
-        self,
-        run: RunResult,
-        verdict: Verdict,
-        write: Callable[[str], None],
-        *,
-        is_interrupted: bool = False,
-        resume: str | None = None,
-    ) -> int:
-        """Write the run everywhere, say the verdict and return the exit code.
-
-        Args:
-            run: The whole run.
-            verdict: What the gate says about it.
-            write: Writes it to a file.
-            is_interrupted: A signal ended the run.
-            resume: The name by which the run can be resumed; None when it has no journal.
-        """
         # stdout comes last: when its reader has gone, the files are there all the same.
         unwritten = [
-            *self._write_files(run, verdict, write),
+            *self._write_files(run, verdict),
             *self._write_step_summary(run, verdict),
             *self._write_stdout(run, verdict),
         ]
         for problem in (*unwritten, *self._gaps(verdict)):
             streams.say(f"bestdefense: {problem}")
         self._say_findings(verdict)
-        closing.say_missing(run.outcomes)
-        closing.say_waivers(verdict)
-        for line in annotation_lines(verdict) if self._options.is_annotated else ():
+        _say_missing(run.outcomes)
+        _say_waivers(verdict)
+        for line in annotation_lines(verdict) if options.is_annotated else ():
             streams.say(line)
-        following = [] if resume is None else closing.next_lines(run.outcomes, resume)
+        following = [] if resume is None else _next_lines(run.outcomes, resume)
         if is_interrupted:
-            following = [verdict.sentence, closing.interrupted_line(run), *following]
+            following = [verdict.sentence, _interrupted_line(run), *following]
         else:
             following.append(verdict.sentence)
         for line in following:
@@ -167,7 +188,7 @@ class Results:
             return Exit.INTERRUPTED
         if self._is_unread:
             return Exit.NO_READER
-        code = Exit.OK if self._options.is_exit_zero else _code(run, verdict)
+        code = Exit.OK if options.is_exit_zero else _code(run, verdict)
         return Exit.INCOMPLETE if unwritten and code == Exit.OK else code
 
     def _gaps(self, verdict: Verdict) -> list[str]:
@@ -205,13 +226,11 @@ class Results:
         least = self._options.min_severity
         table = run_table(run, verdict, min_severity=least, older=self._options.older)
         findings = findings_text(
-            verdict, least=Severity(least), is_coloured=is_coloured(), width=streams.width()
+            verdict, least=Severity(least), is_coloured=streams.is_coloured(), width=streams.width()
         )
         return f"{table}\n{findings}" if findings else table
 
-    def _write_files(
-        self, run: RunResult, verdict: Verdict, write: Callable[[str], None]
-    ) -> list[str]:
+    def _write_files(self, run: RunResult, verdict: Verdict) -> list[str]:
         problems = []
         for log in self._logs:
             try:
@@ -222,7 +241,7 @@ class Results:
             if self._is_live and _is_log(Path(name)):
                 continue
             try:
-                write(name)
+                write_run(name, run, verdict, older=self._options.older)
             except OSError as error:
                 problems.append(f"{name!r} could not be written: {error.strerror}.")
         return problems
@@ -243,11 +262,9 @@ def judge_and_write(run: RunResult, options: ReportOptions) -> int:
 
     Raises:
         ConfigError: A file cannot be written, or its suffix names no format.
-        Unwritable: stdout is closed.
-        ReaderGone: The reader of stdout went away.
     """
     with Results(options, is_live=False) as results:
-        return results.judge(run)
+        return results.conclude(run)
 
 
 def _require_writable(path: Path) -> None:
@@ -279,24 +296,9 @@ def _is_log(path: Path) -> bool:
 
 def _opened(path: Path) -> TextIO:
     """Open a log for writing; a link of ours is written through, somebody else's is refused."""
-    problem = ""
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    with told_as(f"{str(path)!r} cannot be written"):
         return open(os.open(followed(path), flags, 0o666), "w", encoding="utf-8")  # noqa: PTH123
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    raise ConfigError(f"{str(path)!r} cannot be written: {problem}.")
-
-
-@contextlib.contextmanager
-def _named_errors() -> Iterator[None]:
-    problem = ""
-    try:
-        yield
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise Unwritable(f"The results could not be written: {problem}.")
 
 
 def _code(run: RunResult, verdict: Verdict) -> Exit:
@@ -304,6 +306,79 @@ def _code(run: RunResult, verdict: Verdict) -> Exit:
     code = Exit(exit_code(verdict))
     kinds = {outcome.error.kind for outcome in run.outcomes if outcome.error is not None}
     is_all_wrong = (
-        bool(run.outcomes) and verdict.missing == verdict.total and kinds <= closing.TARGET_ERRORS
+        bool(run.outcomes) and verdict.missing == verdict.total and kinds <= _TARGET_ERRORS
     )
     return Exit.USAGE if code is Exit.INCOMPLETE and kinds and is_all_wrong else code
+
+
+def _say_missing(outcomes: Sequence[Outcome]) -> None:
+    """Name the first targets without a verdict, and why they have none."""
+    missing = [outcome for outcome in outcomes if not outcome.has_verdict]
+    for outcome in missing[:SHOWN]:
+        why = "it has no security result" if outcome.error is None else str(outcome.error)
+        is_named = outcome.report_id is None or outcome.report_id in why
+        report = "" if is_named else f" (report {outcome.report_id})"
+        status = status_text(outcome.status)
+        streams.say(f"{status}: {visible(outcome.target)}{report}: {visible(why, longest=400)}")
+    if len(missing) > SHOWN:
+        streams.say(f"and {counted(len(missing) - SHOWN, 'more target')} without a verdict")
+
+
+def _say_waivers(verdict: Verdict) -> None:
+    """Name the waivers that need attention, and those that end within a week."""
+    lines = verdict.waiver_lines
+    lines += [
+        f"the waiver of line {use.waiver.line} ends {in_days(use.waiver.expires)} "
+        f"({use.waiver.expires}): {use.waiver}"
+        for use in verdict.uses
+        if use.state == "used" and is_soon(use.waiver.expires)
+    ]
+    for line in lines[:SHOWN]:
+        streams.say(line)
+    if len(lines) > SHOWN:
+        streams.say(f"and {counted(len(lines) - SHOWN, 'more waiver')} that need attention")
+
+
+def _interrupted_line(run: RunResult) -> str:
+    """Return what became of the targets of a run that a signal ended."""
+    counts = run.by_status()
+    parts = [
+        f"{counts['done']} done",
+        f"{counts['running']} running at the server",
+    ]
+    if counts["failed"]:
+        parts.append(f"{counts['failed']} failed")
+    if counts["unknown"]:
+        parts.append(f"{counts['unknown']} perhaps started")
+    return f"bestdefense: interrupted: {', '.join(parts)}, {counts['not_started']} not started"
+
+
+def _next_lines(outcomes: Sequence[Outcome], name: str) -> list[str]:
+    """Return what to do about targets without a result; nothing when all have one.
+
+    What was refused for good is not to be resumed: it would be refused again.
+    """
+    kinds = Counter(
+        "unknown" if outcome.status == "unknown" else _what_helps(outcome)
+        for outcome in outcomes
+        if outcome.status != "done"
+    )
+    resume = f"bestdefense scan --resume {name}"
+    lines = []
+    if kinds["refused"]:
+        lines += [
+            f"{counted(kinds['refused'], 'target')} refused: do first what is asked for above",
+            f"then: {resume}",
+        ]
+    if kinds["left"]:
+        lines.append(f"to resume: {resume}")
+    if kinds["unknown"]:
+        lines.append(f"to look for perhaps started scans: bestdefense runs reconcile {name}")
+    return lines
+
+
+def _what_helps(outcome: Outcome) -> str:
+    kind = None if outcome.error is None else outcome.error.kind
+    if kind in _TARGET_ERRORS:
+        return "nothing"
+    return "refused" if outcome.status == "failed" and kind in _FINAL else "left"

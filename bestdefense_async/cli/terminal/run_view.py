@@ -1,37 +1,53 @@
-"""One bulk run on the terminal: progress, warnings and events on the way, and the end of it."""
+"""One bulk run on the terminal, carried out here or by workers: progress, warnings, its end."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, evolve, field
 
-from bestdefense_async.cli.jobs.report_options import ReportOptions
-from bestdefense_async.cli.jobs.results import Results
+from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.cli.terminal.progress import counts_text, show_progress
+from bestdefense_async.cli.terminal.progress import show_progress
+from bestdefense_async.cli.terminal.results import ReportOptions, Results
 from bestdefense_async.cli.terminal.tally import Tally
+from bestdefense_async.cli.terminal.words import counts_text
 from bestdefense_async.errors import JournalError
 from bestdefense_async.models import (
     Outcome,
+    OutcomeStatus,
     ScanFinished,
     ScanStarted,
     StartingPaused,
     StartingResumed,
     TargetRejected,
 )
+from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.text import counted, duration, visible
 
 if TYPE_CHECKING:
     from bestdefense_async.cli.terminal.signals import Interruption
+    from bestdefense_async.distributed.shards import ShardCounts
+    from bestdefense_async.distributed.store import PostgresStore
     from bestdefense_async.models import ScanEvent
     from bestdefense_async.runs.plan import Plan
     from bestdefense_async.runs.run import Run
 
 DRAIN_TIMEOUT: Final = 60.0
 """Seconds for what was sent to be answered after a signal."""
+
+_EVERY: Final = 1.0
+"""Seconds between two looks at the database."""
+_LATE: Final = 30.0
+"""Seconds that an outcome may appear later than it says it became known: it was being written."""
+_PATIENCE: Final = 15.0
+"""Seconds after which somebody should have taken a shard."""
+
+_SETTLED: Final = {OutcomeStatus.DONE, OutcomeStatus.FAILED}
+"""What is told as it comes; anything else may still change."""
 
 
 @define(kw_only=True)
@@ -42,8 +58,6 @@ class RunView:
     """What is to be made of the run."""
     host: str
     """Where it is carried out."""
-    verbosity: int = 0
-    """-1 shows no progress, 1 writes each outcome to stderr."""
     is_demo: bool = False
     """Leave the last picture of the live view, and offer no resumption."""
     _results: Results = field(init=False)
@@ -73,7 +87,6 @@ class RunView:
                 recorded, which is told when the results are out.
         """
         lost: JournalError | None = None
-        options = self.options
         with self._results as results:
             self._say_plan(plan)
             try:
@@ -85,17 +98,8 @@ class RunView:
                 lost = error
             if self._failure is not None:
                 raise self._failure
-            verdict = run.judge(
-                fail_on=options.policy.fail_on,
-                max_counts=options.policy.max_counts,
-                allow_incomplete=options.policy.allow_incomplete,
-                baseline=options.baseline,
-                waivers=options.waivers,
-            )
             code = results.conclude(
                 run.result,
-                verdict,
-                lambda path: run.write(path, verdict, compared=options.older),
                 is_interrupted=bool(interruption.count),
                 resume=None if self.is_demo else run.name,
             )
@@ -108,18 +112,20 @@ class RunView:
             verb = "is" if plan.repeated == 1 else "are"
             repeated = counted(plan.repeated, "repeated target")
             streams.say(f"bestdefense: {repeated} {verb} scanned once")
-        if self.verbosity >= 0 and not self.is_demo:
-            streams.say(f"bestdefense: {plan.sentence}")
+        if not self.is_demo:
+            streams.note(f"bestdefense: {plan.sentence}")
 
     async def _show(self, run: Run, plan: Plan, interruption: Interruption) -> None:
         ended, self._throttled = run.result.outcomes, run.throttled
-        self._tally = Tally(len(ended) + plan.targets, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        self._tally = Tally(len(ended) + plan.targets, now, ended_before=len(ended))
         self._results.begin(evolve(run.result, outcomes=()))
         for outcome in ended:  # so that the results are those of the whole run
             self._tally.end(outcome)
             self._results.record(ScanFinished(outcome=outcome))
         title = f"Scanning {counted(plan.creations + plan.follows, 'site')} at {self.host}"
-        quiet = self.verbosity != 0
+        # With -v each outcome is a line of its own.
+        quiet = streams.verbosity() != 0
         async with show_progress(self._tally, title=title, quiet=quiet, keep=self.is_demo):
             await self._until_ended(run, interruption)
 
@@ -177,7 +183,94 @@ class RunView:
 
     def _end(self, outcome: Outcome) -> None:
         self._tally.end(outcome)
-        if self.verbosity > 0:
+        if streams.verbosity() > 0:
             counts = {} if outcome.risk is None else outcome.risk.as_dict()
             result = counts_text(counts) if outcome.error is None else str(outcome.error)
             streams.say(f"{outcome.status:11}  {visible(outcome.target)}  {result}")
+
+
+async def watch(
+    store: PostgresStore, name: str, results: Results, interruption: Interruption
+) -> int:
+    """Watch a run that workers carry out until it has ended, judge it and return the exit code.
+
+    A signal ends the watching, not the run.
+
+    Raises:
+        JournalError: The database cannot be read.
+    """
+    record = await store.record(name)
+    info = await record.info()
+    total = sum(info.counts.values())
+    loop = asyncio.get_running_loop()
+    tally = Tally(total, loop.time())
+    results.begin(
+        RunResult(
+            name=name,
+            outcomes=(),
+            base_url=info.base_url,
+            options=info.options,
+            started_at=info.created_at,
+        )
+    )
+    interruption.is_handled = True
+    watched = _Watch(store, name, results, tally)
+    title = f"Workers scan {counted(total, 'site')} at {info.base_url}"
+    async with show_progress(tally, title=title, quiet=streams.verbosity() < 0, keep=False):
+        counts = await watched.until_over(interruption)
+    if counts is None:
+        streams.say(
+            f"bestdefense: the run goes on; to see it: bestdefense runs watch {name} --database URL"
+        )
+        return Exit.INTERRUPTED
+    ended = await record.result()
+    for outcome in ended.outcomes:
+        if outcome.index not in watched.told:
+            results.record(ScanFinished(outcome=outcome))
+    for problem in counts.problems:
+        streams.say(f"bestdefense: {problem}")
+    if counts.is_cancelled:
+        streams.say(f"bestdefense: run {name} was cancelled")
+    return results.conclude(evolve(ended, name=name))
+
+
+class _Watch:
+    """Looks at a run in its database, and tells what is new."""
+
+    def __init__(self, store: PostgresStore, name: str, results: Results, tally: Tally) -> None:
+        self.store = store
+        self.name = name
+        self.results = results
+        self.tally = tally
+        self.told: set[int] = set()
+        """Indexes of the targets whose outcome was told."""
+
+    async def until_over(self, interruption: Interruption) -> ShardCounts | None:
+        """Tell what happens until nothing more does; return None when a signal ends it."""
+        since, loop = 0.0, asyncio.get_running_loop()
+        patience: float | None = loop.time() + _PATIENCE
+        while not interruption.count:
+            counts = await self.store.shard_counts(self.name)
+            changed, since = await self.store.changed(self.name, since=since - _LATE)
+            self._tell(changed)
+            self.tally.follow(await self.store.running(self.name))
+            if counts.is_over:
+                return counts
+            if counts.shards.get("held") or counts.shards.get("ended"):
+                patience = None
+            elif patience is not None and loop.time() > patience:
+                patience = None
+                streams.say(
+                    "bestdefense: no worker has taken anything yet; one is started with: "
+                    "bestdefense worker --database URL"
+                )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(interruption.requested.wait(), _EVERY)
+        return None
+
+    def _tell(self, changed: list[Outcome]) -> None:
+        for outcome in changed:
+            if outcome.index not in self.told and outcome.status in _SETTLED:
+                self.told.add(outcome.index)
+                self.tally.end(outcome)
+                self.results.record(ScanFinished(outcome=outcome))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
-from bestdefense_async.cli.exits import Exit
+from bestdefense_async.cli.exits import Exit, told_as
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.progress import INTERVAL, SHORTEST, STEP, drawing, is_live
 from bestdefense_async.core.expected_file import ExpectedFile
@@ -27,6 +28,7 @@ from bestdefense_async.transport.partial_file import SUFFIX, is_stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from bestdefense_async.models import AgentFile
 
@@ -114,10 +116,11 @@ class Downloads:
             ConfigError: The directory cannot be made, or the operation is not for this host.
             AuthError, PermissionDenied: The token may not do this.
         """
-        _make(self._directory)
+        with told_as(f"The directory {visible(self._directory)} cannot be made"):
+            self._directory.mkdir(parents=True, exist_ok=True)
         loop = asyncio.get_running_loop()
         progress = DownloadProgress(len(files))
-        async with drawing(_draw(progress) if is_live() else _beat(progress)):
+        async with _shown(progress):
             for file in files:
                 progress.begin(file, loop.time())
                 await self._store(file, progress)
@@ -177,16 +180,6 @@ class Downloads:
         return await asyncio.to_thread(is_stored, self._directory / file.filename, expected)
 
 
-def _make(directory: Path) -> None:
-    problem = ""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise ConfigError(f"The directory {visible(directory)} cannot be made: {problem}.")
-
-
 def _say_partial(final: Path) -> None:
     part = final.with_name(final.name + SUFFIX)
     if part.exists():
@@ -194,6 +187,12 @@ def _say_partial(final: Path) -> None:
         streams.say(
             f"bestdefense: {size} are kept in {visible(part)}; the same command goes on with them"
         )
+
+
+def _shown(progress: DownloadProgress) -> AbstractAsyncContextManager[None]:
+    if streams.verbosity() < 0:
+        return contextlib.nullcontext()
+    return drawing(_draw(progress) if is_live() else _beat(progress))
 
 
 async def _draw(progress: DownloadProgress) -> None:

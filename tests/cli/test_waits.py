@@ -1,9 +1,9 @@
-"""Questions that are waited for."""
+"""Scans that are waited for."""
 
 from types import SimpleNamespace
 from typing import Any, cast
 
-from bestdefense_async.cli.jobs.one_call import wait_for
+from bestdefense_async.cli.commands.reports import wait_for
 from bestdefense_async.models import Progress
 
 
@@ -18,7 +18,7 @@ async def test_what_a_person_names_is_looked_at_at_once() -> None:
             asked.append(started_ago)
             return Progress(is_completed=True)
 
-    connection = cast("Any", SimpleNamespace(is_sandbox=False))
-    await wait_for(connection, Scans(), "report r-1", "r-1", timeout=None)
+    connection = cast("Any", SimpleNamespace(polling=lambda: None))
+    await wait_for(Scans(), "r-1", connection, timeout=None)
 
     assert asked == [0.0]

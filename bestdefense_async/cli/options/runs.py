@@ -1,0 +1,150 @@
+"""Which runs are meant: those of this machine, or of a database that several machines share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from bestdefense_async.cli.options.settings import runs_path
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
+    from bestdefense_async.report.result import RunResult
+    from bestdefense_async.runs.store.protocol import Store
+    from bestdefense_async.runs.store.store import DatabaseStore
+
+    _ParamType = click.ParamType[Any, Any]
+else:
+    # It takes type arguments only in newer versions of click.
+    _ParamType = click.ParamType
+
+T = TypeVar("T")
+
+_VARIABLE: Final = "BD_DATABASE"
+_KEY: Final = "bestdefense_async.database"
+_MOST: Final = 50
+"""Runs that a shell offers."""
+
+
+class _Run(_ParamType):
+    """The name of a recorded run, the beginning of it, `last`, or a file."""
+
+    name = "RUN"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return `last` and the runs on this machine, the newest first, else files."""
+        from click.shell_completion import CompletionItem
+
+        fitting = [name for name in ("last", *_run_names()) if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in fitting] or [
+            CompletionItem(incomplete, type="file")
+        ]
+
+
+def _run_names() -> list[str]:
+    """Return the names of this user's newest runs; none where they cannot be read."""
+    import asyncio
+
+    from bestdefense_async.errors import BestDefenseError
+    from bestdefense_async.runs.store.sqlite import SqliteStore
+
+    path = runs_path()
+
+    async def names() -> list[str]:
+        async with SqliteStore(path) as store:
+            return [info.name for info in await store.list(with_counts=False)][:_MOST]
+
+    try:
+        return asyncio.run(names()) if path.exists() else []
+    except (BestDefenseError, OSError):
+        return []
+
+
+RUN: Final = _Run()
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta[_KEY] = value
+
+
+SHARED_RUNS = click.option(
+    "--database",
+    metavar="URL",
+    expose_value=False,
+    callback=_remember,
+    help="The runs in this database, not those of this machine: postgresql://user@host/name.",
+)
+"""The option of a command that may look at shared runs; what it says is known to `runs_name`."""
+
+DATABASE = click.option(
+    "--database",
+    metavar="URL",
+    envvar=_VARIABLE,
+    required=True,
+    help=f"The database: postgresql://user@host/name, else {_VARIABLE}. A password is better in "
+    "PGPASSWORD or ~/.pgpass.",
+)
+"""The option of a command that needs a database."""
+
+
+def database_name() -> str | None:
+    """Return the database that the option names; None without it."""
+    found: str | None = click.get_current_context().meta.get(_KEY)
+    return found
+
+
+def runs_name() -> Path | str:
+    """Return what names the store of the runs that are meant."""
+    return database_name() or runs_path()
+
+
+def runs_store() -> DatabaseStore:
+    """Return the store of the runs that are meant; nothing was opened yet.
+
+    Raises:
+        ConfigError: The database cannot be one, or needs the extra.
+    """
+    from bestdefense_async.runs.store.doors import open_store
+
+    return open_store(runs_name())
+
+
+def from_store(work: Callable[[Store], Awaitable[T]]) -> T:
+    """Return what `work` reads or changes in the store of the runs that are meant.
+
+    Raises:
+        JournalError: The store cannot be read, or what is asked for is not in it.
+    """
+    import asyncio
+
+    async def main() -> T:
+        async with runs_store() as store:
+            return await work(store)
+
+    return asyncio.run(main())
+
+
+def load_run(name: str) -> RunResult:
+    """Return a run: of a file (`.json`, `.jsonl`, a store) or stdin, else of the runs by its name.
+
+    Args:
+        name: A path, `-` for stdin, the name of a run or the beginning of it, or `last`.
+
+    Raises:
+        ConfigError: A file cannot be read.
+        JournalError: There is none, or it cannot be read.
+    """
+    from bestdefense_async.runs.store.doors import load
+
+    return load(name, store=runs_store())
