@@ -4,7 +4,7 @@
     python benchmarks/decoding.py [--alerts 10000] [--rounds 15]
 
 The same body is read by `orjson.loads` to dicts, which refuses less and makes no models, and to
-models: in one piece (`read_envelope`), and in steps (`read_payload`), as a call does it. All take
+models: in one piece (`read_envelope`), and in steps (`read_in_steps`), as a call does it. All take
 turns; figures are 20th percentiles of CPU time, and their ratios.
 
 The longest piece is the CPU time between two moments at which the loop could run. The garbage
@@ -33,7 +33,7 @@ from bestdefense_async.core.envelope import read_envelope
 from bestdefense_async.core.request import Reply, Request, build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.core.secret import Secret
-from bestdefense_async.core.slices import Reading, read_payload
+from bestdefense_async.core.slices import read_in_steps
 from bestdefense_async.models import Alerts
 
 try:
@@ -96,10 +96,7 @@ def in_one_piece(body: bytes) -> Alerts:
 
 def pieces(body: bytes) -> Iterator[Alerts | None]:
     """Yield after each step of reading a body, and at last its alerts."""
-    payload = read_payload(reply_of(body), REQUEST, SECRET)
-    if isinstance(payload, Reading):
-        yield from payload
-        payload = payload.payload
+    payload = yield from read_in_steps(reply_of(body), REQUEST, SECRET)
     yield structure(payload, Alerts)
 
 

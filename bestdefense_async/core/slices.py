@@ -33,73 +33,51 @@ from bestdefense_async.core.json import (
 from bestdefense_async.core.route import Body
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from bestdefense_async.core.request import Reply, Request
     from bestdefense_async.core.secret import Secret
 
 LARGE: Final = 1 << 18
-"""Bytes of a body above which it is read in steps."""
+"""Bytes of a body above which it is to be read in steps."""
 PIECE: Final = 1 << 16
 """Bytes that are decoded at once, and so the size of a step."""
 _ALIKE: Final = 8
 """Characters that two members of a list have in common, such as `{"id": "`."""
 
 
-def read_payload(reply: Reply, request: Request[Any], secret: Secret) -> Any:  # noqa: ANN401  # JSON
-    """Return what `read_envelope` returns, or a `Reading` that gives it when it is read to its end.
+def read_in_steps(
+    reply: Reply, request: Request[Any], secret: Secret
+) -> Generator[None, None, Any]:
+    """Return what `read_envelope` returns; yield after each step.
 
-    Lists that `request.items` names hold models when the body was large, see `Structured`.
+    Lists that `request.items` names hold models, see `Structured`.
 
     Raises:
-        BestDefenseError: As `read_envelope`; while reading, too.
+        BestDefenseError: As `read_envelope`.
     """
-    if len(reply.body) <= LARGE:
+    members = None
+    with suppress(Exception):  # in one piece it is said what is wrong
+        members = yield from _members(reply, request, secret)
+    if members is None:
         return read_envelope(reply, request, secret)
-    return Reading(reply, request, secret)
+    return open_envelope(members, reply.status, request, secret)
 
 
-class Reading:
-    """A large answer while it is read: iterate over it, one step each, then take `payload`."""
-
-    payload: Any
-    """As `read_envelope` returns it; there when the last step is done."""
-
-    def __init__(self, reply: Reply, request: Request[Any], secret: Secret) -> None:
-        self._reply = reply
-        self._request = request
-        self._secret = secret
-
-    def __iter__(self) -> Iterator[None]:
-        """Read on, and yield after each step.
-
-        Raises:
-            BestDefenseError: As `read_envelope`.
-        """
-        reply, request, secret = self._reply, self._request, self._secret
-        members = None
-        with suppress(Exception):  # in one piece it is said what is wrong
-            members = yield from self._members()
-        if members is None:
-            self.payload = read_envelope(reply, request, secret)
-        else:
-            self.payload = open_envelope(members, reply.status, request, secret)
-
-    def _members(self) -> Generator[None, None, dict[str, Any] | None]:
-        """Return the members of the answer, None where it must be read in one piece."""
-        body, status, request = self._reply.body, self._reply.status, self._request
-        if not 200 <= status < 300 or status == 204:  # noqa: PLR2004  # successes; no content
+def _members(
+    reply: Reply, request: Request[Any], secret: Secret
+) -> Generator[None, None, dict[str, Any] | None]:
+    """Return the members of the answer, None where it must be read in one piece."""
+    if not 200 <= reply.status < 300 or reply.status == 204:  # noqa: PLR2004  # successes; no content
+        return None
+    for may_hold_token in secret.search(reply.body):
+        if may_hold_token:
             return None
-        for may_hold_token in self._secret.search(body):
-            if may_hold_token:
-                return None
-            yield
-        text = _Text(body)
-        has_data = request.route.body is Body.ENVELOPE
-        members = yield from _object(
-            text, 0, request.items, has_lists=not has_data, has_data=has_data
-        )
-        return members if text.is_over() else None
+        yield
+    text = _Text(reply.body)
+    has_data = request.route.body is Body.ENVELOPE
+    members = yield from _object(text, 0, request.items, has_lists=not has_data, has_data=has_data)
+    return members if text.is_over() else None
 
 
 class _Unusual(Exception):

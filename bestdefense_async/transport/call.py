@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from bestdefense_async.core.envelope import read_envelope
 from bestdefense_async.core.limiting.hints import parse_retry_after
 from bestdefense_async.core.retry import is_fate_unknown
-from bestdefense_async.core.slices import Reading, read_payload
+from bestdefense_async.core.slices import read_in_steps
 from bestdefense_async.errors import (
     BestDefenseError,
     OutcomeUnknown,
@@ -108,11 +108,7 @@ class Call(Exchange, Generic[T_co]):
     def read_in_steps(self, reply: Reply) -> Generator[None, None, Any]:
         """Return what `read` does; yield after each fraction of a millisecond."""
         assert self.secret is not None  # noqa: S101  # nothing is sent without a token
-        payload = read_payload(reply, self.request, self.secret)
-        if isinstance(payload, Reading):
-            yield from payload
-            payload = payload.payload
-        return self._made(payload)
+        return self._made((yield from read_in_steps(reply, self.request, self.secret)))
 
     def _made(self, payload: object) -> Any:  # noqa: ANN401  # what the resource makes of it
         return payload if self.request.read is None else self.request.read(payload)
