@@ -11,12 +11,11 @@ takes to start, for so long one of the workers is away after each.
 
 Then CPU per scan against one embedded process that scans the same at the same speed, in turns, with
 statements and transactions per scan, which no other load of the machine changes; scans per second
-with 1 to 4 workers. With `--only` also tenants of very different sizes, and four processes on one
-limit against each policy of a server.
+with 1 to 4 workers. With `--only` also tenants of very different sizes. `benchmarks.shared_limits`
+tries processes that share a limit.
 
 Goals: 0 doubled, 0 lost, unknown <= kills x shards x 8, at most 1.3 x the time and 1.3 x the CPU,
-at most 1 transaction per scan; 0 refusals at 95 % of what is permitted; a small tenant waits at
-most 1.5 x as long as alone.
+at most 1 transaction per scan; a small tenant waits at most 1.5 x as long as alone.
 """
 
 import argparse
@@ -30,16 +29,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from attrs import frozen
 
-from bestdefense_async import BestDefense, Limit
+from bestdefense_async import BestDefense
 from bestdefense_async.distributed.enqueue import enqueue
-from bestdefense_async.distributed.limits import PostgresLimits
 from bestdefense_async.distributed.store import PostgresStore
 from bestdefense_async.sandbox import Sandbox
 from bestdefense_async.testing.process import SandboxProcess
@@ -51,8 +49,6 @@ LEASE = 6.0
 PACE = 40.0
 """Seconds of a scan that pass in one, where the machine must not be what a run waits for."""
 BLOCKS = 3
-LIMIT = (60, 6.0)
-OPERATION = "agents.manifest"
 
 Disturb = Callable[[Workers, Server, "asyncio.Task[Any]", "Disturbance"], Awaitable[int]]
 
@@ -296,54 +292,13 @@ async def fair(server: Server, tenants: int) -> None:
     )
 
 
-@contextlib.asynccontextmanager
-async def _sharing(sandbox: Sandbox, database: str) -> AsyncIterator[BestDefense]:
-    async with PostgresLimits(database) as limits:
-        limit = {OPERATION: Limit(LIMIT[0], per=LIMIT[1])}
-        async with BestDefense(
-            sandbox.token, sandbox.url, limits=limit, shared_limits=limits
-        ) as client:
-            yield client
-
-
-async def limited(server: Server, seconds: float) -> None:
-    """Print refusals and use of a limit by four clients of one token, by policy."""
-    for policy in ("fixed", "clock", "sliding-log", "weighted", "bucket"):
-        with new_database(server.url("postgres")) as database:
-            async with Sandbox(sites=1, limits={OPERATION: LIMIT}, policy=policy) as sandbox:
-                async with contextlib.AsyncExitStack() as stack:
-                    clients = [
-                        await stack.enter_async_context(_sharing(sandbox, database))
-                        for _ in range(4)
-                    ]
-
-                    async def work(client: BestDefense) -> None:
-                        while True:
-                            await client.agents.manifest()
-
-                    tasks = [
-                        asyncio.create_task(work(client)) for client in clients for _ in range(20)
-                    ]
-                    await asyncio.sleep(seconds)
-                    for task in tasks:
-                        task.cancel()
-                    await asyncio.wait(tasks)
-                statuses = Counter(each.status for each in sandbox.ledger)
-        permitted = LIMIT[0] * seconds / LIMIT[1]
-        print(
-            f"limit, {policy:12}: {statuses[429]} refusals, {statuses[200]} calls, "
-            f"{statuses[200] / permitted:.0%} of {permitted:.0f}",
-            flush=True,
-        )
-
-
 async def main() -> None:
     """Print all of it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--targets", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--only", choices=[*SCENARIOS, "cost", "fair", "limits"])
+    parser.add_argument("--only", choices=[*SCENARIOS, "cost", "fair"])
     options = parser.parse_args()
     chosen = [*SCENARIOS, "cost"]
     if options.only:
@@ -370,8 +325,6 @@ async def main() -> None:
             await scaled(server, options.targets)
         if "fair" in chosen:
             await fair(server, 60)
-        if "limits" in chosen:
-            await limited(server, 60.0)
 
 
 if __name__ == "__main__":

@@ -67,8 +67,8 @@ class BestDefense(View):
             https and without the token; any other redirect is refused.
         proxy: URL of an http proxy. Environment variables are not looked at.
         ssl_context: For a private certificate authority; None trusts the system's.
-        state_dir: Directory in which limits of a minute and longer are kept together with other
-            processes, and from one to the next; None for none.
+        state_dir: Directory in which limits are kept together with other processes, and from one to
+            the next; None for none.
         shared_limits: What keeps limits together with processes on other machines, in place of
             `state_dir`: a `distributed.limits.PostgresLimits`. It is not closed.
         session: An aiohttp session to use. It is never closed or changed.

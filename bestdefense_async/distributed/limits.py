@@ -15,10 +15,12 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 from typing import TYPE_CHECKING, Final, Self
 
 import psycopg
 
+from bestdefense_async.core.limiting.window import CLOCK_RATE
 from bestdefense_async.distributed.address import Address
 from bestdefense_async.distributed.schema import SCHEMA
 from bestdefense_async.transport.throttle.queue import LOOK_AGAIN
@@ -41,6 +43,30 @@ PATIENCE: Final = 5.0
 GATHER: Final = 0.02
 """Seconds for which what was done is gathered before it is told."""
 _PAUSE: Final = 0.25
+
+
+class ServerClock:
+    """By how many seconds the server's clock is ahead of the loop's: between two bounds.
+
+    An answer shows a moment between question and answer, and a busy process sees the answer late.
+    So calls of ours are told as late as they may have been, and those of others are taken to be as
+    young as they may be. What each answer shows narrows the bounds.
+    """
+
+    def __init__(self) -> None:
+        self.least: float = -math.inf
+        self.most: float = math.inf
+        self._seen = 0.0
+
+    def shown(self, moment: float, *, asked: float, seen: float) -> None:
+        """Record the moment that an answer shows; the others are the loop's."""
+        drift = (seen - self._seen) * (CLOCK_RATE - 1)
+        least, most = moment - seen, moment - asked
+        self.least = max(self.least - drift, least)
+        self.most = min(self.most + drift, most)
+        if self.least > self.most:  # somebody has set the clock
+            self.least, self.most = least, most
+        self._seen = seen
 
 
 class PostgresLimits:
@@ -127,6 +153,7 @@ class _Row:
         self._mine = Entry()
         """What of it is ours, as we had told it."""
         self._moments: dict[float, float] = {}
+        self._clock = ServerClock()
         self._is_open = False
         """Whether the row is locked by us: what is due may be handed out."""
         self._are_others_flying = False
@@ -194,6 +221,7 @@ class _Row:
         """Learn, decide and tell, while nobody else can."""
         loop = asyncio.get_running_loop()
         async with self._limits.transaction() as connection:
+            asked = loop.time()
             cursor = await connection.execute(
                 "INSERT INTO rate (token_key, limit_class, content) VALUES (%s, %s, '')"
                 " ON CONFLICT (token_key, limit_class) DO UPDATE SET content = rate.content"
@@ -202,20 +230,28 @@ class _Row:
             )
             content, wall = await cursor.fetchone()
             now = self._synced_at = loop.time()
+            self._clock.shown(wall, asked=asked, seen=now)
             found = entry_from(json.loads(content or "null")) or Entry()
             others = found.without(self._mine)
             is_new = found != self._found
             self._are_others_flying = bool(others.flying)
             if is_new or others.flying:
                 self._moments = record_others(
-                    self._queue, others, self._moments, now=now, wall=wall, is_new=is_new
+                    self._queue,
+                    others,
+                    self._moments,
+                    now=now,
+                    wall=now + self._clock.least,
+                    is_new=is_new,
                 )
             self._is_open = True
             try:
                 self._queue.look_again()
             finally:
                 self._is_open = False
-            told, mine = merged(self._queue, found, self._mine, now=now, wall=wall)
+            told, mine = merged(
+                self._queue, found, self._mine, now=now, wall=now + self._clock.most
+            )
             await connection.execute(
                 "UPDATE rate SET content = %s WHERE token_key = %s AND limit_class = %s",
                 (json.dumps(told.as_plain()), *self._key),

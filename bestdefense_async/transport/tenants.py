@@ -138,9 +138,8 @@ class Tenants:
     Args:
         home: Where the client lives.
         limits: By operation; the same for all.
-        state_dir: A directory in which limits of a minute and longer are kept together with other
-            processes, and from one to the next: one small file per token, named by a hash. None
-            keeps everything in memory.
+        state_dir: A directory in which limits are kept together with other processes, and from one
+            to the next: one small file per token, named by a hash. None keeps everything in memory.
         shared_limits: What keeps limits together with other processes in place of files.
     """
 

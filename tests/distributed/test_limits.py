@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,13 +15,15 @@ from bestdefense_async import BestDefense, Limit  # noqa: E402
 from bestdefense_async.distributed import limits as shared  # noqa: E402
 from bestdefense_async.distributed.limits import PostgresLimits  # noqa: E402
 from bestdefense_async.sandbox import Sandbox  # noqa: E402
+from tests.support.callers import OPERATION, Callers  # noqa: E402
+from tests.support.waiting import until  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from bestdefense_async.sandbox.world.limits import Policy
 
-OPERATION = "agents.manifest"
 POLICIES: tuple[Policy, ...] = ("fixed", "clock", "sliding-log", "weighted", "bucket")
 
 
@@ -59,6 +62,65 @@ async def test_four_processes_share_a_limit_without_a_refusal(
         statuses = [each.status for each in sandbox.ledger]
 
     assert statuses == [200] * 40
+
+
+@pytest.mark.slow(timeout=120)
+@pytest.mark.parametrize("where", ["database", "file"])
+async def test_a_process_that_is_killed_or_has_a_wrong_clock_spends_nothing_twice(
+    where: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """What it had in hand counts as spent; in a database the moments are the server's."""
+    place = str(tmp_path) if where == "file" else request.getfixturevalue("database")
+    async with Sandbox(sites=1, limits={OPERATION: (30, 2.0)}, policy="weighted") as sandbox:
+        with Callers(sandbox, (30, 2.0), place, at_once=4) as callers:
+            await asyncio.gather(
+                callers.start(), callers.start(clock_ahead=600.0 if where == "database" else 0.0)
+            )
+            killed = await callers.start()
+            callers.go()
+            await until(lambda: sandbox.count(OPERATION) >= 45)
+            killed.kill()
+            known = sandbox.count(OPERATION)
+            await until(lambda: sandbox.count(OPERATION) >= known + 45)
+        statuses = {each.status for each in sandbox.ledger}
+
+    assert statuses <= {200, None}  # of those that were killed, nobody waited for the answer
+
+
+class LateLimits(PostgresLimits):
+    """Limits of a process that is so busy that it sees what the database says late."""
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """Give a connection whose answers wait for a third of a second."""
+        async with super().transaction() as connection:
+            yield self
+            self.connection = connection
+
+    async def execute(self, *statement: Any) -> Any:
+        """Carry it out, and do something else before the answer is looked at."""
+        assert self._connection is not None
+        cursor = await self._connection.execute(*statement)
+        time.sleep(0.3)  # noqa: ASYNC251 - it is what happens to a busy loop
+        return cursor
+
+
+async def test_a_busy_process_tells_its_calls_no_earlier_than_they_were(database: str) -> None:
+    """It cannot know how old the database's moment is when it sees it, and assumes the worst."""
+    limit = Limit(5, per=1.5)
+    async with Sandbox(sites=1, limits={OPERATION: (5, 1.5)}, policy="sliding-log") as sandbox:
+        async with (
+            LateLimits(database) as late,
+            BestDefense(
+                sandbox.token, sandbox.url, limits={OPERATION: limit}, shared_limits=late
+            ) as busy,
+            client_of(sandbox, database, limit) as other,
+        ):
+            await asyncio.gather(*(busy.agents.manifest() for _ in range(5)))
+            await asyncio.gather(*(other.agents.manifest() for _ in range(5)))
+        statuses = [each.status for each in sandbox.ledger]
+
+    assert statuses == [200] * 10
 
 
 async def test_a_process_that_comes_later_knows_what_was_spent(database: str) -> None:

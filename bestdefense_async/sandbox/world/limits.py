@@ -38,7 +38,7 @@ DOCUMENTED: Mapping[str, tuple[int, float]] = {
 }
 
 _ROUNDING = 1e-9
-"""Tolerance in calls: one that comes exactly on time must not be refused."""
+"""Tolerance in calls: one that comes exactly on time must not be refused for a sum's last digit."""
 
 
 class Counter(Protocol):
@@ -107,7 +107,11 @@ class _Log:
 
 @define
 class _Weighted:
-    """Two counters: the previous window fades out while the current one fills."""
+    """Two counters: the previous window fades out while the current one fills.
+
+    A call is let in while their estimate is below the limit, as Symfony does: it rounds the
+    estimate down and asks for room for one more.
+    """
 
     limit: int
     period: float
@@ -128,19 +132,18 @@ class _Weighted:
 
     def admit(self, now: float) -> float:
         self._turn(now)
-        over = self._estimate(now) + 1 - self.limit
-        if over > _ROUNDING:
-            left = self._began + self.period - now
+        over = self._estimate(now) - self.limit
+        if over > -_ROUNDING:
+            wait = self._began + self.period - now
             if self._previous and self._current < self.limit:
-                return min(over * self.period / self._previous, left)
-            # Full by itself: the window must turn and then fade by one call.
-            return left + self.period / self.limit
+                wait = min(over * self.period / self._previous, wait)
+            return wait + 2 * _ROUNDING * self.period  # below the limit, not at it
         self._current += 1
         return 0.0
 
     def remaining(self, now: float) -> int:
         self._turn(now)
-        return max(0, math.floor(self.limit - self._estimate(now) + _ROUNDING))
+        return max(0, self.limit - math.floor(self._estimate(now) + _ROUNDING))
 
 
 @define

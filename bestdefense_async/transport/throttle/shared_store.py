@@ -5,15 +5,15 @@ replaces what it had told by what is true now, and leaves alone what others told
 those of one clock that they share. `SavedState` keeps it in a small file.
 
 A process that knows nothing of the last hour can only start slowly and be refused, and two that
-know nothing of each other spend everything twice. So for windows of a minute and longer the stamps
-of calls are kept: as wall-clock times, one JSON file per token, replaced as a whole, readable by
-its owner alone.
+know nothing of each other spend everything twice. So the stamps of calls with a window are kept: as
+wall-clock times, one JSON file per token, replaced as a whole, readable by its owner alone.
 
 Before a call leaves, its process locks the directory, reads what the others have written since,
 decides, and writes and lets go at the end of the same turn of the event loop, microseconds later.
-Who finds it locked asks again `HELD_FOR` later, and after `PATIENCE` goes on without the lock: its
-holder was stopped, and nobody should hang for that. A call in flight stands in the file as the
-moment until which to wait for it; when its process is killed, it counts as made then.
+Who finds it locked asks again `HELD_FOR` later, and goes on without the lock when the same holder
+has had it for `PATIENCE`: it was stopped, and nobody should hang for that. A call in flight stands
+in the file as the moment until which to wait for it; when its process is killed, it counts as made
+then.
 
 The file is a help, never a condition: what cannot be read counts as unknown history, what cannot be
 written is lost. Our own calls are counted on the loop's clock whatever the file says. A clock that
@@ -47,11 +47,8 @@ VERSION: Final = 1
 LARGEST_FILE: Final = 4_000_000
 """Bytes; a larger file is not ours."""
 
-SHORTEST_PERIOD: Final = 60.0
-"""Seconds: limits with a period from here on are kept. A shorter one is over before it matters."""
-
 PATIENCE: Final = 5.0
-"""Seconds after which a lock that is still held counts for nothing."""
+"""Seconds after which a lock counts for nothing that the same holder still has."""
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +186,8 @@ class SavedState:
         self._ahead = 0.0
         """Seconds by which the clock was ahead that wrote the file of that moment."""
         self._lock = -1
-        self._held_since: float | None = None
+        self._held: tuple[float, object] | None = None
+        """Since when somebody else has had the lock, and the file as that one found it."""
         self._is_due = False
         self._is_broken = False
 
@@ -209,7 +207,7 @@ class SavedState:
 
     def adopt(self, limit_class: str, queue: LimitQueue) -> None:
         """Tell a new queue what other processes did, and keep it informed from now on."""
-        if queue.longest_window < SHORTEST_PERIOD:
+        if queue.longest_window <= 0:
             return
         self._queues[limit_class] = queue
         self.look()
@@ -245,7 +243,8 @@ class SavedState:
             return False
         self._version = None  # whatever it looks like, it is read now
         self.look()
-        self.changed()
+        self._is_due = True
+        asyncio.get_running_loop().call_soon(self._write)
         return True
 
     def changed(self) -> None:
@@ -279,19 +278,22 @@ class SavedState:
             descriptor = os.open(self._path.parent, os.O_RDONLY)
             if try_lock(descriptor):
                 self._lock, descriptor = descriptor, -1
-                self._held_since = None
+                self._held = None
                 return True
         except OSError:
             return True
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
-        now = asyncio.get_running_loop().time()
-        if self._held_since is None or now > self._held_since + 2 * PATIENCE:
-            self._held_since = now
-        return now > self._held_since + PATIENCE
+        # Who has the lock writes before letting go: another file is another holder.
+        now, version = asyncio.get_running_loop().time(), _version(self._path)
+        if self._held is None or self._held[1] != version:
+            self._held = (now, version)
+        return now > self._held[0] + PATIENCE
 
     def _write(self) -> None:
+        if not self._is_due:
+            return
         if self._lock < 0 and not self._take_lock():
             asyncio.get_running_loop().call_later(HELD_FOR, self._write)
             return
@@ -303,6 +305,8 @@ class SavedState:
             content = _as_json(self._found, self._wall_clock()).encode()
             replace_file(self._path, content, is_private=True, is_durable=False)
             self._version = _version(self._path)
+            if self._held is not None:
+                self._held = (self._held[0], self._version)
         except OSError as error:
             if not self._is_broken:
                 _log.warning("limits are not kept across restarts: %s", error.strerror)

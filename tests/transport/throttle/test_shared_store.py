@@ -261,16 +261,6 @@ def test_a_path_that_is_no_directory_is_said_once(
     assert str(tmp_path) not in record.message
 
 
-def test_short_windows_are_not_written(tmp_path: Path) -> None:
-    """Half a minute is over before a restart matters, and would cost a file for each call."""
-
-    async def main() -> None:
-        await make(new_process(tmp_path, limit=Limit(20, per=30.0)), 3)
-
-    run_virtual(main(), start=1000.0)
-    assert list(tmp_path.iterdir()) == []
-
-
 MINUTE = Limit(60, per=60.0)
 
 
@@ -281,6 +271,7 @@ MINUTE = Limit(60, per=60.0)
         pytest.param(HOUR, False, id="20 an hour"),
         pytest.param(HOUR, True, id="20 an hour, with headers"),
         pytest.param(MINUTE, False, id="60 a minute"),
+        pytest.param(Limit(60, per=6.0), False, id="60 in six seconds"),
     ],
 )
 def test_processes_that_share_the_file_are_never_refused(
@@ -410,6 +401,26 @@ def test_a_process_waits_while_another_decides_and_not_for_ever(tmp_path: Path) 
         finally:
             if holder >= 0:
                 os.close(holder)
+
+    run_virtual(main(), start=1000.0)
+
+
+def test_who_finds_the_lock_taken_now_and_then_never_goes_on_without_it(tmp_path: Path) -> None:
+    """Others had it in between, and wrote: nobody was stopped inside it."""
+
+    async def main() -> None:
+        here, there = new_process(tmp_path), new_process(tmp_path)
+        await make(here, 1)
+        for _ in range(4):
+            holder = os.open(tmp_path, os.O_RDONLY)
+            assert try_lock(holder)
+            waiting = asyncio.create_task(make(here, 1))
+            await asyncio.sleep(2.0)
+            assert not waiting.done()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            os.close(holder)
+            await make(there, 1)
 
     run_virtual(main(), start=1000.0)
 
