@@ -80,8 +80,8 @@ def parse_base_url(text: str) -> BaseUrl:
         host = None
     if host is None:
         raise ConfigError(f"{quoted!r} is not a host name.")
-    is_loopback = _is_loopback(host)
-    if parts.scheme == "http" and not is_loopback:
+    is_here = is_loopback(host)
+    if parts.scheme == "http" and not is_here:
         raise ConfigError(
             f"Plain http to {quoted} would show the token to everybody on the way: use https."
         )
@@ -89,7 +89,7 @@ def parse_base_url(text: str) -> BaseUrl:
     if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
         raise ConfigError("The path of the base URL contains a character it must not.")
     origin = f"{parts.scheme}://{authority(parts)}"
-    return BaseUrl(origin=origin, prefix=prefix, is_loopback=is_loopback)
+    return BaseUrl(origin=origin, prefix=prefix, is_loopback=is_here)
 
 
 def base_url_from(argument: str | None, environ: Mapping[str, str] = os.environ) -> BaseUrl:
@@ -133,7 +133,8 @@ def find_token(
     return None if file is None else FoundToken(read_token_file(file), f"the file {shown(file)}")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or an address is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -69,6 +69,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "proxy": (
         *("", "proxy", "socks5://p:1", "https://p:1", "http://p:99999", "http://p:1/x"),
         *("http://\ud800:1", "http://user%3Aa:b@p:1"),
+        "http://proxy.example:3128",  # the base URL of the test is plain http
         *(3, True, False, b"http://p:1"),
     ),
     "ssl_context": (False, True, 3, "x"),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from attrs import define, field
 
-from bestdefense_async.config import BaseUrl
+from bestdefense_async.config import BaseUrl, is_loopback
 from bestdefense_async.core.check import (
     check_flag,
     check_mapping,
@@ -27,7 +27,7 @@ from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.transport.hooks import HookObserver, LogObserver
 from bestdefense_async.transport.http.exchange import Wire
-from bestdefense_async.transport.http.session import WireSettings
+from bestdefense_async.transport.http.session import Proxy, WireSettings, parse_proxy
 from bestdefense_async.transport.observe import Observer, Observers
 from bestdefense_async.transport.throttle.slots import Slots
 
@@ -90,6 +90,8 @@ def open_host(
     if requests_per_second is not None:
         check_number("requests_per_second", requests_per_second)
     parts = urlsplit(base_url.origin)
+    if proxy is not None and parts.scheme == "http":
+        _check_private(parse_proxy(proxy))
     return Host(
         base_url=base_url,
         wire=Wire(
@@ -163,6 +165,19 @@ def _all_observers(
     if not all(callable(each) for each in functions):
         raise ConfigError("hooks must be functions that take a RequestEvent.")
     return [*observers, HookObserver(functions)] if functions else observers
+
+
+def _check_private(proxy: Proxy) -> None:
+    """Check a proxy that would be sent the token in plain text.
+
+    Raises:
+        ConfigError: It is on another machine.
+    """
+    if not is_loopback(proxy.url.host or ""):
+        raise ConfigError(
+            f"Plain http would show the token to the proxy {proxy.url.host}: "
+            "give none for a server on this machine."
+        )
 
 
 def _check_kinds(*arguments: tuple[object, type, str]) -> None:

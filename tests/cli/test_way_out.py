@@ -79,6 +79,17 @@ def test_this_machine_is_never_reached_through_a_proxy_of_the_environment(
     assert Connection("https://app.example").proxy == ("http://proxy.example:3128", "HTTPS_PROXY")
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "BD_PROXY"])
+async def test_a_command_asks_this_machine_itself(command: Command, name: str) -> None:
+    """A proxy that is set once for all hosts sees neither the sandbox nor its token."""
+    async with ByteServer([REFUSED]) as proxy, ByteServer([REFUSED]) as server:
+        env = {name: proxy.url, "BD_BASE_URL": server.url}
+        await called(command, "sites", "list", env=env)
+
+    assert proxy.requests == []
+    assert server.requests[0].target == "/api/sites"
+
+
 def test_a_proxy_without_a_scheme_is_http(monkeypatch: pytest.MonkeyPatch) -> None:
     """As curl takes it."""
     monkeypatch.setenv("https_proxy", "proxy.example:3128")

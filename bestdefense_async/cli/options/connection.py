@@ -205,10 +205,10 @@ class Connection:
 
     def proxy_to(self, place: BaseUrl) -> GivenProxy | None:
         """Return the proxy: of option or setting, else `HTTPS_PROXY` where `NO_PROXY` allows it."""
+        if place.is_loopback and (self._proxy is None or self.origin("proxy")):
+            return None  # only one that was typed can be meant for this machine
         if self._proxy is not None:
             return GivenProxy(_with_scheme(self._proxy), self.origin("proxy"))
-        if place.is_loopback:
-            return None
         from urllib.parse import urlsplit
         from urllib.request import (  # type: ignore[attr-defined]  # its stub lacks one
             getproxies_environment,
