@@ -52,6 +52,14 @@ def test_quiet_stands_anywhere(inside: Inside, served: SandboxProcess, words: st
     assert "There is no token" in inside(*words.split()).err
 
 
+def test_quiet_leaves_out_the_progress_of_the_demo(inside: Inside) -> None:
+    """The verdict and the next command stay."""
+    assert "Scanning 1 site" in inside("demo", "--sites", "1").err
+    quiet = inside("demo", "--sites", "1", "-q").err
+    assert "Scanning" not in quiet
+    assert "gate: " in quiet
+
+
 def test_verbose_adds_up_wherever_it_stands(inside: Inside, served: SandboxProcess) -> None:
     """-v before and -v behind are -vv, which shows each request once."""
     ended = inside("-v", "sites", "list", "-v", env=served.env)

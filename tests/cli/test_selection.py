@@ -8,8 +8,10 @@ import pytest
 
 if TYPE_CHECKING:
     from bestdefense_async.testing.process import SandboxProcess
-    from tests.support.command import Ended
+    from tests.support.command import Command, Ended
     from tests.support.inside import Inside
+
+NO_SITE = "00000000-0000-4000-8000-000000000000"
 
 
 def planned(inside: Inside, served: SandboxProcess, *arguments: str) -> tuple[Ended, set[str]]:
@@ -147,3 +149,59 @@ def test_many_unknown_hosts_are_counted(inside: Inside, served: SandboxProcess) 
         assert ended.code == 2
         assert ended.err.count("No site of this organization is called") == 20
         assert "280 more" in ended.err
+
+
+def test_a_site_is_named_alike_everywhere(
+    inside: Inside, served: SandboxProcess, names: list[str]
+) -> None:
+    """What `scan` reads as a site, a command about one site does too."""
+    listed = inside("sites", "list", "-f", "jsonl", env=served.env).events
+    wanted = next(site for site in listed if site["hostname"] == names[0])
+
+    for text in (names[0].upper(), f"https://{names[0]}:443/a?b", wanted["id"].upper()):
+        shown = inside("sites", "show", text, "-f", "jsonl", env=served.env)
+        planned = inside("scan", text, "--dry-run", "-f", "jsonl", env=served.env)
+        assert (shown.code, planned.code) == (0, 0), shown.err + planned.err
+        assert shown.events == [wanted]
+        assert planned.events[0]["site_id"] == wanted["id"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nowhere.example", "No site of this organization is called nowhere.example."),
+        (NO_SITE, f"No site of this organization has the id {NO_SITE}."),
+        ("a b", "'a b' contains a space"),
+    ],
+)
+def test_what_names_no_site_is_told_alike_everywhere(
+    inside: Inside, served: SandboxProcess, text: str, said: str
+) -> None:
+    """In one sentence, and nothing is started or scheduled."""
+    for words in (["sites", "show"], ["schedules", "create", "--every", "weekly"]):
+        ended = inside(*words, text, env=served.env)
+        assert ended.code == 2
+        assert ended.err.startswith(f"bestdefense: {said}")
+
+
+def test_a_shell_completes_the_sites_of_earlier_runs(
+    command: Command, served: SandboxProcess, names: list[str]
+) -> None:
+    """They stand in the record on this machine: nobody waits for a network at a press of Tab."""
+    assert command("scan", names[0], env=served.env).code == 0
+
+    for words in ("scan", "sites show", "schedules create"):
+        env = {
+            "_BESTDEFENSE_COMPLETE": "bash_complete",
+            "COMP_WORDS": f"bestdefense {words} {names[0][:3].upper()}",
+            "COMP_CWORD": str(len(words.split()) + 1),
+        }
+        assert command(env=env).out.split() == [f"plain,{names[0]}"]
+
+
+def test_a_shell_completes_files(command: Command) -> None:
+    """Where an option takes one."""
+    for option in ("--list", "-o", "--waivers", "--token-file", "--ca-file", "--exclude-from"):
+        words = f"bestdefense scan {option} x"
+        env = {"_BESTDEFENSE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "3"}
+        assert command(env=env).out.split() == ["file,x"]

@@ -13,6 +13,7 @@ from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.options.runs import (
     RUN,
     SHARED_RUNS,
+    SITE,
     database_name,
     from_store,
     runs_store,
@@ -130,6 +131,7 @@ def prune_runs(
     "--start-again",
     "gone",
     multiple=True,
+    type=SITE,
     metavar="TARGET",
     help="You have looked and there is no scan of it: start it when the run is resumed.",
 )

@@ -11,13 +11,13 @@ from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import ask
-from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, runs_name, runs_store
-from bestdefense_async.cli.options.targets import Selection, TargetOptions, selected
+from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, SITE, runs_name, runs_store
+from bestdefense_async.cli.options.targets import Selection, TargetOptions, selected, sites_of
 from bestdefense_async.cli.options.verdict import judged, report_options
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMATS, emit
-from bestdefense_async.errors import ConfigError, TargetError, UnknownSite
+from bestdefense_async.errors import ConfigError, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -89,7 +89,7 @@ _flags = params.options_as(
 
 
 @click.command("scan", cls=ApiCommand)
-@click.argument("targets", nargs=-1, metavar="TARGET...")
+@click.argument("targets", nargs=-1, metavar="TARGET...", type=SITE)
 @selected
 @click.option(
     "--distributed",
@@ -365,29 +365,13 @@ async def _sites_of(
     bd: BestDefense, targets: Sequence[Target | Site]
 ) -> tuple[dict[str, Target | Site], int]:
     """Return the sites of targets, and how many targets have none; say why."""
-    from bestdefense_async.models import Site
-    from bestdefense_async.resources.pages import cut_of
-    from bestdefense_async.runs.site_index import SiteIndex
-
-    known = await bd.sites.list()
-    ids = {site.id.lower() for site in known}
-
-    async def listed() -> tuple[Site, ...]:
-        return known
-
-    index = SiteIndex(listed)
     found: dict[str, Target | Site] = {}
     problems: list[str] = []
-    for target in targets:
-        try:
-            site_id = target.id if isinstance(target, Site) else await index.resolve(target)
-            if site_id.lower() not in ids:
-                problem = f"No site of this organization has the id {site_id}."
-                raise UnknownSite(problem + cut_of(known))
-        except TargetError as error:
-            problems.append(str(error))
+    async for target, site in sites_of(bd, targets):
+        if isinstance(site, TargetError):
+            problems.append(str(site))
         else:
-            found.setdefault(site_id.lower(), target)
+            found.setdefault(site.id.lower(), target)
     for problem in problems[:_SHOWN]:
         streams.say(f"bestdefense: {problem}")
     if len(problems) > _SHOWN:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bestdefense_async import vendor
-from bestdefense_async.cli.commands.sites import site_named
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import Group
+from bestdefense_async.cli.options.runs import SITE
+from bestdefense_async.cli.options.targets import site_named
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import FORMAT, emit, iso
 
@@ -64,7 +65,7 @@ def list_schedules(format_: str, connection: Connection) -> int:
 
 
 @command.command("create", cls=ApiCommand)
-@click.argument("site")
+@click.argument("site", type=SITE)
 @click.option(
     "--every",
     "cadence",
@@ -108,7 +109,7 @@ def create_schedule(
     format_: str,
     connection: Connection,
 ) -> int:
-    """Scan a SITE, given by host name or id, again and again."""
+    """Scan a SITE, given by host name, URL or id, again and again."""
     from bestdefense_async.models import ScanOptions
 
     options = ScanOptions(types=types, intensity=intensity, mode=mode, testing_type=test)

@@ -8,10 +8,11 @@ import click
 
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import Group
+from bestdefense_async.cli.options.runs import SITE
+from bestdefense_async.cli.options.targets import site_named
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
 
 if TYPE_CHECKING:
-    from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Site
 
 _NOTHING = "There are no sites: add one in the app and verify that it is yours."
@@ -34,11 +35,11 @@ def list_sites(format_: str, connection: Connection) -> int:
 
 
 @command.command("show", cls=ApiCommand)
-@click.argument("site")
+@click.argument("site", type=SITE)
 @connected
 @FORMAT
 def show_site(site: str, format_: str, connection: Connection) -> int:
-    """Show one site, given its host name or id."""
+    """Show one site, given its host name, a URL or its id."""
     return connection.call(
         lambda bd: site_named(bd, site),
         lambda found: emit("sites", [_record(found)], format_),
@@ -47,15 +48,3 @@ def show_site(site: str, format_: str, connection: Connection) -> int:
 
 def _record(site: Site) -> dict[str, str]:
     return {"id": site.id, "hostname": site.hostname}
-
-
-async def site_named(bd: BestDefense, text: str) -> Site:
-    """Return the site of that id, else of that host name.
-
-    Raises:
-        BestDefenseError: There is none, or the sites cannot be listed.
-    """
-    from bestdefense_async.resources.sites import site_called
-
-    sites = await bd.sites.list()
-    return next((one for one in sites if one.id == text), None) or site_called(text, sites)

@@ -43,7 +43,12 @@ def _fingerprint(text: str) -> str:
     help="The last day on which it is, like 2027-01-31 or 90d.",
 )
 @click.option(
-    "--waivers", metavar="FILE", default="waivers.toml", show_default=True, help="Where to write."
+    "--waivers",
+    type=click.Path(),
+    metavar="FILE",
+    default="waivers.toml",
+    show_default=True,
+    help="Where to write.",
 )
 @click.option(
     "--run",

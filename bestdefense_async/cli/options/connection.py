@@ -352,6 +352,7 @@ _OPTIONS = (
     ),
     click.option(
         "--token-file",
+        type=click.Path(),
         metavar="FILE",
         help="File that holds the token, in place of BD_API_TOKEN.",
     ),
@@ -362,6 +363,7 @@ _OPTIONS = (
     ),
     click.option(
         "--ca-file",
+        type=click.Path(),
         metavar="FILE",
         help="Also trust the certificate authorities of this file (PEM), else BD_CA_FILE.",
     ),

@@ -29,6 +29,10 @@ _VARIABLE: Final = "BD_DATABASE"
 _KEY: Final = "bestdefense_async.database"
 _MOST: Final = 50
 """Runs that a shell offers."""
+_MOST_SITES: Final = 500
+"""Sites that a shell offers; somebody with more types some letters first."""
+_LOOKED_AT: Final = 5
+"""Newest runs whose sites are offered."""
 
 
 class _Run(_ParamType):
@@ -45,14 +49,44 @@ class _Run(_ParamType):
         """Return `last` and the runs on this machine, the newest first, else files."""
         from click.shell_completion import CompletionItem
 
-        fitting = [name for name in ("last", *_run_names()) if name.startswith(incomplete)]
+        known = ("last", *_known(_run_names))
+        fitting = [name for name in known if name.startswith(incomplete)]
         return [CompletionItem(name) for name in fitting] or [
             CompletionItem(incomplete, type="file")
         ]
 
 
-def _run_names() -> list[str]:
-    """Return the names of this user's newest runs; none where they cannot be read."""
+class _Site(_ParamType):
+    """A host name, a URL or the id of a site."""
+
+    name = "SITE"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return the sites of the newest runs on this machine: nothing is asked for."""
+        from click.shell_completion import CompletionItem
+
+        begun = incomplete.lower()
+        fitting = [name for name in _known(_targets) if name.lower().startswith(begun)]
+        return [CompletionItem(name) for name in fitting[:_MOST_SITES]]
+
+
+async def _run_names(store: Store) -> list[str]:
+    return [info.name for info in await store.list(with_counts=False)][:_MOST]
+
+
+async def _targets(store: Store) -> list[str]:
+    runs = await store.list(with_counts=False)
+    records = [await store.record(info.name) for info in runs[:_LOOKED_AT]]
+    return sorted({target for each in records for target in await each.known_targets()})
+
+
+def _known(read: Callable[[Store], Awaitable[list[str]]]) -> list[str]:
+    """Return what the record of this user's runs knows; nothing where it cannot be read."""
     import asyncio
 
     from bestdefense_async.errors import BestDefenseError
@@ -60,17 +94,18 @@ def _run_names() -> list[str]:
 
     path = runs_path()
 
-    async def names() -> list[str]:
+    async def known() -> list[str]:
         async with SqliteStore(path) as store:
-            return [info.name for info in await store.list(with_counts=False)][:_MOST]
+            return await read(store)
 
     try:
-        return asyncio.run(names()) if path.exists() else []
+        return asyncio.run(known()) if path.exists() else []
     except (BestDefenseError, OSError):
         return []
 
 
 RUN: Final = _Run()
+SITE: Final = _Site()
 
 
 def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:

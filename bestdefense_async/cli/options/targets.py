@@ -9,10 +9,10 @@ import click
 
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.terminal import streams
-from bestdefense_async.errors import ConfigError, TargetError
+from bestdefense_async.errors import ConfigError, TargetError, UnknownSite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from bestdefense_async.client import BestDefense
     from bestdefense_async.models import Site
@@ -52,6 +52,7 @@ selected: Callable[[params.Command], params.Command] = params.options_as(
             "-l",
             "--list",
             "listing",
+            type=click.Path(),
             metavar="FILE",
             help="Targets, one a line; # starts a comment, - is stdin.",
         ),
@@ -69,10 +70,59 @@ selected: Callable[[params.Command], params.Command] = params.options_as(
             help="No host names like this. Repeatable.",
         ),
         click.option(
-            "--exclude-from", metavar="FILE", help="No host names like those of a list, one a line."
+            "--exclude-from",
+            type=click.Path(),
+            metavar="FILE",
+            help="No host names like those of a list, one a line.",
         ),
     ),
 )
+
+
+async def sites_of(
+    bd: BestDefense, targets: Iterable[Target | Site]
+) -> AsyncIterator[tuple[Target | Site, Site | TargetError]]:
+    """Yield each target with the site that it names, as a run would find it, or what is wrong.
+
+    Costs one request.
+
+    Raises:
+        BestDefenseError: The sites cannot be listed.
+    """
+    from bestdefense_async.models import Site
+    from bestdefense_async.resources.pages import cut_of
+    from bestdefense_async.runs.site_index import SiteIndex
+
+    known = await bd.sites.list()
+    by_id = {site.id.lower(): site for site in known}
+
+    async def listed() -> tuple[Site, ...]:
+        return known
+
+    index = SiteIndex(listed)
+    for target in targets:
+        try:
+            site_id = target.id if isinstance(target, Site) else await index.resolve(target)
+        except TargetError as error:
+            yield target, error.with_traceback(None)
+            continue
+        unknown = f"No site of this organization has the id {site_id}.{cut_of(known)}"
+        yield target, by_id.get(site_id.lower()) or UnknownSite(unknown, target=site_id)
+
+
+async def site_named(bd: BestDefense, text: str) -> Site:
+    """Return the site that a host name, a URL or an id names, as `scan` reads it.
+
+    Raises:
+        TargetError: It names none.
+        BestDefenseError: The sites cannot be listed.
+    """
+    from bestdefense_async.runs import Target
+
+    found = [site async for _, site in sites_of(bd, [Target(text)])]
+    if isinstance(found[0], TargetError):
+        raise found[0]
+    return found[0]
 
 
 class Selection:

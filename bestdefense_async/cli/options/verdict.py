@@ -91,6 +91,7 @@ _gate = params.options_as(
         ),
         click.option(
             "--waivers",
+            type=click.Path(),
             metavar="FILE",
             help="Findings that this file waives, each with a reason and a last day, do not fail.",
         ),
@@ -134,6 +135,7 @@ _output = params.options_as(
             "--output",
             "files",
             multiple=True,
+            type=click.Path(),
             metavar="FILE",
             help="Also write this file; its suffix says how: .json, .jsonl, .sarif, .xml (JUnit), "
             ".md, .html, .csv or .gitlab.json. Repeatable.",

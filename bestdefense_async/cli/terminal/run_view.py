@@ -117,11 +117,10 @@ class RunView:
 
     async def _show(self, run: Run, plan: Plan, interruption: Interruption) -> None:
         ended, self._throttled = run.result.outcomes, run.throttled
-        now = asyncio.get_running_loop().time()
-        self._tally = Tally(len(ended) + plan.targets, now, ended_before=len(ended))
+        self._tally = Tally(len(ended) + plan.targets, asyncio.get_running_loop().time())
         self._results.begin(evolve(run.result, outcomes=()))
         for outcome in ended:  # so that the results are those of the whole run
-            self._tally.end(outcome)
+            self._tally.restore(outcome)
             self._results.record(ScanFinished(outcome=outcome))
         title = f"Scanning {counted(plan.creations + plan.follows, 'site')} at {self.host}"
         # With -v each outcome is a line of its own.

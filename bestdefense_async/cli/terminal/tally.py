@@ -52,6 +52,11 @@ class Tally:
         """Count these scans as the ones that run."""
         self._active = indexes
 
+    def restore(self, outcome: Outcome) -> None:
+        """Count a target that had its outcome before this part of the run began."""
+        self.ended_before += 1
+        self.end(outcome)
+
     def end(self, outcome: Outcome) -> None:
         """Count a target that has an outcome."""
         self._active.discard(outcome.index)

@@ -93,8 +93,8 @@ def test_what_runs_is_said_to_run_and_not_to_be_finished() -> None:
 def test_there_is_no_estimate_before_it_means_something() -> None:
     """The first scans to end are the short ones; what was done in an earlier part is no speed."""
     tally = Tally(1000, 0.0)
-    finish(tally, 500)
-    tally.ended_before = tally.ended
+    for index in range(500):
+        tally.restore(ended(index, "done", "x", None))
     for index in range(500, 600):
         tally.begin(index)
     assert tally.left(60.0) is None
