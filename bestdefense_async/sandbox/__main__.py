@@ -7,7 +7,7 @@ import sys
 
 from bestdefense_async.sandbox.server.serving import serve
 from bestdefense_async.sandbox.settings import Settings
-from bestdefense_async.sandbox.world.scenarios import SCENARIOS
+from bestdefense_async.sandbox.world.specs import SCENARIOS
 
 _USUAL = Settings()
 _VALUES = ["host", "port", "seed", "sites", "speed", "policy", "retry_after", "plan"]

@@ -8,26 +8,26 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
+from bestdefense_async.sandbox.checks import ABOVE_ZERO, COUNT, SECONDS, must_be, one_of
 from bestdefense_async.sandbox.world.clock import EPOCH, LAST_SECOND
 from bestdefense_async.sandbox.world.faults import FaultPlan
 from bestdefense_async.sandbox.world.limits import COUNTERS, DOCUMENTED, Policy, RetryAfter
 from bestdefense_async.sandbox.world.routes import NAMES, is_id
-from bestdefense_async.sandbox.world.scenarios import SCENARIOS, Scenario
 from bestdefense_async.sandbox.world.specs import (
     PLANS,
+    SCENARIOS,
     OrganizationSpec,
+    Scenario,
     SiteSpec,
-    one_of,
     read_organizations,
     read_sites,
 )
 
-_HINTS = ("none", "seconds", "http-date", "epoch")
-MAX_PORT = 65_535
+_MAX_PORT = 65_535
 
 
 class Options(TypedDict, total=False):
@@ -72,10 +72,14 @@ def _read_faults(value: Iterable[Any]) -> tuple[FaultPlan, ...]:
     return tuple(plans)
 
 
-def _seconds(_: object, attribute: Attribute[float], value: float) -> None:
-    if not 0 <= value < math.inf:
-        message = f"{attribute.name} must be zero or more, not {value!r}"
-        raise ValueError(message)
+def _check_limits(_: object, __: object, limits: Mapping[str, tuple[int, float] | None]) -> None:
+    for name, rule in limits.items():
+        if name not in NAMES:
+            message = f"limits has {name!r}, which is no operation"
+            raise ValueError(message)
+        if rule is not None and not (rule[0] >= 1 and 0 < rule[1] < math.inf):
+            message = f"the limit of {name} must be (calls >= 1, seconds > 0), not {rule!r}"
+            raise ValueError(message)
 
 
 def _is_loopback(host: str) -> bool:
@@ -122,13 +126,16 @@ class Settings:
     faults: tuple[FaultPlan, ...] = field(default=(), converter=_read_faults)
     """What goes wrong from the start, after what the scenario lets go wrong."""
 
-    speed: float = 60.0
+    speed: float = field(default=60.0, validator=ABOVE_ZERO)
     """Scan seconds that pass in a second."""
 
-    epoch: float = EPOCH
+    epoch: float = field(
+        default=EPOCH,
+        validator=must_be("a time of the years 1970 to 9998", lambda at: 0 <= at < LAST_SECOND),
+    )
     """When the calendar begins, in seconds since 1970."""
 
-    scenario: str = "clean"
+    scenario: str = field(default="clean", validator=one_of(*SCENARIOS))
     """A name of `SCENARIOS`; for `Sandbox`, also the path of a scenario file."""
 
     strict: bool = False
@@ -137,7 +144,9 @@ class Settings:
     host: str = "127.0.0.1"
     """An IP address of this machine."""
 
-    port: int = 0
+    port: int = field(
+        default=0, validator=must_be(f"0 to {_MAX_PORT}", lambda port: 0 <= port <= _MAX_PORT)
+    )
     """0 takes any free one."""
 
     allow_remote: bool = False
@@ -146,13 +155,13 @@ class Settings:
     control: bool = False
     """Serve the control routes below `/_sandbox`, to whoever has the control token."""
 
-    limits: Mapping[str, tuple[int, float] | None] = field(factory=dict)
+    limits: Mapping[str, tuple[int, float] | None] = field(factory=dict, validator=_check_limits)
     """Calls and seconds per token, by operation, beside the documented ones; None lifts one."""
 
-    policy: Policy = "fixed"
+    policy: Policy = field(default="fixed", validator=one_of(*COUNTERS))
     """How every limit counts."""
 
-    retry_after: RetryAfter = "seconds"
+    retry_after: RetryAfter = field(default="seconds", validator=one_of(*get_args(RetryAfter)))
     """How a 429 says when to come back."""
 
     rate_headers: bool = False
@@ -161,19 +170,25 @@ class Settings:
     percentage: bool = True
     """Send the inferred key `percentage` with progress."""
 
-    visible_after: float = field(default=0.0, validator=_seconds)
+    visible_after: float = field(default=0.0, validator=SECONDS)
     """Time after its creation in which a report answers 404."""
 
-    plan: str = "growth"
+    plan: str = field(default="growth", validator=one_of(*PLANS))
     """`starter` permits quick scans only."""
 
-    credits: int = 25
+    credits: int = field(default=25, validator=COUNT)
     """AI remediation credits every organization begins with."""
 
-    agent_sizes: Mapping[str, int] = field(factory=dict)
+    agent_sizes: Mapping[str, int] = field(
+        factory=dict,
+        validator=must_be(
+            "file names with their bytes",
+            lambda sizes: all(is_id(name) and size >= 0 for name, size in sizes.items()),
+        ),
+    )
     """Bytes by file name: other sizes for the agent's files, or further files."""
 
-    read_deadline: float = 10.0
+    read_deadline: float = field(default=10.0, validator=ABOVE_ZERO)
     """Longest time for the rest of a request head, and for a request body."""
 
     @classmethod
@@ -199,31 +214,6 @@ class Settings:
             raise ValueError(message) from None
 
     def __attrs_post_init__(self) -> None:
-        one_of("scenario", self.scenario, tuple(SCENARIOS))
-        one_of("policy", self.policy, tuple(COUNTERS))
-        one_of("retry_after", self.retry_after, _HINTS)
-        one_of("plan", self.plan, PLANS)
-        for name, value in (("speed", self.speed), ("read_deadline", self.read_deadline)):
-            if not 0 < value < math.inf:
-                message = f"{name} must be above zero, not {value!r}"
-                raise ValueError(message)
-        if not 0 <= self.epoch < LAST_SECOND:
-            message = f"epoch must be a time of the years 1970 to 9998, not {self.epoch!r}"
-            raise ValueError(message)
-        if not 0 <= self.port <= MAX_PORT:
-            message = f"port must be 0 to {MAX_PORT}, not {self.port!r}"
-            raise ValueError(message)
-        if self.credits < 0:
-            message = f"credits must be zero or more, not {self.credits!r}"
-            raise ValueError(message)
-        for name, size in self.agent_sizes.items():
-            if not is_id(name) or size < 0:
-                message = f"agent_sizes maps file names to bytes, not {name!r} to {size!r}"
-                raise ValueError(message)
-        self._check_address()
-        self._check_limits()
-
-    def _check_address(self) -> None:
         is_local = _is_loopback(self.host)
         if not is_local and not self.allow_remote:
             message = (
@@ -234,13 +224,6 @@ class Settings:
         if self.control and not is_local:
             message = "the control routes are served on a loopback address only"
             raise ValueError(message)
-
-    def _check_limits(self) -> None:
-        for name, rule in self.limits.items():
-            one_of("an operation of limits", name, tuple(sorted(NAMES)))
-            if rule is not None and not (rule[0] >= 1 and 0 < rule[1] < math.inf):
-                message = f"the limit of {name} must be (calls >= 1, seconds > 0), not {rule!r}"
-                raise ValueError(message)
 
     @property
     def behaviour(self) -> Scenario:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bestdefense_async.cli.app import COMMANDS, root
-from bestdefense_async.sandbox.world.scenarios import SCENARIOS
+from bestdefense_async.sandbox.world.specs import SCENARIOS
 from tests.support.command import LONGEST
 
 if TYPE_CHECKING:

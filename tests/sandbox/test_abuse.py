@@ -159,7 +159,7 @@ async def test_a_bug_of_the_sandbox_answers_500_without_a_traceback(
     assert REAL not in caplog.text + answer.body.decode()
 
 
-@pytest.mark.bd_sandbox(read_deadline=0.15)
+@pytest.mark.bd_sandbox(read_deadline=0.6)
 async def test_slow_senders_are_closed_by_our_own_deadline(api: Api, bd_sandbox: Sandbox) -> None:
     """200 half heads and 50 half bodies end; a client between two requests does not."""
     half_head = b"GET /api/sites HTTP/1.1\r\nHost: localhost\r\nX-Half: "

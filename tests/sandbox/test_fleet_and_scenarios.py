@@ -17,7 +17,7 @@ from bestdefense_async.sandbox.world.findings import (
     network_findings_of,
 )
 from bestdefense_async.sandbox.world.fleet import Fleet, hostname
-from bestdefense_async.sandbox.world.scenarios import SCENARIOS
+from bestdefense_async.sandbox.world.specs import SCENARIOS
 from tests.support.sandbox_api import SECURITY, Api, api_on
 
 HOSTS = [hostname(1, "main", index) for index in range(5_000)]

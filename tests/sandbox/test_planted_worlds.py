@@ -204,7 +204,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a fault": ({"faults": [{"status": 503}]}, "with the operation it hits"),
     "an operation": ({"faults": [{"operation": "sites.lst", "status": 503}]}, "no operation"),
     "a setting": ({"sitse": 5}, "there is no setting sitse"),
-    "a kind": ({"seed": 1, "credits": "many"}, "wrong kind"),
+    "a number": ({"seed": 1, "credits": "many"}, "credits must be zero or more, not 'many'"),
+    "a kind": ({"limits": {"sites.list": 5}}, "wrong kind"),
 }
 
 

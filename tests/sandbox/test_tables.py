@@ -18,7 +18,7 @@ from bestdefense_async.sandbox.world.findings import (
     network_findings_of,
 )
 from bestdefense_async.sandbox.world.fleet import Fleet
-from bestdefense_async.sandbox.world.scenarios import SCENARIOS
+from bestdefense_async.sandbox.world.specs import SCENARIOS
 
 SEEDS = (1, 7, 20_260_105)
 

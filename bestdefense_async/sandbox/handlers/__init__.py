@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bestdefense_async.sandbox.handlers import agents, control, described, docs, reports
+from bestdefense_async.sandbox.handlers import agents, described, docs, reports
 from bestdefense_async.sandbox.replies import Reply, Stream
 from bestdefense_async.sandbox.world.world import Call, World
 
@@ -33,5 +33,5 @@ HANDLERS: Mapping[str, Handler] = {
     "agents.download": agents.download,
     "docs.document": docs.get_document,
     "docs.page": docs.get_page,
-    "control.call": control.control,
+    "control.call": docs.control,
 }

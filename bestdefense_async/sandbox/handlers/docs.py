@@ -1,15 +1,31 @@
-"""The sandbox's own specification, and the page to try it on. Both are open: they hold no data."""
+"""The sandbox's own operations: its specification, the page to try it on, and its control.
+
+The first two are open: they hold no data. Control calls the methods of a sandbox in another process
+by their names; it is served only where it was asked for, to whoever has the control token.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
+import json
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from bestdefense_async.sandbox.data import read_text
-from bestdefense_async.sandbox.replies import HTML_TYPE, JSON_TYPE, Reply, encoded
+from bestdefense_async.sandbox.replies import (
+    HTML_TYPE,
+    JSON_TYPE,
+    Reply,
+    encoded,
+    not_found,
+    refuse,
+    wrapped,
+)
 from bestdefense_async.sandbox.schemas import (
     BARE,
     COMPONENTS,
@@ -216,3 +232,30 @@ def _page() -> Reply:
 def get_page(_: World, __: Call) -> Reply:
     """Answer the page on which the operations can be read and tried."""
     return _page()
+
+
+def control(world: World, call: Call) -> Reply:
+    """Call the method that the path names with the arguments of the body; answer its result."""
+    shown = call.headers.get("Authorization", "").removeprefix("Bearer ")
+    if world.control_token is None or not hmac.compare_digest(
+        shown.encode(errors="surrogateescape"), world.control_token.encode()
+    ):
+        refuse(401, "The control token is missing or wrong.")
+    method = world.methods.get(call.key)
+    if method is None:
+        not_found("Method")
+    try:
+        result = method(**json.loads(call.body or b"{}"))
+    except (LookupError, TypeError, ValueError) as error:
+        # The caller owns this sandbox, so it may read what was wrong.
+        refuse(400, str(error))
+    return Reply(200, wrapped(json.dumps(result, default=_plain).encode()))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- whatever methods return
+    """Return what JSON has no form for in one that `SandboxProcess` reads."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}

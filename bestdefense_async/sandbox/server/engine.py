@@ -8,9 +8,9 @@ client goes away meanwhile. An answer leaves whole, cut off, or with one bit cha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -32,19 +32,18 @@ from bestdefense_async.sandbox.replies import (
 from bestdefense_async.sandbox.schemas import REQUESTS, read
 from bestdefense_async.sandbox.server.connection import Connection, Unreadable, read_body, reset
 from bestdefense_async.sandbox.world.ledger import (
-    MASK,
     UNKNOWN,
     Arrival,
     recorded_headers,
     recorded_query,
+    without_secret,
 )
 from bestdefense_async.sandbox.world.routes import Operation, Routes
 from bestdefense_async.sandbox.world.scans import CapacityReached
-from bestdefense_async.sandbox.world.tokens import Token
-from bestdefense_async.sandbox.world.world import Call, World
+from bestdefense_async.sandbox.world.world import NOBODY, Call, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bestdefense_async.sandbox.world.faults import FaultPlan
 
@@ -122,43 +121,12 @@ async def send(
 
 
 _LOG = logging.getLogger("bestdefense_async.sandbox")
-_NOBODY = Token(organization="", permissions=frozenset(), key="")
 _EFFECTIVE = frozenset({"delay", "truncated", "corrupt"})
 """Kinds of faults that need the right answer, and so its effect."""
 
 _BREAKING = frozenset({"reset", "drop", "hang"})
 """Kinds of faults that end without an answer."""
 
-
-@define
-class _Incoming:
-    """One request."""
-
-    request: web.BaseRequest
-    operation: Operation | None
-    methods: Mapping[str, Operation]
-    """What can be done at its path."""
-
-    token: Token | None
-    key: str
-    path: str
-    query: str
-    body: bytes = b""
-
-    secret: str = field(init=False, repr=False)
-    """The credential that came with it."""
-
-    def __attrs_post_init__(self) -> None:
-        header = self.request.headers.get("Authorization", "").strip()
-        self.secret = header.rpartition(" ")[2]
-
-    def masked(self, text: str) -> str:
-        """Return what came without the credential that came with it."""
-        return text if len(self.secret) < _SHORTEST_SECRET else text.replace(self.secret, MASK)
-
-
-_SHORTEST_SECRET = 8
-"""A shorter credential hides nothing, and masking it would make everything unreadable."""
 
 _LOCAL_HOST = re.compile(r"(.+\.)?localhost\.?|127(\.\d{1,3}){3}|\[::1\]", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]")
@@ -175,14 +143,6 @@ def is_local(host: str, *, remote: bool) -> bool:
     return _LOCAL_HOST.fullmatch(name) is not None or (
         remote and _ADDRESS.fullmatch(name) is not None
     )
-
-
-def _no_route(methods: Mapping[str, Operation]) -> Reply:
-    """Return the answer to an unknown path, or to an unknown method on a known one."""
-    if not methods:
-        return NOT_FOUND
-    allow = ", ".join(sorted(methods))
-    return failure(405, "Method not allowed.", headers={"Allow": allow})
 
 
 @define
@@ -211,23 +171,20 @@ class Engine:
         self.world.catch_up()
         arrival = None
         try:
-            path, _, query = request.raw_path.partition("?")
-            methods, key = self.routes.find(path)
-            token = self.world.tokens.find(request.headers.get("Authorization", ""))
-            operation = methods.get(request.method)
-            incoming = _Incoming(request, operation, methods, token, key, path, query)
-            if operation is not None and operation.grade == "sandbox":
-                await self._read(incoming)
-                return await send(request, await self._perform(incoming))
-            arrival, names = self._record_arrival(incoming)
-            await self._read(incoming)
-            if incoming.body:
-                whole = incoming.body.decode(errors="surrogateescape")
-                arrival.body = incoming.masked(whole).encode(errors="surrogateescape")
+            call = self._call_of(request)
+            if call.operation is not None and call.operation.grade == "sandbox":
+                await self._read(call, request)
+                return await send(request, await self._perform(call))
+            arrival, names = self._record_arrival(call, request.method)
+            await self._read(call, request)
+            if call.body:
+                whole = call.body.decode(errors="surrogateescape")
+                masked = without_secret(call.headers, whole)
+                arrival.body = masked.encode(errors="surrogateescape")
             plan = self.world.faults.hit(arrival, names)
             if plan is not None:
-                return await self._fail(plan, arrival, incoming, connection)
-            reply = await self._perform(incoming)
+                return await self._fail(plan, arrival, call, request)
+            reply = await self._perform(call)
             arrival.status = reply.status
             return await send(request, reply)
         except Unreadable as unreadable:
@@ -237,53 +194,65 @@ class Engine:
         finally:
             connection.end()
 
-    async def _read(self, incoming: _Incoming) -> None:
+    def _call_of(self, request: web.BaseRequest) -> Call:
+        path, _, query = request.raw_path.partition("?")
+        methods, key = self.routes.find(path)
+        token = self.world.tokens.find(request.headers.get("Authorization", ""))
+        return Call(
+            operation=methods.get(request.method),
+            token=NOBODY if token is None else token,
+            key=key,
+            path=path,
+            query=query,
+            headers=request.headers,
+        )
+
+    async def _read(self, call: Call, request: web.BaseRequest) -> None:
         """Read the body where one is expected; other bodies are not read."""
-        if incoming.operation is not None and incoming.operation.method == "POST":
-            incoming.body = await read_body(incoming.request, deadline=self.read_deadline)
+        if call.operation is not None and call.operation.method == "POST":
+            call.body = await read_body(request, deadline=self.read_deadline)
 
     async def _fail(
-        self, plan: FaultPlan, arrival: Arrival, incoming: _Incoming, connection: Connection
+        self, plan: FaultPlan, arrival: Arrival, call: Call, request: web.BaseRequest
     ) -> web.StreamResponse:
         """Let a call fail as planned, having done its work or not."""
         if not plan.after_effect:
             await self._pause(plan.delay)
         reply: Reply | Stream = success({})
         if plan.after_effect or plan.kind in _EFFECTIVE:
-            reply = await self._perform(incoming)
+            reply = await self._perform(call)
         if plan.after_effect:
             await self._pause(plan.delay)
         if plan.kind in _BREAKING:
-            return await self._break(plan, incoming.request, connection)
+            return await self._break(plan, request)
         if plan.kind not in _EFFECTIVE:
             reply = faulty_reply(plan)
         arrival.status = reply.status
-        return await send(incoming.request, reply, plan)
+        return await send(request, reply, plan)
 
-    def _record_arrival(self, incoming: _Incoming) -> tuple[Arrival, tuple[str, ...]]:
+    def _record_arrival(self, call: Call, method: str) -> tuple[Arrival, tuple[str, ...]]:
         """Record the call; return the entry and the names of the site it is about."""
-        operation = incoming.operation
+        operation = call.operation
         site = scan = None
         match None if operation is None else operation.parameter:
             case "site_id":
-                site = self.world.fleet.by_id.get(incoming.key)
+                site = self.world.fleet.by_id.get(call.key)
             case "report_id":
-                scan = self.world.scans.by_id.get(incoming.key)
+                scan = self.world.scans.by_id.get(call.key)
             case "security_id":
-                scan = self.world.scans.by_security_id(incoming.key)
+                scan = self.world.scans.by_security_id(call.key)
         if scan is not None:
             site = scan.site
-        headers = recorded_headers(incoming.request.headers)
         arrival = Arrival(
             operation=UNKNOWN if operation is None else operation.name,
-            method=incoming.request.method,
-            path=incoming.masked(incoming.path),
-            query=incoming.masked(recorded_query(incoming.query)),
-            headers={name: incoming.masked(text) for name, text in headers.items()},
+            method=method,
+            path=without_secret(call.headers, call.path),
+            query=without_secret(call.headers, recorded_query(call.query)),
+            headers=recorded_headers(call.headers),
             site_id=None if site is None else site.id,
             report_id=None if scan is None else scan.id,
             at=self.world.clock.loop_time(),
-            token=None if incoming.token is None else incoming.token.key,
+            token=call.token.key or None,
         )
         self.world.ledger.record(arrival)
         return arrival, () if site is None else site.names
@@ -297,28 +266,32 @@ class Engine:
             return failure(403, "The sandbox does not talk to other web pages.", close=True)
         return None
 
-    async def _perform(self, incoming: _Incoming) -> Reply | Stream:
+    async def _perform(self, call: Call) -> Reply | Stream:
         """Return the right answer, having done what it says."""
-        stranger = self._refuse_stranger(incoming.request.headers)
+        stranger = self._refuse_stranger(call.headers)
         if stranger is not None:
             return stranger
-        operation, token = incoming.operation, incoming.token
+        operation = call.operation
         if operation is None:
-            return _no_route(incoming.methods)
+            return self._no_route(call.path)
         if not operation.needs_token:
-            return await self._handle(incoming, operation, token or _NOBODY)
-        if token is None:
+            return await self._handle(call, operation)
+        if call.token is NOBODY:
             return failure(401, "The API token is missing or unknown.")
-        refusal = token.refusal(self.world.clock.today())
+        refusal = call.token.refusal(self.world.clock.today())
         if refusal is not None:
             return failure(401, refusal)
-        return await self._admit(incoming, operation, token)
+        return await self._admit(call, operation)
 
-    async def _admit(
-        self, incoming: _Incoming, operation: Operation, token: Token
-    ) -> Reply | Stream:
+    def _no_route(self, path: str) -> Reply:
+        """Return the answer to an unknown path, or to an unknown method on a known one."""
+        methods, _ = self.routes.find(path)
+        allow = {"Allow": ", ".join(sorted(methods))}
+        return failure(405, "Method not allowed.", headers=allow) if methods else NOT_FOUND
+
+    async def _admit(self, call: Call, operation: Operation) -> Reply | Stream:
         """Answer a call with a good token, if limit and permission admit it."""
-        limits = self.world.limits
+        limits, token = self.world.limits, call.token
         limited = operation.name in limits.rules
         now = self.world.clock.limit_time()
         refusal = limits.refusal(token, operation.name, now) if limited else None
@@ -327,22 +300,18 @@ class Engine:
         if operation.permission is not None and operation.permission not in token.permissions:
             message = f"Your organization lacks the permission '{operation.permission}'."
             return failure(403, message)
-        reply = await self._handle(incoming, operation, token)
+        reply = await self._handle(call, operation)
         if limited and limits.sends_headers:
             rates = limits.rate_headers(token, operation.name, now)
             reply = evolve(reply, headers={**reply.headers, **rates})
         return reply
 
-    async def _handle(
-        self, incoming: _Incoming, operation: Operation, token: Token
-    ) -> Reply | Stream:
+    async def _handle(self, call: Call, operation: Operation) -> Reply | Stream:
         """Run the handler; turn everything it can raise into an answer."""
         try:
-            body, name = incoming.body, operation.name
-            call = Call(token, incoming.key, incoming.query, body, incoming.request.headers)
-            if name in REQUESTS:
-                call.json = read(name, body)
-            outcome = HANDLERS[name](self.world, call)
+            if operation.name in REQUESTS:
+                call.json = read(operation.name, call.body)
+            outcome = HANDLERS[operation.name](self.world, call)
             return outcome if isinstance(outcome, Reply | Stream) else await outcome
         except Refused as refused:
             message, status = refused.message, refused.status
@@ -359,18 +328,14 @@ class Engine:
     async def _pause(self, seconds: float) -> None:
         """Wait, but not beyond the sandbox's own end."""
         if seconds > 0:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._closing.wait()
-            except TimeoutError:
-                return
 
-    async def _break(
-        self, plan: FaultPlan, request: web.BaseRequest, connection: Connection
-    ) -> web.StreamResponse:
+    async def _break(self, plan: FaultPlan, request: web.BaseRequest) -> web.StreamResponse:
         """End without an answer, as planned."""
-        transport = request.transport
-        if plan.kind == "hang":
+        connection, transport = request.protocol, request.transport
+        if plan.kind == "hang" and isinstance(connection, Connection):
             connection.gone = asyncio.get_running_loop().create_future()
             closing = asyncio.ensure_future(self._closing.wait())
             try:

@@ -16,12 +16,12 @@ from bestdefense_async.sandbox.server.engine import Engine
 from bestdefense_async.sandbox.settings import Options, Settings
 from bestdefense_async.sandbox.world.agents import AgentFiles
 from bestdefense_async.sandbox.world.clock import Clock
-from bestdefense_async.sandbox.world.faults import Fault, Faults
+from bestdefense_async.sandbox.world.faults import Fault, FaultPlan, Faults
 from bestdefense_async.sandbox.world.findings import ALERT_FORMATS, AlertAnswers
 from bestdefense_async.sandbox.world.fleet import Fleet, Site
-from bestdefense_async.sandbox.world.ledger import Arrival, Assertions, Ledger
+from bestdefense_async.sandbox.world.ledger import UNKNOWN, Arrival, Assertions, Ledger
 from bestdefense_async.sandbox.world.limits import Limits
-from bestdefense_async.sandbox.world.routes import CONTROL, DOCS, OPERATIONS, Routes
+from bestdefense_async.sandbox.world.routes import CONTROL, DOCS, NAMES, OPERATIONS, Address, Routes
 from bestdefense_async.sandbox.world.scans import Scans
 from bestdefense_async.sandbox.world.specs import (
     FOREIGN_SITES,
@@ -32,7 +32,7 @@ from bestdefense_async.sandbox.world.specs import (
     read_findings,
     read_sites,
 )
-from bestdefense_async.sandbox.world.tokens import Token, Tokens
+from bestdefense_async.sandbox.world.tokens import DAY, PERMISSIONS, Token, Tokens
 from bestdefense_async.sandbox.world.world import Organization, World
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Sandbox(Assertions):
         seed = settings.seed
         fleet = Fleet(seed, drift=scenario.drift)
         fleet.add(MAIN, settings.sites)
-        scenario.arrange(fleet.of(MAIN))
+        fleet.arrange(MAIN, scenario)
         world = World(
             seed=seed,
             clock=Clock.started(speed=settings.speed, epoch=settings.epoch),
@@ -156,7 +156,7 @@ class Sandbox(Assertions):
         world.control_token = self.control_token
         world.methods = {name: getattr(self, name) for name in _BY_CONTROL}
         self._world = self._engine.world = world
-        self.token = world.issue(organization=MAIN, name="sandbox")
+        self.token = self.add_token(name="sandbox")
         world.tokens.of(self.token).expires = math.inf
 
     def reset(self) -> None:
@@ -271,14 +271,20 @@ class Sandbox(Assertions):
         Raises:
             ValueError: A permission does not exist, or the life is not 1 to 90 days.
         """
-        return self._open.issue(
+        spec = OrganizationSpec(organization)
+        world = self._open
+        today = world.clock.today()
+        token = world.tokens.add(
             organization=organization,
-            permissions=permissions,
+            permissions=PERMISSIONS if permissions is None else frozenset(permissions),
             name=name,
             days=days,
-            expired=expired,
-            revoked=revoked,
+            created=today - days * DAY - 1 if expired else today,
         )
+        world.fleet.add(spec.name, spec.sites)
+        if revoked:
+            world.tokens.revoke(token)
+        return token
 
     def tokens(self, organization: str | None = None) -> list[Token]:
         """Return what is known about tokens, oldest first; never their text.
@@ -312,7 +318,7 @@ class Sandbox(Assertions):
             LookupError: There is no such site.
             ValueError: There is no such operation, or the plan is impossible.
         """
-        return self._open.plan_fault(operation, plan)
+        return self._open.add_fault(FaultPlan.of(operation, plan))
 
     def set_fault(self, operation: str, **plan: object) -> None:
         """Let something go wrong, as `fault` does."""
@@ -355,7 +361,15 @@ class Sandbox(Assertions):
 
     def requests(self, address: str = "*", *, site: str | None = None) -> list[Arrival]:
         """Return the requests that arrived, oldest first, the last 10,000 of them whole."""
-        return self._open.requests(address, site)
+        meant = Address.of(address, NAMES | {UNKNOWN})
+        world = self._open
+        wanted = None if site is None else world.fleet.find(site).id
+        return [
+            each
+            for each in world.ledger.arrivals()
+            if meant.means(each.operation, each.method, each.path)
+            and wanted in (None, each.site_id)
+        ]
 
     def counts(self) -> dict[str, int]:
         """Return how many requests have arrived by operation."""

@@ -25,39 +25,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import attrs
 from attrs import define, field, frozen
 
+from bestdefense_async.sandbox.checks import SECONDS, must_be, one_of
 from bestdefense_async.sandbox.world.routes import NAMES, Address
 
 if TYPE_CHECKING:
     from bestdefense_async.sandbox.world.ledger import Arrival
 
 Kind = Literal["status", "delay", "reset", "drop", "hang", "garbage", "truncated", "corrupt"]
-KINDS: frozenset[str] = frozenset(get_args(Kind))
 
 _STATUSES = range(200, 600)
-
-
-def _known_kind(_: object, __: object, value: str) -> None:
-    if value not in KINDS:
-        message = f"kind must be one of {', '.join(sorted(KINDS))}, not {value!r}"
-        raise ValueError(message)
-
-
-def _seconds(_: object, __: object, value: float) -> None:
-    if not 0 <= value < float("inf"):
-        message = f"delay must be seconds, zero or more, not {value!r}"
-        raise ValueError(message)
-
-
-def _ordinal(_: object, __: object, value: int | None) -> None:
-    if value is not None and value < 1:
-        message = f"nth and times count from 1, not {value!r}"
-        raise ValueError(message)
-
-
-def _share(_: object, __: object, value: float | None) -> None:
-    if value is not None and not 0 <= value <= 1:
-        message = f"probability and cut lie between 0 and 1, not {value!r}"
-        raise ValueError(message)
+_ORDINAL = must_be("a number that counts from 1", lambda value: value >= 1)
+_SHARE = must_be("between 0 and 1", lambda value: 0 <= value <= 1)
 
 
 @frozen(kw_only=True)
@@ -67,7 +45,7 @@ class FaultPlan:
     operation: str
     """An operation, a method with a path, or `*`: the address that `Address.of` reads."""
 
-    kind: Kind = field(default="status", validator=_known_kind)
+    kind: Kind = field(default="status", validator=one_of(*get_args(Kind)))
     status: int | None = None
     """Status of the answer, 200 to 599."""
 
@@ -75,16 +53,16 @@ class FaultPlan:
     """Body of the answer instead of the usual envelope."""
 
     headers: Mapping[str, str] = field(factory=dict)
-    delay: float = field(default=0.0, validator=_seconds)
+    delay: float = field(default=0.0, validator=SECONDS)
     """Seconds of the loop to wait first."""
 
-    nth: int | None = field(default=None, validator=_ordinal)
+    nth: int | None = field(default=None, validator=_ORDINAL)
     """The first call that fails, 1-based, counted from when the fault was set."""
 
-    times: int | None = field(default=None, validator=_ordinal)
+    times: int | None = field(default=None, validator=_ORDINAL)
     """How many calls in a row; 1 when only `nth` is given."""
 
-    probability: float | None = field(default=None, validator=_share)
+    probability: float | None = field(default=None, validator=_SHARE)
     """The chance of each call, 0 to 1, seeded."""
 
     site: str | None = None
@@ -93,7 +71,7 @@ class FaultPlan:
     after_effect: bool = False
     """Let the call do its work first."""
 
-    cut: float = field(default=0.5, validator=_share)
+    cut: float = field(default=0.5, validator=_SHARE)
     """The share of the body before it is truncated or corrupt."""
 
     @classmethod

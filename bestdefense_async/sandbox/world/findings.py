@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from bestdefense_async.sandbox.data import read_table
 from bestdefense_async.sandbox.replies import Reply, encoded, wrapped
@@ -53,7 +53,7 @@ def _weaknesses(rows: list[dict[str, Any]], groups: Mapping[str, list[str]]) -> 
 
 _TABLE = read_table("weaknesses.toml")
 _OF_NETWORKS = tuple(_weaknesses(_TABLE["network"], _TABLE["paths"]))
-_OF_SITES: Mapping[str, tuple[Weakness, ...]] = {
+OF_SITES: Mapping[str, tuple[Weakness, ...]] = {
     severity: tuple(
         weakness
         for weakness in _weaknesses(_TABLE["site"], _TABLE["paths"])
@@ -80,7 +80,7 @@ def findings_of(seed: int, host: str) -> Iterator[Finding]:
     health = next(health for health in _HEALTH if share < health["up_to"])
     for rank, severity in enumerate(SEVERITIES):
         low, high = health[severity]
-        known = _OF_SITES[severity]
+        known = OF_SITES[severity]
         count = low + chance[2 + rank] % (high - low + 1)
         start = chance[8 + rank]
         for index in range(count):
@@ -88,33 +88,6 @@ def findings_of(seed: int, host: str) -> Iterator[Finding]:
             path = weakness.paths[(chance[16 + rank] + index // len(known)) % len(weakness.paths)]
             identity = digest("finding", host, weakness.cwe, path, size=8).hex()
             yield Finding(identity, weakness, path)
-
-
-def planted(  # noqa: PLR0917 -- the fields of a finding
-    host: str,
-    index: int,
-    severity: str,
-    title: str | None,
-    path: str | None,
-    cwe: int | None,
-    weakness: str | None,
-    evidence: str | None,
-    guidance: str | None,
-) -> Finding:
-    """Return a finding that was asked for, the `index`-th of its host.
-
-    What is None comes from the usual weakness with that CWE, else from one of that severity.
-    """
-    known = [each for group in _OF_SITES.values() for each in group if each.cwe == cwe]
-    of_severity = _OF_SITES[severity]
-    usual = known[0] if known else of_severity[index % len(of_severity)]
-    told = {"title": title, "cwe": cwe, "evidence": evidence, "guidance": guidance}
-    told["name"] = weakness if known or cwe is None else weakness or f"CWE-{cwe}"
-    changes: dict[str, Any] = {name: text for name, text in told.items() if text is not None}
-    place = usual.paths[index % len(usual.paths)] if path is None else path
-    kind = evolve(usual, severity=severity, paths=(place,), **changes)
-    identity = digest("planted", host, kind.cwe, place, kind.title, size=8).hex()
-    return Finding(identity, kind, place)
 
 
 def network_findings_of(seed: int, target: str) -> Iterator[Finding]:

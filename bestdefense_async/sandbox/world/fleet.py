@@ -5,13 +5,14 @@ All names end in `.example`, which nobody can own.
 
 from __future__ import annotations
 
+import attrs
 from attrs import define, field
 
 from bestdefense_async.sandbox.data import read_table
 from bestdefense_async.sandbox.replies import Reply, success
 from bestdefense_async.sandbox.world.chance import identifier, number
 from bestdefense_async.sandbox.world.findings import Finding
-from bestdefense_async.sandbox.world.specs import SiteSpec, plant
+from bestdefense_async.sandbox.world.specs import Scenario, SiteSpec, plant
 
 _NAMES = read_table("fleet.toml")
 _BRANDS, _SERVICES = _NAMES["brands"], _NAMES["services"]
@@ -105,9 +106,27 @@ class Fleet:
             if isinstance(sites, int):
                 made.append(Site(key, hostname(self.seed, organization, index), organization))
             else:
-                made.append(_specified(key, organization, sites[index]))
+                spec = sites[index]
+                given = {
+                    **attrs.asdict(spec, recurse=False),
+                    "findings": plant(spec.hostname, spec.findings),
+                }
+                made.append(Site(key, organization=organization, **given))
         self._by_organization[organization] = made
         self.by_id.update((site.id, site) for site in made)
+
+    def arrange(self, organization: str, scenario: Scenario) -> None:
+        """Mark the special sites of a scenario, spread out; a single site stays usual."""
+        sites = self.of(organization)
+        last = len(sites) - 1
+        if last < 1:
+            return
+        if scenario.pending_site:
+            sites[last // 3].verified = False
+        if scenario.forbidden_site:
+            sites[last].permitted = False
+        if scenario.endless_site:
+            sites[last // 2].duration = float("inf")
 
     def has(self, organization: str) -> bool:
         """Return whether there is an organization of that name."""
@@ -140,21 +159,6 @@ class Fleet:
             reply = success({"sites": [describe(site) for site in self.of(organization)]})
             self._lists[organization] = reply
         return reply
-
-
-def _specified(key: str, organization: str, spec: SiteSpec) -> Site:
-    """Return the site as it was asked for."""
-    return Site(
-        key,
-        spec.hostname,
-        organization,
-        verified=spec.verified,
-        permitted=spec.permitted,
-        duration=spec.duration,
-        visible_after=spec.visible_after,
-        backwards=spec.backwards,
-        findings=plant(spec.hostname, spec.findings),
-    )
 
 
 def _documented(site: Site) -> dict[str, object]:

@@ -23,6 +23,9 @@ _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _CREDENTIAL_PARAMETER = re.compile(
     r"((?:\A|[&;])[^=&;]*(?:token|key|secret|password|auth)[^=&;]*=)[^&;]+", re.IGNORECASE
 )
+_SHORTEST_SECRET = 8
+"""A shorter credential hides nothing, and masking it would make everything unreadable."""
+
 _SHOWN = 10
 """Most requests that the message of an assertion lists."""
 
@@ -80,7 +83,10 @@ def recorded_query(query: str) -> str:
 
 def recorded_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers by name in small letters, without what opens something."""
-    return {name.lower(): _masked(name.lower(), text) for name, text in headers.items()}
+    return {
+        name.lower(): without_secret(headers, _masked(name.lower(), text))
+        for name, text in headers.items()
+    }
 
 
 def _masked(name: str, text: str) -> str:
@@ -88,6 +94,12 @@ def _masked(name: str, text: str) -> str:
         return text
     scheme, _, rest = text.partition(" ")
     return f"{scheme} {MASK}" if rest and name != "cookie" else MASK
+
+
+def without_secret(headers: Mapping[str, str], text: str) -> str:
+    """Return what came without the credential that came with it."""
+    secret = headers.get("Authorization", "").strip().rpartition(" ")[2]
+    return text if len(secret) < _SHORTEST_SECRET else text.replace(secret, MASK)
 
 
 @define

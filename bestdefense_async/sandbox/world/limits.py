@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
-from typing import Literal, Protocol
+from typing import Literal
 
 from attrs import define, field
 
@@ -41,139 +42,129 @@ _ROUNDING = 1e-9
 """Tolerance in calls: one that comes exactly on time must not be refused for a sum's last digit."""
 
 
-class Counter(Protocol):
-    """One token's use of one operation."""
-
-    def admit(self, now: float) -> float:
-        """Count a call and return 0, or return the seconds until one would be admitted."""
-        ...
-
-    def remaining(self, now: float) -> int:
-        """Return how many calls would be admitted now."""
-        ...
-
-
 @define
-class _Windowed:
-    """Fixed windows: begun by a call, or cut by the clock."""
+class Counter(ABC):
+    """One token's use of one operation."""
 
     limit: int
     period: float
+
+    @abstractmethod
+    def used(self, now: float) -> float:
+        """Return how much of the limit is used up."""
+
+    @abstractmethod
+    def wait(self, now: float) -> float:
+        """Return the seconds until a call would be admitted; `used` has just said: not now."""
+
+    @abstractmethod
+    def count(self, now: float) -> None:
+        """Count a call."""
+
+    def admit(self, now: float) -> float:
+        """Count a call and return 0, or return the seconds until one would be admitted."""
+        if self.used(now) + 1 - self.limit > _ROUNDING:
+            return self.wait(now)
+        self.count(now)
+        return 0.0
+
+    def remaining(self, now: float) -> int:
+        """Return how many calls would be admitted now."""
+        return max(0, math.floor(self.limit - self.used(now) + _ROUNDING))
+
+
+@define
+class _Windowed(Counter):
+    """Fixed windows: begun by a call, or cut by the clock."""
+
     aligned: bool
     _began: float = -math.inf
     _count: int = 0
 
-    def _turn(self, now: float) -> None:
-        if now - self._began >= self.period:
-            self._began = now - now % self.period if self.aligned else now
-            self._count = 0
+    def used(self, now: float) -> float:
+        return 0 if now - self._began >= self.period else self._count
 
-    def admit(self, now: float) -> float:
-        self._turn(now)
-        if self._count >= self.limit:
-            return self._began + self.period - now
+    def wait(self, now: float) -> float:
+        return self._began + self.period - now
+
+    def count(self, now: float) -> None:
+        if now - self._began >= self.period:
+            self._began, self._count = now - now % self.period if self.aligned else now, 0
         self._count += 1
-        return 0.0
-
-    def remaining(self, now: float) -> int:
-        if now - self._began >= self.period:
-            return self.limit
-        return self.limit - self._count
 
 
 @define
-class _Log:
+class _Log(Counter):
     """Every call of the last period."""
 
-    limit: int
-    period: float
     _calls: deque[float] = field(factory=deque)
 
-    def _forget(self, now: float) -> None:
+    def used(self, now: float) -> float:
         while self._calls and self._calls[0] <= now - self.period:
             self._calls.popleft()
+        return len(self._calls)
 
-    def admit(self, now: float) -> float:
-        self._forget(now)
-        if len(self._calls) >= self.limit:
-            return self._calls[0] + self.period - now
+    def wait(self, now: float) -> float:
+        return self._calls[0] + self.period - now
+
+    def count(self, now: float) -> None:
         self._calls.append(now)
-        return 0.0
-
-    def remaining(self, now: float) -> int:
-        self._forget(now)
-        return self.limit - len(self._calls)
 
 
 @define
-class _Weighted:
+class _Weighted(Counter):
     """Two counters: the previous window fades out while the current one fills.
 
     A call is let in while their estimate is below the limit, as Symfony does: it rounds the
     estimate down and asks for room for one more.
     """
 
-    limit: int
-    period: float
     _began: float = -math.inf
     _previous: int = 0
     _current: int = 0
 
-    def _turn(self, now: float) -> None:
+    def _estimate(self, now: float) -> float:
         age = now - self._began
         if age >= 2 * self.period:
             self._began, self._previous, self._current = now, 0, 0
         elif age >= self.period:
             self._began += self.period
             self._previous, self._current = self._current, 0
-
-    def _estimate(self, now: float) -> float:
         return self._previous * (1 - (now - self._began) / self.period) + self._current
 
-    def admit(self, now: float) -> float:
-        self._turn(now)
-        over = self._estimate(now) - self.limit
-        if over > -_ROUNDING:
-            wait = self._began + self.period - now
-            if self._previous and self._current < self.limit:
-                wait = min(over * self.period / self._previous, wait)
-            return wait + 2 * _ROUNDING * self.period  # below the limit, not at it
-        self._current += 1
-        return 0.0
+    def used(self, now: float) -> float:
+        return math.floor(self._estimate(now) + _ROUNDING)
 
-    def remaining(self, now: float) -> int:
-        self._turn(now)
-        return max(0, self.limit - math.floor(self._estimate(now) + _ROUNDING))
+    def wait(self, now: float) -> float:
+        over = self._estimate(now) - self.limit
+        wait = self._began + self.period - now
+        if self._previous and self._current < self.limit:
+            wait = min(over * self.period / self._previous, wait)
+        return wait + 2 * _ROUNDING * self.period  # below the limit, not at it
+
+    def count(self, now: float) -> None:  # noqa: ARG002 -- it belongs to the current window
+        self._current += 1
 
 
 @define
-class _Bucket:
+class _Bucket(Counter):
     """Permits that come back one by one."""
 
-    limit: int
-    period: float
-    _level: float = field(init=False)
-    _at: float = field(default=-math.inf, init=False)
+    _taken: float = 0.0
+    _at: float = -math.inf
 
-    def __attrs_post_init__(self) -> None:
-        self._level = float(self.limit)
-
-    def _refill(self, now: float) -> None:
+    def used(self, now: float) -> float:
         if self._at > -math.inf:
             gained = (now - self._at) * self.limit / self.period
-            self._level = min(float(self.limit), self._level + gained)
+            self._taken = max(0.0, self._taken - gained)
         self._at = now
+        return self._taken
 
-    def admit(self, now: float) -> float:
-        self._refill(now)
-        if self._level < 1 - _ROUNDING:
-            return (1 - self._level) * self.period / self.limit
-        self._level -= 1
-        return 0.0
+    def wait(self, now: float) -> float:
+        return (self.used(now) + 1 - self.limit) * self.period / self.limit
 
-    def remaining(self, now: float) -> int:
-        self._refill(now)
-        return math.floor(self._level + _ROUNDING)
+    def count(self, now: float) -> None:  # noqa: ARG002 -- `used` has just been asked
+        self._taken += 1
 
 
 COUNTERS: Mapping[str, Callable[[int, float], Counter]] = {

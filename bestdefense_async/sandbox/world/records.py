@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from attrs import define, field, frozen
@@ -23,58 +23,6 @@ CADENCES = ("daily", "weekly", "monthly")
 """How often a schedule runs. (names and meaning inferred)"""
 
 MOST_RECORDS = 50_000
-
-
-class Owned(Protocol):
-    """Anything with an id and an owner."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        ...
-
-    @property
-    def organization(self) -> str:
-        """Whose it is."""
-        ...
-
-
-Item = TypeVar("Item", bound=Owned)
-
-
-@define
-class Records(Generic[Item]):
-    """Records of one kind by id, in the order they came, at most 50,000."""
-
-    made: int = 0
-    """How many were ever added, to number the next one."""
-
-    _items: dict[str, Item] = field(factory=dict, repr=False)
-
-    def add(self, item: Item) -> Item:
-        """Add the item and return it.
-
-        Raises:
-            CapacityReached: There is no room.
-        """
-        if len(self._items) >= MOST_RECORDS:
-            raise CapacityReached
-        self.made += 1
-        self._items[item.id] = item
-        return item
-
-    def find(self, key: str, organization: str) -> Item | None:
-        """Return the item if it exists and belongs to the organization."""
-        item = self._items.get(key)
-        return item if item is not None and item.organization == organization else None
-
-    def of(self, organization: str) -> Iterator[Item]:
-        """Yield the organization's items, oldest first."""
-        return (item for item in self._items.values() if item.organization == organization)
-
-    def remove(self, item: Item) -> None:
-        """Remove the item."""
-        del self._items[item.id]
 
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -194,3 +142,41 @@ class NetworkScan:
     def is_over(self, now: float) -> bool:
         """Return whether it is complete."""
         return now - self.started >= self.duration
+
+
+Item = TypeVar("Item", Schedule, Remediation, NetworkScan)
+
+
+@define
+class Records(Generic[Item]):
+    """Records of one kind by id, in the order they came, at most 50,000."""
+
+    made: int = 0
+    """How many were ever added, to number the next one."""
+
+    _items: dict[str, Item] = field(factory=dict, repr=False)
+
+    def add(self, item: Item) -> Item:
+        """Add the item and return it.
+
+        Raises:
+            CapacityReached: There is no room.
+        """
+        if len(self._items) >= MOST_RECORDS:
+            raise CapacityReached
+        self.made += 1
+        self._items[item.id] = item
+        return item
+
+    def find(self, key: str, organization: str) -> Item | None:
+        """Return the item if it exists and belongs to the organization."""
+        item = self._items.get(key)
+        return item if item is not None and item.organization == organization else None
+
+    def of(self, organization: str) -> Iterator[Item]:
+        """Yield the organization's items, oldest first."""
+        return (item for item in self._items.values() if item.organization == organization)
+
+    def remove(self, item: Item) -> None:
+        """Remove the item."""
+        del self._items[item.id]

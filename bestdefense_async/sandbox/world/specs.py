@@ -1,4 +1,4 @@
-"""What a sandbox is told to hold: sites with the findings planted on them, and organizations.
+"""What a sandbox is told: sites with their findings, organizations, and what kind of day it has.
 
 Every one of them can also be written as a table of a scenario file or as plain values: a site as
 its host name, a finding as its severity. Mistakes are `ValueError`s that name the field.
@@ -12,9 +12,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import attrs
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from bestdefense_async.sandbox.world.findings import SEVERITIES, Finding, planted
+from bestdefense_async.sandbox.checks import (
+    COUNT,
+    IS_TEXT,
+    SECONDS_OR_NEVER,
+    must_be,
+    one_of,
+)
+from bestdefense_async.sandbox.data import read_table
+from bestdefense_async.sandbox.world.chance import digest
+from bestdefense_async.sandbox.world.faults import FaultPlan
+from bestdefense_async.sandbox.world.findings import (
+    HOSTILE_MESSAGE,
+    OF_SITES,
+    SEVERITIES,
+    Finding,
+)
 
 PLANS = ("starter", "growth")
 FOREIGN_SITES = 3
@@ -27,14 +42,6 @@ _ORGANIZATION = re.compile(r"[A-Za-z0-9._ -]{1,64}")
 _MAX_CWE = 99_999
 
 Spec = TypeVar("Spec")
-
-
-def one_of(name: str, value: object, known: Iterable[str]) -> None:
-    """Raise ValueError unless `value` is one of the known words."""
-    words = tuple(known)
-    if value not in words:
-        message = f"{name} must be one of {', '.join(words)}, not {value!r}"
-        raise ValueError(message)
 
 
 def _read(cls: type[Spec], value: object, first: str) -> Spec:
@@ -56,45 +63,55 @@ def _read(cls: type[Spec], value: object, first: str) -> Spec:
     return cls(**row)
 
 
-def _seconds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401
-    if value is not None and not (isinstance(value, int | float) and value >= 0):
-        message = f"{attribute.name} must be seconds, zero or more, not {value!r}"
-        raise ValueError(message)
-
-
 @frozen
 class FindingSpec:
     """One finding to plant. What is left out is taken from a usual weakness of the severity."""
 
-    severity: str
+    severity: str = field(validator=one_of(*SEVERITIES))
     """critical, high, medium, low or informational."""
 
-    title: str | None = field(default=None, kw_only=True)
-    path: str | None = field(default=None, kw_only=True)
+    title: str | None = field(default=None, kw_only=True, validator=IS_TEXT)
+    path: str | None = field(
+        default=None,
+        kw_only=True,
+        validator=must_be("a text that begins with a slash", lambda path: path[:1] == "/"),
+    )
     """Where on the site: a path such as `/search`, with its query."""
 
-    cwe: int | None = field(default=None, kw_only=True)
+    cwe: int | None = field(
+        default=None,
+        kw_only=True,
+        validator=must_be(
+            "a number such as 79", lambda cwe: type(cwe) is int and 0 < cwe <= _MAX_CWE
+        ),
+    )
     """Number of the weakness in MITRE's list; 79 for CWE-79."""
 
-    weakness: str | None = field(default=None, kw_only=True)
+    weakness: str | None = field(default=None, kw_only=True, validator=IS_TEXT)
     """Name of the weakness."""
 
-    evidence: str | None = field(default=None, kw_only=True)
-    guidance: str | None = field(default=None, kw_only=True)
+    evidence: str | None = field(default=None, kw_only=True, validator=IS_TEXT)
+    guidance: str | None = field(default=None, kw_only=True, validator=IS_TEXT)
 
-    def __attrs_post_init__(self) -> None:
-        one_of("severity", self.severity, SEVERITIES)
-        for name in ("title", "path", "weakness", "evidence", "guidance"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                message = f"{name} of a finding must be a text, not {value!r}"
-                raise ValueError(message)
-        if self.path is not None and not self.path.startswith("/"):
-            message = f"path of a finding begins with a slash, unlike {self.path!r}"
-            raise ValueError(message)
-        if self.cwe is not None and not (type(self.cwe) is int and 0 < self.cwe <= _MAX_CWE):
-            message = f"cwe must be a number such as 79, not {self.cwe!r}"
-            raise ValueError(message)
+    def planted(self, host: str, index: int) -> Finding:
+        """Return the finding, the `index`-th of its host.
+
+        What is None comes from the usual weakness with that CWE, else from one of that severity.
+        """
+        known = [each for group in OF_SITES.values() for each in group if each.cwe == self.cwe]
+        of_severity = OF_SITES[self.severity]
+        usual = known[0] if known else of_severity[index % len(of_severity)]
+        changes: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("title", "cwe", "evidence", "guidance")
+            if getattr(self, name) is not None
+        }
+        if self.weakness is not None or (self.cwe is not None and not known):
+            changes["name"] = self.weakness or f"CWE-{self.cwe}"
+        path = usual.paths[index % len(usual.paths)] if self.path is None else self.path
+        kind = evolve(usual, severity=self.severity, paths=(path,), **changes)
+        identity = digest("planted", host, kind.cwe, path, kind.title, size=8).hex()
+        return Finding(identity, kind, path)
 
 
 def read_findings(value: object) -> tuple[FindingSpec, ...] | None:
@@ -108,27 +125,27 @@ def read_findings(value: object) -> tuple[FindingSpec, ...] | None:
     return tuple(sorted(specs, key=lambda spec: SEVERITIES.index(spec.severity)))
 
 
-def plant(hostname: str, specs: tuple[FindingSpec, ...] | None) -> tuple[Finding, ...] | None:
+def plant(host: str, specs: tuple[FindingSpec, ...] | None) -> tuple[Finding, ...] | None:
     """Return the findings of a host as they were asked for; None for the seeded ones."""
     if specs is None:
         return None
-    return tuple(planted(hostname, index, **attrs.asdict(spec)) for index, spec in enumerate(specs))
+    return tuple(spec.planted(host, index) for index, spec in enumerate(specs))
 
 
 @frozen
 class SiteSpec:
     """One site of a fleet, by its host name."""
 
-    hostname: str
+    hostname: str = field(validator=must_be("a host name in small letters", _HOSTNAME.fullmatch))
     findings: tuple[FindingSpec, ...] | None = field(
         default=None, kw_only=True, converter=read_findings
     )
     """`FindingSpec`s, tables of their fields, or bare severities; None for the seeded ones."""
 
-    duration: float | None = field(default=None, kw_only=True, validator=_seconds)
+    duration: float | None = field(default=None, kw_only=True, validator=SECONDS_OR_NEVER)
     """Scan seconds of each scan; inf never ends; None takes the seeded time."""
 
-    visible_after: float | None = field(default=None, kw_only=True, validator=_seconds)
+    visible_after: float | None = field(default=None, kw_only=True, validator=SECONDS_OR_NEVER)
     """Seconds after creation in which a report answers 404; None takes the sandbox's own."""
 
     backwards: bool = field(default=False, kw_only=True)
@@ -139,12 +156,6 @@ class SiteSpec:
 
     permitted: bool = field(default=True, kw_only=True)
     """Whether its organization may scan it."""
-
-    def __attrs_post_init__(self) -> None:
-        name: Any = self.hostname
-        if not isinstance(name, str) or _HOSTNAME.fullmatch(name) is None:
-            message = f"a site is a host name in small letters, not {self.hostname!r}"
-            raise ValueError(message)
 
 
 def read_sites(value: object) -> int | tuple[SiteSpec, ...]:
@@ -173,28 +184,65 @@ def read_sites(value: object) -> int | tuple[SiteSpec, ...]:
 class OrganizationSpec:
     """One more organization, besides the main one."""
 
-    name: str
+    name: str = field(
+        validator=must_be(
+            "an organization's name: 1 to 64 letters and digits", _ORGANIZATION.fullmatch
+        )
+    )
     sites: int | tuple[SiteSpec, ...] = field(
         default=FOREIGN_SITES, kw_only=True, converter=read_sites
     )
-    plan: str | None = field(default=None, kw_only=True)
+    plan: str | None = field(default=None, kw_only=True, validator=one_of(*PLANS))
     """`starter` permits quick scans and no schedules; None takes the sandbox's own plan."""
 
-    credits: int | None = field(default=None, kw_only=True)
+    credits: int | None = field(default=None, kw_only=True, validator=COUNT)
     """AI remediation credits; None for as many as every organization begins with."""
-
-    def __attrs_post_init__(self) -> None:
-        name: Any = self.name
-        if not isinstance(name, str) or _ORGANIZATION.fullmatch(name) is None:
-            message = f"an organization's name is 1 to 64 letters and digits, not {self.name!r}"
-            raise ValueError(message)
-        if self.plan is not None:
-            one_of("plan", self.plan, PLANS)
-        if self.credits is not None and not (type(self.credits) is int and self.credits >= 0):
-            message = f"credits must be zero or more, not {self.credits!r}"
-            raise ValueError(message)
 
 
 def read_organizations(value: Iterable[object]) -> tuple[OrganizationSpec, ...]:
     """Return organizations from specs, tables or names."""
     return tuple(_read(OrganizationSpec, each, "name") for each in value)
+
+
+@frozen(kw_only=True)
+class Scenario:
+    """What a scenario changes; `docs/reference/sandbox.md` describes each."""
+
+    scale: float = 1.0
+    """Factor on the duration of scans."""
+
+    faults: tuple[FaultPlan, ...] = ()
+    limits: Mapping[str, tuple[int, float]] = field(factory=dict)
+    """Calls and seconds per token, by operation."""
+
+    pending_site: bool = False
+    """One site's ownership is not verified."""
+
+    forbidden_site: bool = False
+    """One site may not be scanned."""
+
+    endless_site: bool = False
+    """One site's scans never end."""
+
+    findings: str = "documented"
+    """How findings are written: a name of `ALERT_FORMATS`."""
+
+    drift: bool = False
+    """Answers hold what nobody has documented."""
+
+    @property
+    def message(self) -> str:
+        """The envelope's message on success, and the end of it on failure."""
+        return HOSTILE_MESSAGE if self.findings == "hostile" else "OK"
+
+
+def _scenario(row: Mapping[str, Any]) -> Scenario:
+    """Return the scenario that a table describes."""
+    limits = {name: (calls, period) for name, (calls, period) in row.get("limits", {}).items()}
+    faults = tuple(FaultPlan(**plan) for plan in row.get("faults", ()))
+    return Scenario(**{**row, "limits": limits, "faults": faults})
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    name: _scenario(row) for name, row in read_table("scenarios.toml").items()
+}

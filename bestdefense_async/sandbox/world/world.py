@@ -6,7 +6,7 @@ state is whole, also when the client has gone away meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 from typing import Any
 
@@ -18,14 +18,13 @@ from bestdefense_async.sandbox.world.clock import Clock
 from bestdefense_async.sandbox.world.faults import Fault, FaultPlan, Faults
 from bestdefense_async.sandbox.world.findings import AlertAnswers
 from bestdefense_async.sandbox.world.fleet import Fleet, Site
-from bestdefense_async.sandbox.world.ledger import UNKNOWN, Arrival, Ledger
+from bestdefense_async.sandbox.world.ledger import Ledger
 from bestdefense_async.sandbox.world.limits import Limits
 from bestdefense_async.sandbox.world.records import NetworkScan, Records, Remediation, Schedule
-from bestdefense_async.sandbox.world.routes import NAMES, Address
+from bestdefense_async.sandbox.world.routes import Operation
 from bestdefense_async.sandbox.world.scans import CapacityReached, Scan, Scans
-from bestdefense_async.sandbox.world.scenarios import Scenario
-from bestdefense_async.sandbox.world.specs import OrganizationSpec
-from bestdefense_async.sandbox.world.tokens import DAY, PERMISSIONS, Token, Tokens
+from bestdefense_async.sandbox.world.specs import OrganizationSpec, Scenario
+from bestdefense_async.sandbox.world.tokens import Token, Tokens
 
 
 @define
@@ -135,15 +134,6 @@ class World:
         """Return the seconds of the loop in which a new report of the site answers 404."""
         return self.visible_after if site.visible_after is None else site.visible_after
 
-    def plan_fault(self, operation: str, plan: Mapping[str, Any]) -> Fault:
-        """Set a fault from the keyword arguments of `FaultPlan`.
-
-        Raises:
-            LookupError: There is no such site.
-            ValueError: There is no such operation, or the plan is impossible.
-        """
-        return self.add_fault(FaultPlan.of(operation, plan))
-
     def add_fault(self, plan: FaultPlan) -> Fault:
         """Set a fault.
 
@@ -155,62 +145,31 @@ class World:
             self.fleet.find(plan.site)
         return self.faults.add(plan)
 
-    def requests(self, address: str, site: str | None) -> list[Arrival]:
-        """Return the requests to an address, as `Assertions.requests` does."""
-        meant = Address.of(address, NAMES | {UNKNOWN})
-        wanted = None if site is None else self.fleet.find(site).id
-        return [
-            each
-            for each in self.ledger.arrivals()
-            if meant.means(each.operation, each.method, each.path)
-            and wanted in (None, each.site_id)
-        ]
 
-    def issue(
-        self,
-        *,
-        organization: str,
-        permissions: Iterable[str] | None = None,
-        name: str = "",
-        days: float = 30,
-        expired: bool = False,
-        revoked: bool = False,
-    ) -> str:
-        """Make a token, and for a new organization its sites.
-
-        Raises:
-            ValueError: A permission does not exist, or the life is not 1 to 90 days.
-        """
-        spec = OrganizationSpec(organization)
-        today = self.clock.today()
-        token = self.tokens.add(
-            organization=organization,
-            permissions=PERMISSIONS if permissions is None else frozenset(permissions),
-            name=name,
-            days=days,
-            created=today - days * DAY - 1 if expired else today,
-        )
-        self.fleet.add(spec.name, spec.sites)
-        if revoked:
-            self.tokens.revoke(token)
-        return token
-
-
-@define
+@define(kw_only=True)
 class Call:
-    """One request, as handlers see it."""
+    """One request, as it arrived, and as handlers see it."""
+
+    operation: Operation | None
+    """None for what the API does not have."""
 
     token: Token
+    """`NOBODY` without one that this sandbox made."""
+
     key: str
     """The path's parameter, or empty."""
 
+    path: str
     query: str
     """The query as it came, undecoded."""
 
-    body: bytes
     headers: Mapping[str, str] = field(repr=False)
+    body: bytes = b""
     json: Mapping[str, Any] = field(factory=dict, repr=False)
     """The body, as the document wants it, of an operation that takes one."""
+
+
+NOBODY = Token(organization="", permissions=frozenset(), key="")
 
 
 def own_site(world: World, call: Call, site_id: str) -> Site:
