@@ -134,7 +134,7 @@ def test_a_fleet_of_one_is_never_special() -> None:
     for name in SCENARIOS:
         fleet = Fleet(1)
         fleet.add("main", 1)
-        SCENARIOS[name].arrange(fleet.of("main"))
+        fleet.arrange("main", SCENARIOS[name])
         [site] = fleet.of("main")
         assert site.verified
         assert site.permitted
