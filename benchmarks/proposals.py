@@ -15,12 +15,13 @@ from tests.support.styled_hosts import BARE, PLATFORM, VENDOR
 from tests.support.written_hosts import API_PLATFORM, NELMIO
 from tests.support.written_hosts_2 import BY_HAND, FASTAPI, LARAVEL, NEST
 from tests.support.written_hosts_3 import GO, SPRING
+from tests.support.written_hosts_4 import ASP, HUMA
 
 CONSTANTS = {"organization": "42", "org": "42"}
 HOSTS = (
     *(
         (host.name, host.document(), host.places)
-        for host in (NELMIO, API_PLATFORM, LARAVEL, BY_HAND, FASTAPI, NEST, SPRING, GO)
+        for host in (NELMIO, API_PLATFORM, LARAVEL, BY_HAND, FASTAPI, NEST, SPRING, GO, HUMA, ASP)
     ),
     *((style.name, style.document, style.paths) for style in (VENDOR, PLATFORM, BARE)),
 )

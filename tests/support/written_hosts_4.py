@@ -18,7 +18,11 @@ from tests.support.written_hosts import (
 
 
 def _huma_says(operation_id: str, summary: str) -> dict[str, Any]:
-    return {"operationId": operation_id, "summary": summary, "tags": [operation_id.split("-")[-1]]}
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "tags": [operation_id.rpartition("-")[2]],
+    }
 
 
 def _huma(**members: Any) -> dict[str, Any]:
