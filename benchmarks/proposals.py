@@ -35,7 +35,7 @@ def main() -> None:
         specification = read_specification(document)
         found = {
             each.route.name: each
-            for each in propose(specification, source="there", constants=CONSTANTS)
+            for each in propose(specification, CONSTANTS)
             if each.route.name in places
         }
         there = [each for each in found if places[each] is not None]

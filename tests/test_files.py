@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from bestdefense_async import read_bindings
-from bestdefense_async.cli.jobs.spec_source import load_specification
+from bestdefense_async.cli.commands.spec_source import load_specification
 from bestdefense_async.cli.options.connection import Connection
 from bestdefense_async.cli.options.settings import load_settings
 from bestdefense_async.cli.options.targets import Selection, TargetOptions
@@ -64,9 +65,9 @@ async def settings(path: Path) -> object:
 
 
 async def specification(path: str | Path) -> object:
-    """Return the document of a specification."""
+    """Return what a specification says."""
     nowhere = Connection(base_url=None, token_file=None)
-    return (await load_specification(nowhere, str(path))).document
+    return evolve(await load_specification(nowhere, str(path)), location="")
 
 
 async def token(path: str | Path) -> object:
@@ -83,12 +84,20 @@ READERS: dict[str, tuple[Reader, str, str]] = {
     "an event log": (run, "run.jsonl", saved_events(RUN, VERDICT)),
     "bindings": (bindings, "bindings.toml", f"# ä\r\n{BINDING}".replace("/ä", "/a")),
     "settings": (settings, "bestdefense.toml", '# ä\r\nfail_on = "low"\r\n'),
-    "a specification in JSON": (specification, "a.json", '{"openapi": "3.1.0", "ä": []}'),
-    "a specification in YAML": (specification, "a.yaml", 'openapi: "3.1.0"\nä: []\n'),
+    "a specification in JSON": (
+        specification,
+        "a.json",
+        '{"openapi": "3.1.0", "info": {"title": "ä"}, "paths": {}}',
+    ),
+    "a specification in YAML": (
+        specification,
+        "a.yaml",
+        'openapi: "3.1.0"\ninfo: {title: ä}\npaths: {}\n',
+    ),
     "a page": (
         specification,
         "a.html",
-        '<script type="application/json">{"openapi": "3.1.0", "paths": {}, "ä": 1}</script>',
+        '<script type="json">{"openapi": "3.1.0", "info": {"title": "ä"}, "paths": {}}</script>',
     ),
 }
 """Who reads a text of a person's, what the file is called, and what may stand in it."""

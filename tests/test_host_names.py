@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bestdefense_async.cli.jobs.spec_source import origin_of
+from bestdefense_async.cli.commands.spec_source import origin_of
 from bestdefense_async.config import parse_base_url
 from bestdefense_async.core.host import checked_hosts, normalise_host, redirect_target
 from bestdefense_async.core.request import Request

@@ -10,8 +10,6 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -22,47 +20,40 @@ _NAME: Final = re.compile(r"[@$]?[A-Za-z_][A-Za-z_:]{0,39}[0-9]{0,2}")
 _MOST_NAMES: Final = 30
 """Names that an object has; one with more is a map."""
 _DEEPEST: Final = 5
-_OPERATION: Final = "vortex.alerts"
-_MEMBER: Final = "unknown member"
 
 
-@frozen(order=True)
-class Unknown:
-    """One member that we do not know, or whose value we do not know."""
+def unknowns_of(outcomes: Iterable[Outcome]) -> list[dict[str, str | int]]:
+    """Return what the answers of a run had that we do not know, a record for each member.
 
-    operation: str
-    member: str
-    """Where it stands in the answer: `alerts[].cvss.score`."""
-    what: str
-    """`unknown member`, or `unknown value` where the member is known and its word is not."""
-    count: int
-    """How often it came."""
-    answers: int
-    """In how many answers."""
-
-
-def unknowns_of(outcomes: Iterable[Outcome]) -> tuple[Unknown, ...]:
-    """Return what the answers of a run had that we do not know, by member."""
+    `member` is where it stands (`alerts[].cvss.score`), `what` whether the member is unknown or
+    only its word, `count` how often it came, and `answers` in how many answers.
+    """
     times: Counter[tuple[str, str]] = Counter()
     answers: Counter[tuple[str, str]] = Counter()
     for outcome in outcomes:
         came = Counter(_unknown(outcome))
         times.update(came)
         answers.update(came.keys())
-    return tuple(
-        Unknown(_OPERATION, member, what, count, answers[member, what])
+    return [
+        {
+            "operation": "vortex.alerts",
+            "member": member,
+            "what": f"unknown {what}",
+            "count": count,
+            "answers": answers[member, what],
+        }
         for (member, what), count in sorted(times.items())
-    )
+    ]
 
 
 def _unknown(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """Yield each member that is unknown, or whose value is, and which of both."""
     risk = outcome.risk
-    yield from ((f"riskSummary.{_shown(name)}", _MEMBER) for name in (risk.other if risk else ()))
+    yield from ((f"riskSummary.{_shown(name)}", "member") for name in (risk.other if risk else ()))
     for finding in outcome.findings:
         if not finding.severity.is_known:
-            yield "alerts[].severity", "unknown value"
-        yield from ((path, _MEMBER) for path in _paths("alerts[]", finding.extra))
+            yield "alerts[].severity", "value"
+        yield from ((path, "member") for path in _paths("alerts[]", finding.extra))
 
 
 def _paths(at: str, value: object) -> Iterator[str]:

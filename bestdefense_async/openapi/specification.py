@@ -1,38 +1,59 @@
 """A document into a flat list of operations: OpenAPI 3.0 to 3.2 and Swagger 2.0, with indulgence.
 
-Generated documents have slips. What is not as it should be is left out and remarked upon; only a
-document of which nothing can be read is refused. Tried and dropped: to validate the whole
-document, which refuses good ones for faults in parts that are not read here.
+Generated documents have slips. What is not as it should be is left out or remarked upon; only a
+document of which nothing can be read is refused. Schemas are graphs, so what is listed of one is
+bounded in depth and width, and the schemas read are counted: few can unfold to very many.
 """
 
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from itertools import islice
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urldefrag, urlsplit
 
 from attrs import evolve, frozen
 
 from bestdefense_async.errors import clean_text
-from bestdefense_async.openapi.document import SpecificationError
-from bestdefense_async.openapi.schema import Field, Schemas, as_list, as_mapping
+from bestdefense_async.openapi.document import SpecificationError, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _BRACES: Final = re.compile(r"{([^{}/]+)}")
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
-_VERSION: Final = re.compile(r"3\.[0-2](?:\.\d+)?(?:-[\w.]+)?")
+_VERSION: Final = re.compile(r"2\.0|3\.[0-2](?:\.\d+)?(?:-[\w.]+)?")
 _FORMAT_SUFFIX: Final = re.compile(r"\.?{_format}$")
-_JSON: Final = re.compile(r"application/(?:[\w.+-]+\+)?json|\*/\*")
 _SUCCESS: Final = re.compile(r"2(?:\d\d|XX)", re.IGNORECASE)
 _OWN_HEADERS: Final = frozenset({"authorization", "accept", "content-type"})
-_BELOW: Final = re.compile(r"data(?:\.|\[\])")
+_BELOW: Final = re.compile(r"data(?:\.|(?=\[\]))")
 WITHOUT_BODY: Final = frozenset({"GET", "DELETE"})
 """Methods that send their members in the query."""
-_MOST_OPERATIONS: Final = 5_000
+_LONGEST_CHAIN: Final = 32
+"""References that lead on to each other."""
+_DEEPEST: Final = 7
+"""Names and lists in a path below the first; ours have four, in an envelope."""
+_MOST_FIELDS: Final = 500
+_MOST_STEPS: Final = 3_000_000
+"""Schemas read in all, each as often as it is met."""
+_STEPS_OF_OPERATION: Final = 600
+"""So there are 5,000 operations at most."""
+
+
+@frozen(kw_only=True)
+class Field:
+    """One member of a body, or one parameter."""
+
+    path: str
+    """Dots go down, `[]` stands for each member of a list: `data.sites[].id`."""
+    kinds: frozenset[str] = frozenset()
+    """JSON types it may have, null left out; empty when the specification does not say."""
+    values: tuple[str, ...] = ()
+    """The values it may have, where they are listed."""
+    first: object = None
+    """What it is when it is not sent, else the least it may be; None where neither is said."""
+    is_required: bool = False
+    """Whether it and all above it must be there."""
 
 
 @frozen(kw_only=True)
@@ -43,8 +64,7 @@ class Operation:
     path: str
     """From the root of the API, with `{parts}` under the host's names."""
     query: tuple[Field, ...] = ()
-    headers: tuple[str, ...] = ()
-    """Names of the headers it demands, but for authentication."""
+    """With the headers, but for those of every call, as `the header X`."""
     body: tuple[Field, ...] = ()
     """Members of the body that is sent; empty without one."""
     answer: tuple[Field, ...] = ()
@@ -69,23 +89,24 @@ class Operation:
         return self.query if self.method in WITHOUT_BODY else self.body
 
     @property
-    def payload(self) -> tuple[tuple[Field, ...], str | None]:
-        """The members of the payload, and how it is wrapped: `data`, `top`, `none`.
+    def form(self) -> str | None:
+        """What a success is: `file`, else its envelope as a binding says it; None for unsaid.
 
-        None where the answer is not described. Without `success` there is no envelope of ours,
-        also where a member is called `data`.
+        Without `success` there is no envelope of ours, also where a member is called `data`.
         """
         names = {each.path for each in self.answer}
-        if {"success", "data"} <= names:
+        if self.is_file or not names:
+            return "file" if self.is_file else None
+        return ("data" if "data" in names else "top") if "success" in names else "none"
+
+    @property
+    def payload(self) -> tuple[Field, ...]:
+        """The members of the payload."""
+        if self.form == "data":
             below = (each for each in self.answer if _BELOW.match(each.path))
-            return tuple(
-                evolve(each, path=each.path.removeprefix("data").removeprefix("."))
-                for each in below
-            ), "data"
-        if "success" in names:
-            rest = (each for each in self.answer if each.path not in {"success", "error"})
-            return tuple(rest), "top"
-        return self.answer, "none" if names else None
+            return tuple(evolve(each, path=_BELOW.sub("", each.path, count=1)) for each in below)
+        envelope = {"success", "error"} if self.form == "top" else ()
+        return tuple(each for each in self.answer if each.path not in envelope)
 
 
 @frozen(kw_only=True)
@@ -94,24 +115,19 @@ class Specification:
 
     version: str
     """Of OpenAPI, like `3.1.0`."""
-    title: str = ""
-    release: str = ""
-    """The API's own version."""
-    servers: tuple[str, ...] = ()
-    operations: tuple[Operation, ...] = ()
-    remarks: tuple[str, ...] = ()
+    title: str
+    """With the API's own version."""
+    servers: tuple[str, ...]
+    operations: tuple[Operation, ...]
+    remarks: tuple[str, ...]
     """What could not be followed or read, one sentence each."""
+    location: str = ""
+    """The address or the file it was found at."""
 
-    def find(self, method: str, template: str) -> Operation | None:
-        """Return the operation at a path, whatever its parts are called."""
+    def at(self, template: str) -> dict[str, Operation]:
+        """Return the operations at a path by method, whatever its parts are called."""
         wanted = _shape_of(template)
-        there = (each for each in self.operations if each.method == method)
-        return next((each for each in there if _shape_of(each.path) == wanted), None)
-
-    def methods_of(self, template: str) -> tuple[str, ...]:
-        """Return the methods that a path has."""
-        wanted = _shape_of(template)
-        return tuple(each.method for each in self.operations if _shape_of(each.path) == wanted)
+        return {each.method: each for each in self.operations if _shape_of(each.path) == wanted}
 
 
 def _shape_of(template: str) -> str:
@@ -120,54 +136,36 @@ def _shape_of(template: str) -> str:
 
 
 def read_specification(
-    document: dict[str, Any],
-    *,
-    prefix: str = "",
-    location: str = "",
-    linked: Mapping[str, Any] | None = None,
+    document: dict[str, Any], *, prefix: str = "", documents: Mapping[str, Any] | None = None
 ) -> Specification:
     """Return what a document says about an API.
 
     Args:
         document: As it was decoded.
         prefix: Path in front of every route on this host: operations' paths begin behind it.
-        location: The address of the document, which references are relative to.
-        linked: Other documents that it refers to, by address.
+        documents: All that references may lead into, by address; None for this one alone.
 
     Raises:
         SpecificationError: Its version is unknown, it has no paths, or its schemas have no end.
     """
-    version = _version(document)
+    version = document.get("swagger", document.get("openapi"))
+    if not _VERSION.fullmatch(str(version)):
+        shown = "no version" if version is None else f"version {clean_text(version, longest=40)!r}"
+        raise SpecificationError(
+            f"It names {shown}: OpenAPI 3.0 to 3.2 and Swagger 2.0 are understood."
+        )
     if not isinstance(document.get("paths"), dict):
         raise SpecificationError("It has no paths: that is no specification of an API.")
-    schemas = Schemas({location: document, **(linked or {})})
-    read = _Reader(document, schemas, prefix).operations(location)
-    operations = tuple(islice(read, _MOST_OPERATIONS + 1))
-    if len(operations) > _MOST_OPERATIONS:
-        raise SpecificationError(f"It has more than {_MOST_OPERATIONS} operations, as no API has.")
-    info = as_mapping(document.get("info"))
+    reader = _Reader(document, {"": document} if documents is None else documents, prefix)
+    operations = tuple(reader.operations())
+    info = _mapping(document.get("info"))
     return Specification(
-        version=version,
-        title=_text(info.get("title")),
-        release=_text(info.get("version")),
+        version=str(version),
+        title=f"{_text(info.get('title')) or 'no title'} {_text(info.get('version'))}".strip(),
         servers=tuple(_servers(document)),
         operations=operations,
-        remarks=tuple(schemas.remarks),
+        remarks=tuple(reader.remarks),
     )
-
-
-def _version(document: dict[str, Any]) -> str:
-    given = str(document.get("swagger", document.get("openapi", "")))
-    if not {"swagger", "openapi"} & document.keys():
-        raise SpecificationError(
-            "It names no version of OpenAPI or Swagger, so it is no specification."
-        )
-    if given != "2.0" if "swagger" in document else not _VERSION.fullmatch(given):
-        shown = clean_text(given, longest=40)
-        raise SpecificationError(
-            f"It is of version {shown!r}; OpenAPI 3.0 to 3.2 and Swagger 2.0 are understood."
-        )
-    return given
 
 
 def _servers(holder: dict[str, Any]) -> Iterator[str]:
@@ -175,106 +173,184 @@ def _servers(holder: dict[str, Any]) -> Iterator[str]:
     host, base = _text(holder.get("host")), _text(holder.get("basePath"))
     if host or base:
         yield f"https://{host}{base}" if host else base
-    for server in map(as_mapping, as_list(holder.get("servers"))):
+    for server in map(_mapping, _list(holder.get("servers"))):
         url = _text(server.get("url"))
-        for name, variable in as_mapping(server.get("variables")).items():
-            url = url.replace(f"{{{name}}}", _text(as_mapping(variable).get("default")))
+        for name, variable in _mapping(server.get("variables")).items():
+            url = url.replace(f"{{{name}}}", _text(_mapping(variable).get("default")))
         if url:
             yield url
 
 
-@frozen
 class _Reader:
     """Reads both families in one way: what only one of them has is absent in the other."""
 
-    document: dict[str, Any]
-    schemas: Schemas
-    prefix: str
+    def __init__(self, document: dict[str, Any], documents: Mapping[str, Any], prefix: str) -> None:
+        self._document = document
+        self._documents = documents
+        self._prefix = prefix
+        self.remarks: dict[str, None] = {}
+        """Sentences, each once, in order."""
+        self._steps = 0
+        self._listed: dict[str, tuple[Field, ...]] = {}
 
-    def operations(self, base: str) -> Iterator[Operation]:
-        """Yield every operation, in the order of the document at `base`."""
-        for path, entry in self.document["paths"].items():
-            if isinstance(path, str) and path.startswith("/"):
-                item, there = self.schemas.follow(entry, base)
-                for method in _METHODS:
-                    if isinstance(item.get(method), dict):
-                        yield self._operation(method, path, item, there)
+    def operations(self) -> Iterator[Operation]:
+        """Yield every operation, in the document's order."""
+        for path, entry in self._document["paths"].items():
+            item = self._follow(entry) if isinstance(path, str) and path.startswith("/") else {}
+            for method in _METHODS:
+                if isinstance(item.get(method), dict):
+                    self._count(_STEPS_OF_OPERATION)
+                    yield self._operation(method, path, item)
 
-    def _operation(self, method: str, path: str, item: dict[str, Any], base: str) -> Operation:
+    def _operation(self, method: str, path: str, item: dict[str, Any]) -> Operation:
         entry = item[method]
-        query, headers, body = self._sent(item, entry, base)
-        answer, is_file = self._answer(entry, base)
+        body = self._fields(_schema_of(self._follow(entry.get("requestBody"))))[1:]
+        # By place and name: those of the operation replace those of its path.
+        sent: dict[str, dict[str, Field]] = {"query": {}, "header": {}, "formData": {}}
+        for each in (*_list(item.get("parameters")), *_list(entry.get("parameters"))):
+            parameter = self._follow(each)
+            where, name = _text(parameter.get("in")), _text(parameter.get("name"))
+            value, *members = self._fields(parameter.get("schema", parameter))
+            if where == "body":
+                body = tuple(members)
+            elif where in sent and name and name.lower() not in _OWN_HEADERS:
+                shown = f"the header {name}" if where == "header" else name
+                is_required = parameter.get("required") is True
+                sent[where][name] = evolve(value, path=shown, is_required=is_required)
+        server = next((url for each in (entry, item, self._document) for url in _servers(each)), "")
+        whole = urlsplit(joined("https://host/", server)).path.rstrip("/")
+        whole += _FORMAT_SUFFIX.sub("", path)
+        is_below = whole.startswith(f"{self._prefix}/")
+        answer, is_file = self._answer(_mapping(entry.get("responses")))
         return Operation(
             method=method.upper(),
-            path=self._path(path, item, entry),
-            query=query,
-            headers=headers,
-            body=body,
+            path=whole.removeprefix(self._prefix) if is_below else whole,
+            query=(*sent["query"].values(), *sent["header"].values()),
+            body=body or tuple(sent["formData"].values()),
             answer=answer,
             is_file=is_file,
             is_deprecated=entry.get("deprecated") is True,
         )
 
-    def _path(self, path: str, item: dict[str, Any], entry: dict[str, Any]) -> str:
-        """Return a path from the root of the API: behind the server's, without our prefix."""
-        server = next((url for each in (entry, item, self.document) for url in _servers(each)), "")
-        base = ""
-        with suppress(ValueError):
-            base = urlsplit(urljoin("https://host/", server)).path.rstrip("/")
-        whole = base + _FORMAT_SUFFIX.sub("", path)
-        return whole.removeprefix(self.prefix) if whole.startswith(f"{self.prefix}/") else whole
-
-    def _sent(
-        self, item: dict[str, Any], entry: dict[str, Any], base: str
-    ) -> tuple[tuple[Field, ...], tuple[str, ...], tuple[Field, ...]]:
-        """Return what stands in the query, the headers that are demanded, and the body."""
-        request, there = self.schemas.follow(entry.get("requestBody"), base)
-        body = self.schemas.fields(_schema_of(request), there)
-        parameters = (*as_list(item.get("parameters")), *as_list(entry.get("parameters")))
-        # By place and name: those of the operation replace those of its path.
-        rows: dict[str, dict[str, Field]] = {"query": {}, "header": {}, "formData": {}}
-        for parameter, there in (self.schemas.follow(each, base) for each in parameters):
-            where, name = _text(parameter.get("in")), _text(parameter.get("name"))
-            schema, is_required = (
-                parameter.get("schema", parameter),
-                parameter.get("required") is True,
-            )
-            if where == "body":
-                body = self.schemas.fields(schema, there)
-            elif where in rows and name:
-                rows[where][name] = self.schemas.parameter(
-                    name, schema, there, is_required=is_required
-                )
-        headers = (name for name, each in rows["header"].items() if each.is_required)
-        demanded = tuple(name for name in headers if name.lower() not in _OWN_HEADERS)
-        return tuple(rows["query"].values()), demanded, body or tuple(rows["formData"].values())
-
-    def _answer(self, entry: dict[str, Any], base: str) -> tuple[tuple[Field, ...], bool]:
+    def _answer(self, responses: dict[str, Any]) -> tuple[tuple[Field, ...], bool]:
         """Return the members of a success, and whether it is a file."""
-        responses = as_mapping(entry.get("responses"))
         good = sorted(status for status in responses if _SUCCESS.fullmatch(str(status)))
         for status in good or ["default"]:
-            response, there = self.schemas.follow(responses.get(status), base)
+            response = self._follow(responses.get(status))
             schema = response.get("schema", _schema_of(response))
-            shape = self.schemas.follow(schema, there)[0]
-            is_file = schema is None and bool(as_mapping(response.get("content")))
-            is_file = is_file or shape.get("type") == "file" or shape.get("format") == "binary"
-            fields = () if is_file else self.schemas.fields(schema, there)
-            if fields or is_file:
-                return fields, is_file
+            shape = self._follow(schema)
+            is_file = schema is None and bool(_mapping(response.get("content")))
+            if is_file or shape.get("type") == "file" or shape.get("format") == "binary":
+                return (), True
+            if fields := self._fields(schema)[1:]:
+                return fields, False
         return (), False
+
+    def _follow(self, value: object) -> dict[str, Any]:
+        """Return an object, or the one it refers to; empty when that is none."""
+        for _ in range(_LONGEST_CHAIN):
+            reference = _mapping(value).get("$ref")
+            if not isinstance(reference, str):
+                return _mapping(value)
+            value = self._found(reference)
+        self.remarks["A reference leads back to itself."] = None
+        return {}
+
+    def _found(self, reference: str) -> object:
+        """Return what a reference leads to, None for nothing."""
+        url, pointer = urldefrag(reference)
+        value, (start, *keys) = self._documents.get(url), pointer.split("/")
+        for key in map(unquote, keys):
+            name = key.replace("~1", "/").replace("~0", "~")
+            rows = {str(at): each for at, each in enumerate(_list(value))} or _mapping(value)
+            value = rows.get(name)
+        if value is None or start:
+            how = "leads nowhere" if url in self._documents else "stands outside the document"
+            self.remarks[f"{clean_text(reference, longest=120)} {how} and is not followed."] = None
+        return None if start else value
+
+    def _count(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > _MOST_STEPS:
+            raise SpecificationError("It unfolds to more than a specification has.")
+
+    def _fields(self, schema: object) -> tuple[Field, ...]:
+        """Return what `schema` describes, its path empty, and its members, level by level.
+
+        A value is described by all that its schema refers to and is combined of, together. Of
+        choices, nothing is demanded unless there is only one.
+        """
+        whole = _mapping(schema)
+        key = str(whole["$ref"]) if whole.keys() == {"$ref"} else ""
+        if key in self._listed:  # many operations answer the same component
+            return self._listed[key]
+        parts: dict[str, list[dict[str, Any]]] = {}
+        demanded, seen = {""}, set[tuple[str, str]]()
+        waiting = deque([("", schema, True)])
+        while waiting and len(parts) <= _MOST_FIELDS:
+            path, value, is_sure = waiting.popleft()
+            self._count(1)
+            part = _mapping(value)
+            parts.setdefault(path, []).append(part)
+            demanded |= {f"{path}.{name}" for name in _list(part.get("required")) if is_sure}
+            reference = part.get("$ref")
+            if isinstance(reference, str) and (path, reference) not in seen:
+                seen.add((path, reference))
+                waiting.appendleft((path, self._found(reference), is_sure))
+            for keyword in ("allOf", "oneOf", "anyOf"):
+                listed = [each for each in _list(part.get(keyword)) if each != {"type": "null"}]
+                is_one = keyword == "allOf" or len(listed) == 1
+                waiting.extendleft((path, each, is_sure and is_one) for each in listed)
+            if path.count(".") + path.count("[]") < _DEEPEST:
+                members = _mapping(part.get("properties"))
+                # A name with a dot or brackets could be taken for a path.
+                names = (name for name in members if not set(".[]") & {*str(name)})
+                waiting += ((f"{path}.{name}", members[name], True) for name in names)
+                waiting += [(f"{path}[]", part["items"], True)] if "items" in part else []
+        found: dict[str, Field] = {}
+        for path, described in parts.items():
+            above = path.removesuffix("[]") if path.endswith("[]") else path.rpartition(".")[0]
+            is_there = not path or found[above].is_required
+            is_there = is_there and (path in demanded or path.endswith("[]"))
+            found[path] = _field(path.removeprefix("."), described, is_required=is_there)
+        if key:
+            self._listed[key] = tuple(found.values())
+        return tuple(found.values())
+
+
+def _field(path: str, parts: list[dict[str, Any]], *, is_required: bool) -> Field:
+    kinds, values = set[str](), dict[str, None]()
+    first: object = None
+    for part in parts:
+        kinds |= {"object"} if "properties" in part else {"array"} if "items" in part else set()
+        kind = part.get("type")
+        kinds |= {each for each in _list(kind) or [kind] if isinstance(each, str)} - {"null"}
+        listed = [part["const"]] if "const" in part else _list(part.get("enum"))
+        values |= {value: None for value in listed if isinstance(value, str)}
+        first = part.get("default", part.get("minimum")) if first is None else first
+    told = frozenset(kinds), tuple(values)
+    return Field(path=path, kinds=told[0], values=told[1], first=first, is_required=is_required)
 
 
 def _schema_of(holder: dict[str, Any]) -> Any:  # noqa: ANN401  # a schema is an object or a truth
     """Return the schema of the JSON among the contents, None when there is none."""
-    for kind, media in as_mapping(holder.get("content")).items():
-        if _JSON.fullmatch(str(kind).partition(";")[0].strip().lower()):
-            return as_mapping(media).get("schema")
+    for kind, media in _mapping(holder.get("content")).items():
+        if "json" in str(kind).lower() or str(kind).startswith("*/*"):
+            return _mapping(media).get("schema")
     return None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    """Return an object as it is, anything else as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    """Return a list as it is, anything else as an empty one."""
+    return value if isinstance(value, list) else []
 
 
 def _text(value: object) -> str:
     """Return text as it is shown, empty for anything else; a version may be written as a number."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    return clean_text(str(value), longest=300)
+    is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return clean_text(str(value), longest=300) if is_text else ""

@@ -81,7 +81,7 @@ GENERIC: Final = _words("id key name url value type status state count at date t
 
 @frozen
 class PathRule:
-    """What the path of one of our operations looks like on any host."""
+    """What one of our operations looks like on any host."""
 
     needs: tuple[frozenset[str], ...]
     """One word of each must stand in the path."""
@@ -89,8 +89,6 @@ class PathRule:
     """What may stand there besides; any other word is a doubt."""
     says: frozenset[str]
     """One of these says what it does; without any, that is a doubt."""
-    ends_in_part: bool | None
-    """Whether the path ends in a part, as of one thing, or not, as of a list; None: either."""
     answers: tuple[str, ...]
     """Fields without which the answer is of no use."""
 
@@ -101,33 +99,32 @@ class PathRule:
 
 
 _PLACES: Final = """
-sites.list | SITE | | | list | sites[].id sites[].hostname
-reports.create | REPORT | SITE START | | | id
-reports.progress | REPORT, STATE | | | | isCompleted
-reports.overview | REPORT, overview summary | | | | security.id
-vortex.alerts | VORTEX, FINDING | REPORT | | | riskSummary alerts
-registrations.create | register registration | REPORT vortex action create | | |
-reports.list | REPORT | | | list | reports[].id
-reports.get | REPORT | | | one | report.id
-schedules.list | SCHEDULE | REPORT | | list | schedules[].id
-schedules.create | SCHEDULE | REPORT SITE START | | | schedule.id
-schedules.delete | SCHEDULE | REPORT END stop | | one |
-remediation.trigger | REMEDIATION | FINDING START ai | | | remediation.id
-remediation.list | REMEDIATION | ai | | list | remediations[].id
-remediation.get | REMEDIATION | ai | | one | remediation.id
-network.start | NETWORK | JOB START JUMP | | | scan.id
-network.progress | NETWORK | JOB | STATE | | isCompleted
-network.findings | NETWORK, FINDING result | JOB | | | riskSummary alerts
-agents.manifest | AGENT | FILE | manifest release catalog artifact | list | files[].filename
-agents.download | AGENT | release artifact latest | FILE binary installer | |
+sites.list | SITE | | | sites[].id sites[].hostname
+reports.create | REPORT | SITE START | | id
+reports.progress | REPORT, STATE | | | isCompleted
+reports.overview | REPORT, overview summary | | | security.id
+vortex.alerts | VORTEX, FINDING | REPORT | | riskSummary alerts
+registrations.create | register registration | REPORT vortex action create | |
+reports.list | REPORT | | | reports[].id
+reports.get | REPORT | | | report.id
+schedules.list | SCHEDULE | REPORT | | schedules[].id
+schedules.create | SCHEDULE | REPORT SITE START | | schedule.id
+schedules.delete | SCHEDULE | REPORT END stop | |
+remediation.trigger | REMEDIATION | FINDING START ai | | remediation.id
+remediation.list | REMEDIATION | ai | | remediations[].id
+remediation.get | REMEDIATION | ai | | remediation.id
+network.start | NETWORK | JOB START JUMP | | scan.id
+network.progress | NETWORK | JOB | STATE | isCompleted
+network.findings | NETWORK, FINDING result | JOB | | riskSummary alerts
+agents.manifest | AGENT | FILE | manifest release catalog artifact | files[].filename
+agents.download | AGENT | release artifact latest | FILE binary installer |
 """
 """Our operation, and the members of `PathRule`."""
 
 
-def _rule(needs: str, may: str, says: str, ends: str, answers: str) -> PathRule:
+def _rule(needs: str, may: str, says: str, answers: str) -> PathRule:
     nouns = tuple(_words(each) for each in needs.split(","))
-    ends_in_part = {"one": True, "list": False}.get(ends)
-    return PathRule(nouns, _words(may), _words(says), ends_in_part, tuple(answers.split()))
+    return PathRule(nouns, _words(may), _words(says), tuple(answers.split()))
 
 
 _RULES: Final = [[cell.strip() for cell in row.split("|")] for row in _PLACES.strip().splitlines()]
@@ -158,8 +155,6 @@ class Meaning:
     """JSON types it may have; empty for any."""
     names: tuple[Words, ...] = ()
     """What it may be called besides our own name, the likeliest first."""
-    values: tuple[str, ...] = ()
-    """Values it has, where they are few."""
     is_optional: bool = False
     """Whether a request makes sense without it."""
 
@@ -230,7 +225,26 @@ files             list?    artifact release
 """Our own name of a field or container, its type (`?`: can be done without), and what it may be
 called besides; what a finding has is called as `vendor.FINDING_NAMES` says."""
 
-_VALUES: Final = {
+
+def _meaning(name: str, kind: str, *names: str) -> Meaning:
+    called = (*vendor.FINDING_NAMES.get(name, ()), *names)
+    words = tuple(split_words(each) for each in called)
+    return Meaning(_KINDS[kind.removesuffix("?")], words, kind.endswith("?"))
+
+
+_ROWS: Final = [row.split() for row in _TABLE.strip().splitlines()]
+MEANINGS: Final[Mapping[str, Meaning]] = {row[0]: _meaning(*row) for row in _ROWS}
+"""By our own name of the field."""
+
+
+def meaning_of(name: str) -> Meaning:
+    """Return what a field of ours is; of those without a row nothing is known but the name."""
+    return MEANINGS.get(name, _UNKNOWN)
+
+
+_UNKNOWN: Final = Meaning()
+
+VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "types": vendor.TYPES,
     "scanIntensity": vendor.INTENSITIES,
     "vortexType": vendor.MODES,
@@ -241,21 +255,7 @@ _VALUES: Final = {
     "severity": vendor.SEVERITIES,
     "isCompleted": ("true",),
 }
-
-
-def _meaning(name: str, kind: str, *names: str) -> Meaning:
-    called = (*vendor.FINDING_NAMES.get(name, ()), *names)
-    return Meaning(
-        _KINDS[kind.removesuffix("?")],
-        tuple(split_words(each) for each in called),
-        _VALUES.get(name, ()),
-        is_optional=kind.endswith("?"),
-    )
-
-
-_ROWS: Final = [row.split() for row in _TABLE.strip().splitlines()]
-MEANINGS: Final[Mapping[str, Meaning]] = {row[0]: _meaning(*row) for row in _ROWS}
-"""By our own name of the field."""
+"""Our words for the values of a field, where they are few."""
 
 SYNONYMS: Final[Mapping[str, frozenset[str]]] = {
     "daily": _words("day everyday 1d"),

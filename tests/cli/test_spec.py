@@ -92,12 +92,12 @@ def test_show_says_where_what_has_moved_probably_stands(command: Command) -> Non
     ended = command("spec", "show", "--from", write(command, spec), "--format", "json", env=LOCAL)
     assert ended.code == 0, ended.err
     found = rows(ended)
-    assert found["sites.list"]["standing"] == "agrees"
+    assert found["sites.list"]["decision"] == "agrees"
     assert found["schedules.list"]["there"] == "GET /api/v2/recurring-scans"
-    assert found["schedules.list"]["standing"] == "sure"
-    assert found["schedules.create"]["standing"] == "perhaps"
+    assert found["schedules.list"]["decision"] == "sure"
+    assert found["schedules.create"]["decision"] == "undecided"
     assert found["agents.download"]["there"] is None
-    assert found["agents.download"]["standing"] == "not found"
+    assert found["agents.download"]["decision"] == "not there"
 
 
 def test_drift_is_1_and_names_what_contradicts(command: Command) -> None:
@@ -121,12 +121,12 @@ def test_drift_is_1_and_names_what_contradicts(command: Command) -> None:
 
 SAY_NO: dict[str, tuple[object, str]] = {
     "a page": (b"<!doctype html><title>API</title><h1>Docs</h1>", "It is a page"),
-    "nothing": (b"", "It is empty."),
+    "nothing": (b"", "It is empty, so"),
     "no object": (b"[1]", "not an object"),
     "no specification": ({"success": True}, "names no version"),
-    "an unknown version": ({"openapi": "5.0", "paths": {}}, "of version '5.0'"),
+    "an unknown version": ({"openapi": "5.0", "paths": {}}, "It names version '5.0'"),
     "no paths": ({"swagger": "2.0"}, "It has no paths"),
-    "invalid UTF-8": (b'{"openapi": "3.0.0\xff"}', "not valid UTF-8"),
+    "invalid UTF-8": (b'{"openapi": "3.0.0\xff"}', "In line 1: this is not UTF-8."),
     "deep nesting": (b'{"a": ' * 5000, "nested deeper than 64"),
     "a YAML bomb": (
         b"a0: &a0 [x, x]\n"
@@ -173,7 +173,7 @@ def test_references_elsewhere_are_remarked_upon_and_never_fetched(
     before = served.ledger()["counts"]
     ended = command("spec", "check", "--from", write(command, spec), env=LOCAL)
     assert ended.code == 0, ended.out
-    assert "stands outside the document and is not fetched" in ended.err
+    assert "stands outside the document and is not followed" in ended.err
     assert served.ledger()["counts"] == before
 
 
@@ -402,7 +402,7 @@ def test_a_person_is_asked_for_each(
     said = " ".join(ended.err.split())  # a narrow terminal breaks lines
     assert "none of these, or quit" in said
     assert "Its path says scan." in said
-    assert "Sends limit as page_size, after as cursor." in said
+    assert "It takes limit as page_size, after as cursor." in said
     assert ended.out.startswith("OPERATION")
     path = stored(command)
     assert is_right(set(read_bindings(path, HOST)) if path.exists() else set())

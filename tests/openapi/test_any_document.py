@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bestdefense_async.openapi.compare import compare_operations
-from bestdefense_async.openapi.document import SpecificationError, decode, read_page
+from bestdefense_async.openapi.check import compare
+from bestdefense_async.openapi.document import SpecificationError, read_document
 from bestdefense_async.openapi.propose import propose
 from bestdefense_async.openapi.specification import read_specification
 from tests.support.moved_host import openapi, swagger
@@ -64,8 +64,8 @@ def test_a_damaged_specification_is_read_or_refused(data: st.DataObject) -> None
             holder[way[-1]] = data.draw(VALUES)
     with contextlib.suppress(SpecificationError):
         found = read_specification(spec, prefix="/api")
-        compare_operations(found, {})
-        for proposal in propose(found, source="there"):
+        compare(found, {})
+        for proposal in propose(found):
             for each in proposal.candidates:
                 assert each.binding is not None or each.doubts
 
@@ -83,14 +83,14 @@ TEXTS = st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.en
 def test_any_bytes_are_an_object_or_refused(body: bytes) -> None:
     """JSON, YAML, a page, or nothing of it."""
     with contextlib.suppress(SpecificationError):
-        assert isinstance(decode(body), dict)
-    with contextlib.suppress(SpecificationError):
-        read_page(body)
+        document, links = read_document(body)
+        assert isinstance(document, dict)
+        assert all(isinstance(link, str) for link in links)
 
 
 @pytest.mark.parametrize("document", WHOLE, ids=["OpenAPI", "Swagger", "vendor"])
 def test_json_and_yaml_of_a_document_are_the_same(document: dict[str, Any]) -> None:
     """Down to the last value."""
-    as_json = decode(json.dumps(document).encode())
-    assert as_json == decode(yaml.safe_dump(document).encode())
+    as_json, _ = read_document(json.dumps(document).encode())
+    assert as_json == read_document(yaml.safe_dump(document).encode())[0]
     assert as_json == json.loads(json.dumps(document))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bestdefense_async.openapi.document import LARGEST, SpecificationError, decode, read_page
+from bestdefense_async.openapi.document import LARGEST, SpecificationError, read_document
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
@@ -23,13 +23,14 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 def test_json_and_yaml_give_the_same(body: bytes) -> None:
     """Whatever it is called and however it begins."""
-    document = decode(body)
+    document, links = read_document(body)
+    assert links == []
     assert (document["openapi"], document["info"]) == ("3.0.0", {"version": "1"})
 
 
 def test_yaml_gives_what_json_could() -> None:
     """A date stays text, and `200` and `yes` are names: of a response, of a property."""
-    document = decode(
+    document, _ = read_document(
         b"on: 2026-01-02\nresponses: {200: {description: ok}}\nno: 1.5\nlist: [~, true]"
     )
     assert document == {
@@ -41,8 +42,10 @@ def test_yaml_gives_what_json_could() -> None:
 
 
 REFUSED = {
-    "nothing": (b" \n", "It is empty."),
-    "a page": (b"\n<!DOCTYPE html><p>openapi: 3.0.0", "It is a page"),
+    "nothing": (b" \n", "It is empty"),
+    "a page": (b"\n<!DOCTYPE html><p>openapi: 3.0.0", "It is a page that names no document"),
+    "a broken page": (b"<script type='application/json'>{", "It is a page that names no document"),
+    "a page that is no text": (b"<\xff\xfe\x00<!--", "line 1: this is not UTF-8"),
     "a list": (b"[1, 2]", "not an object"),
     "text": (b"Not Found", "not an object"),
     "broken JSON": (b'{"a": 1,}', "not strict JSON"),
@@ -52,8 +55,8 @@ REFUSED = {
         "line 3: an object names the same member twice",
     ),
     "NaN": (b'{"a": NaN}', "NaN"),
-    "JSON that is no UTF-8": (b'{"a": "\xff"}', "not valid UTF-8"),
-    "YAML that is no UTF-8": (b"a: 1\nb: \xff\n", "line 2 is not UTF-8"),
+    "JSON that is no UTF-8": (b'{"a": "\xff"}', "In line 1: this is not UTF-8."),
+    "YAML that is no UTF-8": (b"a: 1\nb: \xff\n", "In line 2: this is not UTF-8."),
     "a tab": (b"a:\n\tb: 1\n", "line 2: "),
     "two documents": (b"a: 1\n---\nb: 2\n", "another document"),
     "a tag that makes an object": (
@@ -78,7 +81,7 @@ REFUSED = {
 def test_what_is_no_document_is_refused_in_one_sentence(body: bytes, says: str) -> None:
     """Before it is unfolded, whatever it would unfold to."""
     with pytest.raises(SpecificationError) as caught:
-        decode(body)
+        read_document(body)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -92,18 +95,14 @@ EMBEDDED = {
     ),
     "plainly": f'<script type="application/vnd.oai.openapi+json">\n{TEXT}\n</script>',
     "Swagger 2.0": '<script type="application/json">{"swagger":"2.0","paths":{}}</script>',
-    "a call of Swagger UI": (
-        f"<script>SwaggerUIBundle({{dom_id: '#ui', spec: {TEXT}, deepLinking: true}})</script>"
-    ),
 }
 
 
 @pytest.mark.parametrize("page", EMBEDDED.values(), ids=EMBEDDED.keys())
 def test_an_embedded_specification_is_found(page: str) -> None:
-    """In each way that pages of such tools have it."""
-    found = read_page(f"<html><body>{page}</body></html>".encode())
-    assert len(found.documents) == 1
-    assert found.documents[0]["paths"] == {}
+    """As data; what stands within a program is not looked for."""
+    document, links = read_document(f"<html><body>{page}</body></html>".encode())
+    assert (document["paths"], links) == ({}, [])
 
 
 LINKED = {
@@ -128,38 +127,30 @@ LINKED = {
 @pytest.mark.parametrize("page", LINKED.values(), ids=LINKED.keys())
 def test_a_link_to_a_specification_is_found(page: str) -> None:
     """As it is written; the caller knows what it is relative to."""
-    found = read_page(page.encode())
-    assert found.documents == ()
-    assert [link.partition("?")[0] for link in found.links] == ["/s.json"]
+    document, links = read_document(page.encode())
+    assert document == {}
+    assert [link.partition("?")[0] for link in links] == ["/s.json"]
 
 
 def test_what_a_tool_names_comes_before_what_a_person_may_click() -> None:
     """And each address once."""
     page = (
-        '<a href="/api/openapi.yaml">YAML</a><link rel="stylesheet" href="/a.json">'
+        '<a href="/api/openapi.yaml">YAML</a><link rel="stylesheet" href="/a.css">'
         '<link rel="alternate" type="application/rss+xml" href="/feed">'
         '<script src="/x.js"></script><script>const url = "/no.json"</script>'
         '<redoc spec-url="/s.json"></redoc><div data-url="/s.json">'
     )
-    assert read_page(page.encode()).links == ("/s.json", "/api/openapi.yaml")
+    assert read_document(page.encode())[1] == ["/s.json", "/api/openapi.yaml"]
 
 
-def test_a_page_about_something_else_gives_nothing() -> None:
-    """Nor does one that is broken, or no text."""
-    for page in (b"<h1>Not Found</h1>", b"<script type='application/json'>{", b"<\xff\xfe\x00<!--"):
-        found = read_page(page)
-        assert (found.documents, found.links) == ((), ())
+def test_settings_of_swagger_ui_lead_on() -> None:
+    """`configUrl` of a page names them."""
+    settings = {"urls": [{"url": "/a.json", "name": "A"}, 7], "configUrl": "/b.json", "url": 1}
+    assert read_document(json.dumps(settings).encode()) == (settings, ["/b.json", "/a.json"])
 
 
-def test_an_embedded_specification_that_is_broken_is_refused() -> None:
-    """It was found, so looking elsewhere would hide the reason."""
-    page = b'<script type="application/json">{"openapi": "3.0.0", "openapi": 1}</script>'
-    with pytest.raises(SpecificationError, match="The page embeds a specification that is no JSON"):
-        read_page(page)
-
-
-def test_a_script_of_broken_objects_is_soon_left_alone() -> None:
-    """Each of them is read to where it breaks, so only the first ones are tried."""
-    page = f"<script>openapi {'spec: {broken, ' * 30} spec: {TEXT}</script>"
-    assert read_page(page.encode()).documents == ()
-    assert read_page(page.replace("spec: {broken, " * 30, "").encode()).documents == (SPEC,)
+def test_a_large_page_without_an_end_is_soon_read() -> None:
+    """No search goes over the same text twice."""
+    for piece in ("<script json>[", "configUrl: ", 'href="', f"href='{'a.json' * 300}"):
+        with pytest.raises(SpecificationError, match="names no document"):
+            read_document(b"<p>" + piece.encode() * (1_000_000 // len(piece)))

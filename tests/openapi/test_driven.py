@@ -19,6 +19,7 @@ from tests.support.behaving_host import FILE_BYTES, BehavingHost, behaving_host
 from tests.support.written_hosts import API_PLATFORM, ID, NELMIO, Host
 from tests.support.written_hosts_2 import BY_HAND, FASTAPI, LARAVEL, NEST
 from tests.support.written_hosts_3 import GO, SPRING
+from tests.support.written_hosts_4 import ASP, HUMA
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,9 +61,7 @@ def bindings_of(host: Host) -> dict[str, Binding]:
     """Return the first proposal for each operation, with what a person adds."""
     found = {}
     specification = read_specification(host.document())
-    for each in propose(
-        specification, source="there", constants={"organization": "42", "org": "42"}
-    ):
+    for each in propose(specification, constants={"organization": "42", "org": "42"}):
         name = each.route.name
         if host.places[name] is None or name in TOO_LITTLE.get(host.name, ()):
             continue
@@ -96,7 +95,7 @@ CALLS: dict[str, Callable[[BestDefense], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize(
     "host",
-    [NELMIO, API_PLATFORM, LARAVEL, BY_HAND, FASTAPI, NEST, SPRING, GO],
+    [NELMIO, API_PLATFORM, LARAVEL, BY_HAND, FASTAPI, NEST, SPRING, GO, HUMA, ASP],
     ids=lambda host: host.name,
 )
 async def test_every_operation_of_a_host_works(host: Host, tmp_path: Path) -> None:
@@ -116,12 +115,17 @@ async def test_every_operation_of_a_host_works(host: Host, tmp_path: Path) -> No
             listed = answers["remediation.list"].remediations[0]
             answers["remediation.get"] = await bd.remediation.get(listed)
         if host.places["agents.download"]:
-            await _download(bd, answers["agents.manifest"].files[0], tmp_path)
+            listed = answers.get("agents.manifest")
+            await _download(bd, listed.files[0] if listed else _NAMED, tmp_path)
 
     assert served.refused == []
     wanted = {place for name, place in host.places.items() if place and name not in skipped}
     assert {*served.arrived} == wanted
     _check(host, answers, served)
+
+
+_NAMED = AgentFile(filename="agent-linux-amd64")
+"""A file that a person knows by its name, where a host lists none."""
 
 
 async def _download(bd: BestDefense, file: AgentFile, folder: Path) -> None:
@@ -149,7 +153,9 @@ def _check(host: Host, answers: dict[str, Any], served: BehavingHost) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", [NELMIO, LARAVEL, FASTAPI, NEST, BY_HAND, SPRING, GO], ids=lambda host: host.name
+    "host",
+    [NELMIO, LARAVEL, FASTAPI, NEST, BY_HAND, SPRING, GO, HUMA, ASP],
+    ids=lambda host: host.name,
 )
 async def test_pages_are_followed_to_their_end(host: Host) -> None:
     """By number, by offset, by cursor; one after the other, and each member once."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bestdefense_async.openapi.document import SpecificationError
+from bestdefense_async.openapi.document import SpecificationError, absolute_references
 from bestdefense_async.openapi.specification import (
     Operation,
     Specification,
@@ -114,14 +114,14 @@ OLD = {
 def test_both_families_say_the_same_in_one_form(document: dict[str, Any]) -> None:
     """References followed, paths from the root of the host, our own headers left out."""
     found = read_specification(document)
-    assert (found.title, found.release) == ("Acme", "2.1")
+    assert found.title == "Acme 2.1"
     assert found.servers == ("https://a.example/base/v1",)
     (operation,) = found.operations
     assert operation.name == "POST /base/v1/things/{id}"
     assert operation.is_deprecated
     assert operation.parts == ("id",)
-    assert [each.path for each in operation.query] == ["dry"]
-    assert operation.headers == ("X-Org",)
+    query = [(each.path, each.is_required) for each in operation.query]
+    assert query == [("dry", False), ("the header X-Org", True)]
     for fields in (operation.body, operation.answer):
         assert [(each.path, each.is_required) for each in fields] == [
             ("name", True),
@@ -210,8 +210,10 @@ def test_a_document_that_was_handed_in_is_followed_into() -> None:
         "https://h.example/items.json": item,
         "https://h.example/parts/b.yaml": {"Site": site},
     }
-    where = "https://h.example/docs.json"
-    found = read_specification(document, location=where, linked=linked)
+    documents = {"https://h.example/docs.json": document, **linked}
+    for address, each in documents.items():
+        assert {*absolute_references(each, address)} <= documents.keys()
+    found = read_specification(document, documents=documents)
     (field,) = found.operations[0].answer
     assert (field.path, *field.kinds) == ("id", "string")
     assert found.remarks == ()
@@ -224,7 +226,7 @@ def test_a_reference_elsewhere_is_never_fetched() -> None:
     found = spec({"/x": {"get": {"responses": answer(schema)}}})
     assert [each.path for each in found.operations[0].answer] == ["p0", "p1", "p2", "p3"]
     assert len(found.remarks) == 4
-    assert all("is not fetched" in remark for remark in found.remarks)
+    assert all("outside the document and is not followed" in remark for remark in found.remarks)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ def test_a_reference_that_leads_nowhere_is_a_remark(reference: str) -> None:
     odd: dict[str, Any] = {"x-null": None, "x-number": 1, "x-list": [], "x-text": "a"}
     found = spec({"/x": {"get": {"responses": answer(schema)}}}, **odd)
     assert [each.path for each in found.operations[0].answer] == ["a", "b"]
-    assert found.remarks == (f"{reference} leads nowhere.",)
+    assert found.remarks == (f"{reference} leads nowhere and is not followed.",)
 
 
 def test_references_in_a_circle_end() -> None:
@@ -282,16 +284,16 @@ def test_a_slip_costs_no_more_than_itself(slip: dict[str, Any]) -> None:
     [
         ({}, "names no version"),
         ({"success": False}, "names no version"),
-        ({"openapi": "4.0.0", "paths": {}}, "of version '4.0.0'"),
-        ({"openapi": "3.9", "paths": {}}, "of version '3.9'"),
-        ({"openapi": None, "paths": {}}, "of version 'None'"),
-        ({"swagger": "1.2", "paths": {}}, "of version '1.2'"),
+        ({"openapi": "4.0.0", "paths": {}}, "names version '4.0.0'"),
+        ({"openapi": "3.9", "paths": {}}, "names version '3.9'"),
+        ({"openapi": None, "paths": {}}, "names no version"),
+        ({"swagger": "1.2", "paths": {}}, "names version '1.2'"),
         ({"openapi": "3.0.0\x1b[31m", "paths": {}}, r"3.0.0\\x1b[31m"),
         ({"openapi": "3.1.0"}, "has no paths"),
         ({"openapi": "3.1.0", "paths": []}, "has no paths"),
         (
             {"openapi": "3.1.0", "paths": {f"/{at}": {"get": {}} for at in range(5001)}},
-            "more than 5000 operations",
+            "unfolds to more than a specification has",
         ),
     ],
 )
@@ -313,9 +315,8 @@ def test_an_operation_is_found_whatever_its_parts_are_called() -> None:
     found = spec(
         {"/a/{x}/": {"get": {}, "put": {}}, "/b": {"trace": {}, "get": {}}, "x-c": {"get": {}}}
     )
-    operation = found.find("GET", "/a/{site_id}")
-    assert operation is not None
-    assert operation.parts == ("x",)
-    assert found.find("POST", "/a/{site_id}") is None
-    assert found.methods_of("/a/{site_id}") == ("GET", "PUT")
+    there = found.at("/a/{site_id}")
+    assert [*there] == ["GET", "PUT"]
+    assert there["GET"].parts == ("x",)
+    assert found.at("/a") == {}
     assert len(found.operations) == 3

@@ -4,17 +4,19 @@ from typing import Any
 
 import pytest
 
-from bestdefense_async.openapi import schema as reading
+from bestdefense_async.openapi import specification as reading
 from bestdefense_async.openapi.document import SpecificationError
-from bestdefense_async.openapi.schema import Field, Schemas
+from bestdefense_async.openapi.specification import Field, read_specification
 
 TEXT = {"type": "string"}
 
 
 def flat(schema: Any, **components: Any) -> dict[str, Field]:
     """Return the fields of a schema by path; components are referred to as `#/name`."""
-    fields = Schemas({"": components}).fields(schema, "")
-    return {each.path: each for each in fields}
+    content = {"application/json": {"schema": schema}}
+    operation = {"get": {"responses": {"200": {"content": content}}}}
+    document = {"openapi": "3.1.0", "paths": {"/x": operation}, **components}
+    return {each.path: each for each in read_specification(document).operations[0].answer}
 
 
 def test_a_schema_is_listed_level_by_level() -> None:
@@ -64,23 +66,33 @@ def test_null_and_detours_make_no_difference(schema: Any) -> None:
 
 
 def test_parts_of_a_whole_add_up() -> None:
-    """`allOf` demands what any part demands; of choices only what all of them demand."""
+    """`allOf` demands what any part demands; choices demand nothing, unless there is only one."""
     one = {"required": ["a", "b"], "properties": {"a": TEXT, "b": TEXT}}
     other = {"required": ["a"], "properties": {"a": TEXT, "c": {"enum": ["x"]}}}
     whole = flat({"allOf": [one, {"$ref": "#/Other"}]}, Other=other)
     choice = flat({"oneOf": [one, {"$ref": "#/Other"}]}, Other=other)
     assert {path for path, each in whole.items() if each.is_required} == {"a", "b"}
-    assert {path for path, each in choice.items() if each.is_required} == {"a"}
+    only = flat({"anyOf": [{"$ref": "#/Other"}, {"type": "null"}]}, Other=other)
+    assert [path for path, each in choice.items() if each.is_required] == []
+    assert [path for path, each in only.items() if each.is_required] == ["a"]
     assert whole.keys() == choice.keys() == {"a", "b", "c"}
     assert choice["c"].values == ("x",)
     assert flat({"properties": {"a": {"const": "x"}}})["a"].values == ("x",)
 
 
-def test_a_schema_in_itself_is_listed_once() -> None:
-    """A comment has replies, which are comments."""
+def test_a_schema_in_itself_ends() -> None:
+    """A comment has replies, which are comments; what is the same as itself is nothing."""
     comment = {"properties": {"text": TEXT, "replies": {"items": {"$ref": "#/Comment"}}}}
     found = flat({"$ref": "#/Comment"}, Comment=comment)
-    assert list(found) == ["text", "replies", "replies[]"]
+    assert list(found)[:5] == [
+        "text",
+        "replies",
+        "replies[]",
+        "replies[].text",
+        "replies[].replies",
+    ]
+    assert len(found) < 20
+    assert flat({"$ref": "#/A"}, A={"allOf": [{"$ref": "#/B"}]}, B={"$ref": "#/A"}) == {}
 
 
 @pytest.mark.parametrize("schema", [None, True, "x", [], {"properties": []}, {"required": "a"}])
@@ -95,23 +107,30 @@ def test_a_name_that_would_be_taken_for_a_path_is_left_out() -> None:
 
 
 def test_the_width_and_depth_of_a_listing_are_bounded() -> None:
-    """Few schemas that refer to the next one twice unfold to very many."""
-    levels = 40
+    """Few schemas that refer to the next one several times unfold to very many."""
     components: dict[str, Any] = {
-        f"L{at}": {"properties": {"a": {"$ref": f"#/L{at + 1}"}, "b": {"$ref": f"#/L{at + 1}"}}}
-        for at in range(levels)
+        f"L{at}": {"properties": {name: {"$ref": f"#/L{at + 1}"} for name in "abcde"}}
+        for at in range(40)
     }
     found = flat({"$ref": "#/L0"}, **components)
     assert len(found) == 500
     assert {"a", "b", "a.a", "b.b"} <= found.keys()
 
 
-def test_combinations_that_unfold_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They make no field that could be counted, so the steps are."""
-    monkeypatch.setattr(reading, "_MOST_STEPS", 20_000)
+def test_combinations_that_unfold_are_read_once() -> None:
+    """Nine times the next one, and so on: each describes the same value."""
     components = {f"L{at}": {"allOf": [{"$ref": f"#/L{at + 1}"}] * 9} for at in range(30)}
-    with pytest.raises(SpecificationError, match="unfold to more than a specification has"):
-        flat({"$ref": "#/L0"}, **components)
+    end = {"properties": {"a": TEXT}}
+    assert list(flat({"$ref": "#/L0"}, **components, L30=end)) == ["a"]
+
+
+def test_a_schema_that_is_met_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large one in each of very many operations."""
+    monkeypatch.setattr(reading, "_MOST_STEPS", 20_000)
+    parts = [{"properties": {"a": TEXT}}] * 3_000
+    components = {"Large": {"allOf": parts}, "parts": {"allOf": [{"$ref": "#/Large"}, {}]}}
+    with pytest.raises(SpecificationError, match="unfolds to more than a specification has"):
+        flat({"properties": {f"p{at}": {"$ref": "#/Large"} for at in range(9)}}, **components)
 
 
 def test_a_member_that_several_schemas_describe_is_one() -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bestdefense_async.cli.exits import MissingToken
-from bestdefense_async.cli.jobs.spec_source import (
+from bestdefense_async.cli.commands.spec_source import (
     CANDIDATES,
     Fetcher,
     load_specification,
     origin_of,
 )
+from bestdefense_async.cli.exits import MissingToken
 from bestdefense_async.cli.options.connection import Connection
 from bestdefense_async.errors import (
     AuthError,
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SPEC = {"openapi": "3.0.0", "paths": {}}
+SPEC = {"openapi": "3.0.0", "info": {"title": "Acme"}, "paths": {}}
 BODY = json.dumps(SPEC).encode()
+YAML = b"openapi: 3.0.0\ninfo: {title: Acme}\npaths: {}"
 TOKEN = "live-0123456789abcdef"
 BEARER = f"Bearer {TOKEN}"
 
@@ -70,7 +71,7 @@ async def test_each_candidate_is_looked_at(host: DocsHost, path: str) -> None:
     """In order, and without the token, which nobody asked for."""
     host.shown[path] = Shown(body=BODY)
     found = await load_specification(at(host), None)
-    assert (found.document, found.location) == (SPEC, host.url + path)
+    assert (found.title, found.location) == ("Acme", host.url + path)
     assert [each for each, _ in host.asked] == [*CANDIDATES[: CANDIDATES.index(path) + 1]]
     assert host.tokens == {None}
 
@@ -78,7 +79,7 @@ async def test_each_candidate_is_looked_at(host: DocsHost, path: str) -> None:
 async def test_a_host_below_a_path_keeps_it_there(host: DocsHost) -> None:
     """All paths begin behind the one of the base URL."""
     host.shown["/tenant/api/docs.json"] = Shown(body=BODY)
-    assert (await load_specification(at(host, "/tenant"), None)).document == SPEC
+    assert (await load_specification(at(host, "/tenant"), None)).title == "Acme"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ async def test_the_page_for_people_leads_to_it(
     if where is not None:
         host.shown[where] = Shown(body=BODY)
     found = await load_specification(at(host), None)
-    assert found.document == SPEC
+    assert found.title == "Acme"
     assert found.location == host.url + (where or "/api/docs")
     assert host.tokens == {None}
 
@@ -115,7 +116,7 @@ async def test_the_settings_of_a_page_lead_to_it(
         host.shown["/settings.json"] = Shown(body=json.dumps(settings).encode())
         host.shown["/v3/spec.json"] = Shown(body=BODY)
         if url.startswith("/"):
-            assert (await load_specification(at(host), None)).document == SPEC
+            assert (await load_specification(at(host), None)).title == "Acme"
         else:
             with pytest.raises(SpecificationError, match="other hosts are not followed"):
                 await load_specification(at(host), None)
@@ -128,14 +129,16 @@ async def test_settings_that_lead_in_a_circle_end(host: DocsHost) -> None:
         settings = json.dumps({"configUrl": f"/{other}.json"}).encode()
         host.shown[f"/{name}.json"] = Shown(body=settings)
     host.shown["/api/docs"] = Shown(body=b'<redoc spec-url="/a.json">', kind="text/html")
-    with pytest.raises(SpecificationError, match="links to none that is there"):
+    with pytest.raises(SpecificationError, match="and nothing there leads to one"):
         await load_specification(at(host), None)
     assert [path for path, _ in host.asked][-2:] == ["/a.json", "/b.json"]
 
 
 def referring(*references: str) -> bytes:
-    """Return a specification that refers to other documents."""
-    return json.dumps({**SPEC, "components": [{"$ref": each} for each in references]}).encode()
+    """Return a specification of paths that refer to other documents."""
+    return json.dumps(
+        {**SPEC, "paths": {f"/{at}": {"$ref": each} for at, each in enumerate(references)}}
+    ).encode()
 
 
 async def test_the_documents_that_a_specification_is_spread_over_are_read(
@@ -143,12 +146,15 @@ async def test_the_documents_that_a_specification_is_spread_over_are_read(
 ) -> None:
     """Of this host, each once, relative to where they stand, with the token once it was wanted."""
     body = referring("parts/a.yaml#/Site", "./parts/a.yaml#/Report", f"{other.url}/x.json#/a")
+    part = b"Site: {$ref: '../b.json#/Id'}\nReport: {put: {}}"
     host.shown["/api/docs.json"] = Shown(body=body, token=TOKEN)
-    host.shown["/api/parts/a.yaml"] = Shown(body=b"Site: {$ref: '../b.json#/Id'}", token=TOKEN)
-    host.shown["/api/b.json"] = Shown(body=b'{"Id": {"$ref": "docs.json#/x"}}', token=TOKEN)
+    host.shown["/api/parts/a.yaml"] = Shown(body=part, token=TOKEN)
+    back = b'{"Id": {"$ref": "docs.json#/paths/~11"}}'
+    host.shown["/api/b.json"] = Shown(body=back, token=TOKEN)
     found = await load_specification(at(host), None)
-    assert found.linked.keys() == {f"{host.url}/api/parts/a.yaml", f"{host.url}/api/b.json"}
-    assert found.remarks == ()
+    assert [each.name for each in found.operations] == ["PUT /0", "PUT /1"]
+    (remark,) = found.remarks
+    assert remark.startswith(f"{other.url}/x.json#/a stands outside the document")
     assert len(host.asked) == 4
     assert other.asked == []
 
@@ -156,7 +162,7 @@ async def test_the_documents_that_a_specification_is_spread_over_are_read(
 async def test_a_reference_calls_nothing_but_documents(host: DocsHost) -> None:
     """A specification that lies does not make us ask the API, which would see the token."""
     host.shown["/api/docs.json"] = Shown(body=referring("/api/sites", "/logout?x=.json#/a"))
-    assert (await load_specification(at(host), None)).linked == {}
+    assert (await load_specification(at(host), None)).operations == ()
     assert [path for path, _ in host.asked] == ["/api/docs.json"]
 
 
@@ -168,12 +174,12 @@ async def test_a_document_that_is_none_is_a_remark(host: DocsHost) -> None:
     host.shown["/api/text.yaml"] = Shown(body=b"just text")
     host.shown["/api/away.json"] = Shown(status=302, location="https://a.example/x.json")
     found = await load_specification(at(host), None)
-    assert found.linked == {}
-    gone, page, text, away = found.remarks
+    assert found.operations == ()
+    gone, page, text, away, *_ = found.remarks
     assert gone == f"{host.url}/api/gone.json answers with status 404."
     assert page.startswith(f"{host.url}/api/page.json cannot be read as a specification. It is a")
     assert text.startswith(f"{host.url}/api/text.yaml cannot be read as a specification. It is not")
-    assert away.startswith(f"{host.url} points to https://a.example for its specification, and")
+    assert away == f"{host.url}/api/away.json answers with status 302."
 
 
 async def test_all_documents_together_are_no_larger_than_one_may_be(host: DocsHost) -> None:
@@ -183,7 +189,7 @@ async def test_all_documents_together_are_no_larger_than_one_may_be(host: DocsHo
     for name in "abc":
         host.shown[f"/api/{name}.json"] = Shown(body=large)
     found = await load_specification(at(host), None)
-    assert len(found.linked) == 2
+    assert f"{host.url}/api/c.json cannot be read" in found.remarks[0]
     assert "larger than 16 MB" in found.remarks[0]
 
 
@@ -193,7 +199,7 @@ async def test_the_token_is_sent_once_it_is_wanted(host: DocsHost) -> None:
         body=b'<redoc spec-url="/s.json">', kind="text/html", token=TOKEN
     )
     host.shown["/s.json"] = Shown(body=BODY, token=TOKEN)
-    assert (await load_specification(at(host), None)).document == SPEC
+    assert (await load_specification(at(host), None)).title == "Acme"
     assert host.asked[-3:] == [("/api/docs", None), ("/api/docs", BEARER), ("/s.json", BEARER)]
 
 
@@ -201,7 +207,7 @@ async def test_a_page_for_signing_in_is_taken_for_a_refusal(host: DocsHost) -> N
     """That is what frameworks do to whoever has no session."""
     host.shown["/api/docs.json"] = Shown(status=302, location="/login?next=docs")
     host.shown["/login?next=docs"] = Shown(body=b"<form>", kind="text/html")
-    with pytest.raises(SpecificationError, match=r"login.*holds no specification"):
+    with pytest.raises(SpecificationError, match=r"login.*a page that names no document"):
         await load_specification(at(host), None)
     assert ("/api/docs.json", BEARER) in host.asked
 
@@ -212,10 +218,10 @@ async def test_a_redirect_is_followed_at_home_only(host: DocsHost, other: DocsHo
     host.shown["/v2/docs.json"] = Shown(body=BODY)
     assert (await load_specification(at(host), None)).location == f"{host.url}/v2/docs.json"
     host.shown["/api/docs.json"] = Shown(status=307, location=f"{other.url}/api/docs.json")
-    with pytest.raises(SpecificationError, match=f"points to {other.url} .* --from"):
+    with pytest.raises(SpecificationError, match=f"points to {other.url}/.* --from"):
         await load_specification(at(host), None)
     host.shown["/api/docs.json"] = Shown(status=302, location="/api/docs.json")
-    with pytest.raises(SpecificationError, match="redirects without end"):
+    with pytest.raises(SpecificationError, match="nothing there leads to one"):
         await load_specification(at(host), None)
     assert other.asked == []
 
@@ -231,14 +237,16 @@ async def test_a_link_to_another_host_is_not_followed(host: DocsHost, other: Doc
     with pytest.raises(AuthError):
         await load_specification(at(host), f"{other.url}/s.json")
     other.shown["/s.json"] = Shown(body=BODY)
-    assert (await load_specification(at(host), f"{other.url}/s.json")).document == SPEC
+    assert (await load_specification(at(host), f"{other.url}/s.json")).title == "Acme"
 
 
 async def test_an_address_of_the_own_host_may_want_the_token(host: DocsHost) -> None:
     """It is the host that the token is for."""
-    host.shown["/x.yaml?a=b"] = Shown(body=b"openapi: 3.0.0\npaths: {}\n", token=TOKEN)
+    host.shown["/x.yaml?a=b"] = Shown(
+        body=b"openapi: 3.0.0\ninfo: {title: Acme}\npaths: {}\n", token=TOKEN
+    )
     found = await load_specification(at(host), f"{host.url}/x.yaml?a=b")
-    assert found.document == SPEC
+    assert found.title == "Acme"
     assert host.asked == [("/x.yaml?a=b", None), ("/x.yaml?a=b", BEARER)]
 
 
@@ -246,7 +254,7 @@ async def test_a_page_that_shows_the_token_does_not_pass_it_on(host: DocsHost) -
     """What is read may be printed and stored."""
     echo = json.dumps({**SPEC, "info": {"title": f"Hello {TOKEN}"}}).encode()
     host.shown["/api/docs.json"] = Shown(body=echo, token=TOKEN)
-    assert TOKEN not in str((await load_specification(at(host), None)).document)
+    assert (await load_specification(at(host), None)).title == "Hello [token]"
 
 
 async def test_the_sandboxs_token_goes_nowhere_else(
@@ -256,10 +264,11 @@ async def test_the_sandboxs_token_goes_nowhere_else(
     sandbox_token = "bd_sandbox_0123456789"
     monkeypatch.setenv("BD_API_TOKEN", sandbox_token)
     host.shown["/api/docs.json"] = Shown(body=BODY, token=sandbox_token)
-    assert (await load_specification(at(host), None)).document == SPEC
+    assert (await load_specification(at(host), None)).title == "Acme"
     host.asked.clear()
     elsewhere = Connection("https://acme.example", None)
-    async with aclosing(Fetcher(elsewhere, host.url, is_api=True)) as fetcher:
+    async with aclosing(Fetcher(elsewhere, host.url)) as fetcher:
+        fetcher.is_api = True
         with pytest.raises(ConfigError, match="the sandbox's: it is not sent to any other host"):
             await fetcher.get(f"{host.url}/api/docs.json")
     assert host.tokens == {None}
@@ -274,7 +283,7 @@ async def test_without_a_token_only_what_wants_one_is_missing(
     with pytest.raises(MissingToken):
         await load_specification(at(host), None)
     host.shown["/api/doc.json"] = Shown(body=BODY)
-    assert (await load_specification(at(host), None)).document == SPEC
+    assert (await load_specification(at(host), None)).title == "Acme"
 
 
 @pytest.mark.parametrize(
@@ -318,7 +327,7 @@ async def test_an_application_that_answers_everything_with_its_page_is_no_docume
     """It says 200 to every path."""
     for path in CANDIDATES:
         host.shown[path] = Shown(body=b"<!doctype html><div id=app></div>", kind="text/html")
-    with pytest.raises(SpecificationError, match="holds no specification and links to none"):
+    with pytest.raises(SpecificationError, match="a page that names no document"):
         await load_specification(at(host), None)
 
 
@@ -362,10 +371,10 @@ async def test_a_file_and_stdin_are_read(
     page = (
         b'<html><script id="swagger-data" type="application/json">{"spec":' + BODY + b"}</script>"
     )
-    for name, content in (("a.json", BODY), ("a.yaml", b"openapi: 3.0.0\npaths: {}"), ("a", page)):
+    for name, content in (("a.json", BODY), ("a.yaml", YAML), ("a", page)):
         path = tmp_path / name
         path.write_bytes(content)
-        assert (await load_specification(at(host), str(path))).document == SPEC
+        assert (await load_specification(at(host), str(path))).title == "Acme"
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         assert (await load_specification(at(host), "-")).location == "stdin"
     assert host.asked == []
