@@ -173,11 +173,11 @@ def absolute_references(document: object, base: str) -> Iterator[str]:
         seen.add(id(value))
         waiting += value.values() if isinstance(value, dict) else value
         if isinstance(value, dict) and isinstance(value.get("$ref"), str):
-            value["$ref"] = joined(base, value["$ref"])
+            value["$ref"] = resolved_link(base, value["$ref"])
             yield urldefrag(value["$ref"])[0]
 
 
-def joined(base: str, link: str) -> str:
+def resolved_link(base: str, link: str) -> str:
     """Return the address that a link at `base` leads to; empty when it is none."""
     try:
         return urljoin(base, link)

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 from attrs import evolve, frozen
 
 from bestdefense_async.errors import clean_text
-from bestdefense_async.openapi.document import SpecificationError, joined
+from bestdefense_async.openapi.document import SpecificationError, resolved_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -218,7 +218,7 @@ class _Reader:
                 is_required = parameter.get("required") is True
                 sent[where][name] = evolve(value, path=shown, is_required=is_required)
         server = next((url for each in (entry, item, self._document) for url in _servers(each)), "")
-        whole = urlsplit(joined("https://host/", server)).path.rstrip("/")
+        whole = urlsplit(resolved_link("https://host/", server)).path.rstrip("/")
         whole += _FORMAT_SUFFIX.sub("", path)
         is_below = whole.startswith(f"{self._prefix}/")
         answer, is_file = self._answer(_mapping(entry.get("responses")))

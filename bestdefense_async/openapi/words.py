@@ -31,8 +31,8 @@ Words = tuple[str, ...]
 def split_words(text: str) -> Words:
     """Return the words of a name in any style: `nextRunAt` and `next-run_at` are the same."""
     pieces = _PIECE.findall(text.replace("IDs", "Ids"))
-    joined = _TWO.sub(r"\1\2", "-".join(_singular(piece.lower()) for piece in pieces))
-    return tuple(joined.split("-")) if joined else ()
+    resolved_link = _TWO.sub(r"\1\2", "-".join(_singular(piece.lower()) for piece in pieces))
+    return tuple(resolved_link.split("-")) if resolved_link else ()
 
 
 def _singular(word: str) -> str:

@@ -34,8 +34,8 @@ from bestdefense_async.openapi.document import (
     SpecificationError,
     absolute_references,
     is_specification,
-    joined,
     read_document,
+    resolved_link,
     too_large,
 )
 from bestdefense_async.openapi.specification import Specification, read_specification
@@ -145,7 +145,7 @@ class Fetcher:
         # A page may show what it was sent.
         secret = self._secret
         shown = bytes(body) if secret is None else secret.redact_bytes(bytes(body))
-        return stream.status, joined(url, target) if target else "", shown
+        return stream.status, resolved_link(url, target) if target else "", shown
 
 
 async def load_specification(connection: Connection, source: str | None) -> Specification:
@@ -201,7 +201,7 @@ async def _find(fetcher: Fetcher, addresses: list[str]) -> tuple[str, dict[str, 
                 document, links = _read(url, body)
                 if is_specification(document) or not links:
                     return url, document, len(body)
-                waiting.extendleft(joined(url, link) for link in reversed(links))
+                waiting.extendleft(resolved_link(url, link) for link in reversed(links))
             elif status in _REFUSALS or status >= 500:  # noqa: PLR2004  # HTTP's server errors
                 says = f"{fetcher.origin} answers the question for its specification with {status}."
                 kind = _REFUSALS.get(status, ServerError)
