@@ -14,12 +14,12 @@ from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, EnvelopeError
 from bestdefense_async.models import AgentFile, AgentManifest
 from bestdefense_async.resources.arguments import instance, optional_seconds
+from bestdefense_async.resources.protocol import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bestdefense_async.core.request import Request
-    from bestdefense_async.resources.protocol import Transport
 
 _OURS: Final = re.compile(r".*\.part(\.json)?", re.IGNORECASE)
 """What an unfinished file is called."""
@@ -27,11 +27,8 @@ _DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?|.*\.", 
 """What is no file, or another one, on Windows."""
 
 
-class Agents:
+class Agents(Resource):
     """Read the manifest of agent files, and download them."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def manifest(self, *, timeout: float | None = None) -> AgentManifest:
         """Return which files there are.
@@ -52,8 +49,7 @@ class Agents:
         Source: api-facts, "agent manifest" and "Rate limits". (the limit documented; the manifest
             described, its members inferred)
         """
-        request = build_request(ROUTES["agents.manifest"], read=_manifest)
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+        return await self._send("agents.manifest", read=_manifest, timeout=timeout)
 
     async def download(
         self,

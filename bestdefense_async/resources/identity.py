@@ -6,36 +6,52 @@ is used any more: what comes next on them may be an answer behind, too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from bestdefense_async.core.codec import structure, structure_member
 from bestdefense_async.errors import IntegrityError
+from bestdefense_async.models import Progress, Remediation, ReportSummary
 
 if TYPE_CHECKING:
-    from bestdefense_async.models import Progress
+    from collections.abc import Callable
+
+Thing = TypeVar("Thing", ReportSummary, Remediation)
 
 MOST_IDS: Final = 4096
 """Creations that are remembered; a doubled answer comes within a moment of the first."""
 
 
-def check_identity(what: str, asked: str, answered: str) -> None:
-    """Refuse an answer about another thing.
+def one_called(member: str, model: type[Thing], asked: str) -> Callable[[object], Thing]:
+    """Return what reads the one thing that was asked for from an answer.
 
-    Raises:
-        IntegrityError: The ids differ.
+    It raises IntegrityError when the answer is about another one.
     """
-    if answered.lower() != asked.lower():
-        raise IntegrityError(f"The question for {what} {asked} was answered with another one.")
+
+    def read(payload: object) -> Thing:
+        found = structure_member(payload, member, model)
+        if found.id.lower() != asked.lower():
+            raise IntegrityError(
+                f"The question for {member} {asked} was answered with another one."
+            )
+        return found
+
+    return read
 
 
-def check_progress(progress: Progress, report_id: str) -> None:
-    """Refuse another report's progress, where the answer names the report it is about.
+def progress_of(report_id: str) -> Callable[[object], Progress]:
+    """Return what reads the progress of a report from an answer.
 
-    Raises:
-        IntegrityError: It names another one.
+    It raises IntegrityError when the answer names another report.
     """
-    answered = progress.extra.get("id")
-    if isinstance(answered, str) and len(answered) == len(report_id) and answered != report_id:
-        raise IntegrityError(f"The progress of report {report_id} was answered with another's.")
+
+    def read(payload: object) -> Progress:
+        progress = structure(payload, Progress)
+        answered = progress.extra.get("id")
+        if isinstance(answered, str) and len(answered) == len(report_id) and answered != report_id:
+            raise IntegrityError(f"The progress of report {report_id} was answered with another's.")
+        return progress
+
+    return read
 
 
 class CreatedIds:

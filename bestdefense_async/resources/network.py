@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from bestdefense_async.core.check import check_id, check_text
 from bestdefense_async.core.codec import ALERTS_ITEMS, structure, structure_member
 from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.core.request import build_request
-from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Alerts, NetworkScan, Progress
 from bestdefense_async.resources.arguments import (
@@ -18,7 +16,8 @@ from bestdefense_async.resources.arguments import (
     optional_seconds,
     texts,
 )
-from bestdefense_async.resources.identity import check_progress
+from bestdefense_async.resources.identity import progress_of
+from bestdefense_async.resources.protocol import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from bestdefense_async.resources.protocol import Polls, Transport
 
 
-class Network:
+class Network(Resource):
     """Scan networks, follow the scans and read what they found.
 
     A scan is given as its object or as its id.
@@ -39,7 +38,7 @@ class Network:
     """
 
     def __init__(self, transport: Transport, polls: Callable[[], Polls], ids: CreatedIds) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._polls = polls
         self._ids = ids
 
@@ -78,10 +77,13 @@ class Network:
         if intensity is not None:
             body["scanIntensity"] = check_text("intensity", intensity)
         more = f" and {len(wanted) - 1} more" if len(wanted) > 1 else ""
-        request = build_request(
-            ROUTES["network.start"], json=body, subject=f"{wanted[0]}{more}", read=self._started
+        return await self._send(
+            "network.start",
+            json=body,
+            subject=f"{wanted[0]}{more}",
+            read=self._started,
+            timeout=timeout,
         )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def progress(self, scan: NetworkScan | str, *, timeout: float | None = None) -> Progress:
         """Return how far a network scan is.
@@ -99,16 +101,13 @@ class Network:
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
         scan_id = id_of(NETWORK_SCAN, scan)
-
-        def read(payload: object) -> Progress:
-            progress = structure(payload, Progress)
-            check_progress(progress, scan_id)
-            return progress
-
-        request = build_request(
-            ROUTES["network.progress"], {"scan_id": scan_id}, read=read, given=_jump_box(scan)
+        return await self._send(
+            "network.progress",
+            {"scan_id": scan_id},
+            read=progress_of(scan_id),
+            given=_jump_box(scan),
+            timeout=timeout,
         )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def wait(
         self,
@@ -162,14 +161,14 @@ class Network:
 
         Source: api-facts, "run a network scan, follow it, read its results". (described)
         """
-        request = build_request(
-            ROUTES["network.findings"],
+        return await self._send(
+            "network.findings",
             {"scan_id": id_of(NETWORK_SCAN, scan)},
             items=ALERTS_ITEMS,
             read=lambda payload: structure(payload, Alerts),
             given=_jump_box(scan),
+            timeout=timeout,
         )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     def _started(self, payload: object) -> NetworkScan:
         scan = structure_member(payload, "scan", NetworkScan)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bestdefense_async.core.request import build_request
-from bestdefense_async.core.route import ROUTES
 from bestdefense_async.models import Registration
-from bestdefense_async.resources.arguments import instance, optional_seconds
+from bestdefense_async.resources.arguments import instance
+from bestdefense_async.resources.protocol import Resource
 
 if TYPE_CHECKING:
     from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Transport
 
 
-class Registrations:
+class Registrations(Resource):
     """Tie scans to pull requests."""
 
     def __init__(self, transport: Transport, ids: CreatedIds) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._ids = ids
 
     async def create(self, registration: Registration, *, timeout: float | None = None) -> None:
@@ -52,13 +51,13 @@ class Registrations:
             "failCheckOn": wanted.fail_on,
             "callbackSecret": wanted.callback_secret,
         }
-        request = build_request(
-            ROUTES["registrations.create"],
+        await self._send(
+            "registrations.create",
             json=body,
             subject=f"report {wanted.report_id}",
             read=self._registered,
+            timeout=timeout,
         )
-        await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     def _registered(self, payload: object) -> None:
         """Refuse the answer of a creation, which says as much as this one: success."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from bestdefense_async.core.check import check_id, check_text
-from bestdefense_async.core.codec import structure, structure_member
-from bestdefense_async.core.request import build_request
+from bestdefense_async.core.codec import structure
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import Remediation, RemediationList, Triggered
@@ -19,8 +18,9 @@ from bestdefense_async.resources.arguments import (
     id_of,
     optional_seconds,
 )
-from bestdefense_async.resources.identity import check_identity
+from bestdefense_async.resources.identity import one_called
 from bestdefense_async.resources.pages import iterate
+from bestdefense_async.resources.protocol import Resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from bestdefense_async.resources.protocol import Transport
 
 
-class Remediations:
+class Remediations(Resource):
     """Have findings repaired, and see what became of it."""
 
     def __init__(self, transport: Transport, ids: CreatedIds) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._ids = ids
 
     async def trigger(
@@ -77,13 +77,13 @@ class Remediations:
         else:
             body = {"weakness": check_text("weakness", weakness)}
             what = f"weakness {weakness}"
-        request = build_request(
-            ROUTES["remediation.trigger"],
+        return await self._send(
+            "remediation.trigger",
             json={"reportId": report_id, **body},
             subject=f"{what} of report {report_id}",
             read=self._triggered,
+            timeout=timeout,
         )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def list(self, *, timeout: float | None = None) -> RemediationList:
         """Return all remediations of the organization, over all pages, and the credits left.
@@ -144,15 +144,10 @@ class Remediations:
         """
         remediation_id = id_of(REMEDIATION, remediation)
 
-        def read(payload: object) -> Remediation:
-            found = structure_member(payload, "remediation", Remediation)
-            check_identity("remediation", remediation_id, found.id)
-            return found
-
-        request = build_request(
-            ROUTES["remediation.get"], {"remediation_id": remediation_id}, read=read
+        read = one_called("remediation", Remediation, remediation_id)
+        return await self._send(
+            "remediation.get", {"remediation_id": remediation_id}, read=read, timeout=timeout
         )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     def _triggered(self, payload: object) -> Triggered:
         triggered = structure(payload, Triggered)

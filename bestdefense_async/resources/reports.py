@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from bestdefense_async.core.check import check_id, check_whole
 from bestdefense_async.core.codec import ALERTS_ITEMS, structure, structure_member
 from bestdefense_async.core.polling import PollPolicy
-from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import EnvelopeError
 from bestdefense_async.models import (
@@ -33,8 +32,9 @@ from bestdefense_async.resources.arguments import (
     security_choices,
     security_id_of,
 )
-from bestdefense_async.resources.identity import check_identity, check_progress
+from bestdefense_async.resources.identity import one_called, progress_of
 from bestdefense_async.resources.pages import iterate
+from bestdefense_async.resources.protocol import Resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from bestdefense_async.resources.protocol import Polls, Transport
 
 
-class Reports:
+class Reports(Resource):
     """Create reports, which is to start scans, and read them.
 
     A report is given as its object or as its id, the UUID that `create` answers. The number of a
@@ -62,7 +62,7 @@ class Reports:
     def __init__(
         self, transport: Transport, vortex: Vortex, polls: Callable[[], Polls], ids: CreatedIds
     ) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._vortex = vortex
         self._polls = polls
         self._ids = ids
@@ -95,14 +95,14 @@ class Reports:
         Source: api-facts, "create a report". (documented; the answer has no envelope)
         """
         chosen = ScanOptions() if options is None else instance("options", options, ScanOptions)
-        request = build_request(
-            ROUTES["reports.create"],
+        return await self._send(
+            "reports.create",
             {"site_id": id_of(SITE, site)},
             _creation_body(chosen),
             read=self._created,
             claim=claim,
+            timeout=timeout,
         )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def list(
         self,
@@ -182,14 +182,8 @@ class Reports:
         Source: api-facts, "list and read scans". (described)
         """
         report_id = id_of(REPORT, report)
-
-        def read(payload: object) -> ReportSummary:
-            found = structure_member(payload, "report", ReportSummary)
-            check_identity("report", report_id, found.id)
-            return found
-
-        request = build_request(ROUTES["reports.get"], {"report_id": report_id}, read=read)
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+        read = one_called("report", ReportSummary, report_id)
+        return await self._send("reports.get", {"report_id": report_id}, read=read, timeout=timeout)
 
     async def progress(
         self, report: Report | ReportSummary | str, *, timeout: float | None = None
@@ -209,14 +203,10 @@ class Reports:
         Source: api-facts, "progress". (documented)
         """
         report_id = id_of(REPORT, report)
-
-        def read(payload: object) -> Progress:
-            progress = structure(payload, Progress)
-            check_progress(progress, report_id)
-            return progress
-
-        request = build_request(ROUTES["reports.progress"], {"report_id": report_id}, read=read)
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
+        read = progress_of(report_id)
+        return await self._send(
+            "reports.progress", {"report_id": report_id}, read=read, timeout=timeout
+        )
 
     async def overview(
         self, report: Report | ReportSummary | str, *, timeout: float | None = None
@@ -234,12 +224,12 @@ class Reports:
 
         Source: api-facts, "overview". (documented)
         """
-        request = build_request(
-            ROUTES["reports.overview"],
+        return await self._send(
+            "reports.overview",
             {"report_id": id_of(REPORT, report)},
             read=lambda payload: structure(payload, Overview),
+            timeout=timeout,
         )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     async def wait(
         self,
@@ -348,11 +338,8 @@ def _summaries(payload: object) -> tuple[ReportSummary, ...]:
     return structure_member(payload, "reports", tuple[ReportSummary, ...])
 
 
-class Vortex:
+class Vortex(Resource):
     """Read what a security scan found."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def alerts(self, security: Overview | int, *, timeout: float | None = None) -> Alerts:
         """Return counts and findings of a security report.
@@ -375,10 +362,10 @@ class Vortex:
         security_id = security_id_of(security)
         if security_id is None:
             raise EnvelopeError("The report has no security part (yet), so there is no verdict.")
-        request = build_request(
-            ROUTES["vortex.alerts"],
+        return await self._send(
+            "vortex.alerts",
             {"security_id": str(security_id)},
             items=ALERTS_ITEMS,
             read=lambda payload: structure(payload, Alerts),
+            timeout=timeout,
         )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from bestdefense_async import vendor
 from bestdefense_async.core.check import check_id, check_text, check_whole
 from bestdefense_async.core.codec import structure_member
-from bestdefense_async.core.request import build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
 from bestdefense_async.models import ScanOptions, Schedule
@@ -22,11 +21,11 @@ from bestdefense_async.resources.arguments import (
     texts,
 )
 from bestdefense_async.resources.pages import iterate
+from bestdefense_async.resources.protocol import Resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from bestdefense_async.core.request import Request
     from bestdefense_async.models import Site
     from bestdefense_async.resources.identity import CreatedIds
     from bestdefense_async.resources.protocol import Transport
@@ -36,11 +35,11 @@ _ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _CRON: Final = re.compile(r"\S+( \S+){4}")
 
 
-class Schedules:
+class Schedules(Resource):
     """Create, list and delete scheduled reports."""
 
     def __init__(self, transport: Transport, ids: CreatedIds) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._ids = ids
 
     async def list(self, *, timeout: float | None = None) -> tuple[Schedule, ...]:
@@ -122,14 +121,14 @@ class Schedules:
         }
         if users := texts("test_users", test_users, like="['jane']"):
             body["testUsers"] = users
-        request = build_request(
-            ROUTES["schedules.create"],
+        return await self._send(
+            "schedules.create",
             json=body,
             subject=site_id,
             read=self._created,
             given={"cron": _cron(when)},
+            timeout=timeout,
         )
-        return await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
     def _created(self, payload: object) -> Schedule:
         made = structure_member(payload, "schedule", Schedule)
@@ -151,10 +150,9 @@ class Schedules:
 
         Source: api-facts, "schedule a report". (that it can be deleted is inferred)
         """
-        request: Request[object] = build_request(
-            ROUTES["schedules.delete"], {"schedule_id": id_of(SCHEDULE, schedule)}
+        await self._send(
+            "schedules.delete", {"schedule_id": id_of(SCHEDULE, schedule)}, timeout=timeout
         )
-        await self._transport.send(request, timeout=optional_seconds("timeout", timeout))
 
 
 def _schedules(payload: object) -> tuple[Schedule, ...]:

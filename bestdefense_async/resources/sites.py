@@ -12,21 +12,18 @@ from bestdefense_async.errors import UnknownSite, clean_text
 from bestdefense_async.models import Site
 from bestdefense_async.resources.arguments import optional_seconds
 from bestdefense_async.resources.pages import cut_of, iterate, list_all
+from bestdefense_async.resources.protocol import Resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from bestdefense_async.resources.pages import Listed
-    from bestdefense_async.resources.protocol import Transport
 
 _ITEMS: Final[Mapping[str, type]] = {"sites": Site}
 
 
-class Sites:
+class Sites(Resource):
     """List and find sites."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def list(self, *, timeout: float | None = None) -> Listed[Site]:
         """Return all sites of the organization, in the API's order.
