@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bestdefense_async.cli.exits import Exit
-from bestdefense_async.cli.options.bindings import load_bindings, store_bindings
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import Group
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.cli.terminal.tables import FORMAT, emit
-from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bestdefense_async.cli.options.params import Command
+    from bestdefense_async.core.binding import Binding
     from bestdefense_async.openapi.propose import Candidate, Proposal
     from bestdefense_async.openapi.specification import Specification
 
@@ -41,9 +40,14 @@ def _source(function: Command) -> Command:
     )(function)
 
 
-def _read(connection: Connection, source: str | None, use: Callable[[Specification], int]) -> int:
-    """Read the specification, say what could not be read of it, and return what `use` returns."""
+def _read(
+    connection: Connection,
+    source: str | None,
+    use: Callable[[Specification, dict[str, Binding]], int],
+) -> int:
+    """Return what `use` makes of the specification and what is bound; say what was not read."""
     from bestdefense_async.cli.commands.spec_source import load_specification
+    from bestdefense_async.cli.options.bindings import load_bindings
 
     streams.require_stdout()
 
@@ -51,7 +55,7 @@ def _read(connection: Connection, source: str | None, use: Callable[[Specificati
         found = await load_specification(connection, source)
         for remark in found.remarks[:_MOST_REMARKS]:
             streams.say(f"spec: {remark}")
-        return use(found)
+        return use(found, load_bindings(connection.host))
 
     return run_async(work)
 
@@ -74,12 +78,11 @@ def show(source: str | None, format_: str, connection: Connection) -> int:
     from bestdefense_async.openapi.check import compare
     from bestdefense_async.openapi.propose import propose
 
-    def use(found: Specification) -> int:
+    def use(found: Specification, bindings: dict[str, Binding]) -> int:
         kind = "Swagger" if found.version == "2.0" else "OpenAPI"
         streams.say(f"spec: {found.title} ({kind} {found.version}), from {found.location}")
         servers = ", ".join(found.servers) or "none named"
         streams.say(f"spec: {len(found.operations)} operations, servers: {servers}")
-        bindings = load_bindings(connection.host)
         records = {
             name: _record(name, row.location, row.known if name in bindings else row.standing, [])
             for row in compare(found, bindings)
@@ -103,8 +106,8 @@ def check(source: str | None, format_: str, connection: Connection) -> int:
     """
     from bestdefense_async.openapi.check import compare
 
-    def use(found: Specification) -> int:
-        rows = compare(found, load_bindings(connection.host))
+    def use(found: Specification, bindings: dict[str, Binding]) -> int:
+        rows = compare(found, bindings)
         records = []
         for row in rows:
             record = {"operation": row.route.name, "known": row.known, "here": row.location}
@@ -167,8 +170,7 @@ def adopt(
             raise ConfigError(f"--set must look like organization=42, not {shown!r}.")
     same = dict(text.split("=") for text in constants)
 
-    def use(found: Specification) -> int:
-        existing = load_bindings(connection.host)
+    def use(found: Specification, existing: dict[str, Binding]) -> int:
         taken = dict(_named_by_person(found, each, same) for each in named)
         open_ones = [
             each for each in propose(found, same, existing) if each.route.name not in taken
@@ -189,6 +191,7 @@ def _named_by_person(
     found: Specification, text: str, constants: Mapping[str, str]
 ) -> tuple[str, Candidate]:
     """Return what `--bind` names, with its operation in the specification."""
+    from bestdefense_async.core.route import ROUTES
     from bestdefense_async.openapi.propose import consider
 
     match = _NAMED.fullmatch(text.strip())
@@ -211,6 +214,8 @@ def _named_by_person(
 
 def _emit(what: str, records: dict[str, dict[str, Any]], format_: str) -> int:
     """Write records in the order of our table; their sentences in one cell of a table."""
+    from bestdefense_async.core.route import ROUTES
+
     for each in records.values() if format_ == "table" else ():
         each["why"] = "; ".join(why.rstrip(".") for why in each["why"]) or None
     emit(what, [records[name] for name in ROUTES if name in records], format_)
@@ -241,6 +246,8 @@ def _settle(
     host: str, proposals: Sequence[Proposal], named: Mapping[str, Candidate], *, is_agreed: bool
 ) -> int:
     """Ask on a terminal, store what was agreed to or named, and return the exit code."""
+    from bestdefense_async.cli.options.bindings import store_bindings
+
     taken = dict(named)
     open_ones = [each for each in proposals if each.candidates]
     sure = {each.route.name: each.sure for each in open_ones if each.sure is not None}
