@@ -65,8 +65,9 @@ class Secret:
         self.__header = f"Authorization: Bearer {stripped}\r\n".encode("ascii")
         self.__lowered = stripped.lower().encode("ascii")
         self.__is_maskable = len(stripped) >= SHORTEST_TOKEN
-        self.__escaped = _escaped(stripped)
-        self.__pattern = re.compile(re.escape(stripped), re.ASCII | re.IGNORECASE)
+        # Compiled when something is masked: a service makes a secret for each of its requests.
+        self.__escaped: re.Pattern[bytes] | None = None
+        self.__pattern: re.Pattern[str] | None = None
         self.is_sandbox: bool = stripped.startswith(SANDBOX_PREFIX)
         """Whether this token belongs to the sandbox."""
         # The prefix makes it differ from what others may have made of the same token.
@@ -98,6 +99,8 @@ class Secret:
 
         Redact first and cut or change case afterwards: what is left of a token is not found.
         """
+        if self.__pattern is None:
+            self.__pattern = re.compile(re.escape(self.__text), re.ASCII | re.IGNORECASE)
         return self.__pattern.sub(_MASK, text)
 
     def is_in(self, body: bytes) -> bool:
@@ -114,6 +117,8 @@ class Secret:
             return False
         if b"/" in self.__lowered and self.__lowered in lowered.replace(b"\\/", b"/"):
             return True
+        if self.__escaped is None:
+            self.__escaped = _escaped(self.__text)
         return self.__escaped.search(lowered) is not None
 
     def search(self, body: bytes) -> Iterator[bool]:
