@@ -25,7 +25,6 @@ from bestdefense_async.core.limiting.limit import Limit
 from bestdefense_async.core.retry import RetryBudget, RetryPolicy
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.transport.hooks import HookObserver, LogObserver
 from bestdefense_async.transport.http.exchange import Wire
 from bestdefense_async.transport.http.session import Proxy, WireSettings, parse_proxy
 from bestdefense_async.transport.observe import Observer, Observers
@@ -102,7 +101,7 @@ def open_host(
         slots=Slots(check_whole("max_in_flight", max_in_flight), rate=requests_per_second),
         observers=Observers(
             _all_observers(observer, hooks),
-            log=LogObserver(),
+            log=_new_log,
             scheme=parts.scheme,
             host=parts.hostname or "",
             port=parts.port or (443 if parts.scheme == "https" else 80),
@@ -164,7 +163,17 @@ def _all_observers(
     functions = check_several("hooks", hooks, like="[print]")
     if not all(callable(each) for each in functions):
         raise ConfigError("hooks must be functions that take a RequestEvent.")
-    return [*observers, HookObserver(functions)] if functions else observers
+    if not functions:
+        return observers
+    from bestdefense_async.transport.hooks import HookObserver  # noqa: PLC0415  # few have any
+
+    return [*observers, HookObserver(functions)]
+
+
+def _new_log() -> Observer:
+    from bestdefense_async.transport.hooks import LogObserver  # noqa: PLC0415  # when it is read
+
+    return LogObserver()
 
 
 def _check_private(proxy: Proxy) -> None:

@@ -202,14 +202,27 @@ def _overrides(observer: Observer, method: Callable[..., object]) -> bool:
 
 
 class Observers:
-    """Everybody who observes a client."""
+    """Everybody who observes a client.
+
+    Args:
+        observers: Those of the caller.
+        log: Makes the one that writes the log, which is told of calls while somebody reads it.
+        scheme: Of the server, like `host` and `port`.
+    """
 
     def __init__(
-        self, observers: Sequence[Observer], *, log: Observer, scheme: str, host: str, port: int
+        self,
+        observers: Sequence[Observer],
+        *,
+        log: Callable[[], Observer],
+        scheme: str,
+        host: str,
+        port: int,
     ) -> None:
         self._all = tuple(observers)
         self._hearers: dict[bool, _Hearers] = {}
-        self._log: Observer | None = log  # told of calls only while somebody reads the log
+        self._new_log: Callable[[], Observer] | None = log
+        self._log: Observer | None = None
         self._ids = itertools.count(1)
         self._scheme = scheme
         self._host = host
@@ -217,7 +230,7 @@ class Observers:
 
     def observe(self, request: Request[object], tenant: str) -> CallObservation | None:
         """Return what tells everybody of one call, None when there is nobody to tell."""
-        has_log = self._log is not None and _log.isEnabledFor(logging.DEBUG)
+        has_log = self._new_log is not None and _log.isEnabledFor(logging.DEBUG)
         if not self._all and not has_log:
             return None
         route = request.route
@@ -246,7 +259,10 @@ class Observers:
         """Return whom to tell of what: those who override a method, perhaps with the log."""
         found = self._hearers.get(has_log)
         if found is None:
-            everybody = self._all if self._log is None or not has_log else (*self._all, self._log)
+            everybody = self._all
+            if has_log and self._new_log is not None:
+                self._log = self._log or self._new_log()
+                everybody = (*everybody, self._log)
             found = self._hearers[has_log] = {
                 method: [each for each in everybody if _overrides(each, method)]
                 for method in _METHODS
@@ -257,7 +273,7 @@ class Observers:
         """Tell an observer nothing more, neither of this call nor of any other: it has raised."""
         self._hearers = {}
         if observer is self._log:
-            self._log = None
+            self._new_log = None
             return
         self._all = tuple(each for each in self._all if each is not observer)
         _log.warning(

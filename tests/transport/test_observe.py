@@ -300,7 +300,7 @@ def test_nothing_is_made_while_nobody_listens(caplog: pytest.LogCaptureFixture) 
     """Neither an observer, nor a log that takes lines of this level."""
     caplog.set_level(logging.INFO, logger="bestdefense_async")
     request: Request[Any] = Request(ROUTES["sites.list"], "/api/sites", None)
-    nobody = Observers((), log=LogObserver(), scheme="http", host="h", port=1)
+    nobody = Observers((), log=LogObserver, scheme="http", host="h", port=1)
     assert nobody.observe(request, "org-a") is None
 
 
