@@ -18,7 +18,7 @@ from bestdefense_async.core.host import authority
 from bestdefense_async.models import Severity
 from bestdefense_async.models.finding import ranked
 from bestdefense_async.report.gate.identity import cwe_of, weakness_of
-from bestdefense_async.report.text import visible
+from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,25 +61,6 @@ TONES: Final = {
 }
 
 
-def light_rules() -> str:
-    """Return the style rules of the marks that stand in texts."""
-    return "".join(
-        f".t-{name}{{background:{tone.light};border-color:{tone.light}}}"
-        f".f-{name}{{border-left-color:{tone.light}!important}}"
-        for name, tone in TONES.items()
-    )
-
-
-def dark_rules() -> str:
-    """Return the style rules that recolour the pictures for the dark."""
-    return "".join(
-        f".t-{name}{{background:{tone.dark};border-color:{tone.dark}}}"
-        f".f-{name}{{border-left-color:{tone.dark}!important}}"
-        f".b-{name}{{fill:{tone.dark}}}.o-{name}{{fill:{tone.on_dark}}}.k-{name}{{stroke:{tone.dark}}}"
-        for name, tone in TONES.items()
-    )
-
-
 BANDS: Final = tuple(TONES)
 """Where a site belongs: its worst severity, `other` for one that is not documented."""
 
@@ -107,6 +88,34 @@ def by_band(counts: dict[Severity, int]) -> dict[str, int]:
 def band_counts(counts: dict[str, int]) -> str:
     """Return counts by band like `3 critical, 12 low`."""
     return ", ".join(f"{count:,} {TONES[name].short.lower()}" for name, count in counts.items())
+
+
+def gap_kind(outcome: Outcome) -> str:
+    """Return in a word why a target has no verdict."""
+    return "no risk summary" if outcome.error is None else outcome.error.kind
+
+
+def gap_reason(outcome: Outcome) -> str:
+    """Return why a target has no verdict, as the server or we said it."""
+    error = outcome.error
+    return gap_kind(outcome) if error is None else f"{error.kind}: {error}"
+
+
+def gap_lines(run: RunResult, *, most: int) -> list[str]:
+    """Return which targets have no verdict, and why; a last line counts those that are too many."""
+    gaps = [each for each in run.outcomes if not each.has_verdict]
+    lines = [
+        f"{each.target} has no verdict: {each.status}, {gap_reason(each)}" for each in gaps[:most]
+    ]
+    more = len(gaps) - most
+    return [*lines, f"and {counted(more, 'more target')} without a verdict"] if more > 0 else lines
+
+
+def found_on(outcome: Outcome) -> str:
+    """Return what was found on a site, or why nothing was."""
+    if not outcome.has_verdict:
+        return f"{outcome.status.replace('_', ' ')}, {gap_kind(outcome)}"
+    return band_counts(by_band(outcome.counts())) or "clean"
 
 
 def counted_severities(severities: Iterable[Severity]) -> str:

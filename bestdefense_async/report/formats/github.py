@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.report.formats.markdown import heading, markdown
-from bestdefense_async.report.summary import worst_first
+from bestdefense_async.report.summary import gap_kind, worst_first
 from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def annotation_lines(verdict: Verdict) -> list[str]:
         if failing:
             lines.append(_command("error", outcome.target, _findings(failing)))
         elif not outcome.has_verdict:
-            why = outcome.error or "it has no security result"
+            why = outcome.error or gap_kind(outcome)
             lines.append(_command("warning", f"{outcome.target} has no verdict", why))
     return [first, *lines][:MOST_ANNOTATIONS]
 

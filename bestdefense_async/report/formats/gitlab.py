@@ -21,6 +21,7 @@ from bestdefense_async.report.gate.identity import (
     place_of,
     weakness_of,
 )
+from bestdefense_async.report.summary import gap_lines
 from bestdefense_async.report.text import utc_time, visible
 
 if TYPE_CHECKING:
@@ -56,13 +57,11 @@ def gitlab(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) 
     """
     changes = None if older is None else compare_runs(run, older)
     missing = [outcome for outcome in run.outcomes if not outcome.has_verdict]
+    level = "warn" if missing else "info"
     messages = [
-        {"level": "warn" if missing else "info", "value": visible(verdict.sentence, longest=900)}
+        {"level": level, "value": visible(line, longest=900)}
+        for line in (verdict.sentence, *gap_lines(run, most=_MOST_MESSAGES))
     ]
-    messages += [{"level": "warn", "value": _gap(outcome)} for outcome in missing[:_MOST_MESSAGES]]
-    if len(missing) > _MOST_MESSAGES:
-        more = f"and {len(missing) - _MOST_MESSAGES:,} more sites have no verdict"
-        messages.append({"level": "warn", "value": more})
     report = {
         "version": _VERSION,
         "scan": {
@@ -82,11 +81,6 @@ def gitlab(run: RunResult, verdict: Verdict, *, older: RunResult | None = None) 
         "vulnerabilities": [_vulnerability(one) for one in verdict.ranked(changes)],
     }
     return dumps(report, indent=1) + "\n"
-
-
-def _gap(outcome: Outcome) -> str:
-    why = "no risk summary" if outcome.error is None else outcome.error
-    return visible(f"{outcome.target} has no verdict: {outcome.status}, {why}", longest=600)
 
 
 def _vulnerability(one: JudgedFinding) -> dict[str, Any]:

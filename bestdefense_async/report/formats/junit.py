@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from junitparser import Error, Failure, Skipped, SystemErr, SystemOut, TestCase, TestSuite
 
 from bestdefense_async.report.gate.identity import called, compare_runs
-from bestdefense_async.report.summary import counted_severities
+from bestdefense_async.report.summary import counted_severities, gap_kind
 from bestdefense_async.report.text import utc_time, visible
 
 if TYPE_CHECKING:
@@ -66,10 +66,8 @@ def _cases(judged: JudgedOutcome, verdict: Verdict) -> Iterator[TestCase]:
         seconds = round(max(outcome.finished_at - outcome.started_at, 0.0), 3)
     if not outcome.has_verdict:
         case = TestCase(_token(f"scan{site}"), target, seconds)
-        kind = "NoRisk" if outcome.error is None else outcome.error.kind
-        message = outcome.error or "The scan has no risk summary."
-        text = visible(f"{outcome.status}: {message}", longest=600)
-        case.result = [Error(text, _token(kind))]
+        text = visible(f"{outcome.status}: {outcome.error or gap_kind(outcome)}", longest=600)
+        case.result = [Error(text, _token(gap_kind(outcome)))]
         yield case
         return
     kinds: dict[str, list[JudgedFinding]] = {}

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.report.gate.identity import compare_runs
-from bestdefense_async.report.summary import BANDS, TONES, banded, by_band, weaknesses, worst_first
+from bestdefense_async.report.summary import (
+    BANDS,
+    TONES,
+    banded,
+    by_band,
+    gap_reason,
+    weaknesses,
+    worst_first,
+)
 from bestdefense_async.report.text import counted, duration, moment, visible
 
 if TYPE_CHECKING:
@@ -193,9 +201,7 @@ def _gaps(missing: list[Outcome]) -> str:
         [
             _code(outcome.target),
             outcome.status.replace("_", " "),
-            "no risk summary"
-            if outcome.error is None
-            else _code(f"{outcome.error.kind}: {outcome.error}", longest=200),
+            _code(gap_reason(outcome), longest=200),
         ]
         for outcome in missing
     ]

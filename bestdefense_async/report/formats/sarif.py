@@ -19,7 +19,7 @@ from urllib.parse import quote
 from bestdefense_async._version import __version__
 from bestdefense_async.report.formats.json import dumps
 from bestdefense_async.report.gate.identity import compare_runs, cwe_number, weakness_of
-from bestdefense_async.report.summary import counted_severities
+from bestdefense_async.report.summary import counted_severities, gap_lines
 from bestdefense_async.report.text import counted, visible, without_scheme
 
 if TYPE_CHECKING:
@@ -182,14 +182,9 @@ def _artifact(location: str, outcome: Outcome) -> str:
 
 def _invocation(run: RunResult, verdict: Verdict) -> dict[str, Any]:
     """Return how the run went: a site without a verdict is a failed part of it."""
-    missing = [outcome for outcome in run.outcomes if not outcome.has_verdict]
-    notes = [{"level": "note", "message": {"text": _text(verdict.sentence)}}]
-    warnings = [*verdict.waiver_lines, left_out(verdict)]
-    notes += [{"level": "warning", "message": {"text": _text(one)}} for one in warnings if one]
-    for outcome in missing[:_MOST_NOTIFICATIONS]:
-        why = (
-            "no risk summary" if outcome.error is None else f"{outcome.error.kind}: {outcome.error}"
-        )
-        message = {"text": _text(f"{outcome.target} has no verdict: {outcome.status}, {why}")}
-        notes.append({"level": "error", "message": message})
-    return {"executionSuccessful": not missing, "toolExecutionNotifications": notes}
+    gaps = gap_lines(run, most=_MOST_NOTIFICATIONS)
+    told = [("note", verdict.sentence), *(("warning", line) for line in verdict.waiver_lines)]
+    told += [("warning", line) for line in [left_out(verdict)] if line]
+    told += [("error", line) for line in gaps]
+    notes = [{"level": level, "message": {"text": _text(line)}} for level, line in told]
+    return {"executionSuccessful": not gaps, "toolExecutionNotifications": notes}

@@ -20,8 +20,10 @@ from bestdefense_async.report.gate.verdict import JudgedFinding
 from bestdefense_async.report.summary import (
     TONES,
     WeaknessCount,
+    band,
     band_counts,
     by_band,
+    found_on,
     page_for_people,
     severity_band,
 )
@@ -37,6 +39,8 @@ _SHARE_OF_GROUPS: Final = 0.65
 """Of the room that is left, what groups may take before single sites get theirs."""
 _SHORT: Final = 12
 """Digits of a fingerprint that tell the findings of a run apart."""
+_STEP: Final = 20
+"""Sites in a list of names that stand at one anchor."""
 _PLAIN: Final = re.compile(r"[a-z0-9]{1,20}(?: [a-z0-9]{1,20}){0,4}", re.IGNORECASE)
 
 
@@ -65,8 +69,15 @@ class Anchors:
     """By the key of a weakness."""
 
     @classmethod
-    def of(cls, ranked: list[Outcome], kinds: list[WeaknessCount]) -> Anchors:
-        """Return those of these sites and weaknesses: each has a section of its own."""
+    def of(cls, ranked: list[Outcome], kinds: list[WeaknessCount], *, sections: int) -> Anchors:
+        """Return those of these sites and weaknesses.
+
+        Args:
+            ranked: The sites that are listed, the worst first.
+            kinds: The weaknesses; each has a section of its own.
+            sections: So many sites have one, too; those behind them are named in a list, in which
+                some stand at one anchor.
+        """
         taken: dict[str, str] = {}
         for number, kind in enumerate(kinds, 1):
             name = f"weakness-{kind.key.lower().replace(' ', '-')}"
@@ -74,7 +85,10 @@ class Anchors:
                 name = f"weakness--{number}"
             taken[name] = kind.key
         return cls(
-            sites={id(one): f"site-{number}" for number, one in enumerate(ranked, 1)},
+            sites={
+                id(one): f"site-{at + 1 - max(at - sections, 0) % _STEP}"
+                for at, one in enumerate(ranked)
+            },
             weaknesses={key: name for name, key in taken.items()},
         )
 
@@ -194,23 +208,51 @@ class Filled:
     groups: dict[str, Markup]
     """The lines of each weakness, by its key."""
     sites: Markup
-    sites_listed: int
+    sections: int
     is_cut: bool
     """Whether the findings of some sites are not listed under them."""
 
 
 def site_heads(
-    run: RunResult, bands: dict[str, list[Outcome]], anchors: Anchors
+    run: RunResult, ranked: list[Outcome], anchors: Anchors
 ) -> list[tuple[Outcome, str]]:
-    """Return the beginning of the section of each site that has one, under that of its band."""
-    heads = []
-    for name, outcomes in bands.items():
-        title = f'<h3 class="band"><i class="t-{name}"></i>{TONES[name].label}</h3>'
-        for outcome in outcomes:
-            if anchors.site(outcome) is not None:
-                heads.append((outcome, f"{title}{_head(outcome, run, anchors)}"))
-                title = ""
+    """Return the beginning of the section of each of these sites, under that of its band."""
+    heads, last = [], ""
+    for outcome in ranked:
+        title = _band_title(outcome, "") if band(outcome) != last else ""
+        last = band(outcome)
+        heads.append((outcome, f"{title}{_head(outcome, run, anchors)}"))
     return heads
+
+
+def _band_title(outcome: Outcome, how: str) -> str:
+    name = band(outcome)
+    return f'<h3 class="band"><i class="t-{name}"></i>{TONES[name].label}{how}</h3>'
+
+
+def named_sites(ranked: list[Outcome], *, first: int, room: float) -> tuple[Markup, int]:
+    """Return a list of these sites by name, and how many of them there was room for.
+
+    Args:
+        ranked: The sites, the worst first.
+        first: The number of the first one.
+        room: Bytes.
+    """
+    budget, parts, last = _Room(room), [], ""
+    for at, outcome in enumerate(ranked):
+        anchor = f' id="site-{first + at}"' if at % _STEP == 0 else ""
+        line = f"<li{anchor}>{escape(visible(outcome.target, longest=100))}"
+        if band(outcome) != "clean":
+            line += f" <small>{escape(visible(found_on(outcome), longest=60))}</small>"
+        if band(outcome) != last:
+            title = _band_title(outcome, ", by name")
+            line = f'{"</ul>" if last else ""}{title}<ul class="names">{line}'
+        last = band(outcome)
+        if not budget.takes(line):
+            break
+        parts.append(line)
+    end = "</ul>" if parts else ""
+    return Markup("\n".join(parts) + end), len(parts)  # noqa: S704 - each name is escaped
 
 
 def fill(
@@ -233,17 +275,14 @@ def fill(
     return Filled(
         groups=lines,
         sites=Markup("".join(sections)),  # noqa: S704 - each part is escaped where it is made
-        sites_listed=len(heads),
+        sections=len(heads),
         is_cut=budget.left <= 0,
     )
 
 
 def _head(outcome: Outcome, run: RunResult, anchors: Anchors) -> str:
     """Return the first line of a site: its name, what was found, and the way to its report."""
-    found = band_counts(by_band(outcome.counts())) or "nothing found"
-    if not outcome.has_verdict:
-        why = outcome.error.kind if outcome.error is not None else "no risk summary"
-        found = f"{outcome.status.replace('_', ' ')}, {why}"
+    found = found_on(outcome)
     page = page_for_people(run.base_url, outcome.report_id)
     link = f' <a href="{escape(page)}">Report</a>' if page else ""
     name = escape(visible(outcome.target, longest=100))

@@ -7,7 +7,8 @@ tile with its name and its numbers.
 
 In a fleet that is not too large each square is a shape of its own that says its name and leads to
 the site. In a larger one, and on a phone, a row of squares is one dashed line: a dash is a square.
-Twenty thousand sites are then a few kilobytes.
+Some of them side by side are then one link, which says the names of its first and its last site and
+leads to the first: the others stand below it in the list.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from attrs import frozen
 
 from bestdefense_async.report.html import svg
 from bestdefense_async.report.html.svg import swatch
-from bestdefense_async.report.summary import BANDS, TONES, band_counts, by_band
-from bestdefense_async.report.text import counted
+from bestdefense_async.report.summary import BANDS, TONES, band_counts, by_band, found_on
+from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,9 @@ _MOST_NAMED: Final = 2_500
 """Above this many sites the squares carry no names: the page must stay small."""
 _MOST_BYTES: Final = 250_000
 """And above this many bytes of names: hosts may be long, and not of this alphabet."""
+_FEWEST_LINKED: Final = 20
+"""Squares of one link, where there are not too many links then."""
+_LINKS: Final = 250
 _PITCHES: Final = (26, 22, 18, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4)
 _ROOMY: Final = 6
 """From this pitch on there is room for two units between squares, before for one."""
@@ -98,11 +102,12 @@ def fleet_map(
     for name in shown:
         outcomes = bands[name]
         at = top + layout.head
-        squares = (
-            _named(name, outcomes, anchors, layout=layout, top=at, pitch=pitch)
-            if is_named
-            else _dashed(name, outcomes, layout=layout, top=at, pitch=pitch)
-        )
+        if is_named:
+            squares = _named(name, outcomes, anchors, layout=layout, top=at, pitch=pitch)
+        else:
+            squares = _dashed(name, outcomes, layout=layout, top=at, pitch=pitch)
+            most = max(_FEWEST_LINKED, total // _LINKS)
+            squares += _links(outcomes, anchors, layout=layout, top=at, pitch=pitch, most=most)
         parts += [
             _label(name, len(outcomes), total=total, top=top, layout=layout),
             svg.element("g", squares, class_="band", data_sites=len(outcomes)),
@@ -210,7 +215,7 @@ def _found_within(outcome: Outcome, width: float) -> str:
         said = band_counts(dict(counts[:shown])) + rest
         if svg.width_of(said, size=_SMALL) <= width:
             return said
-    return f"{band_counts(dict(counts[:1]))} …" if counts[1:] else _found(outcome)
+    return f"{band_counts(dict(counts[:1]))} …" if counts[1:] else found_on(outcome)
 
 
 def _is_short(bands: dict[str, list[Outcome]], share: float) -> bool:
@@ -301,13 +306,34 @@ def _dashed(name: str, outcomes: list[Outcome], *, layout: _Layout, top: int, pi
     return edges + dashes(f"1 {side - 2} 1 {gap}", side, side / 2)
 
 
+def _links(
+    outcomes: list[Outcome],
+    anchors: Mapping[int, str],
+    *,
+    layout: _Layout,
+    top: int,
+    pitch: int,
+    most: int,
+) -> str:
+    """Return what is laid over the dashes: links of at most so many squares side by side."""
+    columns = layout.columns(pitch)
+    links = []
+    for start in range(0, len(outcomes), columns):
+        row = outcomes[start : start + columns]
+        y = top + start // columns * pitch
+        for column in range(0, columns, most):
+            some = row[column : column + most]
+            anchor = anchors.get(id(some[0])) if some else None
+            if anchor is None:
+                break
+            names = dict.fromkeys(visible(one.target, longest=60) for one in (some[0], some[-1]))
+            x, width = layout.left + column * pitch, len(some) * pitch
+            shape = f'<path d="M{x} {y}h{width}v{pitch}h-{width}z"/>'
+            links.append(svg.link(anchor, svg.title(" … ".join(names)), shape))
+    style: dict[str, object] = {"fill": "none", "pointer_events": "all", "class_": "links"}
+    return svg.element("g", *links, **style) if links else ""
+
+
 def _description(outcome: Outcome) -> str:
     """Return what a square says: the site and what was found, or why nothing was."""
-    return f"{outcome.target[:100]}: {_found(outcome)}"
-
-
-def _found(outcome: Outcome) -> str:
-    if not outcome.has_verdict:
-        why = outcome.error.kind if outcome.error is not None else "no risk summary"
-        return f"{outcome.status.replace('_', ' ')}, {why}"
-    return band_counts(by_band(outcome.counts())) or "clean"
+    return f"{outcome.target[:100]}: {found_on(outcome)}"

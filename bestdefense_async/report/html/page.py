@@ -18,7 +18,14 @@ from markupsafe import Markup
 
 from bestdefense_async.report.gate.identity import Changes, compare_runs
 from bestdefense_async.report.html.bars import Bar, changes_bars, stacked
-from bestdefense_async.report.html.findings import Anchors, fill, first_fixes, groups_of, site_heads
+from bestdefense_async.report.html.findings import (
+    Anchors,
+    fill,
+    first_fixes,
+    groups_of,
+    named_sites,
+    site_heads,
+)
 from bestdefense_async.report.html.fleet import FEWEST_SQUARES, fleet_map
 from bestdefense_async.report.html.head import cards, headline, sign, tab_title
 from bestdefense_async.report.html.timeline import timeline
@@ -29,8 +36,7 @@ from bestdefense_async.report.summary import (
     band_counts,
     banded,
     by_band,
-    dark_rules,
-    light_rules,
+    gap_kind,
     weaknesses,
     worst_first,
 )
@@ -49,8 +55,10 @@ WORST: Final = 20
 """Sites drawn as bars."""
 MOST_WEAKNESSES: Final = 15
 """Kinds of weakness drawn as bars."""
-MOST_SITES: Final = 2_500
-"""Sites that have a section; the report says when there are more."""
+MOST_SITES: Final = 2_000
+"""Sites that have a section; those behind them are named in a list."""
+MOST_NAMES: Final = 300_000
+"""Bytes of that list; the report says when there are more."""
 MOST_GROUPS: Final = 100
 MOST_WAIVERS: Final = 100
 MOST_REASONS: Final = 5
@@ -102,14 +110,14 @@ def _environment() -> Environment:
     )
     environment.filters["visible"] = visible
     environment.filters["band_counts"] = band_counts
+    environment.filters["gap_kind"] = gap_kind
     environment.filters["number"] = "{:,}".format
     return environment
 
 
 @cache
 def _style() -> str:
-    palette = {"light_rules": Markup(light_rules()), "dark_rules": Markup(dark_rules())}  # noqa: S704 - ours
-    sheet = _environment().get_template("report.css.j2").render(palette)
+    sheet = _environment().get_template("report.css.j2").render(tones=TONES)
     return "".join(line.strip() for line in sheet.splitlines())
 
 
@@ -126,7 +134,9 @@ def _facts(
     bands = banded(ranked)
     kinds = weaknesses(run)
     gaps = bands["not_scanned"]
-    anchors = Anchors.of(ranked[:most_sites], kinds[: int(MOST_GROUPS * share)])
+    names, named = named_sites(ranked[most_sites:], first=most_sites + 1, room=MOST_NAMES * share)
+    listed_sites = ranked[: most_sites + named]
+    anchors = Anchors.of(listed_sites, kinds[: int(MOST_GROUPS * share)], sections=most_sites)
     groups = groups_of(verdict.ranked(changes), kinds, anchors)
     severities = _severity_rows(run, changes)
     worst = _worst_bars(ranked, anchors)
@@ -166,7 +176,9 @@ def _facts(
         "gaps_total": len(gaps),
         "gaps_why": _gap_reasons(gaps),
         "anchors": anchors,
-        "heads": site_heads(run, bands, anchors),
+        "heads": site_heads(run, ranked[:most_sites], anchors),
+        "names": names,
+        "sites_listed": len(listed_sites),
         "sites_total": len(ranked),
     }
 
@@ -297,7 +309,7 @@ def _severity_rows(run: RunResult, changes: Changes | None) -> list[dict[str, An
 
 def _gap_reasons(gaps: Iterable[Outcome]) -> str:
     """Return why targets have no verdict, the most frequent reasons with their numbers."""
-    kinds = Counter("no risk summary" if gap.error is None else gap.error.kind for gap in gaps)
+    kinds = Counter(map(gap_kind, gaps))
     ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     listed = [f"{count:,} {visible(kind, longest=30)}" for kind, count in ranked[:MOST_REASONS]]
     if len(ranked) > MOST_REASONS:

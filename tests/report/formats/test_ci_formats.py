@@ -144,6 +144,17 @@ def test_sarif_lists_which_sites_have_no_verdict() -> None:
     assert "c.example has no verdict: failed, ServerError: 503 from the API" in notes
 
 
+def test_what_is_not_named_any_more_is_counted() -> None:
+    """Five hundred sites without a verdict are named, and nothing is cut without a word."""
+    run = run_of(*(failed(f"{number}.example") for number in range(502)))
+    [invocation] = sarif_run(run)["invocations"]
+    gitlab = json.loads(renderer("x.gitlab.json")(run, judge(run.outcomes, GatePolicy())))
+
+    more = "and 2 more targets without a verdict"
+    assert invocation["toolExecutionNotifications"][-1]["message"]["text"] == more
+    assert gitlab["scan"]["messages"][-1]["value"] == more
+
+
 def test_sarif_shows_findings_that_are_only_counted() -> None:
     """An answer without a list must not look like one without findings."""
     texts = [result["message"]["text"] for result in sarif_run(SMALL)["results"]]
