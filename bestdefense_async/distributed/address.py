@@ -53,6 +53,8 @@ class Address:
             raise problem from None
         if not str(parts.get("port") or 1).replace(",", "").isdecimal():
             raise problem
+        if "@" in str(parts.get("host") or ""):  # the end of a password
+            raise ConfigError("A password with a character like @ belongs into PGPASSWORD.")
         user, port = parts.get("user"), parts.get("port")
         name = parts.get("dbname") or user or ""
         place = f"{user}@" if user else ""

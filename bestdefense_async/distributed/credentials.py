@@ -38,7 +38,7 @@ def read_credentials(given: Iterable[str], environment: Mapping[str, str]) -> di
         environment: Where variables are looked up, now; a file is read for each new token.
 
     Raises:
-        ConfigError: One is of another form, names one twice, or its variable is not set.
+        ConfigError: One is of another form, names one twice, or its variable or file is not there.
     """
     found: dict[str, str | Path] = {}
     for each in given:
@@ -51,7 +51,10 @@ def read_credentials(given: Iterable[str], environment: Mapping[str, str]) -> di
         if check_name(name) in found:
             raise ConfigError(f"The credential {name} is given twice.")
         if kind == "file":
-            found[name] = Path(place).expanduser()
+            found[name] = path = Path(place).expanduser()
+            if not path.is_file():
+                shown = clean_text(place, longest=200)
+                raise ConfigError(f"The credential {name} needs the file {shown}: it is not there.")
         elif environment.get(place):
             found[name] = environment[place]
         else:

@@ -12,16 +12,15 @@ import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Final
 
+import psycopg
 from procrastinate import App, PsycopgConnector
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 
 from bestdefense_async.distributed.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import psycopg
 
     from bestdefense_async.distributed.address import Address
     from bestdefense_async.distributed.shards import WaitingShard
@@ -30,6 +29,8 @@ SHARD_TASK: Final = "bestdefense.shard"
 SWEEP_TASK: Final = "bestdefense.sweep"
 COMMON_QUEUE: Final = "bestdefense"
 """The queue that every worker listens to."""
+FAULTS: Final = (ConnectorException, psycopg.Error, OSError)
+"""What the engine raises when the database does not do what it asks for."""
 STALLED: Final = 60.0
 """Seconds without a heartbeat after which a worker's jobs are replaced."""
 _CONNECTIONS: Final = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from bestdefense_async.distributed.store import PostgresStore
     from bestdefense_async.runs.run_settings import RunClient
     from bestdefense_async.runs.source import Planned, Source
+
+log: logging.Logger = logging.getLogger("bestdefense_async.distributed")
 
 
 @frozen(kw_only=True)
@@ -77,8 +80,11 @@ async def enqueue(
         shard_size=shard_size,
     )
     app = engine.open_app(store.database.address)
-    async with app.open_async():
-        await engine.wake(app, shards)
+    try:
+        async with app.open_async():
+            await engine.wake(app, shards)
+    except engine.FAULTS as error:
+        log.warning("Workers find run %s by themselves: %s", name, type(error).__name__)
     return Enqueued(
         name=name, targets=len(plan.rows), rejected=plan.rejected, duplicates=plan.duplicates
     )

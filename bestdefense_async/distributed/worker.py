@@ -16,9 +16,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
 from procrastinate import worker as engine_worker
-from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import DeleteJobCondition
 
 from bestdefense_async.distributed import engine
@@ -60,8 +58,6 @@ SWEEP: Final = "* * * * * */5"
 """When shards are looked for that nobody has and no job waits for: cron, with seconds."""
 _AGAIN: Final = 0.25
 """Seconds until another engine is started in place of one that has failed."""
-
-_ENGINE_FAULTS = (ConnectorException, psycopg.Error, OSError)
 
 
 class Worker:
@@ -173,6 +169,11 @@ class Worker:
                 while not self._stopping.is_set():
                     await self._run_engine(self._app)
                 await self._left()
+        except engine.FAULTS as error:
+            cause = error.__cause__
+            raise self.store.database.to_error(
+                cause if isinstance(cause, Exception) else error
+            ) from None
         finally:
             await self._left()
             await self.store.aclose()
@@ -192,7 +193,7 @@ class Worker:
         )
         try:
             await self._engine.run()  # type: ignore[no-untyped-call]
-        except _ENGINE_FAULTS as error:
+        except engine.FAULTS as error:
             log.warning("The engine has lost the database: %s", type(error).__name__)
         finally:
             self._engine = None
@@ -328,7 +329,7 @@ class Worker:
                     base_url=self._client.base_url,
                     turn=0,
                 )
-                with contextlib.suppress(*_ENGINE_FAULTS):  # the sweep does it, too
+                with contextlib.suppress(*engine.FAULTS):  # the sweep does it, too
                     await engine.wake(self._app, [waiting])
         else:
             await self.store.release(held, blocked_for=AWAY_FOR, problem=str(refusal))
@@ -352,7 +353,7 @@ class Worker:
         """
         if self._app is None or self._stopping.is_set():
             return
-        with contextlib.suppress(*_ENGINE_FAULTS, JournalError):
+        with contextlib.suppress(*engine.FAULTS, JournalError):
             await engine.replace_stalled(self._app)
             await self.store.begin_due()
             if gone := await self.store.owners_without_session():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ import click  # noqa: E402
 import yaml  # noqa: E402
 
 from bestdefense_async.cli.app import root  # noqa: E402
+from bestdefense_async.distributed.store import PostgresStore  # noqa: E402
+from bestdefense_async.models import ScanOptions  # noqa: E402
 from bestdefense_async.testing.process import SandboxProcess  # noqa: E402
 from tests.support.command import ROOT, Command  # noqa: E402
 
@@ -85,6 +88,49 @@ def test_a_shared_run_from_its_tables_to_its_verdict(
     assert "is cancelled" in inside("runs", "cancel", "last", *named).err
 
 
+def test_a_run_is_watched_on_when_its_database_was_away(
+    database: str, tmp_path: Path, inside: Inside
+) -> None:
+    """A restart of it must not fail a pipeline that waits for a run of hours."""
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    server = database.removesuffix(name) + "postgres"
+
+    def renamed(old: str, new: str) -> None:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {old} WITH ALLOW_CONNECTIONS false")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                (old,),
+            )
+            connection.execute(f"ALTER DATABASE {old} RENAME TO {new}")
+            connection.execute(f"ALTER DATABASE {new} WITH ALLOW_CONNECTIONS true")
+
+    asyncio.run(_one_run(database))
+    watching = Command(tmp_path).start("runs", "watch", "last", "--database", database)
+    assert watching.stderr is not None
+    assert "Workers scan 1 site" in watching.stderr.readline()
+    renamed(name, "elsewhere")
+    assert watching.stderr.readline().endswith("It is tried again.\n")
+    renamed("elsewhere", name)
+    assert inside("runs", "cancel", "last", "--database", database).code == 0
+    _, told = watching.communicate(timeout=60)
+    assert "was cancelled" in told
+    assert watching.returncode == 3
+
+
+async def _one_run(database: str) -> None:
+    """Begin a run of one site, for workers that do not come."""
+    rows = [(0, "a.example", None, "s0", "s0", None)]
+    async with PostgresStore(database) as store:
+        await store.enqueue(
+            rows,
+            base_url="http://127.0.0.1:1",
+            token_key="k",
+            credential="default",
+            options=ScanOptions(),
+        )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +143,7 @@ def test_a_shared_run_from_its_tables_to_its_verdict(
         ("worker --database {away}", "cannot be reached"),
         ("worker --database {away} --credential org-a=env:NOT_SET", "needs the variable NOT_SET"),
         ("worker --database {away} --credential a-token", "given like org-a=env:"),
+        ("worker --database {away} --credential a=file:/not/there", "/not/there: it is not there"),
         ("worker --database {away} --health 8089", "127.0.0.1:8089"),
         ("worker --database {away} --drain 60", "22.5 s or less"),
         ("runs watch last", "--database postgresql://"),

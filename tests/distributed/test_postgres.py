@@ -72,8 +72,9 @@ def cut(server: str, name: str) -> None:
         f"postgres://me:{PASSWORD}@127.0.0.1:1/runs?nonsense={PASSWORD}",
         f"postgresql://me:{PASSWORD}@127.0.0.1:{PASSWORD}/runs",
         f"me:{PASSWORD}@127.0.0.1/runs",
+        f"postgresql://me:x@{PASSWORD}@127.0.0.1:1/runs",
     ],
-    ids=["as usual", "as a parameter", "unknown parameter", "as the port", "no URL"],
+    ids=["as usual", "as a parameter", "unknown parameter", "as the port", "no URL", "with an @"],
 )
 async def test_no_text_shows_the_password_of_an_address(text: str) -> None:
     """Neither what is shown of a store nor the error of one that cannot be reached."""

@@ -82,6 +82,26 @@ async def test_a_run_is_carried_out_to_its_end(database: str) -> None:
     assert str(found["nowhere.example"].error).startswith("No site")
 
 
+async def test_a_run_whose_jobs_could_not_be_made_is_found_by_workers(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is recorded, so nobody begins it a second time for an error of the queue."""
+    rename = "ALTER FUNCTION bestdefense.{} RENAME TO {}"
+    names = ["procrastinate_defer_jobs_v1", "away"]
+    async with Sandbox(sites=2, speed=SPEED) as sandbox:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(rename.format(*names))
+            try:
+                name = await enqueued(sandbox, database, sandbox.hostnames)
+            finally:
+                connection.execute(rename.format(*reversed(names)))
+        async with working(database, sandbox.url, {"default": sandbox.token}):
+            await over(database, name)
+
+    assert set((await statuses_of(database, name)).values()) == {"done"}
+    assert f"Workers find run {name} by themselves" in caplog.text
+
+
 async def test_organizations_have_their_turns(database: str) -> None:
     """A small run that comes after a large one goes before the second shard of that one."""
     async with Sandbox(sites=12, speed=SPEED) as sandbox:

@@ -100,6 +100,7 @@ def command(
             if place is not None:
                 port = await stack.enter_async_context(health_checks(worker, place))
                 streams.say(f"bestdefense: health checks at http://{place[0]}:{port}/ready")
+            await worker.store.database.writer()  # what is wrong is said before a promise
             interruption.is_handled = True
             stop = asyncio.ensure_future(_stop(interruption, worker))
             stack.callback(stop.cancel)

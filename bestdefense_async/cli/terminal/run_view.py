@@ -15,7 +15,7 @@ from bestdefense_async.cli.terminal.progress import show_progress
 from bestdefense_async.cli.terminal.results import ReportOptions, Results
 from bestdefense_async.cli.terminal.tally import Tally
 from bestdefense_async.cli.terminal.words import counts_text
-from bestdefense_async.errors import JournalError
+from bestdefense_async.errors import JournalError, JournalMismatch
 from bestdefense_async.models import (
     Outcome,
     OutcomeStatus,
@@ -43,6 +43,8 @@ _EVERY: Final = 1.0
 """Seconds between two looks at the database."""
 _LATE: Final = 30.0
 """Seconds that an outcome may appear later than it says it became known: it was being written."""
+_AWAY: Final = 30.0
+"""Seconds for which a database may be away, as for its restart."""
 _PATIENCE: Final = 15.0
 """Seconds after which somebody should have taken a shard."""
 
@@ -243,19 +245,20 @@ class _Watch:
         self.tally = tally
         self.told: set[int] = set()
         """Indexes of the targets whose outcome was told."""
+        self._since = 0.0
+        self._away_since: float | None = None
 
     async def until_over(self, interruption: Interruption) -> ShardCounts | None:
         """Tell what happens until nothing more does; return None when a signal ends it."""
-        since, loop = 0.0, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         patience: float | None = loop.time() + _PATIENCE
         while not interruption.count:
-            counts = await self.store.shard_counts(self.name)
-            changed, since = await self.store.changed(self.name, since=since - _LATE)
-            self._tell(changed)
-            self.tally.follow(await self.store.running(self.name))
-            if counts.is_over:
+            counts = await self._look()
+            if counts is None:
+                pass
+            elif counts.is_over:
                 return counts
-            if counts.shards.get("held") or counts.shards.get("ended"):
+            elif counts.shards.get("held") or counts.shards.get("ended"):
                 patience = None
             elif patience is not None and loop.time() > patience:
                 patience = None
@@ -266,6 +269,29 @@ class _Watch:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(interruption.requested.wait(), _EVERY)
         return None
+
+    async def _look(self) -> ShardCounts | None:
+        """Tell what is new and return how far the run is; None while the database is away.
+
+        Raises:
+            JournalError: It is away for too long.
+        """
+        now = asyncio.get_running_loop().time()
+        try:
+            counts = await self.store.shard_counts(self.name)
+            changed, self._since = await self.store.changed(self.name, since=self._since - _LATE)
+            running = await self.store.running(self.name)
+        except JournalError as error:
+            if isinstance(error, JournalMismatch) or now > (self._away_since or now) + _AWAY:
+                raise
+            if self._away_since is None:
+                self._away_since = now
+                streams.say(f"bestdefense: {error} It is tried again.")
+            return None
+        self._away_since = None
+        self._tell(changed)
+        self.tally.follow(running)
+        return counts
 
     def _tell(self, changed: list[Outcome]) -> None:
         for outcome in changed:
