@@ -15,14 +15,7 @@ from bestdefense_async.core.codec import ALERTS_ITEMS, structure, structure_memb
 from bestdefense_async.core.polling import PollPolicy
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import EnvelopeError
-from bestdefense_async.models import (
-    Alerts,
-    Overview,
-    Progress,
-    Report,
-    ReportSummary,
-    ScanOptions,
-)
+from bestdefense_async.models import Alerts, Overview, Progress, Report, ReportSummary, ScanOptions
 from bestdefense_async.resources.arguments import (
     REPORT,
     SITE,
