@@ -198,6 +198,18 @@ async def test_only_what_may_be_scanned_can_be_scheduled(api: Api) -> None:
 
 
 @pytest.mark.bd_sandbox(plan="starter")
+async def test_a_starter_plan_scans_networks_quickly_only(api: Api) -> None:
+    """Higher intensities need a better plan, whatever is scanned."""
+    wanted = {"targets": ["10.0.0.1"]}
+
+    quick = await api.post("/api/network-scans", wanted)
+    thorough = await api.post("/api/network-scans", {**wanted, "scanIntensity": "thorough"})
+
+    assert (quick.status, thorough.status) == (200, 403)
+    assert "plan" in thorough.json["message"]
+
+
+@pytest.mark.bd_sandbox(plan="starter")
 async def test_a_starter_plan_has_no_schedules(api: Api) -> None:
     """403 names the plan."""
     wanted = {"siteId": api.sandbox.site_ids[0], "types": ["dns"], "cadence": "daily"}

@@ -231,3 +231,26 @@ def test_a_file_that_is_none_is_named(tmp_path: Path, text: str | bytes | None, 
     with pytest.raises(ValueError, match=words) as caught:
         Sandbox(scenario=path)
     assert str(path) in str(caught.value)
+
+
+async def test_a_name_that_two_organizations_have_is_no_name_to_plant_on() -> None:
+    """One customer's findings must not turn up on another's site of the same name."""
+    shop = {"hostname": "shop.example.com", "findings": ["low"]}
+    async with Sandbox(sites=[shop], organizations=[{"name": "acme", "sites": [shop]}]) as sandbox:
+        (theirs,) = sandbox.sites_of("acme")
+        with pytest.raises(LookupError, match="2 organizations have a site"):
+            sandbox.plant("shop.example.com", ["critical"])
+        with pytest.raises(LookupError, match="name it by its id"):
+            sandbox.script("shop.example.com", duration=1)
+        sandbox.plant(theirs.id, ["critical"])
+        (ours,) = sandbox.sites_of("main")
+
+        found = {
+            each.organization: each.findings[0].weakness.severity
+            for each in (ours, theirs)
+            if each.findings
+        }
+        assert found == {"main": "low", "acme": "critical"}
+        # A fault of the name hits both, and requests of the name are those about both.
+        assert sandbox.fault("reports.create", site="shop.example.com", status=503).hits == 0
+        assert sandbox.requests(site="shop.example.com") == []

@@ -137,3 +137,19 @@ async def test_a_fault_hits_a_method_and_a_path(api: Api, bd_sandbox: Sandbox) -
     assert (await api.call("DELETE", "/api/nothing")).status == 418
     with pytest.raises(ValueError, match="an address is an operation"):
         bd_sandbox.fault("GET api/sites", status=503)
+
+
+async def test_what_came_for_an_unknown_path_is_recorded_whole(
+    api: Api, bd_sandbox: Sandbox
+) -> None:
+    """Who tries a binding against a fault looks at its body; what is no JSON is still a 404."""
+    bd_sandbox.fault("POST /api/plans", status=200, body='{"success": true}', times=1)
+
+    first = await api.post("/api/plans", {"engine": "ai", "token": bd_sandbox.token})
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    second = await api.post("/api/plans", raw=b"engine=ai", headers=form)
+
+    assert (first.status, second.status) == (200, 404)
+    with_body, without = bd_sandbox.requests("POST /api/plans")
+    assert with_body.json == {"engine": "ai", "token": "***"}
+    assert without.body == b""

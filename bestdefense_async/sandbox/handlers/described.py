@@ -25,6 +25,7 @@ from bestdefense_async.sandbox.world.scans import MEDIANS, ScanOptions
 from bestdefense_async.sandbox.world.world import (
     Call,
     World,
+    check_plan,
     check_scannable,
     own_scan,
     own_site,
@@ -196,7 +197,8 @@ def get_remediation(world: World, call: Call) -> Reply:
 def start_network_scan(world: World, call: Call) -> Reply:
     """Start a scan of `targets` (names, addresses, networks), through `jumpBox` if given."""
     body = call.json
-    targets = tuple(body["targets"])
+    targets, intensity = tuple(body["targets"]), body.get("scanIntensity", "quick")
+    check_plan(world, call, intensity)
     made = world.network_scans.made
     scan = NetworkScan(
         id=identifier("network", world.seed, made),
@@ -204,7 +206,7 @@ def start_network_scan(world: World, call: Call) -> Reply:
         targets=targets,
         jump_box=body.get("jumpBox"),
         started=world.clock.now(),
-        duration=MEDIANS[body.get("scanIntensity", "quick")] * (1 + len(targets) / 50),
+        duration=MEDIANS[intensity] * (1 + len(targets) / 50),
     )
     world.network_scans.add(scan)
     described = {"id": scan.id, "targets": list(scan.targets), "jumpBox": scan.jump_box}

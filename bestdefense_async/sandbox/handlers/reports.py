@@ -27,6 +27,7 @@ from bestdefense_async.sandbox.world.scans import ScanOptions
 from bestdefense_async.sandbox.world.world import (
     Call,
     World,
+    check_plan,
     check_scannable,
     own_scan,
     own_site,
@@ -51,9 +52,7 @@ def create_report(world: World, call: Call) -> Reply:
     site = own_site(world, call, call.key)
     wanted = ScanOptions.of(call.json["options"])
     check_scannable(site)
-    plan = world.organization(call.token.organization).plan
-    if wanted.intensity != "quick" and plan == "starter":
-        refuse(403, "Your plan does not include this scan intensity.")
+    check_plan(world, call, wanted.intensity)
     visible = world.clock.after(world.delay_of(site))
     scan = world.scans.create(site, wanted, now=world.clock.now(), visible=visible)
     number = int(scan.id) if world.scenario.drift else scan.id

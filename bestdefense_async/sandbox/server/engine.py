@@ -208,8 +208,11 @@ class Engine:
         )
 
     async def _read(self, call: Call, request: web.BaseRequest) -> None:
-        """Read the body where one is expected; other bodies are not read."""
-        if call.operation is not None and call.operation.method == "POST":
+        """Read the body where one is expected, and for whoever looks what came where none is."""
+        if call.operation is None:
+            with contextlib.suppress(Unreadable):
+                call.body = await read_body(request, deadline=self.read_deadline)
+        elif call.operation.method == "POST":
             call.body = await read_body(request, deadline=self.read_deadline)
 
     async def _fail(

@@ -363,12 +363,12 @@ class Sandbox(Assertions):
         """Return the requests that arrived, oldest first, the last 10,000 of them whole."""
         meant = Address.of(address, NAMES | {UNKNOWN})
         world = self._open
-        wanted = None if site is None else world.fleet.find(site).id
+        wanted = None if site is None else {each.id for each in world.fleet.named(site)}
         return [
             each
             for each in world.ledger.arrivals()
             if meant.means(each.operation, each.method, each.path)
-            and wanted in (None, each.site_id)
+            and (wanted is None or each.site_id in wanted)
         ]
 
     def counts(self) -> dict[str, int]:

@@ -136,20 +136,32 @@ class Fleet:
         """Return the organization's sites, in a fixed order."""
         return self._by_organization.get(organization, [])
 
-    def find(self, site: str) -> Site:
-        """Return the site with this id or host name.
+    def named(self, site: str) -> list[Site]:
+        """Return the sites with this id or host name: organizations may have one each.
 
         Raises:
             LookupError: There is none.
         """
         found = self.by_id.get(site)
         if found is not None:
-            return found
-        for candidate in self.by_id.values():
-            if candidate.hostname == site:
-                return candidate
-        message = f"the sandbox has no site {site!r}"
-        raise LookupError(message)
+            return [found]
+        named = [each for each in self.by_id.values() if each.hostname == site]
+        if not named:
+            message = f"the sandbox has no site {site!r}"
+            raise LookupError(message)
+        return named
+
+    def find(self, site: str) -> Site:
+        """Return the one site with this id or host name.
+
+        Raises:
+            LookupError: There is none, or more than one organization has one of that name.
+        """
+        first, *others = self.named(site)
+        if others:
+            message = f"{len(others) + 1} organizations have a site {site!r}: name it by its id"
+            raise LookupError(message)
+        return first
 
     def listing(self, organization: str) -> Reply:
         """Return the answer that lists the organization's sites; made once, it may be large."""

@@ -142,7 +142,7 @@ class World:
         """
         if plan.site is not None:
             # A fault of an unknown site would never happen, and nobody would see why.
-            self.fleet.find(plan.site)
+            self.fleet.named(plan.site)
         return self.faults.add(plan)
 
 
@@ -197,3 +197,12 @@ def check_scannable(site: Site) -> None:
         refuse(403, "Your organization is not permitted to create reports for this site.")
     if not site.verified:
         refuse(422, "Ownership of the site has not been verified.")
+
+
+def check_plan(world: World, call: Call, intensity: str) -> None:
+    """End the handler when the organization's plan has no such intensity.
+
+    Source: quick is on every plan, higher ones generally need Growth or above. (documented)
+    """
+    if intensity != "quick" and world.organization(call.token.organization).plan == "starter":
+        refuse(403, "Your plan does not include this scan intensity.")
