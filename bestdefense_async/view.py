@@ -263,7 +263,7 @@ class View:
                 that holds any number of runs, `postgresql://user@host/name`, or a store. None keeps
                 no record.
             settings: `max_active`, `max_starting`, `scan_timeout`, `run_timeout`, `fail_fast`,
-                `polling`, `on_event` and `drain_on`, as `RunSettings` explains them.
+                `polling`, `on_event`, `drain_on` and `policy`, as `RunSettings` explains them.
         """
         from bestdefense_async.runs.run import Run  # noqa: PLC0415  # for the start
 

@@ -19,6 +19,7 @@ from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
     from bestdefense_async.distributed.store import PostgresStore
+    from bestdefense_async.report.gate.policy import GatePolicy
     from bestdefense_async.runs.run_settings import RunClient
     from bestdefense_async.runs.source import Planned, Source
 
@@ -46,6 +47,7 @@ async def enqueue(
     credential: str = DEFAULT,
     options: ScanOptions | None = None,
     shard_size: int = SHARD_SIZE,
+    policy: GatePolicy | None = None,
 ) -> Enqueued:
     """Begin a run over many sites and return at once: workers carry it out.
 
@@ -58,6 +60,7 @@ async def enqueue(
         credential: What workers call the organization's token, which is not stored.
         options: What to scan; None is a security scan with the server's defaults.
         shard_size: Inputs that one worker takes at a time.
+        policy: The rules it is to be judged by, recorded for whoever watches or reports it.
 
     Raises:
         ConfigError: The targets cannot be read.
@@ -78,6 +81,7 @@ async def enqueue(
         credential=check_name(credential),
         options=options,
         shard_size=shard_size,
+        policy=None if policy is None else policy.as_dict(),
     )
     app = engine.open_app(store.database.address)
     try:

@@ -8,6 +8,7 @@ from croniter import croniter  # type: ignore[import-untyped]
 
 from bestdefense_async.distributed.shards import SHARD_SIZE
 from bestdefense_async.errors import ConfigError, JournalError, clean_text
+from bestdefense_async.runs.store.schema import POLICY
 from bestdefense_async.runs.store.store import new_name
 
 if TYPE_CHECKING:
@@ -97,5 +98,10 @@ def _copied(connection: StoreConnection, run: int) -> tuple[int, str]:
         " SELECT run, shard, shard * ?, (shard + 1) * ? - 1, 0, 'ready' FROM scan WHERE run = ?"
         " GROUP BY run, shard",
         (SHARD_SIZE, SHARD_SIZE, row[0]),
+    )
+    connection.execute(
+        "INSERT INTO result (run, input_index, result)"
+        " SELECT ?, input_index, result FROM result WHERE run = ? AND input_index = ?",
+        (row[0], run, POLICY),
     )
     return row[0], name

@@ -28,12 +28,13 @@ from bestdefense_async.runs.store.store import (
     check_owner,
     doubt,
     insert_plan,
+    insert_policy,
     insert_run,
     new_name,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bestdefense_async.models import Outcome
     from bestdefense_async.runs.inputs import IndexedInput
@@ -73,6 +74,7 @@ class PostgresStore(DatabaseStore):
         credential: str,
         options: ScanOptions,
         shard_size: int = SHARD_SIZE,
+        policy: Mapping[str, Any] | None = None,
     ) -> tuple[str, list[WaitingShard]]:
         """Begin a run that workers carry out; return its name and its shards.
 
@@ -83,6 +85,7 @@ class PostgresStore(DatabaseStore):
             credential: What workers call the token.
             options: What is scanned.
             shard_size: Inputs of a shard.
+            policy: The rules it is to be judged by, as plain values; None when nobody has said.
 
         Raises:
             JournalError: It cannot be written.
@@ -111,6 +114,7 @@ class PostgresStore(DatabaseStore):
                 ],
             )
             insert_plan(connection, run, [(row[0] // shard_size, *row) for row in rows])
+            insert_policy(connection, run, policy)
             return run, name, turn
 
         run, name, turn = await (await self.database.writer()).do(make)

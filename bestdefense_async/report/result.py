@@ -53,6 +53,12 @@ class RunResult:
     base_url: str = ""
     options: Mapping[str, Any] = field(default=None, converter=_as_options)
     """The scan options as plain values; a callback secret is never kept."""
+    policy: Mapping[str, Any] | None = None
+    """The rules it is to be judged by, as `GatePolicy.as_dict` writes them; None when whoever began
+    it has not said."""
+    judged_by: str | None = field(default=None, eq=False)
+    """The threshold of the verdict that was saved beside it, `none` for none; None without one. It
+    is no part of the run, and is not written with it."""
     throttled: tuple[tuple[float, float], ...] = ()
     """Spans in which a rate limit held requests back, seconds since the epoch."""
     outages: tuple[tuple[float, float], ...] = ()
@@ -80,6 +86,7 @@ class RunResult:
             "base_url": self.base_url,
             "options": dict(self.options),
             "started_at": self.started_at,
+            **({} if self.policy is None else {"policy": dict(self.policy)}),
         }
 
     def summary(self) -> dict[str, Any]:

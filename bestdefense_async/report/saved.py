@@ -205,7 +205,7 @@ def run_from(
     Raises:
         JournalMismatch: A span is not two numbers.
     """
-    options = head.get("options")
+    options, policy = head.get("options"), head.get("policy")
     return RunResult(
         name=str(head.get("name") or "scan"),
         outcomes=tuple(outcomes),
@@ -213,9 +213,18 @@ def run_from(
         finished_at=finite(end.get("finished_at")),
         base_url=str(head.get("base_url") or ""),
         options=options if isinstance(options, Mapping) else None,
+        policy=policy if isinstance(policy, Mapping) else None,
+        judged_by=_threshold(end),
         throttled=_spans(end.get("throttled")),
         outages=_spans(end.get("outages")),
     )
+
+
+def _threshold(end: Mapping[str, Any]) -> str | None:
+    """Return the threshold of the saved verdict; a document has it in a table of its own."""
+    gate = end.get("gate")
+    verdict = gate if isinstance(gate, Mapping) else end
+    return str(verdict["threshold"] or "none") if "threshold" in verdict else None
 
 
 def _spans(value: object) -> tuple[tuple[float, float], ...]:

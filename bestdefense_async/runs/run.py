@@ -95,6 +95,8 @@ class Run:
         self._inputs: list[object] = [source, getattr(store, "path", None)]
         """What the run has read: files among it are not written over."""
         self._drain_on = tuple(settings.pop("drain_on", ()))
+        policy = settings.pop("policy", None)
+        self._policy: Mapping[str, Any] | None = None if policy is None else policy.as_dict()
         self._on_event = settings.get("on_event")
         self._settings = cast("GroupSettings", settings | {"on_event": self._record})
         self._group: ScanGroup | None = None
@@ -209,6 +211,7 @@ class Run:
             finished_at=self._finished_at,
             base_url=self._client.base_url,
             options=self._scan_options,
+            policy=self._policy,
             outages=tuple(self._outages),
             throttled=tuple(self._throttled),
         )
@@ -364,6 +367,7 @@ class Run:
                 token_key=await self._client.token_key(),
                 options=self._scan_options,
                 plan=found or (),
+                policy=self._policy,
             )
             self._info = await self._held.record.info()
         return [cast("Items", self._source) if found is None else indexed(found)]
@@ -372,6 +376,7 @@ class Run:
         self._held = held = await take_over(self._client, store, name)
         self._info = await held.record.info()
         self._scan_options = _options_of(self._info)
+        self._policy = self._info.policy
         earlier = await held.record.result()
         self._outages += earlier.outages
         self._throttled += earlier.throttled

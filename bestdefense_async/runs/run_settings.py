@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.core.polling import PollPolicy
     from bestdefense_async.models import ScanEvent
+    from bestdefense_async.report.gate.policy import GatePolicy
     from bestdefense_async.runs.store.protocol import HeldRun, Store
 
 MOST_ACTIVE: Final = 100
@@ -60,7 +61,11 @@ class GroupSettings(TypedDict, total=False):
 
 
 class RunSettings(GroupSettings, total=False):
-    """How a run goes, and what ends it."""
+    """How a run goes, what ends it, and by what it is to be judged."""
+
+    policy: GatePolicy | None
+    """The rules it is to be judged by: recorded when it begins, so that whoever goes on with it or
+    reports it can judge alike. `Run.judge` takes its own."""
 
     drain_on: Iterable[signal.Signals]
     """Signals that end the run in order: nothing more is started, what was sent is recorded. A

@@ -134,3 +134,37 @@ def test_a_run_of_this_user_is_found_by_its_name(
     assert inside("gate", "--run", "last", "--fail-on", "none", env=state).code == 0
     missing = inside("report", "last")
     assert (missing.code, missing.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--fail-on", "critical"], "nothing >= critical"),
+        ([], "no threshold"),
+        (["--max-low", "0", "--allow-incomplete", "5%"], "low > 0 allowed"),
+    ],
+)
+def test_a_run_is_judged_by_what_it_began_with(
+    inside: Inside, served: SandboxProcess, names: list[str], asked: list[str], said: str
+) -> None:
+    """By its record and by its files, shown again and gone on with, until somebody says else."""
+    env = {**served.env, "BD_STATE_DIR": str(inside.directory)}
+    inside("scan", *names[:9], *asked, "-q", "-o", "run.json", "-o", "run.jsonl", env=env)
+
+    for words in (["last"], ["run.json"], ["run.jsonl"]):
+        ended = inside("report", *words, "-q", env=env)
+        assert (ended.code, said in ended.err.splitlines()[-1]) == (0, True), ended.err
+    assert said in inside("scan", "--resume", "last", "-q", env=env).err.splitlines()[-1]
+    assert ">= low" in inside("report", "last", "--fail-on", "low", env=env).err
+    assert ">= high" in inside("gate", "--run", "last", env=env).err
+    piped = inside("report", "last", env={**env, "CI": "true"}).err
+    assert (said if asked else ">= high") in piped
+
+
+def test_rules_in_a_saved_run_that_are_none_are_refused(report: Inside) -> None:
+    """In one sentence: a threshold that is misread would be another one."""
+    saved = json.loads((report.directory / "today.json").read_text())
+    for policy in ({"fail_on": "worst"}, {"max_counts": {"high": "many"}}, {"max_counts": 3}):
+        (report.directory / "odd.json").write_text(json.dumps({**saved, "policy": policy}))
+        ended = report("report", "odd.json")
+        assert (ended.code, len(ended.err.splitlines())) == (2, 1), ended.err

@@ -59,7 +59,7 @@ def test_a_shared_run_from_its_tables_to_its_verdict(
         try:
             page = tmp_path / "run.html"
             scan = ("scan", *hosts, "--distributed", bare, "-o", str(page), "--format", "jsonl")
-            ended = command(*scan, env=env)
+            ended = command(*scan, "--max-critical", "999", env=env)
             finished = [each for each in ended.events if each["event"] == "scan.finished"]
             assert ended.code == 0, ended.err
             assert sorted(each["target"] for each in finished) == sorted(hosts)
@@ -76,6 +76,7 @@ def test_a_shared_run_from_its_tables_to_its_verdict(
     named = ("--database", bare)
     watched = inside("runs", "watch", "last", *named, "--format", "jsonl")
     assert [each["event"] for each in watched.events].count("scan.finished") == 20
+    assert "no more findings than allowed" in watched.events[-1]["sentence"]
     gate = inside("gate", "--run", "last", *named, "--fail-on", "low", "--format", "json")
     assert gate.code == 1
     assert len(json.loads(gate.out)["outcomes"]) == 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
@@ -29,7 +29,7 @@ async def scanned(
     sandbox: Sandbox, path: Path, *, scan_timeout: float | None = None
 ) -> list[Outcome]:
     """Begin a run or go on with it, and return the outcomes of this session."""
-    owner = {"base_url": sandbox.url, "token_key": "k"}
+    owner: dict[str, Any] = {"base_url": sandbox.url, "token_key": "k"}
     async with SqliteStore(path) as store:
         if path.exists():
             held = await store.take("last", **owner)

@@ -64,7 +64,9 @@ def command(
     if not report_ids and run_name is None:
         raise ConfigError("Nothing to judge: name reports by their ids, or a run with --run.")
     run = None if run_name is None else load_run(run_name)
-    options = report_options(gate, output, is_exit_zero=exit_zero, run=run, inputs=(run_name,))
+    options = report_options(
+        gate, output, usual="high", is_exit_zero=exit_zero, run=run, inputs=(run_name,)
+    )
     if run is not None:
         return judge_and_write(run, options)
     return _judge_reports(connection, tuple(dict.fromkeys(report_ids)), options)

@@ -40,7 +40,8 @@ def command(
 
     RUN is a .json, .jsonl or .db file, - for stdin, a run by its name or the beginning of it,
     or last.
-    The exit code is 0 whatever the run holds: `gate --run` is what judges it.
+    It is judged by the rules that it began with, unless there are others. The exit code is 0
+    whatever it holds: `gate --run` is what judges it.
 
     \b
       bestdefense report last --open
@@ -54,8 +55,17 @@ def command(
     if is_opened:
         output = _with_page(output)
     run = load_run(run_name)
+    recorded = run.policy
+    if recorded is None and run.judged_by is not None:
+        recorded = {"fail_on": run.judged_by}
     options = report_options(
-        gate, output, is_exit_zero=True, older=compare, run=run, inputs=(run_name,)
+        gate,
+        output,
+        recorded=recorded,
+        is_exit_zero=True,
+        older=compare,
+        run=run,
+        inputs=(run_name,),
     )
     # A pipeline was told about the run when it ended.
     code = judge_and_write(run, evolve(options, step_summary=None, is_annotated=False))

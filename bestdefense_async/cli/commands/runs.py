@@ -16,6 +16,7 @@ from bestdefense_async.cli.options.runs import (
     SITE,
     database_name,
     from_store,
+    recorded_policy,
     runs_store,
 )
 from bestdefense_async.cli.options.verdict import judged, report_options
@@ -186,8 +187,9 @@ def watch_run(name: str, *, gate: GateOptions, output: OutputOptions, exit_zero:
 
     Ctrl-C ends the watching, not the run.
     """
-    options = report_options(gate, output, usual="none", is_exit_zero=exit_zero)
     shared = _shared()
+    recorded = recorded_policy(name)
+    options = report_options(gate, output, recorded=recorded, is_exit_zero=exit_zero)
 
     async def work(interruption: Interruption) -> int:
         from bestdefense_async.cli.terminal.results import Results

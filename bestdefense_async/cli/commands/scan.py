@@ -11,7 +11,14 @@ from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, Connection, connected
 from bestdefense_async.cli.options.grammar import ask
-from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, SITE, runs_name, runs_store
+from bestdefense_async.cli.options.runs import (
+    RUN,
+    SHARED_RUNS,
+    SITE,
+    recorded_policy,
+    runs_name,
+    runs_store,
+)
 from bestdefense_async.cli.options.targets import Selection, TargetOptions, selected, sites_of
 from bestdefense_async.cli.options.verdict import judged, report_options
 from bestdefense_async.cli.terminal import streams
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
     from bestdefense_async.client import BestDefense
     from bestdefense_async.distributed.store import PostgresStore
     from bestdefense_async.models import ScanEvent, ScanOptions, Site
+    from bestdefense_async.report.gate.policy import GatePolicy
     from bestdefense_async.runs import Target
     from bestdefense_async.runs.plan import Plan
     from bestdefense_async.runs.run import Run
@@ -134,13 +142,13 @@ def command(
     from bestdefense_async.cli.terminal.results import Results
     from bestdefense_async.cli.terminal.run_view import RunView, watch
 
-    begun = None
-    if gate.baseline is not None and flags.resume is not None:
-        begun = runs_store().load(flags.resume)
+    begun, resumed = None, flags.resume
+    if gate.baseline is not None and resumed is not None:
+        begun = runs_store().load(resumed)
     options = report_options(
         gate,
         output,
-        usual="none",
+        recorded=None if resumed is None else recorded_policy(resumed),
         is_exit_zero=exit_zero,
         run=begun,
         inputs=(chosen.listing, chosen.exclude_from),
@@ -156,7 +164,7 @@ def command(
     async def work(interruption: Interruption) -> int:
         async with connection.client() as bd:
             found = () if selection is None else await selection.targets(bd)
-            begin = partial(_run, bd, connection, flags)
+            begin = partial(_run, bd, connection, flags, options.policy)
             if flags.dry_run:
                 return await _dry_run(
                     bd,
@@ -173,7 +181,8 @@ def command(
             if shared is not None:
                 with Results(options) as results:
                     async with shared:
-                        name = await _enqueued(bd, found, shared, _options(flags), credential)
+                        enqueued = partial(_enqueued, bd, found, shared, credential=credential)
+                        name = await enqueued(options=_options(flags), policy=options.policy)
                         return await watch(shared, name, results, interruption)
             return await view.carry_out(run, plan, interruption)
 
@@ -184,6 +193,7 @@ def _run(
     bd: BestDefense,
     connection: Connection,
     flags: ScanFlags,
+    policy: GatePolicy,
     targets: Sequence[Target | Site],
     *,
     on_event: Callable[[ScanEvent], object] | None = None,
@@ -202,6 +212,7 @@ def _run(
     }
     if flags.resume is not None:
         return bd.resume(flags.resume, store=runs_name(), **settings)
+    settings["policy"] = policy
     return bd.scan_many(targets, options=_options(flags), store=runs_name(), **settings)
 
 
@@ -239,8 +250,10 @@ async def _enqueued(
     bd: BestDefense,
     targets: Sequence[Target | Site],
     store: PostgresStore,
-    options: ScanOptions,
+    *,
     credential: str,
+    options: ScanOptions,
+    policy: GatePolicy,
 ) -> str:
     """Begin a run for the workers of a database, say so, and return its name.
 
@@ -251,7 +264,9 @@ async def _enqueued(
     from bestdefense_async.report.text import counted
 
     await store.waiting()  # what is wrong with it is said before anything is sent
-    begun = await enqueue(bd, targets, store=store, credential=credential, options=options)
+    begun = await enqueue(
+        bd, targets, store=store, credential=credential, options=options, policy=policy
+    )
     streams.say(
         f"bestdefense: run {begun.name}: {counted(begun.targets, 'target')} for workers with the "
         f"credential {credential}" + (f", {begun.rejected} of no site" if begun.rejected else "")

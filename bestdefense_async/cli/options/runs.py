@@ -9,7 +9,7 @@ import click
 from bestdefense_async.cli.options.settings import runs_path
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from click.shell_completion import CompletionItem
@@ -168,6 +168,19 @@ def from_store(work: Callable[[Store], Awaitable[T]]) -> T:
             return await work(store)
 
     return asyncio.run(main())
+
+
+def recorded_policy(name: str) -> Mapping[str, Any] | None:
+    """Return the rules that a run began with, of the runs that are meant; None for none.
+
+    Raises:
+        JournalError: There is no such run, or it cannot be read.
+    """
+
+    async def read(store: Store) -> Mapping[str, Any] | None:
+        return (await (await store.record(name)).info()).policy
+
+    return from_store(read)
 
 
 def load_run(name: str) -> RunResult:

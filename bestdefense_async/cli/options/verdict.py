@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -15,7 +15,7 @@ from bestdefense_async.cli.terminal.tables import onto_stdout
 from bestdefense_async.cli.terminal.words import today
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from bestdefense_async.cli.options.params import Command
     from bestdefense_async.cli.terminal.results import ReportOptions
@@ -37,7 +37,7 @@ class GateOptions(NamedTuple):
     max_informational: int | None
     baseline: str | None
     waivers: str | None
-    allow_incomplete: str
+    allow_incomplete: str | None
 
     @property
     def max_counts(self) -> dict[str, int]:
@@ -71,8 +71,8 @@ _gate = params.options_as(
         click.option(
             "--fail-on",
             type=params.Word(*vendor.FAIL_ON),
-            help="Fail on findings of this severity or worse. [default: high in gate and CI, else "
-            "none]",
+            help="Fail on findings of this severity or worse. [default: high in gate; elsewhere as "
+            "the run began, else high in CI, else none]",
         ),
         *(
             click.option(
@@ -98,9 +98,7 @@ _gate = params.options_as(
         click.option(
             "--allow-incomplete",
             type=params.ALLOWANCE,
-            default="0",
-            show_default=True,
-            help="Sites that may stay without a verdict, like 3 or 5%.",
+            help="Sites that may stay without a verdict, like 3 or 5%.  [default: 0]",
         ),
     ),
 )
@@ -148,7 +146,8 @@ def report_options(
     gate: GateOptions,
     output: OutputOptions,
     *,
-    usual: str = "high",
+    usual: str = "none",
+    recorded: Mapping[str, Any] | None = None,
     is_exit_zero: bool = False,
     older: str | None = None,
     run: RunResult | None = None,
@@ -160,6 +159,7 @@ def report_options(
         gate: What to judge by.
         output: What to show and write.
         usual: The threshold without `--fail-on`; in CI it is `high` for every command.
+        recorded: The rules that the run began with: they go before what is usual.
         is_exit_zero: Return 0 whatever the verdict says.
         older: A run to compare with, by name; None takes the baseline.
         run: The run itself, where it has begun.
@@ -178,7 +178,7 @@ def report_options(
     if run is not None and baseline is not None:  # said before anything is sent
         refuse_same_scans(run.outcomes, baseline.outcomes)
     return ReportOptions(
-        policy=_policy(gate, usual="high" if streams.is_ci() else usual),
+        policy=_policy(gate, usual="high" if streams.is_ci() else usual, recorded=recorded),
         format_=output.format_,
         files=output.files,
         min_severity=output.min_severity,
@@ -192,20 +192,26 @@ def report_options(
     )
 
 
-def _policy(gate: GateOptions, *, usual: str) -> GatePolicy:
+def _policy(gate: GateOptions, *, usual: str, recorded: Mapping[str, Any] | None) -> GatePolicy:
     """Return the rules. A limit somebody gave replaces the usual threshold for its severity."""
-    from bestdefense_async.models import SEVERITIES, Severity
-    from bestdefense_async.report.gate.policy import GatePolicy
+    from attrs import evolve
 
+    from bestdefense_async.models import SEVERITIES, Severity
+    from bestdefense_async.report.gate.policy import GatePolicy, policy_from
+
+    allowed = gate.allow_incomplete
+    if recorded is not None and gate.fail_on is None and not gate.max_counts:
+        policy = policy_from(recorded)
+        # A run without any rule says nothing about what a pipeline wants.
+        if policy.fail_on is not None or policy.max_counts:
+            return policy if allowed is None else evolve(policy, allow_incomplete=allowed)
     fail_on, limits = gate.fail_on or usual, gate.max_counts
     if gate.fail_on is None and usual != "none":
         least = Severity(usual).rank
         above = {str(severity): 0 for severity in SEVERITIES if severity.rank >= least}
         if above.keys() & limits.keys():
             fail_on, limits = "none", above | limits
-    return GatePolicy(
-        fail_on=Severity(fail_on), max_counts=limits, allow_incomplete=gate.allow_incomplete
-    )
+    return GatePolicy(fail_on=Severity(fail_on), max_counts=limits, allow_incomplete=allowed or "0")
 
 
 def _older(name: str, run: RunResult | None) -> RunResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from attrs import field, frozen
 
@@ -26,6 +26,9 @@ class Allowance:
 
     number: int
     is_percent: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.number}%" if self.is_percent else str(self.number)
 
     def of(self, total: int) -> int:
         """Return the number of targets out of `total`, rounded down."""
@@ -82,6 +85,24 @@ class GatePolicy:
     """Most findings of exactly that severity in the whole run; undocumented ones count too."""
     allow_incomplete: Allowance = field(default=Allowance(0), converter=read_allowance)
     """Targets that may stay without a verdict, as long as there is one that has one."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the rules as plain values, as a run records them and `policy_from` reads them."""
+        return {
+            "fail_on": "none" if self.fail_on is None else str(self.fail_on),
+            "max_counts": {str(severity): most for severity, most in self.max_counts.items()},
+            "allow_incomplete": str(self.allow_incomplete),
+        }
+
+
+def policy_from(record: Mapping[str, Any]) -> GatePolicy:
+    """Return the rules that a run has recorded; what it does not say is as strict as usual.
+
+    Raises:
+        ConfigError: They are none.
+    """
+    known = {"fail_on", "max_counts", "allow_incomplete"}
+    return GatePolicy(**{name: value for name, value in record.items() if name in known})
 
 
 _MOST_UNKNOWN: Final = 3

@@ -21,7 +21,7 @@ Reading is asynchronous, and goes on past what cannot be read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
 from attrs import field, frozen
 
@@ -71,6 +71,8 @@ class RunInfo:
     base_url: str = ""
     options: ScanOptions | None = None
     """Without the callback secret, which is never stored."""
+    policy: Mapping[str, Any] | None = None
+    """The rules it is to be judged by, as plain values; None when nobody has said."""
     previous: str | None = None
     """The newest run when this one began: what `last` means beside it."""
     counts: Mapping[str, int] = field(factory=dict)
@@ -292,6 +294,7 @@ class Store(Protocol):
         options: ScanOptions,
         plan: Iterable[PlannedItem] = (),
         name: str | None = None,
+        policy: Mapping[str, Any] | None = None,
     ) -> HeldRun:
         """Begin a run. It is there with its whole plan, or not at all.
 
@@ -301,6 +304,7 @@ class Store(Protocol):
             options: What is scanned; the callback secret is not stored.
             plan: Its inputs as far as they are known, with the indexes from 0.
             name: What it is called, which no other run may be; None for the time of its beginning.
+            policy: The rules it is to be judged by, as plain values; None when nobody has said.
 
         Raises:
             JournalError: It cannot be written.

@@ -23,10 +23,11 @@ from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.saved import error_from, result_from
 from bestdefense_async.runs.inputs import ExistingScan, IndexedInput
 from bestdefense_async.runs.store.protocol import RunInfo, StoredInput, UnknownScan
+from bestdefense_async.runs.store.schema import POLICY
 from bestdefense_async.runs.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bestdefense_async.runs.store.connection import StoreReader
     from bestdefense_async.runs.store.protocol import Family, PlannedItem
@@ -56,13 +57,28 @@ def run_info(row: tuple[Any, ...]) -> RunInfo:
     )
 
 
+def policy_of(connection: StoreReader, run: int) -> Mapping[str, Any] | None:
+    """Return the rules that a run is to be judged by; None when nobody has said."""
+    row = connection.execute(
+        "SELECT result FROM result WHERE run = ? AND input_index = ?", (run, POLICY)
+    ).fetchone()
+    try:
+        policy = None if row is None else json.loads(row[0])
+    except _READING_FAULTS:
+        return None
+    return policy if isinstance(policy, dict) else None
+
+
 def with_counts(connection: StoreReader, run: int, info: RunInfo) -> RunInfo:
     """Return a run with its inputs counted by status."""
     if info.problem is not None:
         return info
     counts = count_outcomes(connection, run)
     return evolve(
-        info, counts=counts, is_complete=counts[OutcomeStatus.DONE] == sum(counts.values())
+        info,
+        counts=counts,
+        is_complete=counts[OutcomeStatus.DONE] == sum(counts.values()),
+        policy=policy_of(connection, run),
     )
 
 
@@ -211,6 +227,7 @@ def run_result(connection: StoreReader, run: int, info: RunInfo) -> RunResult:
         outcomes=tuple(_outcomes(connection, run, is_held=info.is_held)),
         base_url=info.base_url,
         options=info.options,
+        policy=policy_of(connection, run),
         started_at=info.created_at,
         finished_at=None if unsettled else changed_at,
         throttled=tuple(_spans(connection, run, "throttled", until=changed_at)),

@@ -95,6 +95,9 @@ CREATE TABLE result (
 ) STRICT, WITHOUT ROWID;
 """
 
+POLICY: Final = -1
+"""No input has this index: under it `result` holds the rules that the run is to be judged by."""
+
 OF_A_RUN: Final = ("result", "scan", "shard", "span")
 """The tables whose rows belong to a run and go with it."""
 

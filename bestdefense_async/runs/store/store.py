@@ -5,6 +5,7 @@ What is written goes to the database's one thread; what is read is read beside i
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from datetime import UTC, datetime
@@ -26,11 +27,11 @@ from bestdefense_async.runs.store.record import (
     result_of,
     run_of,
 )
-from bestdefense_async.runs.store.schema import LAST_INDEX, OF_A_RUN
+from bestdefense_async.runs.store.schema import LAST_INDEX, OF_A_RUN, POLICY
 from bestdefense_async.runs.store.statements import key_of, storable, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from bestdefense_async.models import ScanOptions
@@ -84,6 +85,7 @@ class DatabaseStore:
         options: ScanOptions,
         plan: Iterable[PlannedItem] = (),
         name: str | None = None,
+        policy: Mapping[str, Any] | None = None,
     ) -> StoredRun:
         """Begin a run. It is there with its whole plan, or not at all.
 
@@ -109,6 +111,7 @@ class DatabaseStore:
             )
             fence = self._database.hold(connection, run, called)
             insert_plan(connection, run, [(0, *row) for row in planned])
+            insert_policy(connection, run, policy)
             return run, called, fence
 
         writer = await self._database.writer()
@@ -279,6 +282,15 @@ def insert_run(connection: StoreConnection, name: str, values: tuple[str, ...]) 
         (name, connection.now(), *values, (previous or (None,))[0]),
     ).fetchone()
     return int(run)
+
+
+def insert_policy(connection: StoreConnection, run: int, policy: Mapping[str, Any] | None) -> None:
+    """Write the rules that a new run is to be judged by, if there are some."""
+    if policy is not None:
+        connection.execute(
+            "INSERT INTO result (run, input_index, result) VALUES (?, ?, ?)",
+            (run, POLICY, json.dumps(policy)),
+        )
 
 
 def insert_plan(connection: StoreConnection, run: int, rows: Sequence[tuple[Any, ...]]) -> None:
