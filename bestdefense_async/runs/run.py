@@ -36,7 +36,13 @@ from bestdefense_async.report.writer import check_outputs, write_run
 from bestdefense_async.runs.drain_signals import DrainSignals
 from bestdefense_async.runs.group import ScanGroup
 from bestdefense_async.runs.plan import Plan, make_plan
-from bestdefense_async.runs.run_settings import MOST_ACTIVE, RunSettings, RunStats, take_over
+from bestdefense_async.runs.run_settings import (
+    MOST_ACTIVE,
+    RunSettings,
+    RunStats,
+    options_of,
+    take_over,
+)
 from bestdefense_async.runs.source import indexed, listed, planned_counts, unknown_of
 from bestdefense_async.runs.store.doors import load_older
 
@@ -238,7 +244,7 @@ class Run:
         """
         if self._resumes is not None:
             record = await self._stored().record(self._resumes)
-            self._scan_options = _options_of(await record.info())
+            self._scan_options = options_of(await record.info())
             planned: Sequence[object] = [each.item for each in await record.remaining()]
         else:
             found = await listed(self._source)
@@ -375,7 +381,7 @@ class Run:
     async def _continued(self, store: Store, name: str) -> Sequence[Items]:
         self._held = held = await take_over(self._client, store, name)
         self._info = await held.record.info()
-        self._scan_options = _options_of(self._info)
+        self._scan_options = options_of(self._info)
         self._policy = self._info.policy
         earlier = await held.record.result()
         self._outages += earlier.outages
@@ -394,9 +400,3 @@ class Run:
         if self._store is None:
             raise ConfigError("To go on with a run, name the store it is in.")
         return self._store
-
-
-def _options_of(info: RunInfo) -> ScanOptions:
-    if info.options is None:
-        raise JournalError(f"Run {info.name} cannot be read: {info.problem}")
-    return info.options
