@@ -36,13 +36,7 @@ from bestdefense_async.report.writer import check_outputs, write_run
 from bestdefense_async.runs.drain_signals import DrainSignals
 from bestdefense_async.runs.group import ScanGroup
 from bestdefense_async.runs.plan import Plan, make_plan
-from bestdefense_async.runs.run_settings import (
-    MOST_ACTIVE,
-    RunSettings,
-    RunStats,
-    options_of,
-    take_over,
-)
+from bestdefense_async.runs.run_settings import MOST_ACTIVE, RunSettings, RunStats, take_over
 from bestdefense_async.runs.source import indexed, listed, planned_counts, unknown_of
 from bestdefense_async.runs.store.doors import load_older
 
@@ -244,7 +238,7 @@ class Run:
         """
         if self._resumes is not None:
             record = await self._stored().record(self._resumes)
-            self._scan_options = options_of(await record.info())
+            self._scan_options = (await record.info()).known_options()
             planned: Sequence[object] = [each.item for each in await record.remaining()]
         else:
             found = await listed(self._source)
@@ -381,7 +375,7 @@ class Run:
     async def _continued(self, store: Store, name: str) -> Sequence[Items]:
         self._held = held = await take_over(self._client, store, name)
         self._info = await held.record.info()
-        self._scan_options = options_of(self._info)
+        self._scan_options = self._info.known_options()
         self._policy = self._info.policy
         earlier = await held.record.result()
         self._outages += earlier.outages

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypedDict
 
 from attrs import frozen
 
-from bestdefense_async.errors import JournalError, JournalMismatch
+from bestdefense_async.errors import JournalMismatch
 from bestdefense_async.runs.workflow import ScanClient
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.models import ScanEvent, ScanOptions
+    from bestdefense_async.models import ScanEvent
     from bestdefense_async.report.gate.policy import GatePolicy
-    from bestdefense_async.runs.store.protocol import HeldRun, RunInfo, Store
+    from bestdefense_async.runs.store.protocol import HeldRun, Store
 
 MOST_ACTIVE: Final = 100
 """Scans under way at the same time, unless it is told otherwise."""
@@ -96,14 +96,3 @@ async def take_over(client: RunClient, store: Store, name: str) -> HeldRun:
     except JournalMismatch:  # perhaps the token was renewed: the sites tell the organization
         ids = [site.id for site in await client.sites.list()]
         return await store.take(name, base_url=base_url, token_key=token_key, site_ids=ids)
-
-
-def options_of(info: RunInfo) -> ScanOptions:
-    """Return what a run scans.
-
-    Raises:
-        JournalError: Its record is damaged.
-    """
-    if info.options is None:
-        raise JournalError(f"Run {info.name} cannot be read: {info.problem}")
-    return info.options

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from bestdefense_async.errors import TargetError
+from bestdefense_async.errors import JournalError, TargetError
 from bestdefense_async.models import Outcome, ScanOptions, Site
 from bestdefense_async.runs.targets import Target
 
@@ -86,6 +86,12 @@ class RunInfo:
     site may be known by now."""
     problem: str | None = None
     """Why it cannot be read."""
+
+    def known_options(self) -> ScanOptions:
+        """Return what the run scans. Raises JournalError when that cannot be read."""
+        if self.options is None:
+            raise JournalError(f"Run {self.name} cannot be read: {self.problem}")
+        return self.options
 
     @property
     def is_settled(self) -> bool:
