@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
@@ -76,14 +75,6 @@ class Issuer(Protocol):
         ...
 
 
-class _Stage(enum.Enum):
-    ASKING = enum.auto()
-    IN_FLIGHT = enum.auto()
-    SETTLED = enum.auto()
-
-
-# A member is looked up on its class in three times the time.
-_ASKING, _IN_FLIGHT, _SETTLED = _Stage
 _NEVER: Final = -math.inf
 
 
@@ -96,7 +87,7 @@ class Permit:
     stamped a little in the future.
     """
 
-    __slots__ = ("_queue", "_stage", "again", "deadline", "sent")
+    __slots__ = ("_is_in_flight", "_queue", "again", "deadline", "sent")
 
     deadline: float | None
     """Loop time until which to wait, None for as long as it takes."""
@@ -109,7 +100,7 @@ class Permit:
 
     def __init__(self, queue: Issuer, *, deadline: float | None, again: bool) -> None:
         self._queue = queue
-        self._stage = _ASKING
+        self._is_in_flight = False
         self.deadline = deadline
         self.again = again
         self.sent = _NEVER
@@ -161,7 +152,7 @@ class Permit:
     def begin(self, now: float) -> None:
         """Record that the turn has come. For the queue alone."""
         self.sent = now
-        self._stage = _IN_FLIGHT
+        self._is_in_flight = True
 
     @property
     def is_stale(self) -> bool:
@@ -196,7 +187,5 @@ class Permit:
 
     def _leaves(self) -> bool:
         """Return whether the call was in flight until now."""
-        was_in_flight = self._stage is _IN_FLIGHT
-        if was_in_flight:
-            self._stage = _SETTLED
+        was_in_flight, self._is_in_flight = self._is_in_flight, False
         return was_in_flight
