@@ -53,6 +53,7 @@ class Sender:
     def __init__(self, host: Host, tenant: Tenant, *, is_for_polls: bool = False) -> None:
         self._host = host
         self._tenant = tenant
+        self._is_for_polls = is_for_polls
         self._slots = tenant.poll_slots if is_for_polls else tenant.slots
 
     def send(self, request: Request[T], *, timeout: float | None = None) -> Coroutine[Any, Any, T]:
@@ -188,9 +189,10 @@ class Sender:
         slots, tenant, name = self._host.slots, self._tenant, call.request.route.name
         claim = call.request.claim
         while True:
-            permit = tenant.throttle(secret).admit(
-                name, deadline=call.deadline, again=call.is_again
-            )
+            throttle, deadline = tenant.throttle(secret), call.deadline
+            if self._is_for_polls and deadline is None:
+                deadline = throttle.latest_for_poll(name, self._host.policy.longest_wait)
+            permit = throttle.admit(name, deadline=deadline, again=call.is_again)
             if not permit.enter():
                 await call.waiting_for_turn(permit)
             try:

@@ -93,6 +93,15 @@ class Throttle:
             queue = self._queues[limit_class] = self._open(limit_class)
         return Permit(queue, deadline=deadline, again=again)
 
+    def latest_for_poll(self, limit_class: str, longest_pause: float) -> float:
+        """Return the loop time up to which a poll waits for its turn.
+
+        That is as long as our own limits may take, and no pause that is longer than so many
+        seconds: who waits for a report is told that it is not heard of, and has a patience.
+        """
+        own = max((limit.per for limit in self._limits.get(limit_class, ())), default=0.0)
+        return asyncio.get_running_loop().time() + longest_pause + 2 * own
+
     def _open(self, limit_class: str) -> LimitQueue:
         loop = asyncio.get_running_loop()
         if self._loop is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bestdefense_async import BestDefense, RateLimited, RetryPolicy
+from bestdefense_async import BestDefense, LimitWaitTooLong, RateLimited, RetryPolicy
 from bestdefense_async.sandbox import Sandbox
 
 PATIENT = RetryPolicy(attempts=9)
@@ -57,3 +57,20 @@ async def test_a_call_ends_at_once_when_the_pause_outlasts_it(
             assert loop.time() - started == pytest.approx(2.0, abs=0.2)
 
     assert bd_sandbox.count("sites.list") == requests
+
+
+@pytest.mark.looptime
+async def test_a_wait_for_a_scan_is_not_parked_by_one_refused_poll(bd_sandbox: Sandbox) -> None:
+    """A pause of days is for the patience of who waits; the scan goes on at the server."""
+    async with BestDefense(bd_sandbox.token, bd_sandbox.url) as bd:
+        report = await bd.reports.create(bd_sandbox.site_ids[0])
+        asks = {"Retry-After": "999999"}
+        bd_sandbox.fault("reports.progress", status=429, times=1, headers=asks)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        with pytest.raises(LimitWaitTooLong):
+            await bd.reports.wait(report)
+        took = loop.time() - started
+
+    assert 300.0 < took < 400.0
+    assert bd_sandbox.count("reports.progress") == 1
