@@ -1,11 +1,11 @@
 """What the headers of an answer say about waiting, in seconds from now; never an exception.
 
 Servers send Retry-After as seconds, as one of the three HTTP dates (RFC 9110, 5.6.7) or, like
-Symfony's X-RateLimit-Retry-After, as a Unix timestamp. Points in time are the server's, so they are
-read against the answer's own Date: the clocks of two machines need not agree. Of several values the
-largest counts, and one that is absurdly large still says "not soon". Whatever else is none of
-these, lies in the past or is zero is no hint at all: the caller then backs off on its own, so a
-broken header can cause neither a hot loop nor an endless sleep.
+Symfony's X-RateLimit-Retry-After, as a Unix timestamp, some in milliseconds. Points in time are
+the server's, so they are read against the answer's own Date: the clocks of two machines need not
+agree. Of several values the largest counts, and one that is absurdly large still says "not soon".
+Whatever else is none of these, lies in the past or is zero is no hint at all: the caller then backs
+off on its own, so a broken header can cause neither a hot loop nor an endless sleep.
 """
 
 import calendar
@@ -18,6 +18,10 @@ from attrs import frozen
 
 EPOCH_FROM: Final = 1e9
 """Numbers from here on are points in time (2001 and later), not durations (over 31 years)."""
+
+_MILLISECONDS_FROM: Final = 1e12
+"""Numbers from here on are points in time in milliseconds, as JavaScript counts: without that, a
+server that is ready in a second would not be asked for a day. (inferred)"""
 
 LONGEST_HINT: Final = 1e10
 """Seconds, some 300 years: a longer wait, however it is written, counts as this one."""
@@ -127,6 +131,8 @@ def _longest(headers: Mapping[str, str], names: tuple[str, ...], wall_clock: flo
 def _wait(text: str, now: float) -> float | None:
     if _NUMBER.fullmatch(text):
         wait = float(text)
+        if wait >= _MILLISECONDS_FROM:
+            wait /= 1000
         if wait >= EPOCH_FROM:
             wait -= now
     elif _WITH_EXPONENT.fullmatch(text):

@@ -30,6 +30,7 @@ def retry_after(value: str) -> float | None:
         pytest.param("1.5", 1.5, id="a decimal fraction"),
         pytest.param("86400", 86_400.0, id="a day"),
         pytest.param(str(int(NOW) + 30), 30.0, id="a Unix timestamp"),
+        pytest.param(f"{int(NOW) + 30}000", 30.0, id="a Unix timestamp in milliseconds"),
         pytest.param("Tue, 15 Jan 2030 12:00:10 GMT", 10.0, id="an IMF date"),
         pytest.param("tue, 15 jan 2030 12:00:10 gmt", 10.0, id="an IMF date in lower case"),
         pytest.param("Tuesday, 15-Jan-30 12:00:10 GMT", 10.0, id="an RFC 850 date"),
