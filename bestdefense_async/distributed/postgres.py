@@ -249,12 +249,12 @@ class PostgresDatabase(Database):
     @contextlib.contextmanager
     def reading(self) -> Iterator[StoreReader]:
         """Give a connection that sees the store as it is now, and changes nothing."""
-        try:
-            connection = connect(self.address)
-        except psycopg.Error as error:
-            raise self.to_error(error) from None
-        with contextlib.closing(connection):
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with contextlib.ExitStack() as stack:
+            try:
+                connection = stack.enter_context(contextlib.closing(connect(self.address)))
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            except psycopg.Error as error:
+                raise self.to_error(error) from None
             yield ReadingConnection(connection)
 
     def held(self, connection: StoreReader, run: int | None = None) -> set[int]:
