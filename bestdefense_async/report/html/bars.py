@@ -110,22 +110,17 @@ def stacked(
 
 def _bar(bar: Bar, *, top: float, at: _BarLayout) -> str:
     beside = top + at.bar / 2 + 4.5
-    style: dict[str, object] = {"fill": svg.SOFT, "class_": "soft"}
     length = at.length(sum(bar.counts.values()))
     if at.head:
         room = at.width - svg.width_of(bar.short, size=_REMARK) - 12
         label = svg.fitted(bar.label, width=room, size=_LABEL)
         name = svg.text(label, x=1, y=top + 11, size=_LABEL)
-        words = svg.link(bar.href, name) + svg.text(
-            bar.short, x=at.width, y=top + 11, size=_REMARK, text_anchor="end", **style
-        )
+        said = svg.caption(bar.short, x=at.width, y=top + 11, size=_REMARK, anchor="end")
     else:
         label = svg.fitted(bar.label, width=at.left - 12, size=_LABEL)
         name = svg.text(label, x=at.left - 12, y=beside, size=_LABEL, text_anchor="end")
-        words = svg.link(bar.href, name) + svg.text(
-            bar.remark, x=at.left + length + 7, y=beside, size=_REMARK, **style
-        )
-    return words + "".join(_pieces(bar.counts, top=top + at.head, at=at))
+        said = svg.caption(bar.remark, x=at.left + length + 7, y=beside, size=_REMARK)
+    return svg.link(bar.href, name) + said + "".join(_pieces(bar.counts, top=top + at.head, at=at))
 
 
 def _pieces(counts: dict[str, int], *, top: float, at: _BarLayout) -> list[str]:
@@ -138,18 +133,9 @@ def _pieces(counts: dict[str, int], *, top: float, at: _BarLayout) -> list[str]:
     for band, count in counts.items():
         width = at.length(count)
         tone = TONES[band]
-        parts.append(
-            svg.rect(
-                left,
-                top,
-                max(width - 1, 0.5),
-                at.bar,
-                svg.title(f"{count:,} {tone.label.lower()}"),
-                rx=2,
-                fill=tone.light,
-                class_=f"b-{band}",
-            )
-        )
+        says = svg.title(f"{count:,} {tone.label.lower()}")
+        shown = max(width - 1, 0.5)
+        parts.append(svg.rect(left, top, shown, at.bar, says, rx=2, **svg.filled(band)))
         number = f"{count:,}"
         if len(counts) > 1 and width > svg.width_of(number, size=_DIGITS) + 4:
             parts.append(
@@ -199,8 +185,8 @@ def changes_bars(changes: Changes, *, is_narrow: bool = False) -> Markup | None:
     scale = at.reach / max(*new.values(), *fixed.values(), 1)
     bottom = _TOP + len(shown) * _PITCH
     parts = [
-        _caption("← fixed", x=at.middle - 10, anchor="end"),
-        _caption("new →", x=at.middle + 10, anchor="start"),
+        svg.caption("← fixed", x=at.middle - 10, y=14, anchor="end"),
+        svg.caption("new →", x=at.middle + 10, y=14),
     ]
     for index, name in enumerate(shown):
         lengths = (fixed.get(name, 0), new.get(name, 0))
@@ -220,10 +206,6 @@ def changes_bars(changes: Changes, *, is_narrow: bool = False) -> Markup | None:
     )
 
 
-def _caption(content: str, *, x: float, anchor: str) -> str:
-    return svg.text(content, x=x, y=14, size=12, fill=svg.SOFT, class_="soft", text_anchor=anchor)
-
-
 def _row(name: str, fixed: int, new: int, *, top: float, scale: float, at: _ChangeLayout) -> str:
     """Return one severity: hollow for what is gone, full for what has come."""
     tone = TONES[name]
@@ -232,23 +214,10 @@ def _row(name: str, fixed: int, new: int, *, top: float, scale: float, at: _Chan
     label = tone.label if svg.width_of(tone.label, size=_SIZE) <= at.labels else tone.short
     parts = [svg.text(label, x=at.labels, y=base, size=_SIZE, text_anchor="end")]
     if fixed:
-        parts.append(
-            svg.rect(
-                at.middle - 1 - left,
-                top + 0.75,
-                left,
-                _BAR - 1.5,
-                rx=2,
-                fill="none",
-                stroke=tone.light,
-                stroke_width=1.5,
-                class_=f"hollow k-{name}",
-            )
-        )
+        place = (at.middle - 1 - left, top + 0.75, left, _BAR - 1.5)
+        parts.append(svg.rect(*place, rx=2, stroke_width=1.5, **svg.hollow(name)))
     if new:
-        parts.append(
-            svg.rect(at.middle + 1, top, right, _BAR, rx=2, fill=tone.light, class_=f"b-{name}")
-        )
+        parts.append(svg.rect(at.middle + 1, top, right, _BAR, rx=2, **svg.filled(name)))
     numbers = [
         (f"{fixed:,}", at.middle - 9 - left, "end"),
         (f"{new:,}", at.middle + 9 + right, None),

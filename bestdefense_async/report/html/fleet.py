@@ -176,19 +176,14 @@ def _tiles(
 
 def _tile(name: str, outcome: Outcome, *, x: float, y: float, width: float, size: float) -> str:
     """Return a tile: an edge in the colour of the band, the site, and what was found."""
-    tone, room = TONES[name], width - 24
-    style: dict[str, object] = {"fill": tone.light, "fill_opacity": 0.1, "class_": f"b-{name}"}
+    room = width - 24
+    style = svg.filled(name) | {"fill_opacity": 0.1}
     if name == "not_scanned":
-        style = {
-            "fill": "none",
-            "stroke": tone.light,
-            "stroke_dasharray": "3 3",
-            "class_": f"hollow k-{name}",
-        }
+        style = svg.hollow(name) | {"stroke_dasharray": "3 3"}
     said = _found_within(outcome, room)
     return (
         svg.rect(x + 0.5, y + 0.5, width - 1, _TILE - 1, rx=5, **style)
-        + svg.rect(x, y, 5, _TILE, rx=2, fill=tone.light, class_=f"b-{name}")
+        + svg.rect(x, y, 5, _TILE, rx=2, **svg.filled(name))
         + svg.text(
             svg.fitted(outcome.target, width=room / _BOLD, size=size),
             x=x + 14,
@@ -196,14 +191,7 @@ def _tile(name: str, outcome: Outcome, *, x: float, y: float, width: float, size
             size=size,
             font_weight=600,
         )
-        + svg.text(
-            svg.fitted(said, width=room, size=_SMALL),
-            x=x + 14,
-            y=y + 35,
-            size=_SMALL,
-            fill=svg.SOFT,
-            class_="soft",
-        )
+        + svg.caption(svg.fitted(said, width=room, size=_SMALL), x=x + 14, y=y + 35, size=_SMALL)
     )
 
 
@@ -231,16 +219,15 @@ def _label(name: str, sites: int, *, total: int, top: int, layout: _Layout) -> s
     tone = TONES[name]
     share = 100 * sites / total
     amount = f"{counted(sites, 'site')} · {f'{share:.0f} %' if share >= 1 else '< 1 %'}"
-    soft: dict[str, object] = {"size": 12, "fill": svg.SOFT, "class_": "soft"}
     if not layout.left:
         symbol = svg.element("g", swatch(name), transform=f"translate(0 {top})")
         label = svg.text(tone.label, x=20, y=top + 12, size=13, font_weight=600)
-        end = svg.text(amount, x=layout.width, y=top + 12, text_anchor="end", **soft)  # type: ignore[arg-type]
+        end = svg.caption(amount, x=layout.width, y=top + 12, anchor="end")
         return symbol + label + end
     return (
-        svg.rect(0, top, 5, 34, rx=2.5, fill=tone.light, class_=f"b-{name}")
+        svg.rect(0, top, 5, 34, rx=2.5, **svg.filled(name))
         + svg.text(tone.label, x=14, y=top + 13, size=13, font_weight=600)
-        + svg.text(amount, x=14, y=top + 30, **soft)  # type: ignore[arg-type]
+        + svg.caption(amount, x=14, y=top + 30)
     )
 
 
@@ -259,10 +246,10 @@ def _named(
 ) -> str:
     """Return a shape for every site, which says the site's name and leads to it."""
     side = pitch - _gap(pitch)
-    style: dict[str, object] = {"fill": TONES[name].light, "class_": f"b-{name}"}
+    style = svg.filled(name)
     shape, edge = f"h{side}v{side}h-{side}z", 0.0
     if name == "not_scanned":
-        style = {"fill": "none", "stroke": TONES[name].light, "class_": f"hollow k-{name}"}
+        style = svg.hollow(name)
         # A line of one unit is sharp between the units.
         shape, edge = f"h{side - 1}v{side - 1}h-{side - 1}zl{side - 1} {side - 1}", 0.5
     squares = []

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from bestdefense_async.models import SEVERITIES
 from bestdefense_async.report.html import svg
-from bestdefense_async.report.summary import TONES
 from bestdefense_async.report.text import counted, visible
 
 if TYPE_CHECKING:
@@ -104,17 +103,10 @@ _SIGNS: Final = {
 def sign(status: str) -> Markup:
     """Return the sign of a verdict: a tick, a cross or an exclamation mark in a disc."""
     tone, stroke = _SIGNS[status]
-    disc = svg.element("circle", cx=24, cy=24, r=22, fill=TONES[tone].light, class_=f"b-{tone}")
-    mark = svg.element(
-        "path",
-        d=stroke,
-        fill="none",
-        stroke="#ffffff",
-        stroke_width=5,
-        stroke_linecap="round",
-        stroke_linejoin="round",
-        class_="mark",
-    )
+    disc = svg.element("circle", cx=24, cy=24, r=22, **svg.filled(tone))
+    pen = {"stroke": "#ffffff", "stroke_width": 5, "class_": "mark"}
+    ends = {"stroke_linecap": "round", "stroke_linejoin": "round"}
+    mark = svg.element("path", d=stroke, fill="none", **pen, **ends)
     return svg.picture(
         [disc, mark], name="sign", width=48, height=48, about=status, details=f"Verdict: {status}."
     )
@@ -129,35 +121,22 @@ def _card(name: str, value: str, label: str, remarks: tuple[str, ...] = ()) -> M
         label: What it counts.
         remarks: At most two short lines below.
     """
-    tone = TONES[name]
-    style: dict[str, object] = {"fill": tone.light, "class_": f"b-{name}"}
+    style = svg.filled(name)
     if value in {"0", "—"}:
         style = {"fill": svg.SOFT, "class_": "soft"}
     elif name == "not_scanned":  # its tone is grey, like that of a zero
         style = {"fill": svg.INK, "class_": "ink"}
     room = _WIDTH - 2 * _EDGE
     lines = [
-        svg.text(
-            svg.fitted(remark, width=room, size=_REMARK),
-            x=_EDGE,
-            y=88 + index * 15,
-            size=_REMARK,
-            fill=svg.SOFT,
-            class_="soft",
-        )
-        for index, remark in enumerate(remarks)
+        svg.caption(svg.fitted(remark, width=room, size=_REMARK), x=_EDGE, y=y, size=_REMARK)
+        for y, remark in zip((88, 103), remarks, strict=False)
     ]
+    ground = {"rx": 9, "fill": "#fff", "stroke": svg.LINE, "class_": "card"}
+    edge = f"M.94 5A9 9 0 0 1 9 0H{_WIDTH - 9}A9 9 0 0 1 {_WIDTH - 0.94} 5z"
     return svg.picture(
         [
-            svg.rect(
-                0.5, 0.5, _WIDTH - 1, _HEIGHT - 1, rx=9, fill="#fff", stroke=svg.LINE, class_="card"
-            ),
-            svg.element(
-                "path",
-                d=f"M.94 5A9 9 0 0 1 9 0H{_WIDTH - 9}A9 9 0 0 1 {_WIDTH - 0.94} 5z",
-                fill=tone.light,
-                class_=f"b-{name}",
-            ),
+            svg.rect(0.5, 0.5, _WIDTH - 1, _HEIGHT - 1, **ground),
+            svg.element("path", d=edge, **svg.filled(name)),
             svg.text(value, x=_EDGE, y=50, size=_VALUE, font_weight=700, **style),
             svg.text(label, x=_EDGE, y=71, size=_LABEL, font_weight=600),
             *lines,

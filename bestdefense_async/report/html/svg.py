@@ -9,7 +9,7 @@ same run always gives the same bytes.
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
@@ -104,6 +104,23 @@ def text(content: object, *, x: float, y: float, size: float = 12, **given: obje
     return element("text", safe_text(content), x=x, y=y, font_size=size, **style)
 
 
+def caption(
+    content: object, *, x: float, y: float, size: float = 12, anchor: str | None = None
+) -> str:
+    """Return a line of secondary text."""
+    return text(content, x=x, y=y, size=size, fill=SOFT, class_="soft", text_anchor=anchor)
+
+
+def filled(name: str) -> dict[str, Any]:
+    """Return the attributes of what is filled with the tone of a band."""
+    return {"fill": TONES[name].light, "class_": f"b-{name}"}
+
+
+def hollow(name: str) -> dict[str, Any]:
+    """Return the attributes of what has an edge in the tone of a band and nothing inside."""
+    return {"fill": "none", "stroke": TONES[name].light, "class_": f"hollow k-{name}"}
+
+
 def link(href: str | None, *children: str) -> str:
     """Return what leads to another place of the page; without a place the children alone."""
     return element("a", *children, href=f"#{href}") if href else "".join(children)
@@ -183,9 +200,9 @@ def legend(keys: Sequence[tuple[str, str]], *, left: float, right: float) -> tup
         width = _SYMBOL + 6 + width_of(label, size=_SIZE)
         if x > left and x + width > right:
             x, y = left, y + _LINE
-        caption = text(label, x=_SYMBOL + 6, y=11.5, size=_SIZE, fill=SOFT, class_="soft")
+        words = caption(label, x=_SYMBOL + 6, y=11.5, size=_SIZE)
         shift = f"translate({number(x)} {number(y)})"
-        parts.append(element("g", symbol, caption, transform=shift))
+        parts.append(element("g", symbol, words, transform=shift))
         x += width + _BETWEEN
     return "".join(parts), y + _LINE
 
@@ -197,4 +214,4 @@ def band_keys(bands: Iterable[str]) -> list[tuple[str, str]]:
 
 def swatch(name: str) -> str:
     """Return a small square in the colour of a band."""
-    return rect(1, 1, 12, 12, rx=2.5, fill=TONES[name].light, class_=f"b-{name}")
+    return rect(1, 1, 12, 12, rx=2.5, **filled(name))

@@ -120,19 +120,10 @@ def _area(changes: list[tuple[float, int]], scale: _Scale) -> str:
         if last != highest:
             steps.append(f"H{pixel + 1}V{svg.number(scale.y(last))}")
     floor = svg.number(scale.floor)
-    start = f"M{svg.number(scale.left)} {floor}"
-    stroke = start + "".join(steps) + f"H{svg.number(scale.x(scale.end))}"
-    return svg.element(
-        "path", d=f"{stroke}V{floor}Z", fill=_LINE, fill_opacity=0.16, class_="area"
-    ) + svg.element(
-        "path",
-        d=stroke,
-        fill="none",
-        stroke=_LINE,
-        stroke_width=1.6,
-        stroke_linejoin="round",
-        class_="level",
-    )
+    line = f"M{svg.number(scale.left)} {floor}{''.join(steps)}H{svg.number(scale.x(scale.end))}"
+    area = {"d": f"{line}V{floor}Z", "fill": _LINE, "fill_opacity": 0.16, "class_": "area"}
+    edge = {"stroke": _LINE, "stroke_width": 1.6, "stroke_linejoin": "round", "class_": "level"}
+    return svg.element("path", **area) + svg.element("path", d=line, fill="none", **edge)
 
 
 def _levels(scale: _Scale) -> str:
@@ -140,7 +131,7 @@ def _levels(scale: _Scale) -> str:
     for level in sorted({0, scale.peak // 2, scale.peak}):
         y = scale.y(level)
         parts.append(svg.line(scale.left, y, scale.right, y))
-        parts.append(_caption(f"{level:,}", x=scale.left - 8, y=y + 4, anchor="end"))
+        parts.append(svg.caption(f"{level:,}", x=scale.left - 8, y=y + 4, size=_SIZE, anchor="end"))
     return "".join(parts)
 
 
@@ -157,13 +148,10 @@ def _moments(scale: _Scale, *, y: float) -> str:
         label = duration(seconds) if seconds >= _MINUTE else f"{seconds} s"
         half = svg.width_of(label, size=_SIZE) / 2
         inside = min(max(x, scale.left + half), scale.right - half)
-        parts.append(_caption(label, x=inside, y=y, anchor="middle"))
-    parts.append(_caption("since the start of the run", x=scale.right, y=y + 18, anchor="end"))
+        parts.append(svg.caption(label, x=inside, y=y, size=_SIZE, anchor="middle"))
+    since = "since the start of the run"
+    parts.append(svg.caption(since, x=scale.right, y=y + 18, size=_SIZE, anchor="end"))
     return "".join(parts)
-
-
-def _caption(content: object, *, x: float, y: float, anchor: str) -> str:
-    return svg.text(content, x=x, y=y, size=_SIZE, fill=svg.SOFT, class_="soft", text_anchor=anchor)
 
 
 def _spans(
@@ -171,39 +159,21 @@ def _spans(
 ) -> str:
     parts = []
     for begin, end in spans:
-        left = scale.x(begin)
-        parts.append(
-            svg.rect(
-                left,
-                top,
-                max(scale.x(end) - left, 2),
-                8,
-                svg.title(f"{name}, {duration(end - begin)}"),
-                rx=1,
-                fill=TONES[tone].light,
-                class_=f"b-{tone}",
-            )
-        )
+        left, says = scale.x(begin), svg.title(f"{name}, {duration(end - begin)}")
+        width = max(scale.x(end) - left, 2)
+        parts.append(svg.rect(left, top, width, 8, says, rx=1, **svg.filled(tone)))
     return "".join(parts)
 
 
 def _failures(failures: list[float], scale: _Scale, *, y: float) -> str:
-    positions = sorted({round(scale.x(moment)) for moment in failures})
-    return _crosses("".join(_cross(x, y) for x in positions))
+    return _crosses(sorted({round(scale.x(moment)) for moment in failures}), y)
 
 
-def _cross(x: float, y: float) -> str:
-    return f"M{svg.number(x - 3)} {svg.number(y - 3)}l6 6m0-6l-6 6"
-
-
-def _crosses(path: str) -> str:
+def _crosses(positions: list[int], y: float) -> str:
+    path = "".join(f"M{x - 3} {svg.number(y - 3)}l6 6m0-6l-6 6" for x in positions)
+    stroke = TONES["high"].light
     return svg.element(
-        "path",
-        d=path,
-        fill="none",
-        stroke=TONES["high"].light,
-        stroke_width=1.8,
-        class_="k-high",
+        "path", d=path, fill="none", stroke=stroke, stroke_width=1.8, class_="k-high"
     )
 
 
@@ -217,8 +187,8 @@ def _keys(run: RunResult, width: float, *, has_failures: bool) -> tuple[str, flo
     )
     for spans, tone, label in strips:
         if spans:
-            symbol = svg.rect(0, 3, 14, 8, rx=1, fill=TONES[tone].light, class_=f"b-{tone}")
+            symbol = svg.rect(0, 3, 14, 8, rx=1, **svg.filled(tone))
             keys.append((label, symbol))
     if has_failures:
-        keys.append(("ended without a verdict", _crosses(_cross(7, 7))))
+        keys.append(("ended without a verdict", _crosses([7], 7)))
     return legend(keys, left=0, right=width)
