@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from bestdefense_async import errors
 from bestdefense_async.errors import BestDefenseError, JournalMismatch, RunStopped, Sent, clean_text
@@ -52,12 +52,19 @@ def read_run(path: Path | str) -> RunResult:
     content = read_bytes(path, what="The run", largest=_LARGEST_FILE)
     text = content.decode(encoding_of(content), errors="replace")  # the end may be cut off
     name = "stdin" if path == STDIN else Path(path).name
-    if _is_document(path, text):
-        return _from_document(_parsed(text, where=name))
+    problem = ""
+    try:
+        return _from_document(text) if _is_document(path, text) else _from_log(text)
+    except JournalMismatch as error:
+        problem = str(error)
+    raise JournalMismatch(f"{name} is no saved run that can be read: {problem}")
+
+
+def _from_log(text: str) -> RunResult:
     reader = _Reader()
-    for record in _records(text, where=name):
+    for record in _records(text):
         reader.take(record)
-    return reader.run(name="scan" if path == STDIN else Path(path).stem)
+    return reader.run()
 
 
 def _is_document(path: Path | str, text: str) -> bool:
@@ -75,11 +82,17 @@ def _parsed(text: str, *, where: str) -> dict[str, Any]:
     try:
         value = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
-        raise JournalMismatch(f"{where} is not a saved run: it is not JSON.") from None
+        raise JournalMismatch(f"{where} is not JSON.") from None
     if not isinstance(value, dict):
-        raise JournalMismatch(f"{where} is not a saved run: an object is expected.")
-    if value.get("schema_version") != SCHEMA_VERSION:
-        raise JournalMismatch(f"{where} is not a saved run of version {SCHEMA_VERSION}.")
+        raise JournalMismatch(f"{where} is no object.")
+    version = value.get("schema_version")
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise JournalMismatch(
+            f"a later version wrote it (schema {version}, not {SCHEMA_VERSION}). Upgrade "
+            "bestdefense-async to read it."
+        )
+    if version != SCHEMA_VERSION:
+        raise JournalMismatch(f"{where} is not of schema version {SCHEMA_VERSION}.")
     return value
 
 
@@ -91,20 +104,21 @@ def _finite(text: str) -> float:
     return value
 
 
-def _records(text: str, *, where: str) -> Iterator[dict[str, Any]]:
+def _records(text: str) -> Iterator[dict[str, Any]]:
     """Yield the records of an event log; a last line without its line break was cut off."""
     *whole, _cut = text.split("\n")
     if not whole:
-        raise JournalMismatch(f"{where} is not a saved run: it holds no whole line.")
+        raise JournalMismatch("it holds no whole line.")
     for number, line in enumerate(whole, start=1):
         if line.strip():
-            yield _parsed(line, where=f"{where}, line {number}")
+            yield _parsed(line, where=f"line {number}")
 
 
-def _from_document(value: Mapping[str, Any]) -> RunResult:
+def _from_document(text: str) -> RunResult:
+    value = _parsed(text, where="it")
     records = value.get("outcomes")
     if not isinstance(records, list) or not all(isinstance(each, Mapping) for each in records):
-        raise JournalMismatch("The document holds no outcomes.")
+        raise JournalMismatch("it holds no outcomes.")
     found = tuple(map(outcome_from, records))
     return run_from(value, (*found, *_rest(found, value)), value)
 
@@ -145,7 +159,7 @@ class _Reader:
         event = record.get("event")
         if event == "run.started":
             if self._start:
-                raise JournalMismatch("The log holds more than one run.")
+                raise JournalMismatch("it holds more than one run.")
             self._start = record
         elif event == "run.summary":
             self._end = record
@@ -155,10 +169,10 @@ class _Reader:
     def _take_target(self, event: str, record: Mapping[str, Any]) -> None:
         key = record.get("index", record.get("target"))
         if type(key) not in {int, str}:
-            raise JournalMismatch("The log tells of a target without its number.")
+            raise JournalMismatch("it tells of a target without its number.")
         if event == "scan.finished":
             if key in self._ended:
-                raise JournalMismatch(f"The log tells twice how target {key} ended.")
+                raise JournalMismatch(f"it tells twice how target {key} ended.")
             self._ended.add(key)
             self._outcomes[key] = outcome_from(record)
             self._decided.add(key)
@@ -170,15 +184,14 @@ class _Reader:
         if event == "target.rejected":
             self._decided.add(key)
 
-    def run(self, *, name: str) -> RunResult:
+    def run(self) -> RunResult:
         """Return the run. A target that was named twice is one target."""
         if not self._start:
-            raise JournalMismatch(f"{name} is not a saved run: it does not begin as one.")
+            raise JournalMismatch("it does not begin as one.")
         found = tuple(
             outcome for key, outcome in self._outcomes.items() if key not in self._duplicates
         )
-        run = run_from(self._start, (*found, *_rest(found, self._end)), self._end)
-        return evolve(run, name=run.name or name)
+        return run_from(self._start, (*found, *_rest(found, self._end)), self._end)
 
 
 def _unfinished(record: Mapping[str, Any]) -> Outcome:
@@ -234,7 +247,7 @@ def _spans(value: object) -> tuple[tuple[float, float], ...]:
             case [begin, end] if finite(begin) is not None and finite(end) is not None:
                 spans.append((float(begin), float(end)))
             case _:
-                raise JournalMismatch("A span of time is not two numbers.")
+                raise JournalMismatch("a span of time is not two numbers.")
     return tuple(spans)
 
 
@@ -270,7 +283,7 @@ def result_from(record: Mapping[str, Any]) -> tuple[RiskSummary | None, tuple[Fi
     """
     findings = record.get("findings") or []
     if not isinstance(findings, list):
-        raise JournalMismatch("The findings of a target are not a list.")
+        raise JournalMismatch("the findings of a target are not a list.")
     return _risk_from(record.get("risk")), tuple(map(_finding_from, findings))
 
 
@@ -282,11 +295,11 @@ def _risk_from(record: object) -> RiskSummary | None:
     if record is None:
         return None
     if not isinstance(record, Mapping):
-        raise JournalMismatch("The risk of a target is not a table of counts.")
+        raise JournalMismatch("the risk of a target is not a table of counts.")
     counts: dict[str, int] = {}
     for name, count in record.items():
         if type(count) is not int or not 0 <= count <= _MOST:
-            raise JournalMismatch("The risk of a target holds something that is no count.")
+            raise JournalMismatch("the risk of a target holds something that is no count.")
         severity = Severity(name)
         counts[str(severity) if severity.is_known else name] = count
     known = {str(severity): counts.pop(severity, 0) for severity in SEVERITIES}
@@ -296,7 +309,7 @@ def _risk_from(record: object) -> RiskSummary | None:
 def _finding_from(record: object) -> Finding:
     severity = record.get("severity") if isinstance(record, Mapping) else None
     if not isinstance(record, Mapping) or not isinstance(severity, str):
-        raise JournalMismatch("A finding has no severity.")
+        raise JournalMismatch("a finding has no severity.")
     texts: dict[str, Any] = {name: text_or_none(record.get(name)) for name in FINDING_TEXTS}
     extra = record.get("extra")
     return Finding(

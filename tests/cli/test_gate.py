@@ -163,7 +163,7 @@ REFUSED = {
         "gate --run today.json --baseline today.json",
         "a scan cannot be compared with itself",
     ),
-    "no run at all": ("gate --run w.toml", "w.toml, line 1 is not a saved run"),
+    "no run at all": ("gate --run w.toml", "w.toml is no saved run that can be read: line 1"),
     "a directory": ("gate --run .", "There is no run '.'"),
     "no such waivers": ("gate --run today.json --waivers absent", "absent cannot be read"),
     "broken waivers": ("gate --run today.json --waivers w.toml", "w.toml, line 2: a waiver has no"),

@@ -343,6 +343,25 @@ def test_a_damaged_log_is_refused(text: str, tmp_path: Path) -> None:
         read_back(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("new.json", json.dumps({"schema_version": 2, "outcomes": {}})),
+        ("new.jsonl", START_LINE.replace("1", "2", 1)),
+    ],
+)
+def test_a_run_of_a_later_version_says_what_to_do(name: str, text: str, tmp_path: Path) -> None:
+    """Whoever shares runs has one version that is older than another."""
+    with pytest.raises(JournalMismatch) as caught:
+        read_back(tmp_path, text, name)
+
+    assert str(caught.value) == (
+        f"{name} is no saved run that can be read: a later version wrote it (schema 2, not 1). "
+        "Upgrade bestdefense-async to read it."
+    )
+    assert caught.value.__context__ is None
+
+
 def test_a_moment_beyond_all_time_is_unknown(tmp_path: Path) -> None:
     """Nothing is guessed, and nothing is lost for it."""
     run = run_of(done("a.example"), started_at=1.25)

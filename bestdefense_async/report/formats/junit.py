@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from junitparser import Error, Failure, Skipped, SystemErr, SystemOut, TestCase, TestSuite
 
-from bestdefense_async.report.gate.identity import called, compare_runs
+from bestdefense_async.report.gate.identity import called, compare_runs, cwe_number, weakness_of
 from bestdefense_async.report.summary import counted_severities, gap_kind
 from bestdefense_async.report.text import utc_time, visible
 
@@ -72,12 +72,15 @@ def _cases(judged: JudgedOutcome, verdict: Verdict) -> Iterator[TestCase]:
         return
     kinds: dict[str, list[JudgedFinding]] = {}
     for one in judged.findings:
-        kinds.setdefault(_kind(one.finding), []).append(one)
-    if not kinds:
+        kinds.setdefault(weakness_of(one.finding), []).append(one)
+    named: dict[str, list[JudgedFinding]] = {}
+    for found in kinds.values():  # two kinds may be called alike
+        named.setdefault(min(_kind(one.finding) for one in found), []).extend(found)
+    if not named:
         yield TestCase(_token(f"no findings{site}"), target, seconds)
-    for number, kind in enumerate(sorted(kinds)):
+    for number, kind in enumerate(sorted(named)):
         case = TestCase(_token(kind + site), target, 0.0 if number else seconds)
-        breaking = [one for one in kinds[kind] if verdict.breaks(one.finding.severity)]
+        breaking = [one for one in named[kind] if verdict.breaks(one.finding.severity)]
         hits = [one.finding for one in breaking if one.state == "open"]
         suppressed = [one for one in breaking if one.state != "open"]
         if hits:
@@ -96,7 +99,8 @@ def _reason_to_skip(suppressed: list[JudgedFinding]) -> str:
         for one in suppressed
     )
     listed = [f"{count} {reason}" for reason, count in reasons.items()]
-    return "; ".join(listed[:_MOST_LISTED])
+    more = len(listed) - _MOST_LISTED
+    return "; ".join([*listed[:_MOST_LISTED], *([f"and {more} more reasons"] if more > 0 else [])])
 
 
 def _failure(hits: list[Finding]) -> Failure:
@@ -115,7 +119,9 @@ def _failure(hits: list[Finding]) -> Failure:
 
 
 def _kind(finding: Finding) -> str:
-    parts = (finding.cwe, finding.weakness if finding.weakness != finding.cwe else None)
+    number = cwe_number(finding.cwe)
+    cwe = f"CWE-{number}" if number else finding.cwe
+    parts = (cwe, finding.weakness if finding.weakness != finding.cwe else None)
     return _token(" ".join(part for part in parts if part) or finding.title or "not named")
 
 

@@ -311,6 +311,22 @@ def test_junit_has_one_case_per_site_and_weakness() -> None:
     }
 
 
+def test_junit_has_one_case_for_a_weakness_however_it_is_spelled() -> None:
+    """Whatever is called alike stands in one case, and no finding is lost."""
+    texts = [("CWE-79", None), ("cwe-079", None), ("79", None), (None, "CWE-79"), (None, "cwe 79")]
+    found = [
+        Finding(severity=Severity("high" if at == 3 else "low"), cwe=cwe, weakness=name, url="/a")
+        for at, (cwe, name) in enumerate(texts)
+    ]
+    row = evolve(done("a.example"), findings=tuple(found))
+
+    assert cases(run_of(row)) == {("a_example", "CWE-79"): "failure"}
+    suite = ET.fromstring(junit(run_of(row), judge([row], GatePolicy(fail_on="low"))))  # noqa: S314 - our own
+    assert [failure.get("message") for failure in suite.iter("failure")] == [
+        "1 high, 4 low: CWE-79"
+    ]
+
+
 def test_jenkins_finds_no_dot_to_split_a_class_name_at() -> None:
     """It would take `shop.acme` for a package; the site stands whole in the name of the case."""
     run = run_of(done("shop.acme.com"), failed("https://a.b/c.d"), name="20261125-1")
