@@ -16,14 +16,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Those of the command line; None takes them from `sys.argv`.
     """
     try:
-        import click  # noqa: F401  # only asked whether it is there
-    except ImportError:
-        if sys.stderr is not None:
-            sys.stderr.write(
-                "bestdefense: the command line needs more packages: "
-                "install bestdefense-async[cli].\n"
-            )
-        return 2
-    from bestdefense_async.cli.app import run
+        try:
+            import click  # noqa: F401  # only asked whether it is there
+        except ImportError:
+            _say("the command line needs more packages: install bestdefense-async[cli].")
+            return 2
+        from bestdefense_async.cli.app import run
 
-    return run(sys.argv[1:] if arguments is None else list(arguments))
+        return run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:  # while it is imported: Python itself would end with a traceback
+        _say("interrupted")
+        return 130
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"bestdefense: {text}\n")

@@ -158,6 +158,8 @@ REFUSED = {
     "nothing": ("gate", "Nothing to judge"),
     "both": ("gate some-report --run today.json", "Judge either reports or a run"),
     "no such run": ("gate --run absent", "There is no run 'absent'"),
+    "no such file": ("gate --run absent.json", "There is no file absent.json"),
+    "no such file to compare": ("report today.json --compare a.jsonl", "There is no file a.jsonl"),
     "no such baseline": ("gate --run today.json --baseline absent", "There is no run 'absent'"),
     "itself as baseline": (
         "gate --run today.json --baseline today.json",

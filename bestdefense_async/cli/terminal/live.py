@@ -26,7 +26,7 @@ FRAMES: Final = 8
 """Drawings in a second."""
 
 _WIDE_NAME: Final = 44
-_NARROW_NAME: Final = 16
+_NARROW_NAME: Final = 13
 _COUNT_WIDTH: Final = 11
 
 _GLYPHS: Final = {
@@ -120,15 +120,19 @@ class LiveView:
         return Text((" | " if self._is_ascii else " · ").join(parts), style="dim", no_wrap=True)
 
     def _findings(self) -> Table:
-        """Return the counts of all targets above those of the worst."""
-        severities = _severities(self._tally.findings)
+        """Return the counts of all targets above those of the worst.
+
+        Where it is narrow, of the worst severities only: half a word says less than none.
+        """
+        most = max((self._console.width - _NARROW_NAME - 4) // _COUNT_WIDTH, 1)
+        severities = _severities(self._tally.findings)[:most]
         table = Table.grid(padding=(0, 2))
         for _ in range(len(severities) + 1):
             table.add_column(no_wrap=True)
         table.add_row(
             Text("findings so far", style="bold"), *_cells(self._tally.findings, severities)
         )
-        room = self._console.width - _COUNT_WIDTH * len(severities) - 2
+        room = self._console.width - _COUNT_WIDTH * len(severities) - 4
         longest = min(max(room, _NARROW_NAME), _WIDE_NAME)
         for target, counts in self._tally.worst:
             name = middle_cut(visible(target), longest=longest)

@@ -124,8 +124,11 @@ def table(records: Sequence[Mapping[str, Any]], *, extra: Sequence[str] = ()) ->
 _UNBOUNDED: Final = 1 << 30
 _NARROWEST: Final = 12
 """Characters that are left of a text that is cut."""
-_TYPED_AGAIN: Final = ("id", "run", "fingerprint", "filename", "setting", "variable", "check")
-"""Names that somebody copies: half of one is worth nothing."""
+_WHOLE: Final = (
+    *("id", "run", "fingerprint", "filename", "setting", "variable", "check"),
+    *("value", "origin", "detail"),
+)
+"""What somebody copies, and what the command was called for: half of it is worth nothing."""
 _Columns = dict[str, list[str]]
 """By name: the title, then a cell for each record."""
 
@@ -168,7 +171,7 @@ def _shorten(columns: _Columns, room: int) -> None:
         widths = {
             name: width
             for name, width in _widths(columns).items()
-            if width > _NARROWEST and not name.endswith(_TYPED_AGAIN)
+            if width > _NARROWEST and not name.endswith(_WHOLE)
         }
         if not widths:
             return

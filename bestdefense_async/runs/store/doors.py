@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from bestdefense_async.errors import ConfigError
-from bestdefense_async.files import STDIN
+from bestdefense_async.errors import ConfigError, JournalError
+from bestdefense_async.files import STDIN, shown
 from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.saved import read_run
 from bestdefense_async.runs.store.files import is_database
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.store.protocol import Store
     from bestdefense_async.runs.store.store import DatabaseStore
 
+_SAVED: Final = (".json", ".jsonl", ".db")
+"""How the name of a file ends that holds a run."""
 _ADDRESSES: Final = ("postgresql://", "postgres://")
 
 
@@ -83,7 +85,12 @@ def _load(path: os.PathLike[str] | str, store: Store | None, *, beside: str | No
     if path == STDIN:
         return read_run(STDIN)
     if store is not None and not os.path.isfile(path):  # noqa: PTH113 - also for what is no path
-        return store.load(os.fspath(path), beside=beside)
+        try:
+            return store.load(os.fspath(path), beside=beside)
+        except JournalError:
+            if not os.fspath(path).lower().endswith(_SAVED):
+                raise
+        raise ConfigError(f"There is no file {shown(Path(path))}, and no run of that name.")
     if is_database(Path(path)):
         return SqliteStore(Path(path)).load(LAST)
     return read_run(Path(path))

@@ -126,6 +126,21 @@ def test_the_live_view_has_a_bounded_height(width: int) -> None:
     assert out.getvalue().count("\n") <= 12
 
 
+@pytest.mark.parametrize("width", [30, 40, 60, 80])
+def test_the_live_view_cuts_no_count(width: int) -> None:
+    """A narrow terminal shows the worst severities, and these whole."""
+    tally = Tally(2000, 0.0)
+    finish(tally, 10, RiskSummary(critical=10, high=20, medium=30, low=40, informational=50))
+    out = io.StringIO()
+    console = Console(file=out, width=width, color_system=None)
+
+    console.print(LiveView(console, tally, title="Scanning").frame(10.0))
+
+    findings = out.getvalue().partition("findings so far")[2]
+    assert "100 critical" in findings
+    assert "…" not in findings
+
+
 def test_the_live_view_draws_in_ascii_where_there_is_nothing_else() -> None:
     """LC_ALL=C has no bullets."""
     tally = Tally(10, 0.0)

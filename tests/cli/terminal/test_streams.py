@@ -56,6 +56,14 @@ def test_without_click_one_sentence_says_what_to_install(command: Command) -> No
     assert "bestdefense-async[cli]" in ended.err
 
 
+def test_ctrl_c_while_the_command_is_imported_is_no_traceback(command: Command) -> None:
+    """It ends as at any other moment: with 130, and never with the code of a failed gate."""
+    (command.directory / "click.py").write_text("raise KeyboardInterrupt\n")
+    paths = f"{command.directory}{os.pathsep}{ROOT}"
+    ended = command("sites", "list", env={"PYTHONPATH": paths})
+    assert (ended.code, ended.err) == (130, "bestdefense: interrupted\n")
+
+
 def test_a_reader_that_goes_away_ends_the_command_quietly(
     command: Command, served: SandboxProcess
 ) -> None:

@@ -38,6 +38,14 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return of
 
 
+def test_what_a_check_has_found_is_never_cut(terminal: Callable[[int], None]) -> None:
+    """Half of a sentence, or of a path, says nothing."""
+    terminal(40)
+    detail = "runs and limits are kept in /home/somebody/.local/state/bestdefense"
+
+    assert detail in table([{"check": "state", "result": "ok", "detail": detail}])
+
+
 def test_a_program_gets_the_whole_table() -> None:
     """Whatever `COLUMNS` says: nothing is cut where nobody reads on a screen."""
     long = "x" * 110
