@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bestdefense_async.errors import ConfigError
-from bestdefense_async.files import replace_file
+from bestdefense_async.files import STDIN, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -91,7 +91,8 @@ def check_outputs(
 
     Args:
         outputs: What is to be written.
-        inputs: The list, the baseline, waivers, a saved run; `-` and names of runs do no harm.
+        inputs: The list, the baseline, waivers, a saved run, `-` for what is redirected to stdin;
+            names of runs do no harm.
 
     Raises:
         ConfigError: Two of them are one file, also through a link or under another spelling.
@@ -111,12 +112,12 @@ def check_outputs(
 
 
 def _real(path: os.PathLike[str] | str) -> str:
-    """Return what tells two files apart: where it really is, or its number where it has links."""
+    """Return what tells two files apart: the number of one that is there, else its path."""
     try:
-        found = Path(path).stat()
+        found = os.fstat(0) if path == STDIN else Path(path).stat()
     except (OSError, ValueError):
         return os.path.realpath(path)
-    return f"{found.st_dev}:{found.st_ino}" if found.st_nlink > 1 else os.path.realpath(path)
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def write_run(

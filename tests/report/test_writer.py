@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,3 +115,21 @@ def test_no_output_is_written_over_another_or_over_what_is_read(tmp_path: Path) 
         with pytest.raises(ConfigError, match="is given twice"):
             check_outputs([listing, path], ["last"])
     check_outputs([listing, tmp_path / "run.json"], ["-", "last", tmp_path / "other"])
+
+
+def test_what_is_redirected_to_stdin_is_not_written_over(tmp_path: Path) -> None:
+    """A list may be read as `-`, and be a file all the same."""
+    listing = tmp_path / "list.md"
+    listing.write_text("a.example\n")
+    code = "import sys; from bestdefense_async.report.writer import check_outputs as check;"
+    code += "check([sys.argv[1]], ['-'])"
+    ended = []
+    for output in (listing, tmp_path / "x.md"):
+        with listing.open() as stdin:
+            command = [sys.executable, "-c", code, output]
+            ended.append(
+                subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
+            )
+
+    assert [each.returncode for each in ended] == [1, 0]
+    assert "list.md' cannot be written: it is read in the same run, as '-'" in ended[0].stderr
