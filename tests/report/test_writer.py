@@ -126,7 +126,7 @@ def test_what_is_redirected_to_stdin_is_not_written_over(tmp_path: Path) -> None
     ended = []
     for output in (listing, tmp_path / "x.md"):
         with listing.open() as stdin:
-            command = [sys.executable, "-c", code, output]
+            command = [sys.executable, "-c", code, str(output)]
             ended.append(
                 subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
             )
