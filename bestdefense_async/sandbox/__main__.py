@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from bestdefense_async.sandbox.server.serving import serve
-from bestdefense_async.sandbox.settings import Settings
+from bestdefense_async.sandbox.world.settings import Settings
 from bestdefense_async.sandbox.world.specs import SCENARIOS
 
 _USUAL = Settings()

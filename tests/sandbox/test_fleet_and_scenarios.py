@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from bestdefense_async.sandbox import Sandbox
-from bestdefense_async.sandbox.settings import Settings
 from bestdefense_async.sandbox.world.findings import (
     HOSTILE_TEXTS,
     findings_of,
     network_findings_of,
 )
 from bestdefense_async.sandbox.world.fleet import Fleet, hostname
+from bestdefense_async.sandbox.world.settings import Settings
 from bestdefense_async.sandbox.world.specs import SCENARIOS
 from tests.support.sandbox_api import SECURITY, Api, api_on
 
@@ -234,6 +234,6 @@ def test_the_keyword_arguments_are_those_of_the_settings() -> None:
     """What a type checker accepts is what the sandbox accepts."""
     import attrs
 
-    from bestdefense_async.sandbox.settings import Options
+    from bestdefense_async.sandbox.world.settings import Options
 
     assert set(Options.__annotations__) == {field.name for field in attrs.fields(Settings)}

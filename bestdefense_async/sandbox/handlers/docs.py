@@ -31,9 +31,9 @@ from bestdefense_async.sandbox.schemas import (
     COMPONENTS,
     COUNT,
     DATA,
+    ID,
     REQUESTS,
     TEXT,
-    UUID,
     Schema,
     ref,
     shape,
@@ -68,14 +68,10 @@ _FURTHER = {
 """Failures that only these operations have."""
 
 _PARAMETERS: dict[str, Schema] = {
-    "site_id": {"type": "string", "pattern": UUID},
-    "report_id": {"type": "string", "pattern": UUID},
     "security_id": {"type": "integer"},
-    "schedule_id": {"type": "string", "pattern": UUID},
-    "remediation_id": {"type": "string", "pattern": UUID},
-    "scan_id": {"type": "string", "pattern": UUID},
     "filename": {"type": "string", "pattern": r"^[A-Za-z0-9_~.-]{1,128}$"},
 }
+"""What stands in a path and is no UUID."""
 
 
 def _success(operation: Operation) -> dict[str, Any]:
@@ -145,7 +141,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.parameter is not None:
         name = operation.parameter
         parameters.append(
-            {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
+            {"name": name, "in": "path", "required": True, "schema": _PARAMETERS.get(name, ID)}
         )
     if operation.name == "reports.list":
         parameters += [

@@ -81,7 +81,7 @@ def report_progress(world: World, call: Call) -> Reply:
         scan.percentage(now),
         scenario.message,
         over=scan.is_over(now),
-        shown=world.percentage,
+        shown=world.settings.percentage,
         drift=scenario.drift,
     )
 

@@ -101,6 +101,9 @@ class Connection(web.RequestHandler):
         if not self.busy:
             self.head_deadline.start(self)
         super().data_received(data)
+        if self._messages:
+            # A head is complete; on a busy loop its handler may begin a good while later.
+            self.head_deadline.stop(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Wake a handler that waits for this moment."""

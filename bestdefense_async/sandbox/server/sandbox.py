@@ -13,16 +13,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from bestdefense_async.sandbox.server.connection import Listener
 from bestdefense_async.sandbox.server.engine import Engine
-from bestdefense_async.sandbox.settings import Options, Settings
-from bestdefense_async.sandbox.world.agents import AgentFiles
-from bestdefense_async.sandbox.world.clock import Clock
-from bestdefense_async.sandbox.world.faults import Fault, FaultPlan, Faults
-from bestdefense_async.sandbox.world.findings import ALERT_FORMATS, AlertAnswers
-from bestdefense_async.sandbox.world.fleet import Fleet, Site
-from bestdefense_async.sandbox.world.ledger import UNKNOWN, Arrival, Assertions, Ledger
-from bestdefense_async.sandbox.world.limits import Limits
+from bestdefense_async.sandbox.world.faults import Fault, FaultPlan
+from bestdefense_async.sandbox.world.fleet import MAIN, Site
+from bestdefense_async.sandbox.world.ledger import UNKNOWN, Arrival, Assertions
 from bestdefense_async.sandbox.world.routes import CONTROL, DOCS, NAMES, OPERATIONS, Address, Routes
-from bestdefense_async.sandbox.world.scans import Scans
+from bestdefense_async.sandbox.world.settings import Options, Settings
 from bestdefense_async.sandbox.world.specs import (
     FOREIGN_SITES,
     FindingSpec,
@@ -32,16 +27,13 @@ from bestdefense_async.sandbox.world.specs import (
     read_findings,
     read_sites,
 )
-from bestdefense_async.sandbox.world.tokens import DAY, PERMISSIONS, Token, Tokens
-from bestdefense_async.sandbox.world.world import Organization, World
+from bestdefense_async.sandbox.world.tokens import DAY, PERMISSIONS, Token
+from bestdefense_async.sandbox.world.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-
-MAIN = "main"
-"""The organization that owns the fleet."""
 
 _BY_CONTROL = ["add_organization", "add_token", "advance", "clear_faults", "count", "counts"]
 _BY_CONTROL += ["plant", "requests", "reset", "revoke", "scans_per_site", "script"]
@@ -81,7 +73,7 @@ class Sandbox(Assertions):
             OSError: The address cannot be bound.
         """
         settings = self._settings
-        world = self._make_world()
+        world = World(self._settings)
         engine = Engine(
             world,
             Routes(OPERATIONS + DOCS + (CONTROL if settings.control else ())),
@@ -115,37 +107,6 @@ class Sandbox(Assertions):
         if self._settings.strict and error is None:
             self.assert_all_known()
 
-    def _make_world(self) -> World:
-        settings = self._settings
-        scenario = settings.behaviour
-        seed = settings.seed
-        fleet = Fleet(seed, drift=scenario.drift)
-        fleet.add(MAIN, settings.sites)
-        fleet.arrange(MAIN, scenario)
-        world = World(
-            seed=seed,
-            clock=Clock.started(speed=settings.speed, epoch=settings.epoch),
-            fleet=fleet,
-            scans=Scans(seed, scale=scenario.scale, numeric_ids=scenario.drift),
-            alerts=AlertAnswers(seed, ALERT_FORMATS[scenario.findings]),
-            tokens=Tokens(seed),
-            limits=Limits(
-                settings.rules, settings.policy, settings.retry_after, settings.rate_headers
-            ),
-            faults=Faults(seed),
-            ledger=Ledger(),
-            usual=Organization(settings.plan, settings.credits),
-            percentage=settings.percentage,
-            visible_after=settings.visible_after,
-            scenario=scenario,
-            agents=AgentFiles.of(seed, settings.agent_sizes),
-        )
-        for organization in settings.organizations:
-            world.add_organization(organization)
-        for plan in (*scenario.faults, *settings.faults):
-            world.add_fault(plan)
-        return world
-
     def _begin(self, world: World) -> None:
         """Let this world be the one that answers."""
         if self._engine is None:
@@ -165,7 +126,7 @@ class Sandbox(Assertions):
         Sites, findings and faults are those of the settings again. Requests under way still get
         their answer from before.
         """
-        self._begin(self._make_world())
+        self._begin(World(self._settings))
 
     def advance(self, seconds: float) -> None:
         """Let time pass at once, however fast the sandbox is.

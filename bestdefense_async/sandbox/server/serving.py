@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO, Unpack
 from bestdefense_async.sandbox.server.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from bestdefense_async.sandbox.settings import Options
+    from bestdefense_async.sandbox.world.settings import Options
 
 
 async def _serve(out: TextIO, options: Options) -> None:

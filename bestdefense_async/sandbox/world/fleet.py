@@ -14,6 +14,9 @@ from bestdefense_async.sandbox.world.chance import identifier, number
 from bestdefense_async.sandbox.world.findings import Finding
 from bestdefense_async.sandbox.world.specs import Scenario, SiteSpec, plant
 
+MAIN = "main"
+"""The organization that owns the fleet."""
+
 _NAMES = read_table("fleet.toml")
 _BRANDS, _SERVICES = _NAMES["brands"], _NAMES["services"]
 _REGIONS, _STAGES = _NAMES["regions"], _NAMES["stages"]
@@ -79,7 +82,7 @@ def hostname(seed: int, organization: str, index: int) -> str:
     region = _REGIONS[lap % len(_REGIONS)]
     lap //= len(_REGIONS)
     label = "-".join(part for part in (service, stage, str(lap + 1) if lap else "") if part)
-    prefix = "" if organization == "main" else f"{organization}."
+    prefix = "" if organization == MAIN else f"{organization}."
     return ".".join(part for part in (label, region, f"{prefix}{brand}", "example") if part)
 
 

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from bestdefense_async.sandbox.replies import not_found, refuse
 from bestdefense_async.sandbox.world.agents import AgentFiles
 from bestdefense_async.sandbox.world.clock import Clock
 from bestdefense_async.sandbox.world.faults import Fault, FaultPlan, Faults
-from bestdefense_async.sandbox.world.findings import AlertAnswers
-from bestdefense_async.sandbox.world.fleet import Fleet, Site
+from bestdefense_async.sandbox.world.findings import ALERT_FORMATS, AlertAnswers
+from bestdefense_async.sandbox.world.fleet import MAIN, Fleet, Site
 from bestdefense_async.sandbox.world.ledger import Ledger
 from bestdefense_async.sandbox.world.limits import Limits
 from bestdefense_async.sandbox.world.records import NetworkScan, Records, Remediation, Schedule
 from bestdefense_async.sandbox.world.routes import Operation
 from bestdefense_async.sandbox.world.scans import CapacityReached, Scan, Scans
-from bestdefense_async.sandbox.world.specs import OrganizationSpec, Scenario
 from bestdefense_async.sandbox.world.tokens import Token, Tokens
+
+if TYPE_CHECKING:
+    from bestdefense_async.sandbox.world.settings import Settings
+    from bestdefense_async.sandbox.world.specs import OrganizationSpec
 
 
 @define
@@ -38,50 +41,58 @@ class Organization:
     """AI remediation credits left."""
 
 
-@define(kw_only=True)
 class World:
-    """The state of one sandbox."""
+    """The state of one sandbox, as its settings make it; it lives on the running loop.
 
-    seed: int
-    clock: Clock
-    fleet: Fleet
-    scans: Scans
-    alerts: AlertAnswers
-    tokens: Tokens
-    limits: Limits
-    faults: Faults
-    ledger: Ledger
-    usual: Organization
-    """What an organization has that nothing else is said about."""
+    Raises:
+        LookupError: A fault of the settings is about a site that is not there.
+        ValueError: Two organizations of the settings have one name.
+    """
 
-    percentage: bool
-    """Whether progress answers carry the undocumented key `percentage`."""
+    def __init__(self, settings: Settings) -> None:
+        seed, scenario = settings.seed, settings.behaviour
+        self.settings = settings
+        self.seed = seed
+        self.scenario = scenario
+        self.clock = Clock.started(speed=settings.speed, epoch=settings.epoch)
+        self.fleet = Fleet(seed, drift=scenario.drift)
+        self.scans = Scans(seed, scale=scenario.scale, numeric_ids=scenario.drift)
+        self.alerts = AlertAnswers(seed, ALERT_FORMATS[scenario.findings])
+        self.agents = AgentFiles.of(seed, settings.agent_sizes)
+        self.tokens = Tokens(seed)
+        self.limits = Limits(
+            settings.rules, settings.policy, settings.retry_after, settings.rate_headers
+        )
+        self.faults = Faults(seed)
+        self.ledger = Ledger()
+        self.organizations: dict[str, Organization] = {}
+        self.schedules = Records[Schedule]()
+        self.remediations = Records[Remediation]()
+        self.network_scans = Records[NetworkScan]()
+        self._due: list[tuple[float, int, Schedule]] = []
+        """When each schedule runs next, as a heap."""
 
-    visible_after: float
-    """Seconds of the loop after its creation in which a report answers 404."""
+        self.url = ""
+        """Scheme, host and port it is reached at."""
 
-    scenario: Scenario
-    agents: AgentFiles
-    organizations: dict[str, Organization] = field(factory=dict)
-    schedules: Records[Schedule] = field(factory=Records[Schedule])
-    remediations: Records[Remediation] = field(factory=Records[Remediation])
-    network_scans: Records[NetworkScan] = field(factory=Records[NetworkScan])
-    _due: list[tuple[float, int, Schedule]] = field(factory=list, repr=False)
-    """When each schedule runs next, as a heap."""
+        self.origins = frozenset[str]()
+        """Values of an Origin header that are the sandbox's own page."""
 
-    control_token: str | None = field(default=None, repr=False)
-    methods: Mapping[str, Callable[..., object]] = field(factory=dict, repr=False)
-    """What can be called by whoever has the control token, by name."""
+        self.control_token: str | None = None
+        self.methods: Mapping[str, Callable[..., object]] = {}
+        """What can be called by whoever has the control token, by name."""
 
-    url: str = ""
-    """Scheme, host and port it is reached at."""
-
-    origins: frozenset[str] = frozenset()
-    """Values of an Origin header that are the sandbox's own page."""
+        self.fleet.add(MAIN, settings.sites)
+        self.fleet.arrange(MAIN, scenario)
+        for organization in settings.organizations:
+            self.add_organization(organization)
+        for plan in (*scenario.faults, *settings.faults):
+            self.add_fault(plan)
 
     def organization(self, name: str) -> Organization:
         """Return what the organization has; one that is new has the usual."""
-        return self.organizations.setdefault(name, evolve(self.usual))
+        usual = Organization(self.settings.plan, self.settings.credits)
+        return self.organizations.setdefault(name, usual)
 
     def add_organization(self, spec: OrganizationSpec) -> None:
         """Add an organization with its sites.
@@ -132,7 +143,7 @@ class World:
 
     def delay_of(self, site: Site) -> float:
         """Return the seconds of the loop in which a new report of the site answers 404."""
-        return self.visible_after if site.visible_after is None else site.visible_after
+        return self.settings.visible_after if site.visible_after is None else site.visible_after
 
     def add_fault(self, plan: FaultPlan) -> Fault:
         """Set a fault.
