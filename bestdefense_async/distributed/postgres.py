@@ -51,6 +51,11 @@ _FAULTS: Final = (
     ("42P01", JournalMismatch, "has no tables of this program: run `bestdefense database init`"),
     ("3F000", JournalMismatch, "has no tables of this program: run `bestdefense database init`"),
     ("53100", JournalError, "cannot be written: its disk is full"),
+    (
+        "26000",
+        JournalError,
+        "is behind a pooler that lends sessions by the transaction: ours need its session mode",
+    ),
     ("22021", JournalError, "cannot hold this text: it must be one in UTF-8"),
 )
 """What the codes of the server mean for a store."""

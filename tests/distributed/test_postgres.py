@@ -101,6 +101,18 @@ async def test_a_database_that_cannot_be_reached_is_named_in_one_sentence() -> N
                 await work
 
 
+async def test_what_a_server_cannot_do_is_said_in_one_sentence(database: str) -> None:
+    """A certificate that cannot be checked, and a pooler that forgets what was prepared."""
+    safe = f"{database}?sslmode=verify-full&sslrootcert=/not/there"
+    async with PostgresStore(safe) as store:
+        with pytest.raises(JournalError, match="cannot be reached: "):
+            await create(store)
+    async with PostgresStore(database) as store:
+        writer = await store.database.writer()
+        with pytest.raises(JournalError, match="session mode"):
+            await writer.do(lambda connection: connection.execute("EXECUTE nothing"))
+
+
 async def test_an_address_of_a_store_needs_no_import_of_ours(database: str) -> None:
     """A client takes it in place of a path, and closes what it has opened."""
     async with BestDefense("a-token", "http://127.0.0.1:1") as bd:

@@ -182,6 +182,27 @@ async def test_a_revoked_token_stops_its_own_shards_only(
     assert set((await statuses_of(database, theirs)).values()) == {"not_started"}
 
 
+async def test_a_token_that_is_revoked_in_mid_run_loses_nothing(database: str) -> None:
+    """What was started is followed, and the rest started, by a worker with another token."""
+    async with Sandbox(sites=20, speed=SPEED) as sandbox:
+        slow = sandbox.fault("reports.create", delay=0.1)
+        dead, fresh = sandbox.token, sandbox.add_token()
+        name = await enqueued(sandbox, database, sandbox.hostnames)
+        async with working(database, sandbox.url, {"default": dead}, max_starting=2):
+            await until(lambda: sandbox.count("reports.create") >= 4)
+            sandbox.revoke(dead)
+            assert (await over(database, name)).shards == {"blocked": 1}
+        slow.remove()
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("UPDATE bestdefense.shard SET lease_until = now()")
+        async with working(database, sandbox.url, {"default": fresh}):
+            while await states(database, name) != {"ended": 1}:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        sandbox.assert_no_duplicates()
+
+    assert set((await statuses_of(database, name)).values()) == {"done"}
+
+
 async def statuses_of(database: str, name: str) -> dict[int, str]:
     """Return the statuses of a run by index."""
     async with PostgresStore(database) as store:
