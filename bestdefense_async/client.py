@@ -239,7 +239,8 @@ class BestDefense(View):
         shared.host.slots.close()
         await shared.host.wire.aclose()
         self._home.close()
-        await asyncio.to_thread(shared.host.observers.close)
+        if shared.host.observers:
+            await asyncio.to_thread(shared.host.observers.close)
 
 
 def _own_token(token: TokenSource | None) -> TokenSource:

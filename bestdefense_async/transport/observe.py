@@ -228,6 +228,10 @@ class Observers:
         self._host = host
         self._port = port
 
+    def __len__(self) -> int:
+        """Return how many there are beside the log."""
+        return len(self._all)
+
     def observe(self, request: Request[object], tenant: str) -> CallObservation | None:
         """Return what tells everybody of one call, None when there is nobody to tell."""
         has_log = self._new_log is not None and _log.isEnabledFor(logging.DEBUG)
