@@ -103,26 +103,34 @@ class Routes:
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._by_shape: dict[str, dict[str, Operation]] = {}
+        self._places: dict[int, set[int]] = {}
+        """Where a parameter stands, by the number of segments."""
         self._fixed: set[str] = set()
+        """Every address and every beginning of one, up to its parameter."""
         for operation in operations:
-            above = operation.template.partition("/{")[0].split("/")
-            self._fixed.update("/".join(above[:end]) for end in range(2, len(above) + 1))
-            shape = re.sub(r"{\w+}", _ANY, operation.template)
-            self._by_shape.setdefault(shape, {})[operation.method] = operation
+            segments = operation.template.split("/")
+            at = next((at for at, each in enumerate(segments) if each[:1] == "{"), len(segments))
+            self._fixed.update("/".join(segments[:end]) for end in range(1, at + 1))
+            if at < len(segments):
+                self._places.setdefault(len(segments), set()).add(at)
+                segments[at] = _ANY
+            self._by_shape.setdefault("/".join(segments), {})[operation.method] = operation
 
     def find(self, path: str) -> tuple[dict[str, Operation], str]:
         """Return the operations at `path` by method, and the parameter's text.
 
         Empty when there are none, and when the parameter's text is not a possible id.
         """
+        methods = self._by_shape.get(path)
+        if methods is not None:
+            return methods, ""
         segments = path.split("/")
-        for at, key in enumerate(segments):
-            shape = "/".join((*segments[:at], _ANY, *segments[at + 1 :])) if at else path
+        for at in self._places.get(len(segments), ()):
+            shape = "/".join((*segments[:at], _ANY, *segments[at + 1 :]))
             methods = self._by_shape.get(shape)
             # The beginning of another address is no id: there is no report `create`.
-            is_taken = at and "/".join(segments[: at + 1]) in self._fixed
-            if methods is not None and not is_taken and (not at or is_id(key)):
-                return methods, key
+            if methods is not None and "/".join(segments[: at + 1]) not in self._fixed:
+                return (methods, segments[at]) if is_id(segments[at]) else ({}, "")
         return {}, ""
 
 
