@@ -50,6 +50,9 @@ LARGEST_FILE: Final = 4_000_000
 PATIENCE: Final = 5.0
 """Seconds after which a lock counts for nothing that the same holder still has."""
 
+_LARGEST_SKEW: Final = 60.0
+"""Seconds: a clock that is ahead by less is as good as ours."""
+
 _log = logging.getLogger(__name__)
 
 LEASE: Final = 60.0
@@ -260,7 +263,10 @@ class SavedState:
             return None
         found, written = read
         if written != self._written:
-            self._written, self._ahead = written, max(0.0, written - self._wall_clock())
+            ahead = written - self._wall_clock()
+            self._written, self._ahead = written, ahead if ahead > _LARGEST_SKEW else 0.0
+            if self._ahead:
+                self._mine = {name: mine.earlier(ahead) for name, mine in self._mine.items()}
         if not self._ahead:
             return found
         return {name: entry.earlier(self._ahead) for name, entry in found.items()}

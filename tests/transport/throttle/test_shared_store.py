@@ -136,6 +136,28 @@ def test_a_wall_clock_that_was_a_year_ahead_costs_one_wait(tmp_path: Path) -> No
     run_virtual(main(), start=1000.0)
 
 
+@pytest.mark.parametrize("step", [-0.5, -7200.0])
+def test_a_wall_clock_set_back_while_we_run_counts_no_call_twice(
+    step: float, tmp_path: Path
+) -> None:
+    """Our own calls are known by the loop's clock, whatever the file says of them."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        jump = 0.0
+        throttle = Throttle(
+            {LIMIT_CLASS: (HOUR,)},
+            known_since=-1e9,
+            saved=SavedState.file(tmp_path, Secret("bd_live_token").token_key),
+            wall_clock=lambda: WALL + loop.time() + jump,
+        )
+        await make(throttle, 12)
+        jump = step
+        assert await make(throttle, 8) == [0.0] * 8
+
+    run_virtual(main(), start=1000.0)
+
+
 def test_the_file_is_for_its_owner_alone_and_names_no_token(tmp_path: Path) -> None:
     """Mode 0600 in a directory of mode 0700, nothing half written, named by a hash of the token."""
 
