@@ -87,7 +87,7 @@ class Schedules(Resource):
             site: A site, or its id.
             options: What to scan, as for `reports.create`; None is a security scan with the
                 server's defaults.
-            cadence: daily, weekly or monthly.
+            cadence: daily, weekly or monthly; a cron expression for a host that takes one.
             day: Of a weekly schedule like `monday`, of a monthly one 1 to 31; None leaves it to
                 the server, which also decides what becomes of a day that a month does not have.
             time: When it begins on these days, from 00:00 to 23:59; None leaves it to the server.
@@ -166,6 +166,9 @@ def _when(cadence: object, day: object, time: object, timezone: object) -> dict[
         ConfigError: These do not belong together, or one of them is none.
     """
     when: dict[str, str | int] = {"cadence": check_text("cadence", cadence)}
+    is_cron = _CRON.fullmatch(str(cadence)) is not None
+    if is_cron and (day, time) != (None, None):
+        raise ConfigError("A cron expression says by itself on which day and at what time.")
     if day is not None:
         when |= _day(str(cadence), day)
     if time is not None:
@@ -175,7 +178,7 @@ def _when(cadence: object, day: object, time: object, timezone: object) -> dict[
         # Never left to a guess: an hour means nothing without its zone.
         when |= {"time": text, "timezone": "UTC"}
     if timezone is not None:
-        if time is None:
+        if time is None and not is_cron:
             raise ConfigError("A time zone belongs to a time: give both.")
         if not _ZONE.fullmatch(zone := check_text("timezone", timezone)):
             raise ConfigError("timezone must be a name such as UTC or Europe/Zurich.")

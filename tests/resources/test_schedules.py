@@ -141,6 +141,8 @@ async def test_a_word_the_server_does_not_know_is_its_to_refuse(bd_client: BestD
         ({}, {"time": "24:00"}, "from 00:00 to 23:59"),
         ({}, {"time": 3}, "time must be a text"),
         ({}, {"timezone": "UTC"}, "belongs to a time"),
+        ({}, {"cadence": "0 3 * * *", "time": "03:00"}, "by itself"),
+        ({}, {"cadence": "0 3 * * *", "day": "monday"}, "by itself"),
         ({}, {"time": "03:00", "timezone": "Zurich; DROP"}, "such as UTC or Europe/Zurich"),
     ],
 )
