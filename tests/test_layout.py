@@ -72,7 +72,6 @@ ONLY_IN: dict[str, set[str]] = {
     "procrastinate": {"distributed"},
     "psycopg": {"distributed"},
     "pytest": {"testing"},
-    "referencing": {"openapi"},
     "rich": {"cli", "report"},
     "sqlite3": {"runs"},
     "tomlkit": {"cli"},

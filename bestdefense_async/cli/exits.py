@@ -73,7 +73,7 @@ _SEVERITY = (
 
 
 _EXTRAS: Final = {
-    "cli": {"jinja2", "junitparser", "platformdirs", "referencing", "rich", "tomlkit", "yaml"},
+    "cli": {"jinja2", "junitparser", "platformdirs", "rich", "tomlkit", "yaml"},
     "otel": {"opentelemetry"},
     "distributed": {"procrastinate", "psycopg", "psycopg_pool"},
 }

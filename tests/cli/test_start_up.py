@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SLOW = (
     *("aiohttp", "asyncio", "attr", "cattrs", "concurrent", "idna", "jinja2", "json", "logging"),
-    *("platformdirs", "referencing", "rich", "socket", "ssl", "tempfile", "tomlkit", "tomllib"),
+    *("platformdirs", "rich", "socket", "ssl", "tempfile", "tomlkit", "tomllib"),
     "yaml",
     *(
         f"bestdefense_async.{room}"

@@ -19,11 +19,11 @@ _LONGEST: Final = 60
 
 
 def _quiet(_context: click.Context, _option: click.Parameter, is_given: object) -> None:
-    streams.tell(quiet=int(bool(is_given)))
+    streams.set_verbosity(quiet=int(bool(is_given)))
 
 
 def _verbose(_context: click.Context, _option: click.Parameter, times: int) -> None:
-    streams.tell(verbose=times)
+    streams.set_verbosity(verbose=times)
 
 
 def _options() -> list[click.Parameter]:

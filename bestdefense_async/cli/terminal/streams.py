@@ -76,7 +76,7 @@ def put(text: str) -> None:
         raise Unwritable(f"The results could not be written to stdout: {problem}.")
 
 
-def tell(*, quiet: int = 0, verbose: int = 0) -> None:
+def set_verbosity(*, quiet: int = 0, verbose: int = 0) -> None:
     """Tell less, or more, from now on; with a second `-v` each request."""
     before = _given["-v"]
     _given["-q"] += quiet
