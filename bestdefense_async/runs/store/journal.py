@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bestdefense_async.errors import JournalError, JournalLost, TargetError
@@ -66,6 +67,7 @@ class StoreJournal:
     ) -> StoredInput | None:
         """Record an input, durably, unless its site is under way in another run of a family."""
         self._raise_unreported()
+        self._write_owed()
         self._next_index = max(self._next_index, index + 1)
         run = self._shard[0]
         row = (run, index, *self._site(target, site_id))
@@ -130,7 +132,7 @@ class StoreJournal:
         """Undo a claim: the creation was certainly not begun, and may be claimed again."""
         attempt = self._attempts.pop(index, None)
         if attempt is not None:
-            await asyncio.shield(self._write_end(statements.GIVEN_BACK, index, (attempt,)))
+            await self._write_end(statements.GIVEN_BACK, index, (attempt,))
 
     async def created(self, index: int, *, report_id: str) -> None:
         """Record the scan's id. Welcome from an earlier owner too, while nothing else is known.
@@ -139,14 +141,14 @@ class StoreJournal:
             IntegrityError: Another scan of the run has that id.
         """
         row = (self._attempt(index), report_id)
-        await asyncio.shield(self._write_end(statements.CREATED, index, row))
+        await self._write_end(statements.CREATED, index, row)
         self._attempts.pop(index, None)
 
     async def refused(self, index: int, *, error: BestDefenseError) -> None:
         """Record that certainly no scan was started, whether it is claimed or was given back."""
         attempt = self._attempts.pop(index, None)
         row = (attempt, to_text(error_as_dict(error)), self._now())
-        await asyncio.shield(self._write_end(statements.REFUSED, index, row))
+        await self._write_end(statements.REFUSED, index, row)
 
     async def unknown(self, index: int, *, error: BestDefenseError) -> None:
         """Record that a scan may have been started. It stays unknown until it is settled."""
@@ -174,7 +176,7 @@ class StoreJournal:
         if outcome.status is OutcomeStatus.DONE:
             record = outcome.as_dict()
             result = to_text({"risk": record["risk"], "findings": record["findings"]})
-        site = (storable(outcome.target), outcome.site_id or "")
+        site = (outcome.target, outcome.site_id or "")
         await self._write(
             statements.FINISHED, outcome.index, row, is_urgent=False, result=result, site=site
         )
@@ -256,23 +258,29 @@ class StoreJournal:
             if kind is statements.CREATED
         )
 
-    def _write_end(self, kind: Kind, index: int, row: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """Record how an attempt has ended; owed where that fails, also if nobody waits any more."""
-
-        def look(written: asyncio.Future[Any]) -> None:
-            error = None if written.cancelled() else written.exception()
-            if isinstance(error, JournalError) and not isinstance(error, JournalLost):
-                self._owed[index] = kind, row
-
-        written = self._write(kind, index, row, is_urgent=kind is not statements.CREATED)
-        written.add_done_callback(look)
-        return written
+    async def _write_end(self, kind: Kind, index: int, row: tuple[Any, ...]) -> None:
+        """Record how an attempt has ended; owed where that fails, or where nobody waits for it."""
+        try:
+            await self._write(kind, index, row, is_urgent=kind is not statements.CREATED)
+        except JournalLost:
+            raise
+        except (JournalError, asyncio.CancelledError):
+            self._owed[index] = kind, row
+            raise
 
     def _write_owed(self) -> None:
         """Record again what the store could not take in: to record it twice does no harm."""
         for index, (kind, row) in list(self._owed.items()):
-            self._write_end(kind, index, row)
+            written = self._write(kind, index, row)
+            written.add_done_callback(partial(self._on_owed_written, index, (kind, row)))
             del self._owed[index]
+
+    def _on_owed_written(
+        self, index: int, owed: tuple[Kind, tuple[Any, ...]], written: asyncio.Future[None]
+    ) -> None:
+        error = written.exception()
+        if isinstance(error, JournalError) and not isinstance(error, JournalLost):
+            self._owed.setdefault(index, owed)
 
     def _now(self) -> float:
         return time.time() + self._database.offset

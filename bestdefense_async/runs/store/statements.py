@@ -153,11 +153,6 @@ def check_fence(connection: StoreConnection, shard: Shard, *, is_ended: bool = F
         raise JournalLost("This run was taken over by another owner: it is left to that one.")
 
 
-def to_text(record: object) -> str:
-    """Return plain values as they are stored."""
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-
-
 def key_of(site_id: str) -> str:
     """Return a site id as it is compared: the letter case does not make another site.
 
@@ -248,7 +243,8 @@ def _finish_alone(connection: StoreConnection, write: Write) -> None:
     """Record an end. It counts also where the scan's id could not be written before."""
     report_id = write.row[3]
     target, site_id = write.site
-    take_in(connection, (*write.row[:2], write.shard[1], target, site_id, write.row[2]))
+    row = (*write.row[:2], write.shard[1], storable(target), site_id, write.row[2])
+    take_in(connection, row)
     if _write_unique(connection, FINISHED, write, report_id):
         _write_results(connection, [write])
     elif _known(connection, write.row[:2], report_id) != "finished":
@@ -296,6 +292,11 @@ def _write_results(connection: StoreConnection, writes: Sequence[Write]) -> None
             rows,
         )
 
+
+to_text: Final[Callable[[object], str]] = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":")
+).encode
+"""Returns plain values as they are stored."""
 
 _INPUT: Final = ("bigint", "integer")
 """A run's number and an input's index."""
