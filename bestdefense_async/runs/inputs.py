@@ -58,8 +58,6 @@ class Scan:
     report_id: str | None = None
     started_at: float | None = None
     """When the creation was sent; None before, and when it did no work."""
-    put_backs: int = 0
-    """How often its creation did no work for the host's sake."""
     priority: int = 0
     """Which of those that wait goes first: the higher one."""
     has_slot: bool = False
@@ -68,8 +66,6 @@ class Scan:
     """Who gets the outcome; None when it goes into the stream."""
     subscription: Subscription | None = None
     """The wait for it, once it exists."""
-    was_denied: bool = False
-    """Whether a 401 of it was taken for a stray one: the next one is not."""
 
     def outcome(
         self,

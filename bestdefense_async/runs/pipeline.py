@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import logging
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -132,6 +133,8 @@ class Pipeline:
         """Inputs whose creation is under way, each with the task that waits for it."""
         self._indexes = itertools.count(journal.next_index)
         self._seen: dict[str, int] = {}
+        self._put_backs: Counter[int] = Counter()
+        """How often the creation of an input did no work for the host's sake."""
 
     def register(self, item: Item, *, priority: int = 0, has_handle: bool = False) -> Scan:
         """Take an input in: from here on it has an index, and will have an outcome."""
@@ -224,8 +227,8 @@ class Pipeline:
             self._reject(scan, "duplicate", creation.error)
         elif creation.outcome is not None:
             self._finish(scan, creation.outcome)
-        elif scan.put_backs < PUT_BACKS:
-            scan.put_backs += 1
+        elif self._put_backs[scan.index] < PUT_BACKS:
+            self._put_backs[scan.index] += 1
             self._creators.submit(scan, priority=scan.priority)
         else:
             self._finish(scan, await self._workflow.refused(scan, creation.error))

@@ -36,15 +36,19 @@ class TokenCheck:
         self._refusal = refusal
         self._lock = asyncio.Lock()
         self._answers = 0
+        self._denied: set[int] = set()
+        """Inputs of which a 401 was taken for a stray one: the next one is not."""
         self.was_accepted: bool = False
         """Whether the server has accepted the token in this run."""
 
     async def clears(self, scan: Scan) -> bool:
         """Return whether a 401 of this scan was a stray one, so that it may go on; once each."""
-        if scan.was_denied or isinstance(self._refusal(), AuthError):
+        if scan.index in self._denied or isinstance(self._refusal(), AuthError):
             return False
-        scan.was_denied = await self._is_stray()
-        return scan.was_denied and not isinstance(self._refusal(), AuthError)
+        if not await self._is_stray():
+            return False
+        self._denied.add(scan.index)
+        return not isinstance(self._refusal(), AuthError)
 
     async def _is_stray(self) -> bool:
         """Return whether a 401 that came now was a stray one."""
