@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+import math
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from bestdefense_async.core.admission import Fate, fate_of
 from bestdefense_async.core.host import comparable_host
 from bestdefense_async.errors import BestDefenseError, TargetError, UnknownSite
 from bestdefense_async.resources.pages import cut_of
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
     from bestdefense_async.models import Site
     from bestdefense_async.runs.targets import Target
+
+T = TypeVar("T")
 
 KEPT_FOR: Final = 60.0
 """Seconds for which a list of sites is good."""
@@ -26,7 +30,8 @@ class SiteIndex:
 
     The list is asked for when it is first needed, when it is older than a minute, and for a name
     that is not in it. An error holds for ten seconds: asking again for each of thousands would not
-    help, and the client has already tried more than once.
+    help, and the client has already tried more than once. While the host is away the last list is
+    good: a run whose names were known does not end for that.
 
     Args:
         list_sites: Lists them.
@@ -47,7 +52,7 @@ class SiteIndex:
         self._cut = ""
         """What the host keeps back, for the sentence that a site is unknown."""
         self._error: BestDefenseError | None = None
-        self._asked_at: float | None = None
+        self._asked_at = -math.inf
 
     async def resolve(self, target: Target) -> str:
         """Return the site id of `target`; one that is a site id already is taken as it is.
@@ -60,8 +65,8 @@ class SiteIndex:
         if target.host is None:
             return target.text
         self._check(target.host)
-        ids = await self._ids(target.host)
-        if not ids:
+        ids = await self._look_up(self._by_host, target.host)
+        if ids is None:
             raise UnknownSite(
                 f"No site of this organization is called {target}.{self._cut}",
                 target=target.text,
@@ -81,42 +86,35 @@ class SiteIndex:
         Raises:
             BestDefenseError: The sites could not be listed.
         """
-        async with self._lock:
-            age, key = self._age(), site_id.lower()
-            is_missed = key not in self._host_of
-            if age is None or age >= KEPT_FOR or (is_missed and age >= ASKED_EVERY):
-                await self._ask()
-            if self._error is not None:
-                raise self._error
-            return self._host_of.get(key)
+        return await self._look_up(self._host_of, site_id.lower())
 
     def close(self) -> Iterable[asyncio.Task[None]]:
         """Have nothing to stop: a list is asked for by who waits for it."""
         return ()
 
-    async def _ids(self, host: str) -> list[str]:
+    async def _look_up(self, sites: dict[str, T], key: str) -> T | None:
+        """Return what the list has, which is asked for first where it may be out of date."""
         async with self._lock:
-            age = self._age()
-            is_missed = host not in self._by_host
-            if age is None or age >= KEPT_FOR or (is_missed and age >= ASKED_EVERY):
+            age = asyncio.get_running_loop().time() - self._asked_at
+            is_in_doubt = key not in sites or self._error is not None
+            if age >= KEPT_FOR or (is_in_doubt and age >= ASKED_EVERY):
                 await self._ask()
-            if self._error is not None:
+            if self._error is not None and key not in sites:
                 raise self._error
-            return self._by_host.get(host, [])
-
-    def _age(self) -> float | None:
-        """Return how long ago the sites were asked for, None when they never were."""
-        now = asyncio.get_running_loop().time()
-        return None if self._asked_at is None else now - self._asked_at
+            return sites.get(key)
 
     async def _ask(self) -> None:
-        self._error, self._by_host, self._host_of = None, {}, {}
+        self._error = None
         try:
             listed = await self._list_sites()
+        except BestDefenseError as error:
+            self._error = error.with_traceback(None)
+        if self._error is None or fate_of(self._error) is not Fate.AWAY:
+            self._by_host.clear()
+            self._host_of.clear()
+        if self._error is None:
             self._cut = cut_of(listed)
             for site in listed:
                 self._by_host.setdefault(comparable_host(site.hostname), []).append(site.id)
                 self._host_of[site.id.lower()] = site.hostname
-        except BestDefenseError as error:
-            self._error = error.with_traceback(None)
         self._asked_at = asyncio.get_running_loop().time()

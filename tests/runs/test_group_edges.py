@@ -202,6 +202,24 @@ def test_an_error_of_the_list_of_sites_is_not_kept() -> None:
     run(main)
 
 
+def test_a_list_of_sites_that_fails_later_ends_nothing_for_names_that_were_in_it() -> None:
+    """It is asked for again each minute; a name that is new is told the error."""
+
+    async def fault(operation: str, subject: str, nth: int) -> None:
+        if operation == "list" and nth > 1:
+            raise ServerError("Down.", status=503)
+
+    async def main() -> None:
+        client = FakeScans(60, duration=30.0, fault=fault)
+
+        outcomes = await outcomes_of(client, [*hosts(60), "stranger.example"], max_active=5)
+
+        assert kinds(outcomes) == {"done": 60, "not_started": 1}
+        assert client.calls("list") > 3
+
+    run(main)
+
+
 class Doubled(FakeScans):
     """Answers the creation and the overview of the second site with those of the first."""
 
