@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from bestdefense_async.core.admission import MOST_STARTING
 from bestdefense_async.errors import (
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.workflow import ScanClient
 
 
+GRACE: Final = 2.0
+"""Seconds that creations have to be answered when the block is left by an exception."""
+
+
 class ScanGroup:
     """Scan many targets; a task group for scans.
 
@@ -55,8 +59,10 @@ class ScanGroup:
       are kept, and iterating after the block yields them.
     - Leaving the iteration before its end, and then the block, starts nothing more: what exists
       is followed to its end.
-    - Leaving it by an exception or a cancellation stops at once and leaves no task behind. What
-      was read gets its outcome, a collection is read to its end, other iterables are not.
+    - Leaving it by an exception or a cancellation stops at once and leaves no task behind; only
+      creations that were sent have two seconds to be answered, since a lost answer may be a scan
+      that is paid for. What was read gets its outcome, a collection is read to its end, other
+      iterables are not.
     - A group that stops itself, because the time is up, a target failed or another owner has the
       run, still waits for the answers to creations that were sent: they say which scans exist.
     - When the input raises, the outcomes come first and the error after the last one.
@@ -159,8 +165,13 @@ class ScanGroup:
                 while self._pipeline.refusal is None and (late := await self._pipeline.end()):
                     self.feed(late)
                     await self._is_idle.wait()
+        except BaseException as left:
+            kind = type(left)
+            raise
         finally:
-            await self._stop(RunStopped("The run was stopped before this was finished."))
+            may_wait = kind is not None and issubclass(kind, Exception | asyncio.CancelledError)
+            reason = RunStopped("The run was stopped before this was finished.")
+            await self._stop(reason, grace=GRACE if may_wait else 0.0)
         if kind is None:
             self._outcome_queue.raise_error()
 
@@ -291,7 +302,7 @@ class ScanGroup:
             error = task.exception()
             if error is not None:
                 self._crashed(error)
-        elif self._is_stopped or self._is_stopping:
+        elif self._is_stopped:
             self._dismiss_rest(source, self._pipeline.refusal or self._reason)
         elif self._starts_no_more is not None:
             self._dismiss_rest(source, self._starts_no_more)
@@ -351,25 +362,30 @@ class ScanGroup:
         if self._is_stopped or self._is_stopping:
             return
         self._is_idle.clear()
-        self._stopper = asyncio.get_running_loop().create_task(self._wind_up(reason))
+        self._stopper = asyncio.get_running_loop().create_task(self._stop(reason, grace=None))
         self._stopper.add_done_callback(lambda _: self._check_idle())
 
-    async def _wind_up(self, reason: BestDefenseError) -> None:
-        """Stop, but for the creations that were sent: their answers say which scans exist."""
-        self._pipeline.refuse(reason)
-        for task in self._readers:
-            task.cancel()
-        await self._pipeline.settle(is_read=False)
-        await self._stop(reason)
+    async def _stop(self, reason: BestDefenseError, *, grace: float | None = 0.0) -> None:
+        """Cancel all work, wait until it has ended, and give every input its outcome.
 
-    async def _stop(self, reason: BestDefenseError) -> None:
-        """Cancel all work, wait until it has ended, and give every input its outcome."""
-        self._is_stopped = True
-        self._reason = reason
-        if self._pipeline.refusal is None:
-            self._pipeline.refusal = reason
+        The answers to creations that were sent are waited for first, for `grace` seconds or, with
+        None, for as long as they may take: they say which scans exist.
+        """
+        self._is_stopped, self._reason = True, reason
+        self._pipeline.refuse(reason)
         if self._timer is not None:
             self._timer.cancel()
+        for task in self._readers:
+            task.cancel()
+        try:
+            async with asyncio.timeout(grace):
+                await self._pipeline.settle(is_read=False)
+        except TimeoutError:
+            pass
+        finally:
+            await self._cancel()
+
+    async def _cancel(self) -> None:
         tasks = self._pipeline.cancel() | set(self._readers)
         if self._stopper is not None and self._stopper is not asyncio.current_task():
             tasks.add(self._stopper)

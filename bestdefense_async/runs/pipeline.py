@@ -223,7 +223,8 @@ class Pipeline:
         if creation.error is None:
             self._token.was_accepted = True
             self._follow(scan)
-        elif creation.is_duplicate and creation.outcome is not None:
+        elif creation.duplicate_of is not None:
+            self._seen[key_of(scan.site_id or "")] = creation.duplicate_of
             self._reject(scan, "duplicate", creation.error)
         elif creation.outcome is not None:
             self._finish(scan, creation.outcome)
@@ -373,12 +374,8 @@ class Pipeline:
         )
 
     def _stop_polls(self) -> set[asyncio.Task[None]]:
-        polls = (
-            self._polls.cancel(scan.subscription)
-            for scan in self.live.values()
-            if scan.subscription
-        )
-        return {task for task in polls if task is not None}
+        waits = (scan.subscription for scan in self.live.values() if scan.subscription)
+        return {task for each in waits if (task := self._polls.cancel(each)) is not None}
 
     def give_up(self, scan: Scan, reason: BestDefenseError) -> None:
         """Start one input no more, or follow it no more. A creation that was sent is answered."""

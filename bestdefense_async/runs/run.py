@@ -168,9 +168,11 @@ class Run:
     async def _left(self) -> None:
         """Give back the signals and the run."""
         self._client.pauses.discard(self._paused)
-        await self._signals.aclose()
-        if self._held is not None:
-            await self._held.journal.aclose()
+        try:
+            await self._signals.aclose()
+        finally:
+            if self._held is not None:
+                await self._held.journal.aclose()
 
     def __aiter__(self) -> Self:
         return self

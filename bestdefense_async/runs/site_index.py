@@ -104,17 +104,17 @@ class SiteIndex:
             return sites.get(key)
 
     async def _ask(self) -> None:
+        listed: Iterable[Site] = ()
         self._error = None
         try:
             listed = await self._list_sites()
         except BestDefenseError as error:
             self._error = error.with_traceback(None)
         if self._error is None or fate_of(self._error) is not Fate.AWAY:
+            self._cut = cut_of(listed)
             self._by_host.clear()
             self._host_of.clear()
-        if self._error is None:
-            self._cut = cut_of(listed)
-            for site in listed:
-                self._by_host.setdefault(comparable_host(site.hostname), []).append(site.id)
-                self._host_of[site.id.lower()] = site.hostname
+        for site in listed:
+            self._by_host.setdefault(comparable_host(site.hostname), []).append(site.id)
+            self._host_of[site.id.lower()] = site.hostname
         self._asked_at = asyncio.get_running_loop().time()

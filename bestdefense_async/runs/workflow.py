@@ -154,7 +154,8 @@ class Creation:
     """Why there is no scan, as far as is known; None when there is one."""
     outcome: Outcome | None = None
     """The outcome of the input; None when the scan is followed, or may be created later."""
-    is_duplicate: bool = False
+    duplicate_of: int | None = None
+    """The input that names the same site, where that is why there is no scan."""
 
 
 class ScanWorkflow:
@@ -238,7 +239,7 @@ class ScanWorkflow:
     async def _not_created(self, scan: Scan, error: BestDefenseError, claim: ScanClaim) -> Creation:
         if claim.duplicate_of is not None:
             outcome = scan.outcome(error, now=time.time())
-            return Creation(error=error, outcome=outcome, is_duplicate=True)
+            return Creation(error=error, outcome=outcome, duplicate_of=claim.duplicate_of)
         if scan.started_at is None and may_start_later(error):
             return Creation(error=error)
         if scan.started_at is not None and is_fate_unknown(error):

@@ -77,7 +77,8 @@ class FileDatabase(Database):
         ).fetchone()
         ours = self._lock.name
         if state == "held" and self._is_alive(owner):
-            raise JournalBusy(f"Another process holds run {name}: wait for it, or stop it.")
+            who = "This" if owner == ours else "Another"
+            raise JournalBusy(f"{who} process holds run {name}: wait for it, or stop it.")
         connection.execute(
             "UPDATE shard SET fence = fence + 1, state = 'held', owner = ?"
             " WHERE run = ? AND shard = 0",

@@ -95,6 +95,28 @@ async def test_an_answer_that_comes_after_the_run_was_lost_is_recorded_and_follo
     await other.aclose()
 
 
+async def test_a_late_answer_is_followed_although_another_input_names_its_site(
+    store: Store, backend: Any
+) -> None:
+    """The other input was told whose duplicate it is, and is not taken for the first one later."""
+    client = FakeScans(2, duration=0.0)
+    other: Store = backend.open()
+    run = await create(store, plan=map(Target, [*hosts(2), "H0.example."]))
+    await claim(run.journal, 0)
+    client.created["s0"] = 0.0
+    backend.give_up(store)
+    taken = await take(other)
+    async with ScanGroup(client, journal=taken.journal, polling=FAST) as group:
+        group.feed(await taken.record.remaining())
+        ended = await _ended(group)
+        await run.journal.created(0, report_id="r-s0")
+
+    assert {each.index: str(each.status) for each in ended} == {1: "done", 2: "not_started"}
+    assert [each.index async for each in group] == [0]
+    assert await statuses(other) == {0: "done", 1: "done"}
+    await other.aclose()
+
+
 async def test_what_is_answered_while_the_store_is_away_is_recorded_when_it_is_back(
     store: Store, backend: Any
 ) -> None:
