@@ -55,6 +55,7 @@ def pair_fields(ours: Sequence[str], theirs: Sequence[Field], own: frozenset[str
         own: Words for what it is all about: they add nothing to a name.
     """
     known = {each.path: each for each in theirs}
+    holders = dict.fromkeys(map(_above, known))
     pairs: dict[str, str] = {}
     found: dict[str, Field] = {}
     for container in dict.fromkeys(map(_above, ours)):
@@ -62,9 +63,7 @@ def pair_fields(ours: Sequence[str], theirs: Sequence[Field], own: frozenset[str
         # What has one of our names, whole, is that and nothing else.
         free = [each for each in theirs if each.path not in ours or each.path in members]
         is_here = not container or any(path in known for path in members)
-        homes = (
-            [container] if is_here else [path for path in ("", *known) if _fits(path, container)]
-        )
+        homes = [container] if is_here else [path for path in holders if _fits(path, container)]
         choices = [(home, _at_home(members, home, free, own)) for home in homes]
         home, there = max(choices, key=lambda each: _weight(container, *each), default=("", {}))
         if home != container and there:

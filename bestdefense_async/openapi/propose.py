@@ -15,7 +15,7 @@ when they are without doubt and no other candidate is; all others are for a pers
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, frozen
@@ -88,18 +88,19 @@ def propose(
     at_home = [row.operation for row in known if row.known == Grade.DOCUMENTED]
     free = [each for each in specification.operations if each not in at_home]
     proposals = []
-    for row in (row for row in rows if row not in known):
-        likely = [each for each in free if _may_be(row.route, each)]
-        likely.sort(key=lambda each: (len(_path_doubts(row.route, each)), each.name))
+    for route, row in ((row.route, row) for row in rows if row not in known):
+        likely = [each for each in free if _may_be(route, each)]
+        likely.sort(key=lambda each: (len(_path_doubts(route, each)), each.name))
+        fitting = (each for each in likely if _may_answer(route, each))
         found = [
-            consider(row.route, each, specification.location, constants)
-            for each in likely[:_MOST_CONSIDERED]
+            consider(route, each, specification.location, constants)
+            for each in islice(fitting, _MOST_CONSIDERED)
         ]
         if row.known == "bound":
             doubt = f"It is bound to {row.location} now. {row.problems[0]}"
             found = [evolve(each, doubts=(doubt, *each.doubts)) for each in found]
         found.sort(key=_order)
-        proposals.append(Proposal(route=row.route, candidates=tuple(found[:_MOST])))
+        proposals.append(Proposal(route=route, candidates=tuple(found[:_MOST])))
     return tuple(proposals)
 
 
@@ -123,17 +124,20 @@ def _may_be(route: Route, operation: Operation) -> bool:
     """Return whether nouns, method and form of the path are those of `route`."""
     words = {*_path_words(operation)}
     is_post = route.method == "DELETE" and operation.method == "POST" and bool(words & ENDS)
-    is_file = route.body is Body.BINARY
-    if (
-        any(not words & need for need in PLACES[route.name].needs)
-        or (operation.answer and is_file != operation.is_file)
-        or (operation.method != route.method and not is_post)
-    ):
+    is_named = all(words & need for need in PLACES[route.name].needs)
+    if not is_named or (operation.method != route.method and not is_post):
         return False
-    ends_in_part, ours = operation.path.rstrip("/").endswith("}"), route.template.endswith("}")
-    if not is_post and not is_file and route.method != "POST" and (ours or not route.parts):
-        return ends_in_part is ours  # one thing, or a list
-    return bool(operation.parts or operation.sent or not route.parts)
+    ours, is_file = route.template.endswith("}"), route.body is Body.BINARY
+    if is_post or is_file or route.method == "POST" or (route.parts and not ours):
+        return True
+    return operation.path.rstrip("/").endswith("}") is ours  # one thing, or a list
+
+
+def _may_answer(route: Route, operation: Operation) -> bool:
+    """Return whether there is a place for our id, and a file is answered only where we want one."""
+    is_file = route.body is Body.BINARY
+    is_right = operation.form is None or is_file is (operation.form == "file")
+    return is_right and bool(operation.parts or operation.sent or not route.parts)
 
 
 def consider(

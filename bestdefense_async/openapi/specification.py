@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urldefrag, urlsplit
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from bestdefense_async.errors import clean_text
 from bestdefense_async.openapi.document import SpecificationError, resolved_link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _BRACES: Final = re.compile(r"{([^{}/]+)}")
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -36,8 +37,7 @@ _DEEPEST: Final = 7
 _MOST_FIELDS: Final = 500
 _MOST_STEPS: Final = 3_000_000
 """Schemas read in all, each as often as it is met."""
-_STEPS_OF_OPERATION: Final = 600
-"""So there are 5,000 operations at most."""
+_MOST_PATHS: Final = 5_000
 
 
 @frozen(kw_only=True)
@@ -56,22 +56,19 @@ class Field:
     """Whether it and all above it must be there."""
 
 
-@frozen(kw_only=True)
+_FILE: Final = (Field(path="file"),)
+"""The answer that is a file."""
+
+
+@define(kw_only=True, eq=False, slots=False)
 class Operation:
-    """One operation of a host, as its specification has it."""
+    """One operation of a host, as its specification has it, read as far as it is asked for."""
 
     method: str
     path: str
     """From the root of the API, with `{parts}` under the host's names."""
-    query: tuple[Field, ...] = ()
-    """With the headers, but for those of every call, as `the header X`."""
-    body: tuple[Field, ...] = ()
-    """Members of the body that is sent; empty without one."""
-    answer: tuple[Field, ...] = ()
-    """Members of the whole answer to a success; empty when it is not JSON, or not specified."""
-    is_file: bool = False
-    """Whether a success is a file."""
-    is_deprecated: bool = False
+    _item: dict[str, Any]
+    _schemas: Schemas
 
     @property
     def name(self) -> str:
@@ -84,9 +81,63 @@ class Operation:
         return tuple(_BRACES.findall(self.path))
 
     @property
+    def is_deprecated(self) -> bool:
+        """Whether it says so."""
+        return self._entry.get("deprecated") is True
+
+    @property
+    def _entry(self) -> dict[str, Any]:
+        return _mapping(self._item[self.method.lower()])
+
+    @cached_property
+    def _parameters(self) -> dict[str, dict[str, Field]]:
+        """What is sent, by place and name: those of the operation replace those of its path."""
+        rows: dict[str, dict[str, Field]] = {"query": {}, "formData": {}, "body": {}}
+        for each in (*_list(self._item.get("parameters")), *_list(self._entry.get("parameters"))):
+            parameter = self._schemas.follow(each)
+            where, name = _text(parameter.get("in")), _text(parameter.get("name"))
+            value, *members = self._schemas.fields(parameter.get("schema", parameter))
+            if where == "header" and name.lower() not in _OWN_HEADERS:
+                where, name = "query", f"the header {name}"
+            if where == "body":
+                rows["body"] = {member.path: member for member in members}
+            elif where in rows and name:
+                is_required = parameter.get("required") is True
+                rows[where][name] = evolve(value, path=name, is_required=is_required)
+        return rows
+
+    @property
+    def query(self) -> tuple[Field, ...]:
+        """What may stand in the query, and the headers that no other call has: `the header X`."""
+        return tuple(self._parameters["query"].values())
+
+    @cached_property
+    def body(self) -> tuple[Field, ...]:
+        """Members of the body that is sent; empty without one."""
+        request = self._schemas.follow(self._entry.get("requestBody"))
+        old = self._parameters["body"] or self._parameters["formData"]
+        return self._schemas.fields(_schema_of(request))[1:] or tuple(old.values())
+
+    @property
     def sent(self) -> tuple[Field, ...]:
         """What a call may send: in the query where there is no body."""
         return self.query if self.method in WITHOUT_BODY else self.body
+
+    @cached_property
+    def answer(self) -> tuple[Field, ...]:
+        """Members of a success; empty where it is not specified, and the path `file` for a file."""
+        responses = _mapping(self._entry.get("responses"))
+        good = sorted(status for status in responses if _SUCCESS.fullmatch(str(status)))
+        for status in good or ["default"]:
+            response = self._schemas.follow(responses.get(status))
+            schema = response.get("schema", _schema_of(response))
+            shape = self._schemas.follow(schema)
+            is_file = schema is None and bool(_mapping(response.get("content")))
+            if is_file or shape.get("type") == "file" or shape.get("format") == "binary":
+                return _FILE
+            if fields := self._schemas.fields(schema)[1:]:
+                return fields
+        return ()
 
     @property
     def form(self) -> str | None:
@@ -95,8 +146,8 @@ class Operation:
         Without `success` there is no envelope of ours, also where a member is called `data`.
         """
         names = {each.path for each in self.answer}
-        if self.is_file or not names:
-            return "file" if self.is_file else None
+        if self.answer is _FILE or not names:
+            return "file" if names else None
         return ("data" if "data" in names else "top") if "success" in names else "none"
 
     @property
@@ -105,7 +156,7 @@ class Operation:
         if self.form == "data":
             below = (each for each in self.answer if _BELOW.match(each.path))
             return tuple(evolve(each, path=_BELOW.sub("", each.path, count=1)) for each in below)
-        envelope = {"success", "error"} if self.form == "top" else ()
+        envelope = {"file": {"file"}, "top": {"success", "error"}}.get(str(self.form), ())
         return tuple(each for each in self.answer if each.path not in envelope)
 
 
@@ -119,8 +170,8 @@ class Specification:
     """With the API's own version."""
     servers: tuple[str, ...]
     operations: tuple[Operation, ...]
-    remarks: tuple[str, ...]
-    """What could not be followed or read, one sentence each."""
+    remarks: dict[str, None]
+    """What could not be followed or had so far, one sentence each."""
     location: str = ""
     """The address or the file it was found at."""
 
@@ -136,17 +187,24 @@ def _shape_of(template: str) -> str:
 
 
 def read_specification(
-    document: dict[str, Any], *, prefix: str = "", documents: Mapping[str, Any] | None = None
+    document: dict[str, Any],
+    *,
+    prefix: str = "",
+    location: str = "",
+    documents: Mapping[str, Any] | None = None,
+    remarks: Iterable[str] = (),
 ) -> Specification:
     """Return what a document says about an API.
 
     Args:
         document: As it was decoded.
         prefix: Path in front of every route on this host: operations' paths begin behind it.
+        location: Where it was found.
         documents: All that references may lead into, by address; None for this one alone.
+        remarks: What could not be had of them.
 
     Raises:
-        SpecificationError: Its version is unknown, it has no paths, or its schemas have no end.
+        SpecificationError: Its version is unknown, or it has no paths.
     """
     version = document.get("swagger", document.get("openapi"))
     if not _VERSION.fullmatch(str(version)):
@@ -154,18 +212,33 @@ def read_specification(
         raise SpecificationError(
             f"It names {shown}: OpenAPI 3.0 to 3.2 and Swagger 2.0 are understood."
         )
-    if not isinstance(document.get("paths"), dict):
-        raise SpecificationError("It has no paths: that is no specification of an API.")
-    reader = _Reader(document, {"": document} if documents is None else documents, prefix)
-    operations = tuple(reader.operations())
+    paths = document.get("paths")
+    if not isinstance(paths, dict) or len(paths) > _MOST_PATHS:
+        most = f"It has no paths, or more than {_MOST_PATHS}"
+        raise SpecificationError(f"{most}: that is no specification of an API.")
+    schemas = Schemas({"": document} if documents is None else documents, remarks)
     info = _mapping(document.get("info"))
     return Specification(
         version=str(version),
         title=f"{_text(info.get('title')) or 'no title'} {_text(info.get('version'))}".strip(),
         servers=tuple(_servers(document)),
-        operations=operations,
-        remarks=tuple(reader.remarks),
+        operations=tuple(_operations(document, schemas, prefix)),
+        remarks=schemas.remarks,
+        location=location,
     )
+
+
+def _operations(document: dict[str, Any], schemas: Schemas, prefix: str) -> Iterator[Operation]:
+    """Yield every operation, in the document's order."""
+    for path, entry in document["paths"].items():
+        item = schemas.follow(entry) if isinstance(path, str) and path.startswith("/") else {}
+        for method in (each for each in _METHODS if isinstance(item.get(each), dict)):
+            holders = (item[method], item, document)
+            server = next((url for each in holders for url in _servers(each)), "")
+            whole = urlsplit(resolved_link("https://host/", server)).path.rstrip("/")
+            whole += _FORMAT_SUFFIX.sub("", path)
+            at = whole.removeprefix(prefix) if whole.startswith(f"{prefix}/") else whole
+            yield Operation(method=method.upper(), path=at, item=item, schemas=schemas)
 
 
 def _servers(holder: dict[str, Any]) -> Iterator[str]:
@@ -181,72 +254,22 @@ def _servers(holder: dict[str, Any]) -> Iterator[str]:
             yield url
 
 
-class _Reader:
-    """Reads both families in one way: what only one of them has is absent in the other."""
+class Schemas:
+    """The schemas of some documents, in both families alike.
 
-    def __init__(self, document: dict[str, Any], documents: Mapping[str, Any], prefix: str) -> None:
-        self._document = document
+    Args:
+        documents: By the address that references have.
+        remarks: What could not be had of them.
+    """
+
+    def __init__(self, documents: Mapping[str, Any], remarks: Iterable[str]) -> None:
         self._documents = documents
-        self._prefix = prefix
-        self.remarks: dict[str, None] = {}
+        self.remarks: dict[str, None] = dict.fromkeys(remarks)
         """Sentences, each once, in order."""
         self._steps = 0
         self._listed: dict[str, tuple[Field, ...]] = {}
 
-    def operations(self) -> Iterator[Operation]:
-        """Yield every operation, in the document's order."""
-        for path, entry in self._document["paths"].items():
-            item = self._follow(entry) if isinstance(path, str) and path.startswith("/") else {}
-            for method in _METHODS:
-                if isinstance(item.get(method), dict):
-                    self._count(_STEPS_OF_OPERATION)
-                    yield self._operation(method, path, item)
-
-    def _operation(self, method: str, path: str, item: dict[str, Any]) -> Operation:
-        entry = item[method]
-        body = self._fields(_schema_of(self._follow(entry.get("requestBody"))))[1:]
-        # By place and name: those of the operation replace those of its path.
-        sent: dict[str, dict[str, Field]] = {"query": {}, "header": {}, "formData": {}}
-        for each in (*_list(item.get("parameters")), *_list(entry.get("parameters"))):
-            parameter = self._follow(each)
-            where, name = _text(parameter.get("in")), _text(parameter.get("name"))
-            value, *members = self._fields(parameter.get("schema", parameter))
-            if where == "body":
-                body = tuple(members)
-            elif where in sent and name and name.lower() not in _OWN_HEADERS:
-                shown = f"the header {name}" if where == "header" else name
-                is_required = parameter.get("required") is True
-                sent[where][name] = evolve(value, path=shown, is_required=is_required)
-        server = next((url for each in (entry, item, self._document) for url in _servers(each)), "")
-        whole = urlsplit(resolved_link("https://host/", server)).path.rstrip("/")
-        whole += _FORMAT_SUFFIX.sub("", path)
-        is_below = whole.startswith(f"{self._prefix}/")
-        answer, is_file = self._answer(_mapping(entry.get("responses")))
-        return Operation(
-            method=method.upper(),
-            path=whole.removeprefix(self._prefix) if is_below else whole,
-            query=(*sent["query"].values(), *sent["header"].values()),
-            body=body or tuple(sent["formData"].values()),
-            answer=answer,
-            is_file=is_file,
-            is_deprecated=entry.get("deprecated") is True,
-        )
-
-    def _answer(self, responses: dict[str, Any]) -> tuple[tuple[Field, ...], bool]:
-        """Return the members of a success, and whether it is a file."""
-        good = sorted(status for status in responses if _SUCCESS.fullmatch(str(status)))
-        for status in good or ["default"]:
-            response = self._follow(responses.get(status))
-            schema = response.get("schema", _schema_of(response))
-            shape = self._follow(schema)
-            is_file = schema is None and bool(_mapping(response.get("content")))
-            if is_file or shape.get("type") == "file" or shape.get("format") == "binary":
-                return (), True
-            if fields := self._fields(schema)[1:]:
-                return fields, False
-        return (), False
-
-    def _follow(self, value: object) -> dict[str, Any]:
+    def follow(self, value: object) -> dict[str, Any]:
         """Return an object, or the one it refers to; empty when that is none."""
         for _ in range(_LONGEST_CHAIN):
             reference = _mapping(value).get("$ref")
@@ -269,12 +292,7 @@ class _Reader:
             self.remarks[f"{clean_text(reference, longest=120)} {how} and is not followed."] = None
         return None if start else value
 
-    def _count(self, steps: int) -> None:
-        self._steps += steps
-        if self._steps > _MOST_STEPS:
-            raise SpecificationError("It unfolds to more than a specification has.")
-
-    def _fields(self, schema: object) -> tuple[Field, ...]:
+    def fields(self, schema: object) -> tuple[Field, ...]:
         """Return what `schema` describes, its path empty, and its members, level by level.
 
         A value is described by all that its schema refers to and is combined of, together. Of
@@ -289,7 +307,9 @@ class _Reader:
         waiting = deque([("", schema, True)])
         while waiting and len(parts) <= _MOST_FIELDS:
             path, value, is_sure = waiting.popleft()
-            self._count(1)
+            self._steps += 1
+            if self._steps > _MOST_STEPS:
+                raise SpecificationError("It unfolds to more than a specification has.")
             part = _mapping(value)
             parts.setdefault(path, []).append(part)
             demanded |= {f"{path}.{name}" for name in _list(part.get("required")) if is_sure}
@@ -336,7 +356,7 @@ def _schema_of(holder: dict[str, Any]) -> Any:  # noqa: ANN401  # a schema is an
     """Return the schema of the JSON among the contents, None when there is none."""
     for kind, media in _mapping(holder.get("content")).items():
         if "json" in str(kind).lower() or str(kind).startswith("*/*"):
-            return _mapping(media).get("schema")
+            return _mapping(media).get("schema") or {}
     return None
 
 

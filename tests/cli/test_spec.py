@@ -207,7 +207,7 @@ def test_what_writes_or_is_not_sure_stays_undecided_and_is_3(command: Command) -
     found = rows(ended, "proposals")
     assert {each for each in WRITERS if found[each]["decision"] != "undecided"} == set()
     assert found["network.progress"]["decision"] == "undecided"
-    assert found["schedules.delete"]["why"][0] == "It writes: only --bind or an answer takes it"
+    assert found["schedules.delete"]["why"][0] == "It writes: only --bind or an answer takes it."
     assert found["sites.list"]["decision"] == "not there"
     bound = read_bindings(stored(command), HOST)
     assert {each.method for each in bound.values()} == {"GET"}
@@ -306,7 +306,7 @@ def test_two_as_likely_are_never_chosen_between(command: Command) -> None:
     ended = command("spec", "adopt", "-y", "--from", write(command, spec), env=LOCAL)
     assert ended.code == 3
     assert "GET /api/v1/schedules" in ended.out
-    assert "GET /api/v2/schedules may be it, too" in ended.out
+    assert "GET /api/v2/schedules may be it, too." in ended.out
     assert "schedules.list" not in read_bindings(stored(command), HOST)
 
 

@@ -45,7 +45,7 @@ def _read(
     source: str | None,
     use: Callable[[Specification, dict[str, Binding]], int],
 ) -> int:
-    """Return what `use` makes of the specification and what is bound; say what was not read."""
+    """Return what `use` makes of the specification and of what is bound."""
     from bestdefense_async.cli.commands.spec_source import load_specification
     from bestdefense_async.cli.options.bindings import load_bindings
 
@@ -53,8 +53,6 @@ def _read(
 
     async def work(_: object) -> int:
         found = await load_specification(connection, source)
-        for remark in found.remarks[:_MOST_REMARKS]:
-            streams.say(f"spec: {remark}")
         return use(found, load_bindings(connection.host))
 
     return run_async(work)
@@ -89,7 +87,7 @@ def show(source: str | None, format_: str, connection: Connection) -> int:
             for name in [row.route.name]
         }
         records |= {each.route.name: _proposed(each) for each in propose(found, {}, bindings)}
-        return _emit("operations", records, format_)
+        return _emit(found, records, format_)
 
     return _read(connection, source, use)
 
@@ -108,14 +106,17 @@ def check(source: str | None, format_: str, connection: Connection) -> int:
 
     def use(found: Specification, bindings: dict[str, Binding]) -> int:
         rows = compare(found, bindings)
-        records = []
+        records = {}
         for row in rows:
             record = {"operation": row.route.name, "known": row.known, "here": row.location}
-            record["standing"], notes = row.standing, [*row.unsaid, *row.missing]
-            whole = {"problems": row.problems, "notes": notes}
-            short = {"what": " ".join([*row.problems, *notes]) or None}
-            records.append({**record, **(short if format_ == "table" else whole)})
-        emit("operations", records, format_)
+            notes = [*row.unsaid, *row.missing]
+            whole, short = (
+                {"problems": row.problems, "notes": notes},
+                {"what": row.problems + notes},
+            )
+            said = short if format_ == "table" else whole
+            records[row.route.name] = {**record, "standing": row.standing, **said}
+        _emit(found, records, format_)
         counts = Counter(row.standing for row in rows)
         standings = ("agrees", "drift", "not found")
         result = ", ".join(f"{each} {counts[each]}" for each in standings if counts[each])
@@ -181,7 +182,7 @@ def adopt(
         }
         records |= {each.route.name: _proposed(each) for each in open_ones}
         records |= {name: _row(name, each, "named") for name, each in taken.items()}
-        _emit("proposals", records, format_)
+        _emit(found, records, format_, what="proposals")
         return _settle(connection.host, open_ones, taken, is_agreed=yes)
 
     return _read(connection, source, use)
@@ -212,13 +213,24 @@ def _named_by_person(
     return name, candidate
 
 
-def _emit(what: str, records: dict[str, dict[str, Any]], format_: str) -> int:
-    """Write records in the order of our table; their sentences in one cell of a table."""
+def _emit(
+    found: Specification,
+    records: Mapping[str, dict[str, Any]],
+    format_: str,
+    what: str = "operations",
+) -> int:
+    """Write records in the order of our table, and say what could not be read."""
     from bestdefense_async.core.route import ROUTES
 
-    for each in records.values() if format_ == "table" else ():
-        each["why"] = "; ".join(why.rstrip(".") for why in each["why"]) or None
-    emit(what, [records[name] for name in ROUTES if name in records], format_)
+    for remark in [*found.remarks][:_MOST_REMARKS]:
+        streams.say(f"spec: {remark}")
+    rows = [records[name] for name in ROUTES if name in records]
+    if format_ == "table":  # sentences stand in one cell
+        cells = (
+            ({k: " ".join(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows
+        )
+        rows = [{name: value or None for name, value in row.items()} for row in cells]
+    emit(what, rows, format_)
     return Exit.OK
 
 
@@ -228,9 +240,9 @@ def _proposed(proposal: Proposal) -> dict[str, Any]:
     if not proposal.candidates:
         return _record(name, None, "not there", [])
     first, *others = proposal.candidates
-    rivals = [f"{each.operation.name} may be it, too" for each in others if not each.doubts]
+    rivals = [f"{each.operation.name} may be it, too." for each in others if not each.doubts]
     if proposal.sure is None and not first.doubts and not rivals:
-        rivals = ["It writes: only --bind or an answer takes it"]
+        rivals = ["It writes: only --bind or an answer takes it."]
     return _row(name, first, "sure" if proposal.sure else "undecided", rivals)
 
 

@@ -13,8 +13,6 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from attrs import evolve
-
 from bestdefense_async.cli.exits import MissingToken
 from bestdefense_async.config import parse_base_url
 from bestdefense_async.core.host import authority
@@ -176,11 +174,13 @@ async def load_specification(connection: Connection, source: str | None) -> Spec
         document, links = _read(location, body)
         if links and not is_specification(document):
             raise _unreadable(location, "It only names a document: give that with --from.")
+    prefix = connection.location.prefix
     try:
-        found = read_specification(document, prefix=connection.location.prefix, documents=documents)
+        return read_specification(
+            document, prefix=prefix, location=location, documents=documents, remarks=remarks
+        )
     except SpecificationError as error:
         raise _unreadable(location, str(error)) from None
-    return evolve(found, location=location, remarks=(*remarks, *found.remarks))
 
 
 async def _find(fetcher: Fetcher, addresses: list[str]) -> tuple[str, dict[str, Any], int]:
