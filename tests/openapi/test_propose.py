@@ -12,7 +12,7 @@ from bestdefense_async.openapi.specification import read_specification
 from bestdefense_async.sandbox.handlers.docs import document
 from tests.support.moved_host import MOVES, openapi, swagger
 from tests.support.styled_hosts import BARE, PLATFORM, VENDOR
-from tests.support.written_hosts import API_PLATFORM, NELMIO
+from tests.support.written_hosts import API_PLATFORM, NELMIO, Host
 from tests.support.written_hosts_2 import BY_HAND, FASTAPI, LARAVEL, NEST
 from tests.support.written_hosts_3 import GO, SPRING
 from tests.support.written_hosts_4 import ASP, HUMA
@@ -62,6 +62,15 @@ def test_the_right_place_comes_first_and_what_is_absent_is_a_doubt(
     assert len(right) >= 0.95 * len(there), {*there} - {*right}
     for name in found.keys() - {*there}:
         assert all(each.doubts for each in found[name].candidates)
+
+
+@pytest.mark.parametrize("host", [SPRING, GO, HUMA, ASP], ids=lambda host: host.name)
+def test_what_is_read_and_described_is_sure(host: Host) -> None:
+    """Also below two versions, in any media type of JSON, in capitals; but for a lonely file."""
+    found = proposed(host.document(), org="42")
+    there = {name for name, place in host.places.items() if place and place.startswith("GET")}
+    sure = {name for name in there if found[name].sure is not None}
+    assert there - sure <= {"agents.download"}
 
 
 @pytest.mark.parametrize("spec", [openapi(), swagger()], ids=["OpenAPI", "Swagger"])
@@ -323,6 +332,14 @@ def test_listed_values_are_translated() -> None:
     )
     assert asked.binding.answer == {"isCompleted": "state"}
     assert asked.binding.values == {"isCompleted": {"true": "COMPLETED"}}
+    # What lists none of our words is something else.
+    other = considered(
+        "schedules.create",
+        "post",
+        "/api/schedules",
+        requestBody=body(siteId=TEXT, every={"type": "string", "enum": ["high tide"]}),
+    )
+    assert "It takes no cadence." in other.doubts
     # A text that lists nothing may say anything.
     open_text = considered(
         "reports.progress", "get", "/api/reports/{id}/progress", responses=responses(state=TEXT)

@@ -109,12 +109,9 @@ def check(source: str | None, format_: str, connection: Connection) -> int:
         records = {}
         for row in rows:
             record = {"operation": row.route.name, "known": row.known, "here": row.location}
-            notes = [*row.unsaid, *row.missing]
-            whole, short = (
-                {"problems": row.problems, "notes": notes},
-                {"what": row.problems + notes},
-            )
-            said = short if format_ == "table" else whole
+            said = {"problems": row.problems, "notes": row.unsaid + row.missing}
+            if format_ == "table":
+                said = {"what": said["problems"] + said["notes"]}
             records[row.route.name] = {**record, "standing": row.standing, **said}
         _emit(found, records, format_)
         counts = Counter(row.standing for row in rows)
@@ -226,10 +223,10 @@ def _emit(
         streams.say(f"spec: {remark}")
     rows = [records[name] for name in ROUTES if name in records]
     if format_ == "table":  # sentences stand in one cell
-        cells = (
-            ({k: " ".join(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows
-        )
-        rows = [{name: value or None for name, value in row.items()} for row in cells]
+        rows = [
+            {name: (" ".join(v) or None) if isinstance(v, list) else v for name, v in row.items()}
+            for row in rows
+        ]
     emit(what, rows, format_)
     return Exit.OK
 
