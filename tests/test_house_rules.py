@@ -91,13 +91,15 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import integers
 
-pytestmark = pytest.mark.timeout(0.5)
+soon = pytest.mark.timeout(0.5, func_only=True)
 
 
+@soon
 async def test_awaits_for_ever():
     await asyncio.Event().wait()
 
 
+@soon
 async def test_is_not_cancelled():
     while True:
         try:
@@ -106,6 +108,7 @@ async def test_is_not_cancelled():
             pass
 
 
+@soon
 @given(integers())
 def test_hangs_again(number):
     time.sleep(60)
@@ -126,7 +129,7 @@ def run_pytest(
     monkeypatch.setenv("COLUMNS", "200")
     pytester.makeini(
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
-        "addopts = -p no:cacheprovider -p no:bestdefense_async\ntimeout = 60\nmarkers = slow\n"
+        "addopts = -p no:cacheprovider -p no:bestdefense_async -p no:faker\ntimeout = 60\nmarkers = slow\n"
     )
 
     def run(text: str, *arguments: str, grace: float = 5.0) -> pytest.RunResult:
