@@ -19,6 +19,6 @@ async def test_what_a_person_names_is_looked_at_at_once() -> None:
             return Progress(is_completed=True)
 
     connection = cast("Any", SimpleNamespace(polling=lambda: None))
-    await wait_for(Scans(), "r-1", connection, timeout=None)
+    await wait_for(Scans(), "report", "r-1", connection, timeout=None)
 
     assert asked == [0.0]

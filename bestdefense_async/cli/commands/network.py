@@ -173,9 +173,8 @@ def show(scan_id: str, format_: str, connection: Connection) -> int:
 @FORMAT
 def wait(scan_id: str, timeout: float | None, format_: str, connection: Connection) -> int:
     """Wait until a network scan is complete; exit 3 when it is not in time."""
-    streams.note(f"waiting for scan {scan_id}; Ctrl-C ends the wait, not the scan")
     return connection.call(
-        lambda bd: wait_for(bd.network, scan_id, connection, timeout=timeout),
+        lambda bd: wait_for(bd.network, "scan", scan_id, connection, timeout=timeout),
         lambda progress: emit(
             "network", [{"scan_id": scan_id, "is_completed": progress.is_completed}], format_
         ),

@@ -81,9 +81,8 @@ def show(report_id: str, format_: str, connection: Connection) -> int:
 @FORMAT
 def wait(report_id: str, timeout: float | None, format_: str, connection: Connection) -> int:
     """Wait until a report is complete; exit 3 when it is not in time."""
-    streams.note(f"waiting for report {report_id}; Ctrl-C ends the wait, not the scan")
     return connection.call(
-        lambda bd: wait_for(bd.reports, report_id, connection, timeout=timeout),
+        lambda bd: wait_for(bd.reports, "report", report_id, connection, timeout=timeout),
         lambda progress: emit(
             "reports", [{"report_id": report_id, "is_completed": progress.is_completed}], format_
         ),
@@ -106,9 +105,10 @@ class Waitable(Protocol):
 
 
 async def wait_for(
-    waiter: Waitable, key: str, connection: Connection, *, timeout: float | None
+    waiter: Waitable, what: str, key: str, connection: Connection, *, timeout: float | None
 ) -> Progress:
-    """Wait for a scan that somebody names. Raises what the waiter raises."""
+    """Say what is waited for, and wait. Raises what the waiter raises."""
+    streams.note(f"waiting for {what} {key}; Ctrl-C ends the wait, not the scan")
     # Who names a scan has had it before, so it may be complete: the first poll leaves at once.
     return await waiter.wait(key, timeout=timeout, policy=connection.polling(), started_ago=0.0)
 
