@@ -129,7 +129,8 @@ def run_pytest(
     monkeypatch.setenv("COLUMNS", "200")
     pytester.makeini(
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
-        "addopts = -p no:cacheprovider -p no:bestdefense_async -p no:faker\ntimeout = 60\nmarkers = slow\n"
+        "addopts = -p no:cacheprovider -p no:bestdefense_async -p no:faker\n"
+        "timeout = 60\nmarkers = slow\n"
     )
 
     def run(text: str, *arguments: str, grace: float = 5.0) -> pytest.RunResult:
