@@ -317,7 +317,10 @@ HUGE = "1" + "0" * 400
             START_LINE + _line(event="scan.finished", status="done", risk={}, findings=[{}]),
             id="a finding without severity",
         ),
-        pytest.param(2 * (START_LINE + _line(**DONE) + END_LINE), id="two runs behind each other"),
+        pytest.param(
+            START_LINE + _line(**DONE) + START_LINE + _line(**{**DONE, "index": 1}) + END_LINE,
+            id="two runs behind each other",
+        ),
         pytest.param(START_LINE + 2 * _line(**DONE) + END_LINE, id="one target that ends twice"),
         pytest.param(START_LINE + _line(**{**DONE, "index": []}), id="a list as a number"),
         pytest.param(START_LINE + _line(**{**DONE, "index": True}), id="a number that is none"),
