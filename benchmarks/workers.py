@@ -11,11 +11,11 @@ takes to start, for so long one of the workers is away after each.
 
 Then CPU per scan against one embedded process that scans the same at the same speed, in turns, with
 statements and transactions per scan, which no other load of the machine changes; scans per second
-with 1 to 4 workers. With `--only` also tenants of very different sizes. `benchmarks.shared_limits`
-tries processes that share a limit.
+with 1 to 4 workers. `benchmarks.fair_shards` has organizations of very different sizes, and
+`benchmarks.shared_limits` processes that share a limit.
 
 Goals: 0 doubled, 0 lost, unknown <= kills x shards x 8, at most 1.3 x the time and 1.3 x the CPU,
-at most 1 transaction per scan; a small tenant waits at most 1.5 x as long as alone.
+at most 1 transaction per scan.
 """
 
 import argparse
@@ -113,12 +113,23 @@ async def restarted(
     return 1
 
 
+async def wrong_clocks(
+    workers: Workers, _: Server, ended: "asyncio.Task[Any]", how: Disturbance
+) -> int:
+    """Kill two, and start others whose clocks are ten minutes ahead and behind."""
+    for wrong in (600.0, -600.0):
+        await asyncio.wait([ended], timeout=how.usual / 5)
+        workers.replace(workers.processes[0], clock_ahead=wrong)
+    return 2
+
+
 SCENARIOS: dict[str, Disturb] = {
     "undisturbed": nothing,
     "killed": killed,
     "paused": paused,
     "connections cut": cut,
     "database restarted": restarted,
+    "wrong clocks": wrong_clocks,
 }
 
 
@@ -258,47 +269,13 @@ async def scaled(server: Server, targets: int) -> None:
         )
 
 
-async def fair(server: Server, tenants: int) -> None:
-    """Print how long the smallest tenants wait beside a large one, against alone."""
-    with new_database(server.url("postgres")) as database:
-        async with Sandbox(seed=7, sites=1500, speed=SPEED) as sandbox:
-            names = [f"org-{number}" for number in range(tenants)]
-            tokens = {name: sandbox.add_token(organization=name) for name in names}
-            took = []
-            for with_large in (False, True):
-                runs = []
-                if with_large:
-                    await enqueued(sandbox, database, sandbox.hostnames, shard_size=SHARD)
-                async with contextlib.AsyncExitStack() as stack:
-                    store = await stack.enter_async_context(PostgresStore(database))
-                    bd = await stack.enter_async_context(BestDefense(sandbox.token, sandbox.url))
-                    for name, token in tokens.items():
-                        sites = [site.id for site in sandbox.sites_of(name)]
-                        view = bd.with_token(token, name=name)
-                        runs.append(await enqueue(view, sites, store=store, credential=name))
-                    at = time.monotonic()
-                    all_tokens = {"default": sandbox.token, **tokens}
-                    with Workers(database, sandbox.url, all_tokens) as workers:
-                        for _ in range(2):
-                            workers.start()
-                        for run in runs:
-                            await over(database, run.name)
-                        took.append(time.monotonic() - at)
-    alone, beside = took
-    print(
-        f"{tenants} tenants of 3 sites: {alone:.1f} s alone, {beside:.1f} s beside one of 1,500 "
-        f"({beside / alone:.2f} x)",
-        flush=True,
-    )
-
-
 async def main() -> None:
     """Print all of it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--targets", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--only", choices=[*SCENARIOS, "cost", "fair"])
+    parser.add_argument("--only", choices=[*SCENARIOS, "cost"])
     options = parser.parse_args()
     chosen = [*SCENARIOS, "cost"]
     if options.only:
@@ -323,8 +300,6 @@ async def main() -> None:
         if "cost" in chosen:
             await cost(server, options.targets // 2)
             await scaled(server, options.targets)
-        if "fair" in chosen:
-            await fair(server, 60)
 
 
 if __name__ == "__main__":

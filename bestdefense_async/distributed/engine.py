@@ -37,6 +37,7 @@ _CONNECTIONS: Final = 4
 _RECONNECT: Final = 5.0
 """Seconds after which lost connections are asked for anew: the pool would wait longer each time."""
 _AT_ONCE: Final = 500
+_LARGEST: Final = 2**31 - 1
 
 
 def open_app(address: Address) -> App:
@@ -64,12 +65,13 @@ def queue_of(credential: str, base_url: str) -> str:
 async def wake(app: App, shards: Sequence[WaitingShard]) -> None:
     """Put a job into the queue for each of these shards, for which none waits.
 
-    The k-th shard of an organization has priority -k: so each organization has its turn.
+    Those come first after which their organization has had the fewest targets: so each has its
+    share, and small ones do not wait for large ones.
     """
     jobs = [
         Job(
             queue=queue_of(each.credential, each.base_url),
-            priority=-each.turn,
+            priority=max(-each.turn, -_LARGEST),
             lock=None,
             queueing_lock=f"{each.run}/{each.number}",
             task_name=SHARD_TASK,

@@ -95,9 +95,9 @@ def _copied(connection: StoreConnection, run: int) -> tuple[int, str]:
     )
     connection.execute(
         "INSERT INTO shard (run, shard, first, last, fence, state)"
-        " SELECT run, shard, shard * ?, (shard + 1) * ? - 1, 0, 'ready' FROM scan WHERE run = ?"
-        " GROUP BY run, shard",
-        (SHARD_SIZE, SHARD_SIZE, row[0]),
+        " SELECT run, shard, min(input_index), max(input_index), 0, 'ready' FROM scan"
+        " WHERE run = ? GROUP BY run, shard",
+        (row[0],),
     )
     connection.execute(
         "INSERT INTO result (run, input_index, result)"

@@ -15,9 +15,11 @@ from bestdefense_async.distributed.presence import IS_GONE
 from bestdefense_async.distributed.repetition import begin_due, plan_repetition
 from bestdefense_async.distributed.shards import (
     SHARD_SIZE,
+    SIZE,
     HeldShard,
     ShardCounts,
     WaitingShard,
+    served,
 )
 from bestdefense_async.models import ScanOptions
 from bestdefense_async.runs.store import reads
@@ -91,15 +93,16 @@ class PostgresStore(DatabaseStore):
             JournalError: It cannot be written.
         """
         firsts = range(0, max(len(rows), 1), shard_size)
+        ends = [min(first + shard_size, max(len(rows), 1)) for first in firsts]
         values = (base_url, token_key, reads.options_text(options))
         names: list[str] = []
 
         def make(connection: StoreConnection) -> tuple[int, str, int]:
-            turn = _open_shards(connection, credential, base_url)
+            had = served(connection, credential, base_url)
             for known in names:  # the answer to an earlier commit was lost
                 row = connection.execute("SELECT id FROM run WHERE name = ?", (known,)).fetchone()
                 if row is not None:
-                    return row[0], known, turn - len(firsts)
+                    return row[0], known, had
             name = new_name(connection)
             run = insert_run(connection, name, values)
             names.append(name)
@@ -109,24 +112,24 @@ class PostgresStore(DatabaseStore):
                 ("bigint", "integer", "integer", "integer", "bigint", "text"),
                 "",
                 [
-                    (run, number, first, first + shard_size - 1, 0, "ready")
-                    for number, first in enumerate(firsts)
+                    (run, number, first, end - 1, 0, "ready")
+                    for number, (first, end) in enumerate(zip(firsts, ends, strict=True))
                 ],
             )
             insert_plan(connection, run, [(row[0] // shard_size, *row) for row in rows])
             insert_policy(connection, run, policy)
-            return run, name, turn
+            return run, name, had
 
-        run, name, turn = await (await self.database.writer()).do(make)
+        run, name, had = await (await self.database.writer()).do(make)
         shards = [
             WaitingShard(
                 run=run,
                 number=number,
                 credential=credential,
                 base_url=base_url,
-                turn=turn + number,
+                turn=had + end,
             )
-            for number in range(len(firsts))
+            for number, end in enumerate(ends)
         ]
         return name, shards
 
@@ -282,8 +285,9 @@ class PostgresStore(DatabaseStore):
 
         def read(connection: StoreReader) -> list[tuple[Any, ...]]:
             return connection.execute(
-                "SELECT shard.run, shard.shard, run.credential, run.base_url, row_number() OVER"  # noqa: S608 - ours
-                " (PARTITION BY run.credential, run.base_url ORDER BY shard.run, shard.shard) - 1,"
+                "SELECT shard.run, shard.shard, run.credential, run.base_url,"  # noqa: S608 - ours
+                f" (sum({SIZE}) OVER (PARTITION BY run.credential, run.base_url"
+                " ORDER BY shard.run, shard.shard))::bigint,"
                 " shard.problem FROM shard JOIN run ON run.id = shard.run"
                 " WHERE run.credential IS NOT NULL AND run.cancelled_at IS NULL"
                 f" AND {_MAY_BE_TAKEN}{only} ORDER BY 5, 1, 2"
@@ -385,13 +389,3 @@ class PostgresStore(DatabaseStore):
             return {index for (index,) in rows}
 
         return await self.database.read(read, set())
-
-
-def _open_shards(connection: StoreConnection, credential: str, base_url: str) -> int:
-    """Return how many shards of an organization have not ended."""
-    (count,) = connection.execute(
-        "SELECT count(*) FROM shard JOIN run ON run.id = shard.run WHERE shard.state <> 'ended'"
-        " AND run.credential = ? AND run.base_url = ? AND run.cancelled_at IS NULL",
-        (credential, base_url),
-    ).fetchone()
-    return int(count)

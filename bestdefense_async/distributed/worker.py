@@ -22,7 +22,7 @@ from procrastinate.jobs import DeleteJobCondition
 from bestdefense_async.distributed import engine
 from bestdefense_async.distributed.credentials import check_name
 from bestdefense_async.distributed.presence import GRACE
-from bestdefense_async.distributed.shards import WaitingShard
+from bestdefense_async.distributed.shards import Room, WaitingShard
 from bestdefense_async.distributed.store import PostgresStore
 from bestdefense_async.errors import (
     AuthError,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from bestdefense_async.client import BestDefense
     from bestdefense_async.core.polling import PollPolicy
-    from bestdefense_async.distributed.shards import HeldShard
+    from bestdefense_async.distributed.shards import HeldShard, Place
     from bestdefense_async.transport.credentials import TokenSource
     from bestdefense_async.view import View
 
@@ -59,6 +59,9 @@ SWEEP: Final = "* * * * * */5"
 _AGAIN: Final = 0.25
 """Seconds until another engine is started in place of one that has failed."""
 
+_TAKEN_AT_ONCE: Final = 4
+"""Shards that are being taken at the same time: a host may be slow to list its sites."""
+
 
 class Worker:
     """Carries out runs that were enqueued; any number of them, on any machines.
@@ -67,7 +70,7 @@ class Worker:
         client: What it sends with: its host is the only one whose runs are taken. It is not closed.
         address: The database.
         credentials: Tokens by the names that runs call them by. Runs of others are left alone.
-        concurrency: Shards at the same time; each follows up to 200 scans.
+        concurrency: Shards of 200 scans at the same time, or as many smaller ones as are as much.
         drain: Seconds that a stop waits for answers to what was sent.
         max_starting: Creations under way in one shard: so many may become unknown when the worker
             is killed.
@@ -113,7 +116,7 @@ class Worker:
         self._max_starting = max_starting
         self._polling = polling
         self._sweep_at = sweep
-        self._slots = asyncio.Semaphore(concurrency)
+        self._room = Room(concurrency)
         self._groups: dict[tuple[int, int, int], ScanGroup] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._drains: set[asyncio.Task[None]] = set()
@@ -185,7 +188,7 @@ class Worker:
             app=app,
             queues=[*queues, engine.COMMON_QUEUE],
             name="bestdefense",
-            concurrency=self._concurrency,
+            concurrency=min(self._concurrency, _TAKEN_AT_ONCE),
             delete_jobs=DeleteJobCondition.ALWAYS,
             install_signal_handlers=False,
             # Shards outlive the engine that has woken them: see `_wake`.
@@ -215,13 +218,17 @@ class Worker:
         app.periodic(cron=self._sweep_at)(sweep(self._sweep))
 
     async def _wake(self, run: int, shard: int) -> None:
-        """Carry out a shard, if it is there to be taken.
+        """Begin to carry out a shard, if it is there to be taken, and wait until another may come.
 
-        The engine may cancel this when it has lost the database: the shard goes on.
+        The engine brings the next one when this returns. It may cancel this when it has lost the
+        database: the shard goes on.
         """
         if self._stopping.is_set():
             return
-        await asyncio.shield(self._start(self._scan(run, shard)))
+        place = await self._room.enter()
+        self._start(self._scan(run, shard, place))
+        await place.is_known.wait()
+        await self._room.keep_one()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -235,8 +242,8 @@ class Worker:
             is_ours = isinstance(error, BestDefenseError)
             log.error("A shard was left: %s", error, exc_info=None if is_ours else error)
 
-    async def _scan(self, run: int, number: int) -> None:
-        async with self._slots:
+    async def _scan(self, run: int, number: int, place: Place) -> None:
+        with contextlib.closing(place):
             try:
                 held = await self._take(run, number)
             except BestDefenseError as error:  # its lease, if it was taken, runs out
@@ -244,8 +251,9 @@ class Worker:
                 return
             if held is None:
                 return
+            place.shrink(len(held.remaining))
             try:
-                refusal = await self._carry_out(held)
+                refusal = await self._carry_out(held, place)
             finally:
                 self._groups.pop((run, number, held.fence), None)
             try:
@@ -281,7 +289,7 @@ class Worker:
         log.warning("A shard waits: %s", problem)
         await self.store.block(shard.run, shard.number, seconds=BLOCKED_FOR, problem=problem)
 
-    async def _carry_out(self, held: HeldShard) -> BestDefenseError | None:
+    async def _carry_out(self, held: HeldShard, place: Place) -> BestDefenseError | None:
         """Scan what is left of a shard; return why nothing more was started, if so."""
         view: View = self._views[held.credential]
         group = ScanGroup(
@@ -299,7 +307,7 @@ class Worker:
             else:
                 group.feed(held.remaining)
             async for _ in group:
-                pass
+                place.shrink(place.scans - 1)
         return group.refusal
 
     async def _leave(self, held: HeldShard, refusal: BestDefenseError | None) -> None:

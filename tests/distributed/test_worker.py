@@ -13,11 +13,14 @@ psycopg = pytest.importorskip("psycopg")
 
 from bestdefense_async import BestDefense  # noqa: E402
 from bestdefense_async.core.polling import PollPolicy  # noqa: E402
+from bestdefense_async.distributed import shards  # noqa: E402
+from bestdefense_async.distributed.engine import open_app, wake  # noqa: E402
 from bestdefense_async.distributed.enqueue import enqueue  # noqa: E402
 from bestdefense_async.distributed.health import health_checks  # noqa: E402
 from bestdefense_async.distributed.store import PostgresStore  # noqa: E402
 from bestdefense_async.distributed.worker import Worker  # noqa: E402
 from bestdefense_async.errors import ConfigError, JournalBusy, JournalMismatch  # noqa: E402
+from bestdefense_async.models import ScanOptions  # noqa: E402
 from bestdefense_async.sandbox import Sandbox  # noqa: E402
 from tests.support.stores import statuses  # noqa: E402
 from tests.support.waiting import until  # noqa: E402
@@ -117,6 +120,69 @@ async def test_organizations_have_their_turns(database: str) -> None:
         created = [each.site_id for each in sandbox.ledger if each.operation == "reports.create"]
 
     assert set(created[3:6]) == set(sites)
+
+
+async def test_a_small_organization_goes_before_a_large_one(database: str) -> None:
+    """Also before its first shard, and although it comes later."""
+    async with Sandbox(sites=9, speed=SPEED) as sandbox:
+        other = sandbox.add_token(organization="acme")
+        sites = [site.id for site in sandbox.sites_of("acme")][:2]
+        await enqueued(sandbox, database, sandbox.hostnames, shard_size=3)
+        async with BestDefense(other, sandbox.url) as client, PostgresStore(database) as store:
+            await enqueue(client, sites, store=store, credential="acme")
+        tokens = {"default": sandbox.token, "acme": other}
+        async with working(database, sandbox.url, tokens, concurrency=1):
+            await over(database, "last")
+        created = [each.site_id for each in sandbox.ledger if each.operation == "reports.create"]
+
+    assert set(created[:2]) == set(sites)
+
+
+async def test_who_comes_later_is_served_from_now_on_and_keeps_nobody_waiting(
+    database: str,
+) -> None:
+    """By how many targets each has had: not before those who have waited for their share."""
+    rows = [(each, f"s{each}", each + 1, f"i{each}", f"k{each}", None) for each in range(900)]
+    async with (
+        PostgresStore(database) as store,
+        open_app(store.database.address).open_async() as app,
+    ):
+
+        async def turns(credential: str, count: int) -> list[int]:
+            _, begun = await store.enqueue(
+                rows[:count],
+                base_url="http://x",
+                token_key="k",
+                credential=credential,
+                options=ScanOptions(),
+            )
+            await wake(app, begun)
+            return [each.turn for each in begun]
+
+        assert await turns("large", 900) == [200, 400, 600, 800, 900]
+        assert await turns("small", 10) == [10]
+        assert await turns("small", 20) == [30]
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("SET search_path = bestdefense")
+            connection.execute("DELETE FROM procrastinate_jobs WHERE priority > -700")
+        assert await turns("late", 10) == [610]
+        assert await turns("large", 10) == [910]
+
+
+async def test_there_is_room_for_scans_not_for_shards(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small shards take little of it, and each scan that ends makes room before its shard ends."""
+    monkeypatch.setattr(shards, "SHARD_SIZE", 4)
+    async with Sandbox(sites=12, speed=SPEED) as sandbox:
+        for number, host in enumerate(sandbox.hostnames):
+            sandbox.script(host, duration=1.0 if number in {0, 2} else 10_000_000.0)
+        await enqueued(sandbox, database, sandbox.hostnames, shard_size=2)
+        async with working(database, sandbox.url, {"default": sandbox.token}, concurrency=2) as one:
+            await until(lambda: sandbox.count("reports.create") >= 8)
+            await asyncio.sleep(0.5)
+            assert (one.shards, one.ended) == (4, 0)
+        assert sandbox.count("reports.create") == 8
 
 
 async def test_what_is_not_a_worker_s_own_is_left_to_others(

@@ -13,12 +13,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, field
 
 from bestdefense_async import BestDefense, Limit
 from bestdefense_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 OPERATION = "agents.manifest"
@@ -75,6 +78,18 @@ class Callers:
                 process.stdin.close()
 
 
+@contextlib.contextmanager
+def wrong_clock(ahead: float) -> Iterator[None]:
+    """Let this process have a clock that is so many seconds ahead."""
+    if not ahead:
+        yield
+        return
+    import time_machine
+
+    with time_machine.travel(time.time() + ahead, tick=True):
+        yield
+
+
 async def _call(place: str, url: str, token: str, limit: list[float], at_once: int) -> None:
     async with contextlib.AsyncExitStack() as stack:
         shared: dict[str, Any] = {"state_dir": Path(place)}
@@ -97,9 +112,5 @@ async def _call(place: str, url: str, token: str, limit: list[float], at_once: i
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     ahead = given.pop("clock_ahead")
-    with contextlib.ExitStack() as clock:
-        if ahead:
-            import time_machine
-
-            clock.enter_context(time_machine.travel(time.time() + ahead, tick=True))
+    with wrong_clock(ahead):
         asyncio.run(_call(**given))

@@ -13,7 +13,9 @@ import psycopg
 
 from bestdefense_async import BestDefense
 from bestdefense_async.core.polling import PollPolicy
+from bestdefense_async.distributed import shards
 from bestdefense_async.distributed.worker import Worker
+from tests.support.callers import wrong_clock
 
 
 async def main(database: str, url: str, settings: dict[str, Any]) -> None:
@@ -30,6 +32,8 @@ async def main(database: str, url: str, settings: dict[str, Any]) -> None:
     names = settings.pop("tokens")
     speed = settings.pop("speed")
     limits = settings.pop("limits", None)
+    size = settings.pop("shard_size", shards.SHARD_SIZE)
+    shards.SHARD_SIZE = size  # type: ignore[misc]  # all proportions stay with fewer scans
     client = BestDefense(base_url=url, limits=limits)
     async with client:
         worker = Worker(
@@ -49,4 +53,6 @@ async def main(database: str, url: str, settings: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
-    asyncio.run(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))
+    given = json.loads(sys.argv[3])
+    with wrong_clock(given.pop("clock_ahead", 0.0)):
+        asyncio.run(main(sys.argv[1], sys.argv[2], given))

@@ -61,14 +61,15 @@ class Workers:
             process.kill()
             process.communicate()
 
-    def start(self) -> subprocess.Popen[str]:
-        """Start one."""
+    def start(self, *, clock_ahead: float = 0.0) -> subprocess.Popen[str]:
+        """Start one, whose clock may be wrong by so many seconds."""
         settings = {
             "lease": 3.0,
             "drain": 1.0,
             "sweep": "* * * * * *",
             "speed": SPEED,
             **self.settings,
+            "clock_ahead": clock_ahead,
             "tokens": {name: f"TOKEN_{number}" for number, name in enumerate(self.tokens)},
         }
         process = subprocess.Popen(
@@ -107,12 +108,14 @@ class Workers:
             sum(int(each[3]) for each in spent),
         )
 
-    def replace(self, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    def replace(
+        self, process: subprocess.Popen[str], *, clock_ahead: float = 0.0
+    ) -> subprocess.Popen[str]:
         """Kill one as a crash would, and start another."""
         process.kill()
         process.communicate()
         self.processes.remove(process)
-        return self.start()
+        return self.start(clock_ahead=clock_ahead)
 
 
 async def enqueued(sandbox: Sandbox, database: str, targets: Sequence[Any], **options: Any) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     type=params.count(1, 1000),
     default=10,
     show_default=True,
-    help="Shards at the same time; one follows up to 200 scans.",
+    help="Shards of 200 scans at the same time; of smaller ones, as many as are as much.",
 )
 @click.option(
     "--drain",
