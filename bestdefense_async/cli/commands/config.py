@@ -66,6 +66,8 @@ def _default(name: str) -> Any:  # noqa: ANN401
 
     if name == "base_url":
         return DEFAULT_BASE_URL
+    if name == "allow_incomplete":  # it has no default of its own: a run may have recorded one
+        return "0"
     option = next((each for each in scan.command.params if each.name == name), None)
     given = None if option is None else option.get_default(click.Context(scan.command), call=True)
     return given if isinstance(given, str | int | float) else None
