@@ -75,9 +75,7 @@ class Presence:
         """Hold a session until this is cancelled. Returns where that cannot tell anything."""
         while True:
             try:
-                session = await psycopg.AsyncConnection.connect(
-                    self._address.conninfo, autocommit=True
-                )
+                session = await self._connect()
             except (psycopg.Error, OSError):
                 await self._show(is_shown=False)
                 await asyncio.sleep(_PAUSE)
@@ -89,6 +87,18 @@ class Presence:
                     await self._show(is_shown=True)
                     async for _ in session.notifies():  # there are none: it waits for the end
                         pass
+
+    async def _connect(self) -> psycopg.AsyncConnection:
+        """Return a session. Cancelled, it waits: the driver would leave an open socket behind."""
+        connecting = asyncio.ensure_future(
+            psycopg.AsyncConnection.connect(self._address.conninfo, autocommit=True)
+        )
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await (await connecting).close()
+            raise
 
     async def _lock(self, session: psycopg.AsyncConnection) -> bool:
         """Take the lock, unless a pooler is between us and the server; return whether we have it.

@@ -33,6 +33,8 @@ class WaitingShard:
     """How many targets its organization has had when it ends: the fewest are served first."""
     problem: str | None = None
     """Why it was left, if something is wrong."""
+    is_woken: bool = False
+    """Whether a job of the engine waits to wake somebody for it."""
 
 
 @frozen(kw_only=True)

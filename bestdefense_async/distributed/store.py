@@ -270,36 +270,25 @@ class PostgresStore(DatabaseStore):
 
         await (await self.database.writer()).do(end)
 
-    async def waiting(self, *, unwoken_only: bool = False) -> list[WaitingShard]:
-        """Return the shards that may be taken now, those of one organization in their order.
+    async def waiting(self) -> list[WaitingShard]:
+        """Return the shards that may be taken now, those of one organization in their order."""
 
-        Args:
-            unwoken_only: Leave out those for which a job waits in the engine's queue.
-        """
-        only = (
-            " AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs AS job WHERE job.status = 'todo'"
-            " AND job.queueing_lock = shard.run || '/' || shard.shard)"
-            if unwoken_only
-            else ""
-        )
-
-        def read(connection: StoreReader) -> list[tuple[Any, ...]]:
+        def read(connection: StoreConnection) -> list[tuple[Any, ...]]:
             return connection.execute(
                 "SELECT shard.run, shard.shard, run.credential, run.base_url,"  # noqa: S608 - ours
                 f" (sum({SIZE}) OVER (PARTITION BY run.credential, run.base_url"
                 " ORDER BY shard.run, shard.shard))::bigint,"
-                " shard.problem FROM shard JOIN run ON run.id = shard.run"
+                " shard.problem, EXISTS (SELECT 1 FROM procrastinate_jobs AS job"
+                "  WHERE job.status = 'todo'"
+                "  AND job.queueing_lock = shard.run || '/' || shard.shard)"
+                " FROM shard JOIN run ON run.id = shard.run"
                 " WHERE run.credential IS NOT NULL AND run.cancelled_at IS NULL"
-                f" AND {_MAY_BE_TAKEN}{only} ORDER BY 5, 1, 2"
+                f" AND {_MAY_BE_TAKEN} ORDER BY 5, 1, 2"
             ).fetchall()
 
-        rows: list[tuple[Any, ...]] = await self.database.read(read, [])
-        return [
-            WaitingShard(
-                run=run, number=number, credential=name, base_url=url, turn=turn, problem=problem
-            )
-            for run, number, name, url, turn, problem in rows
-        ]
+        names = ("run", "number", "credential", "base_url", "turn", "problem", "is_woken")
+        rows = await (await self.database.writer()).do(read)
+        return [WaitingShard(**dict(zip(names, row, strict=True))) for row in rows]
 
     async def cancel(self, name: str) -> str:
         """Start nothing more of a run: its workers leave it. Scans that exist go on at the server.

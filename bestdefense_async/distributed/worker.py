@@ -36,7 +36,7 @@ from bestdefense_async.errors import (
 from bestdefense_async.runs.group import ScanGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from procrastinate import App
 
@@ -223,6 +223,7 @@ class Worker:
         The engine brings the next one when this returns. It may cancel this when it has lost the
         database: the shard goes on.
         """
+        engine.expect_failure()
         if self._stopping.is_set():
             return
         place = await self._room.enter()
@@ -359,6 +360,7 @@ class Worker:
 
         A periodic task of the engine: of all workers, one does it.
         """
+        engine.expect_failure()
         if self._app is None or self._stopping.is_set():
             return
         with contextlib.suppress(*engine.FAULTS, JournalError):
@@ -367,14 +369,15 @@ class Worker:
             if gone := await self.store.owners_without_session():
                 await asyncio.sleep(GRACE)
                 await self.store.end_leases(gone)
-            await engine.wake(self._app, await self.store.waiting(unwoken_only=True))
-            await self._look_around()
+            waiting = await self.store.waiting()
+            await engine.wake(self._app, [each for each in waiting if not each.is_woken])
+            self._say_what_waits(waiting)
 
-    async def _look_around(self) -> None:
+    def _say_what_waits(self, waiting: Sequence[WaitingShard]) -> None:
         """Say which shards wait for others, when that has changed."""
         others = {
             f"{each.credential} at {each.base_url}"
-            for each in await self.store.waiting()
+            for each in waiting
             if each.credential not in self._views or each.base_url != self._client.base_url
         }
         told = ", ".join(sorted(others))
