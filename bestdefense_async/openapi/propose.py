@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 4
 """Candidates that are shown for one operation."""
-_MOST_CONSIDERED: Final = 30
+_MOST_CONSIDERED: Final = 12
 """Pairing costs: of very many, those with the fewest foreign words are looked at."""
 _VERSION: Final = re.compile(r"v?\d+(\.\d+)*")
 _PART: Final = re.compile(r"{([^{}/]+)}")

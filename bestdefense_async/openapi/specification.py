@@ -21,6 +21,7 @@ from bestdefense_async.openapi.document import SpecificationError, resolved_link
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+_PATH_SIGN: Final = re.compile(r"[.\[\]]")
 _BRACES: Final = re.compile(r"{([^{}/]+)}")
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _VERSION: Final = re.compile(r"2\.0|3\.[0-2](?:\.\d+)?(?:-[\w.]+)?")
@@ -324,7 +325,7 @@ class Schemas:
             if path.count(".") + path.count("[]") < _DEEPEST:
                 members = _mapping(part.get("properties"))
                 # A name with a dot or brackets could be taken for a path.
-                names = (name for name in members if not set(".[]") & {*str(name)})
+                names = (name for name in members if not _PATH_SIGN.search(str(name)))
                 waiting += ((f"{path}.{name}", members[name], True) for name in names)
                 waiting += [(f"{path}[]", part["items"], True)] if "items" in part else []
         found: dict[str, Field] = {}
