@@ -61,6 +61,11 @@ class Disturbance:
     usual: float
     """Seconds that the run takes undisturbed."""
 
+    @property
+    def between(self) -> float:
+        """Seconds between two kills, so that all of them come before the end."""
+        return 0.75 * self.usual / self.kills
+
 
 async def nothing(_: Workers, __: Server, ended: "asyncio.Task[Any]", ___: Disturbance) -> int:
     """Let them work."""
@@ -72,7 +77,7 @@ async def killed(workers: Workers, _: Server, ended: "asyncio.Task[Any]", how: D
     """Kill one at random again and again, and start another."""
     done = 0
     while not ended.done() and done < how.kills:
-        await asyncio.wait([ended], timeout=random.uniform(0.5, 1.5) * how.usual / how.kills)
+        await asyncio.wait([ended], timeout=random.uniform(0.5, 1.5) * how.between)
         if not ended.done():
             workers.replace(random.choice(workers.processes))
             done += 1
@@ -165,7 +170,7 @@ async def survived(
     print(
         f"{name:20} {times:5} {doubled:8} {lost:5} {len(unknown):4} ({real:3} started) "
         f"{took:6.1f} s {took / (baseline or took):5.2f} x"
-        + (f"  (one every {baseline / kills:.1f} s)" if name == "killed" else "")
+        + (f"  (one every {how.between:.1f} s)" if name == "killed" else "")
         + ("" if baseline else f"  (a worker starts in {start:.1f} s)"),
         flush=True,
     )
