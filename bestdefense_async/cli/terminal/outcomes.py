@@ -113,7 +113,7 @@ def findings_text(
     """
     found = verdict.ranked()
     most = SHOWN if len(verdict.outcomes) > FEW_SITES else len(found)
-    failing = [one for one in found if verdict.fails(one)]
+    failing = verdict.failing()
     is_small = least is not None and len(verdict.outcomes) <= FEW_SITES
     others = [
         one

@@ -226,6 +226,10 @@ class Verdict:
         """Return whether a finding is among what failed the run."""
         return one.state == "open" and self.breaks(one.finding.severity)
 
+    def failing(self) -> list[JudgedFinding]:
+        """Return the findings that failed the run, the worst first; none when it passed."""
+        return [one for one in self.ranked() if self.fails(one)]
+
     def breaks(self, severity: Severity) -> bool:
         """Return whether an open finding of this severity is among what failed the run."""
         least = self.policy.fail_on
