@@ -27,39 +27,18 @@ T = TypeVar("T")
 
 _VARIABLE: Final = "BD_DATABASE"
 _KEY: Final = "bestdefense_async.database"
-_MOST: Final = 50
-"""Runs that a shell offers."""
-_MOST_SITES: Final = 500
-"""Sites that a shell offers; somebody with more types some letters first."""
+_MOST: Final = 500
+"""Names that a shell offers; somebody with more types some letters first."""
 _LOOKED_AT: Final = 5
 """Newest runs whose sites are offered."""
 
 
-class _Run(_ParamType):
-    """The name of a recorded run, the beginning of it, `last`, or a file."""
+class _Offered(_ParamType):
+    """Text for which a shell offers what the record of this user's runs knows; nothing is sent."""
 
-    name = "RUN"
-
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002  # click's signature
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """Return `last` and the runs on this machine, the newest first, else files."""
-        from click.shell_completion import CompletionItem
-
-        known = ("last", *_known(_run_names))
-        fitting = [name for name in known if name.startswith(incomplete)]
-        return [CompletionItem(name) for name in fitting] or [
-            CompletionItem(incomplete, type="file")
-        ]
-
-
-class _Site(_ParamType):
-    """A host name, a URL or the id of a site."""
-
-    name = "SITE"
+    def __init__(self, name: str, read: Callable[[Store], Awaitable[list[str]]]) -> None:
+        self.name = name
+        self._read = read
 
     def shell_complete(
         self,
@@ -67,16 +46,31 @@ class _Site(_ParamType):
         param: click.Parameter,  # noqa: ARG002
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Return the sites of the newest runs on this machine: nothing is asked for."""
+        """Return what begins like the text, in any letter case."""
         from click.shell_completion import CompletionItem
 
         begun = incomplete.lower()
-        fitting = [name for name in _known(_targets) if name.lower().startswith(begun)]
-        return [CompletionItem(name) for name in fitting[:_MOST_SITES]]
+        fitting = [name for name in _known(self._read) if name.lower().startswith(begun)]
+        return [CompletionItem(name) for name in fitting[:_MOST]]
+
+
+class _RunOrFile(_Offered):
+    """The same, and files where nothing else begins so."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return runs, the newest first, else let the shell offer files."""
+        from click.shell_completion import CompletionItem
+
+        found = super().shell_complete(ctx, param, incomplete)
+        if "last".startswith(incomplete):
+            found.insert(0, CompletionItem("last"))
+        return found or [CompletionItem(incomplete, type="file")]
 
 
 async def _run_names(store: Store) -> list[str]:
-    return [info.name for info in await store.list(with_counts=False)][:_MOST]
+    return [info.name for info in await store.list(with_counts=False)]
 
 
 async def _targets(store: Store) -> list[str]:
@@ -104,8 +98,10 @@ def _known(read: Callable[[Store], Awaitable[list[str]]]) -> list[str]:
         return []
 
 
-RUN: Final = _Run()
-SITE: Final = _Site()
+RUN: Final = _RunOrFile("RUN", _run_names)
+"""The name of a recorded run, the beginning of it, `last`, or a file."""
+SITE: Final = _Offered("SITE", _targets)
+"""A host name, a URL or the id of a site."""
 
 
 def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:

@@ -30,10 +30,8 @@ from bestdefense_async.runs.inputs import ExistingScan
 from bestdefense_async.runs.store.protocol import ClaimAnswer, Family, StoredInput
 from bestdefense_async.runs.targets import Target
 from tests.support.stores import (
-    BACKENDS,
     KEY,
     URL,
-    backend_of,
     begin,
     claim,
     create,
@@ -51,20 +49,6 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.store.protocol import HeldRun, Store
 
 SITES = [Site(id=f"s{n}", hostname=f"h{n}.example") for n in range(6)]
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    """Return what opens stores of one kind."""
-    return backend_of(request.param, request)
-
-
-@pytest.fixture
-async def store(backend: Any) -> AsyncIterator[Store]:
-    """Return an empty store."""
-    store: Store = backend.open()
-    yield store
-    await store.aclose()
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from bestdefense_async.errors import JournalError, JournalLost, RateLimited
 from bestdefense_async.runs import ScanGroup, Target
 from tests.support.fake_scans import FakeScans, hosts, kinds
 from tests.support.stores import (
-    BACKENDS,
-    backend_of,
     begin,
     claim,
     create,
@@ -25,26 +23,10 @@ from tests.support.stores import (
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from bestdefense_async.models import Outcome
     from bestdefense_async.runs.store.protocol import Store
 
 FAST = PollPolicy(speed=600.0)
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    """Return what opens stores of one kind."""
-    return backend_of(request.param, request)
-
-
-@pytest.fixture
-async def store(backend: Any) -> AsyncIterator[Store]:
-    """Return an empty store."""
-    store: Store = backend.open()
-    yield store
-    await store.aclose()
 
 
 class SlowScans(FakeScans):
