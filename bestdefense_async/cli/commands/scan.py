@@ -143,6 +143,8 @@ def command(
     from bestdefense_async.cli.terminal.run_view import RunView, watch
 
     begun, resumed = None, flags.resume
+    if resumed is not None:
+        _check_resumption(targets, chosen, distributed)
     if gate.baseline is not None and resumed is not None:
         begun = runs_store().load(resumed)
     options = report_options(
@@ -154,11 +156,7 @@ def command(
         inputs=(chosen.listing, chosen.exclude_from),
     )
     connection.check()
-    selection: Selection | None = None
-    if flags.resume is None:
-        selection = Selection(targets, chosen)
-    else:
-        _check_resumption(targets, chosen, distributed)
+    selection = Selection(targets, chosen) if resumed is None else None
     shared = None if distributed is None else _shared_store(distributed)
 
     async def work(interruption: Interruption) -> int:
@@ -170,7 +168,7 @@ def command(
                     bd,
                     found,
                     lambda them: _planned(begin(them), flags),
-                    resumes=flags.resume,
+                    resumes=resumed,
                     format_=output.format_,
                 )
             view = RunView(options=options, host=bd.base_url)
