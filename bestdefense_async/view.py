@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from typing import Unpack
 
-    from bestdefense_async.models import Outcome, Progress, ScanEvent, ScanOptions, Site
+    from bestdefense_async.models import Outcome, Progress, ScanOptions, Site
     from bestdefense_async.polling.scheduler import PollScheduler
     from bestdefense_async.resources.agents import Agents
     from bestdefense_async.resources.network import Network
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bestdefense_async.runs.site_index import SiteIndex
     from bestdefense_async.runs.source import Source
     from bestdefense_async.runs.store.protocol import Store  # noqa: TC004  # for the start
+    from bestdefense_async.runs.store.reconcile import Settlement
     from bestdefense_async.runs.targets import Target
     from bestdefense_async.transport.credentials import TokenSource
 
@@ -267,7 +268,8 @@ class View:
         """
         from bestdefense_async.runs.run import Run  # noqa: PLC0415  # for the start
 
-        settings["on_event"] = self._told(settings.get("on_event"))
+        told = settings.get("on_event")
+        settings["on_event"] = self._shared.host.observers.followed(self.name, told)
         return Run(self, source, options, store=self._store_at(store), **settings)
 
     def resume(
@@ -291,21 +293,38 @@ class View:
         """
         from bestdefense_async.runs.run import Run  # noqa: PLC0415  # for the start
 
-        settings["on_event"] = self._told(settings.get("on_event"))
+        told = settings.get("on_event")
+        settings["on_event"] = self._shared.host.observers.followed(self.name, told)
         return Run(self, source, store=self._store_at(store), resumes=name, **settings)
 
-    def _told(
-        self, on_event: Callable[[ScanEvent], object] | None
-    ) -> Callable[[ScanEvent], object]:
-        """Return what tells the client's observers of scans, and then the caller."""
-        tell, name = self._shared.host.observers.scan_event, self.name
+    async def reconcile(
+        self,
+        name: str = "last",
+        *,
+        store: Store | os.PathLike[str] | str,
+        absent: Iterable[str] = (),
+    ) -> list[Settlement]:
+        """Search for the scans of a run whose creation was sent and never answered.
 
-        def told(event: ScanEvent) -> None:
-            tell(name, event)
-            if on_event is not None:
-                on_event(event)
+        A report of the same site and time that nothing else explains is taken for the lost one.
+        Resume the run afterwards: what was found is followed, and what stays unknown is left alone.
+        Costs one request for each 500 reports of the organization since then.
 
-        return told
+        Args:
+            name: The name of the run, the beginning of it, or `last`.
+            store: Where it is recorded.
+            absent: Unknown targets of which a person knows that no scan was started: resuming the
+                run starts them again.
+
+        Raises:
+            ConfigError: A target of `absent` is not unknown; nothing was changed.
+            ProvisionalRoute: The host's path for listing reports is not confirmed.
+            JournalError: There is no such run, another process holds it, or it cannot be written.
+            BestDefenseError: The reports cannot be listed.
+        """
+        from bestdefense_async.runs.run_settings import reconcile_run  # noqa: PLC0415
+
+        return await reconcile_run(self, self.reports, self._store_at(store), name, absent)
 
     def _store_at(self, store: Store | os.PathLike[str] | str | None) -> Store | None:
         """Return the store that is meant; those that are only named are the client's."""

@@ -1,4 +1,4 @@
-"""How a run goes, what it needs of a client, where it stands, and how it is taken over."""
+"""How a run goes, what it needs of a client, where it stands; how it is taken over and settled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TypedDict
 
 from attrs import frozen
 
-from bestdefense_async.errors import JournalMismatch
+from bestdefense_async.errors import ConfigError, JournalMismatch
+from bestdefense_async.runs.store.reconcile import mark_absent, reconcile
 from bestdefense_async.runs.workflow import ScanClient
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bestdefense_async.models import ScanEvent
     from bestdefense_async.report.gate.policy import GatePolicy
     from bestdefense_async.runs.store.protocol import HeldRun, Store
+    from bestdefense_async.runs.store.reconcile import Listing, Settlement
 
 MOST_ACTIVE: Final = 100
 """Scans under way at the same time, unless it is told otherwise."""
@@ -96,3 +98,21 @@ async def take_over(client: RunClient, store: Store, name: str) -> HeldRun:
     except JournalMismatch:  # perhaps the token was renewed: the sites tell the organization
         ids = [site.id for site in await client.sites.list()]
         return await store.take(name, base_url=base_url, token_key=token_key, site_ids=ids)
+
+
+async def reconcile_run(
+    client: RunClient, reports: Listing, store: Store | None, name: str, absent: Iterable[str] = ()
+) -> list[Settlement]:
+    """Settle what is unknown of a run, which nobody goes on with meanwhile: see `View.reconcile`.
+
+    Raises:
+        BestDefenseError: As named there.
+    """
+    if store is None:
+        raise ConfigError("To settle what is unknown of a run, name the store it is in.")
+    held = await take_over(client, store, name)
+    try:
+        await mark_absent(held.record, absent)
+        return await reconcile(reports, held.record)
+    finally:
+        await held.journal.aclose()

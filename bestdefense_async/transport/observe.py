@@ -12,7 +12,7 @@ import itertools
 import logging
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -50,6 +50,8 @@ _OURS: Final = frozenset(
 """Headers that say what the request is, and where it begins and ends."""
 
 _log = logging.getLogger("bestdefense_async")
+
+E = TypeVar("E")
 
 
 class WaitReason(enum.StrEnum):
@@ -258,6 +260,18 @@ class Observers:
                 observer.scan_event(tenant, event)
             except Exception as error:  # noqa: BLE001  # the user's code may raise anything
                 self.drop(observer, error)
+
+    def followed(
+        self, tenant: str | None, then: Callable[[E], object] | None
+    ) -> Callable[[E], object]:
+        """Return what tells everybody of the scans of a tenant, and then the caller."""
+
+        def told(event: E) -> None:
+            self.scan_event(tenant, event)
+            if then is not None:
+                then(event)
+
+        return told
 
     def hearers(self, *, has_log: bool) -> _Hearers:
         """Return whom to tell of what: those who override a method, perhaps with the log."""

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -433,3 +434,37 @@ def test_a_setting_that_there_is_not_is_refused_at_once(bd: BestDefense) -> None
     """A slip of the pen is no setting that is quietly left out."""
     with pytest.raises(TypeError, match="no setting 'max_activ'"):
         bd.scan_many(["a.example"], max_activ=3)  # type: ignore[call-arg]
+
+
+async def test_what_is_unknown_of_a_run_is_settled_by_a_program(tmp_path: Path) -> None:
+    """What exists is found and followed; what a person knows to be absent is started again."""
+    store = tmp_path / "runs.db"
+    async with (
+        Sandbox(sites=3, speed=SPEED, epoch=time.time()) as sandbox,  # its times are compared
+        BestDefense(sandbox.token, sandbox.url) as bd,
+    ):
+        kept, lost, left = sandbox.hostnames
+        ids = {site.hostname: site.id for site in await bd.sites.list()}
+        sandbox.fault("reports.create", kind="reset", after_effect=True, site=ids[kept], times=1)
+        for name in (lost, left):
+            sandbox.fault("reports.create", kind="reset", site=ids[name], times=1)
+        async with scans(bd, [kept, lost, left], store=store):
+            pass
+
+        with pytest.raises(ConfigError, match="is not unknown in this run"):
+            await bd.reconcile(store=store, absent=[lost, "somewhere.example"])
+        settled = await bd.reconcile(store=store, absent=[lost])
+        async with bd.resume(store=store, polling=POLLING) as run:
+            pass
+
+        found = {each.lost.target: each.report_id is not None for each in settled}
+        assert found == {kept: True, left: False}
+        statuses = {each.target: each.status for each in run.result.outcomes}
+        assert statuses == {kept: "done", lost: "done", left: "unknown"}
+        assert sandbox.scans_per_site() == {ids[kept]: 1, ids[lost]: 1}
+
+
+async def test_a_run_is_settled_in_a_store(bd: BestDefense) -> None:
+    """None is no store, whatever a program has read from its settings."""
+    with pytest.raises(ConfigError, match="name the store"):
+        await bd.reconcile(store=None)  # type: ignore[arg-type]

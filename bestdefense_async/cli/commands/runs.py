@@ -26,14 +26,14 @@ from bestdefense_async.cli.terminal.tables import FORMAT, emit
 from bestdefense_async.errors import ConfigError, JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator
 
     from bestdefense_async.cli.options.verdict import GateOptions, OutputOptions
     from bestdefense_async.cli.terminal.signals import Interruption
     from bestdefense_async.distributed.store import PostgresStore
     from bestdefense_async.models import Outcome, ScanOptions
     from bestdefense_async.report.result import RunResult
-    from bestdefense_async.runs.store.protocol import Record, RunInfo, Store
+    from bestdefense_async.runs.store.protocol import RunInfo, Store
 
 T = TypeVar("T")
 
@@ -147,16 +147,9 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
     connection.check()
 
     async def work(_: Interruption) -> int:
-        from bestdefense_async.runs.run_settings import take_over
-        from bestdefense_async.runs.store.reconcile import reconcile
-
         async with connection.client() as bd, runs_store() as store:
-            held = await take_over(bd, store, name)
-            try:
-                await _mark_absent(held.record, gone)
-                settlements = await reconcile(bd.reports, held.record)
-            finally:
-                await held.journal.aclose()
+            run = await store.find(name)
+            settlements = await bd.reconcile(run, store=store, absent=gone)
         records = [
             {
                 "target": each.lost.target,
@@ -171,7 +164,7 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
         unknown = len(settlements) - found
         streams.say(
             f"bestdefense: {found} found, {unknown} still unknown"
-            + (f"; to resume: bestdefense scan --resume {held.name}" if found or gone else "")
+            + (f"; to resume: bestdefense scan --resume {run}" if found or gone else "")
         )
         return Exit.INCOMPLETE if unknown else Exit.OK
 
@@ -268,22 +261,6 @@ def _in_shared(work: Callable[[PostgresStore], Awaitable[T]]) -> T:
             return await work(store)
 
     return asyncio.run(main())
-
-
-async def _mark_absent(record: Record, targets: Sequence[str]) -> None:
-    """Record that there is no scan of these targets, as a person says.
-
-    Raises:
-        ConfigError: One of them is not unknown in this run.
-    """
-    if not targets:
-        return
-    lost = {each.target: each.index for each in await record.unknowns()}
-    wrong = [target for target in targets if target not in lost]
-    if wrong:
-        raise ConfigError(f"{wrong[0]!r} is not unknown in this run: nothing was changed.")
-    for target in targets:
-        await record.forget(lost[target])
 
 
 def _info_record(info: RunInfo) -> dict[str, Any]:

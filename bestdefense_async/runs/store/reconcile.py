@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from bestdefense_async.models import ReportSummary
+    from bestdefense_async.runs.store.protocol import Record
 
 CLOCKS: Final = 120.0
 """Seconds by which the clocks of this machine and the server may differ."""
@@ -90,6 +91,21 @@ async def reconcile(reports: Listing, journal: Unsettled) -> list[Settlement]:
         if each.report_id is not None:
             await journal.found(each.lost.index, report_id=each.report_id)
     return settlements
+
+
+async def mark_absent(record: Record, targets: Iterable[str]) -> None:
+    """Record that there is no scan of these targets, as a person says: they are started again.
+
+    Raises:
+        ConfigError: One of them is not unknown in this run; then nothing was changed.
+    """
+    wanted = tuple(targets)
+    lost = {each.target: each.index for each in await record.unknowns()} if wanted else {}
+    for target in wanted:
+        if target not in lost:
+            raise ConfigError(f"{target!r} is not unknown in this run: nothing was changed.")
+    for target in wanted:
+        await record.forget(lost[target])
 
 
 def match(
