@@ -5,7 +5,7 @@
 Starts a PostgreSQL of its own, a sandbox, and workers as processes. Prints a row per disturbance:
 how many scans were doubled or lost by the server's ledger, how many are unknown and how many of
 those had really started, and the time against an undisturbed run of the same scans. The run has the
-pace of real ones at 40 times their speed: it waits for scans, not for processors. Kills are spread
+pace of real ones at 10 times their speed: it waits for scans, not for processors. Kills are spread
 over the time that the undisturbed run took; the row says how often one came and how long a worker
 takes to start, for so long one of the workers is away after each.
 
@@ -46,7 +46,7 @@ from tests.support.workers import SPEED, Spent, Workers, enqueued, over
 
 SHARD = 50
 LEASE = 6.0
-PACE = 40.0
+PACE = 10.0
 """Seconds of a scan that pass in one, where the machine must not be what a run waits for."""
 BLOCKS = 3
 
