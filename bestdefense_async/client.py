@@ -255,5 +255,5 @@ async def _no_token() -> str:
     """Raise the error that says where a token is looked for."""
     raise ConfigError(
         f"There is no token: set {TOKEN_VARIABLES[0]} to an API token of your organization "
-        "(create one in the app under API access)."
+        "(create one in the app under Profile, API tokens)."
     )

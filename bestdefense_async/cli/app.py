@@ -82,7 +82,7 @@ def root() -> None:
     \b
     First steps:
       bestdefense demo                        try it all, nothing to configure
-      export BD_API_TOKEN=...                 a token from the app, under API access
+      export BD_API_TOKEN=...                 a token from the app: Profile, API tokens
       bestdefense scan www.example.com        scan one site
       bestdefense scan -l hosts.txt           scan all sites of a list
 

@@ -93,8 +93,8 @@ def _say_next() -> None:
     streams.say_block(
         f"\nThese failures are part of the demo. The report is {FOLDER / 'report.html'}: open it "
         "in a browser.\n"
-        "With a token from the app under API access in BD_API_TOKEN, the same program scans your "
-        "sites.\n"
+        "With a token from the app (Profile, API tokens) in BD_API_TOKEN, the same program scans "
+        "your sites.\n"
         "Next, the run as a table:\n"
         f"  {_program()} report {FOLDER / 'run.jsonl'}"
     )
