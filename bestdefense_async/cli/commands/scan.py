@@ -156,8 +156,8 @@ def command(
         inputs=(chosen.listing, chosen.exclude_from),
     )
     connection.check()
-    selection = Selection(targets, chosen) if resumed is None else None
     shared = None if distributed is None else _shared_store(distributed)
+    selection = Selection(targets, chosen) if resumed is None else None
 
     async def work(interruption: Interruption) -> int:
         async with connection.client() as bd:

@@ -178,6 +178,8 @@ class Results:
         for line in annotation_lines(verdict) if options.is_annotated else ():
             streams.say(line)
         following = [] if resume is None else _next_lines(run.outcomes, resume)
+        if unwritten and resume is not None:
+            following.append(f"to write what is missing: bestdefense report {resume} -o FILE")
         if is_interrupted:
             following = [verdict.sentence, _interrupted_line(run), *following]
         else:

@@ -110,6 +110,8 @@ def test_a_full_disk_is_no_success(
 
     assert process.returncode == 3, err
     assert "could not be written to stdout: No space left on device." in err
+    is_recorded = line.startswith("scan")
+    assert ("to write what is missing: bestdefense report " in err) == is_recorded
     assert "Traceback" not in err
     assert "Exception" not in err
 
