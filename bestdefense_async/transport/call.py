@@ -136,7 +136,7 @@ class Call(Exchange, Generic[T_co]):
         if isinstance(error, RateLimited | ServerError):
             error.retry_after = self.retry_after
         self.may_be_done = self.may_be_done or is_fate_unknown(error)
-        self.protocol = None
+        self.leave()
 
     def was_closed(self) -> BestDefenseError:
         """Return the error for an end from outside; it speaks of all attempts."""

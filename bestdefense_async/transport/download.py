@@ -344,7 +344,7 @@ class DownloadCall(Call[None]):
                 self.secret = None  # the token goes to the API only
             raise ProtocolError("The download is redirected again and again.")
         except BestDefenseError as error:
-            self.tries = download.tries_after(error, self.tries)
+            self.tries: int = download.tries_after(error, self.tries)
             raise
         finally:
             self.secret = secret

@@ -89,7 +89,7 @@ class Fetcher:
         self._lifetime = Lifetime(home)
         self._connection = connection
         self.origin = origin
-        self.is_api = origin == origin_of(connection.host)
+        self.is_api: bool = origin == origin_of(connection.host)
         self._secret: Secret | None = None
         """The token, once it was wanted."""
 

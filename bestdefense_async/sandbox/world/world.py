@@ -54,28 +54,28 @@ class World:
         self.settings = settings
         self.seed = seed
         self.scenario = scenario
-        self.clock = Clock.started(speed=settings.speed, epoch=settings.epoch)
-        self.fleet = Fleet(seed, drift=scenario.drift)
-        self.scans = Scans(seed, scale=scenario.scale, numeric_ids=scenario.drift)
-        self.alerts = AlertAnswers(seed, ALERT_FORMATS[scenario.findings])
-        self.agents = AgentFiles.of(seed, settings.agent_sizes)
-        self.tokens = Tokens(seed)
-        self.limits = Limits(
+        self.clock: Clock = Clock.started(speed=settings.speed, epoch=settings.epoch)
+        self.fleet: Fleet = Fleet(seed, drift=scenario.drift)
+        self.scans: Scans = Scans(seed, scale=scenario.scale, numeric_ids=scenario.drift)
+        self.alerts: AlertAnswers = AlertAnswers(seed, ALERT_FORMATS[scenario.findings])
+        self.agents: AgentFiles = AgentFiles.of(seed, settings.agent_sizes)
+        self.tokens: Tokens = Tokens(seed)
+        self.limits: Limits = Limits(
             settings.rules, settings.policy, settings.retry_after, settings.rate_headers
         )
-        self.faults = Faults(seed)
-        self.ledger = Ledger()
+        self.faults: Faults = Faults(seed)
+        self.ledger: Ledger = Ledger()
         self.organizations: dict[str, Organization] = {}
-        self.schedules = Records[Schedule]()
-        self.remediations = Records[Remediation]()
-        self.network_scans = Records[NetworkScan]()
+        self.schedules: Records[Schedule] = Records()
+        self.remediations: Records[Remediation] = Records()
+        self.network_scans: Records[NetworkScan] = Records()
         self._due: list[tuple[float, int, Schedule]] = []
         """When each schedule runs next, as a heap."""
 
-        self.url = ""
+        self.url: str = ""
         """Scheme, host and port it is reached at."""
 
-        self.origins = frozenset[str]()
+        self.origins: frozenset[str] = frozenset()
         """Values of an Origin header that are the sandbox's own page."""
 
         self.control_token: str | None = None

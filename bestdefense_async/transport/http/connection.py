@@ -142,6 +142,10 @@ class Exchange(CancelScope):
         self.protocol = None
         self.headers = headers
 
+    def leave(self) -> None:
+        """Have no connection any more."""
+        self.protocol = None
+
     def headers_seen(self, status: int, headers: Mapping[str, str]) -> None:
         """Take in status and headers (names in lower case), once per answer."""
 
