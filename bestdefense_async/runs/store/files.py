@@ -15,6 +15,7 @@ import secrets
 import shutil
 import sqlite3
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -105,10 +106,12 @@ def open_to_write(path: Path) -> FileConnection:
     )
     try:
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN")  # kind and tables are of one moment: another may make them now
         is_new = not _is_ours(connection, path)
+        connection.execute("COMMIT")
         if is_new:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         if is_new:
             connection.execute("BEGIN IMMEDIATE")
             if not _is_ours(connection, path):
@@ -120,6 +123,20 @@ def open_to_write(path: Path) -> FileConnection:
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Put a store in WAL mode; SQLite does not wait by itself for another that changes the mode."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def close(connection: sqlite3.Connection) -> None:

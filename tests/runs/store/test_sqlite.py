@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -437,3 +438,20 @@ async def test_a_claim_that_was_cancelled_can_be_given_back(tmp_path: Path) -> N
             await run.journal.give_back(index)
 
         assert set((await statuses(store)).values()) == {"not_started"}
+
+
+def test_a_new_store_is_opened_by_several_at_once(tmp_path: Path) -> None:
+    """Whoever opens a file in which another makes the tables right now has the same store."""
+    at_once = threading.Barrier(4)
+
+    def open_all(_: int) -> None:
+        for number in range(60):
+            at_once.wait()
+            try:
+                files.close(files.open_to_write(tmp_path / f"{number}.db"))
+            except BaseException:
+                at_once.abort()
+                raise
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(open_all, range(4)))
