@@ -54,6 +54,7 @@ async def test_scans_in_flight_are_counted_by_what_is_waited_for() -> None:
         waits = [view.reports.wait(one, policy=SOON) for one in reports[:3]]
         async with running(*waits, view.reports.wait(reports[3], policy=SELDOM)):
             await until(lambda: sandbox.count("reports.progress") == 1)
+            await until(lambda: of(bd.stats(), "org-a").polls["reports"].due == 2)
             await asyncio.sleep(0.2)
             stats = bd.stats()
         polls = of(stats, "org-a").polls["reports"]
@@ -74,6 +75,7 @@ async def test_who_waits_for_a_slot_and_since_when() -> None:
         views = [bd.with_token(sandbox.add_token(), name=name) for name in ("busy", "calm")]
         calls = [view.sites.list() for view in views for _ in range(3)]
         async with running(*calls):
+            await until(lambda: bd.stats().in_flight == 2 and bd.stats().waiting_for_slot == 4)
             await asyncio.sleep(0.1)
             stats = bd.stats()
 
@@ -116,6 +118,7 @@ async def test_who_waits_for_a_limit_a_pause_and_an_unknown_history() -> None:
         calls = [call() for call in (bd.sites.list, bd.agents.manifest) for _ in range(9)]
         async with running(*calls, *(bd.reports.progress(report) for _ in range(3))):
             await until(lambda: len(of(bd.stats(), "tenant-1").limits) == 3)
+            await until(lambda: of(bd.stats(), "tenant-1").limits["reports.progress"].waiting == 3)
             await asyncio.sleep(0.1)
             limit = of(bd.stats(), "tenant-1").limits
         after = of(bd.stats(), "tenant-1")
@@ -145,7 +148,7 @@ async def test_calls_before_their_next_try_are_those_that_are_left() -> None:
         sandbox.fault("sites.list", status=503)
         async with running(*(bd.sites.list() for _ in range(5))):
             await until(lambda: sandbox.count("sites.list") >= 5)
-            await asyncio.sleep(0.05)
+            await until(lambda: of(bd.stats(), "tenant-1").in_flight == 0)
             (tenant,) = bd.stats().tenants
 
     assert (tenant.calls, tenant.in_flight, tenant.waiting_for_slot, tenant.limits) == (5, 0, 0, {})

@@ -12,6 +12,7 @@ from bestdefense_async.core.request import Request, build_request
 from bestdefense_async.core.route import ROUTES
 from bestdefense_async.errors import AuthError, ClientClosed, ConnectError, JournalError, Sent
 from bestdefense_async.sandbox import Sandbox
+from tests.support.waiting import until
 
 QUICK = RetryPolicy(base=0.01, longest_backoff=0.05)
 BODY = {"options": {"security": {"enabled": True}}}
@@ -87,7 +88,8 @@ async def test_nothing_is_claimed_while_it_waits_for_a_limit() -> None:
     async with pair(limits={"reports.create": Limit(3, per=60.0)}) as (sandbox, bd):
         claims = [Claimed(sandbox) for _ in range(30)]
         tasks = [asyncio.create_task(send(bd, creation(sandbox, claim))) for claim in claims]
-        await asyncio.sleep(0.3)
+        await until(lambda: sum(task.done() for task in tasks) == 3)
+        await asyncio.sleep(0.1)  # any more would be claimed now
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -33,6 +33,7 @@ from bestdefense_async.transport import tenants
 from bestdefense_async.transport.http.cancel_scope import Home
 from bestdefense_async.transport.tenants import KEPT_FOR, Tenants
 from tests.support.virtual_time import run_virtual
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -156,7 +157,8 @@ async def test_one_name_is_one_tenant_however_many_callables_are_made_for_it() -
             waits = [
                 asyncio.create_task(view.reports.wait(report.id, policy=SOON)) for view in views
             ]
-            await asyncio.sleep(0.3)
+            await until(lambda: sandbox.count("reports.progress") >= 2)
+            await asyncio.sleep(0.2)
             polls = sandbox.count("reports.progress")
 
             assert len(asked) == 1
