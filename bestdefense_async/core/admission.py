@@ -61,13 +61,17 @@ class Fate(enum.Enum):
     """The store, the client or the program was in the way."""
 
 
+def met_by(error: BestDefenseError) -> BestDefenseError:
+    """Return what a creation met at the host, also where its own error says what to do now."""
+    cause = error.__cause__ if isinstance(error, OutcomeUnknown) else None
+    return cause if isinstance(cause, BestDefenseError) else error
+
+
 def fate_of(error: BestDefenseError | None) -> Fate:
     """Return what the error of a creation says about the host; None is a success."""
-    if isinstance(error, OutcomeUnknown):
-        cause = error.__cause__
-        error = cause if isinstance(cause, BestDefenseError) else error
     if error is None:
         return Fate.THERE
+    error = met_by(error)
     if isinstance(error, ServerError | TransportError | RateLimited | OutcomeUnknown):
         return Fate.AWAY
     if isinstance(error, ClientError) and error.status in _HOST_STATUSES:

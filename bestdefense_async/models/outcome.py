@@ -252,10 +252,12 @@ class StartingPaused:
 
 @frozen(kw_only=True)
 class StartingResumed:
-    """The host has taken a creation again, or nothing is going to start any more."""
+    """The pause of starting has ended."""
 
     paused_for: float
     """Seconds since starting was paused."""
+    is_back: bool
+    """Whether the host has taken a creation again. If not, nothing is going to start any more."""
 
 
 ScanEvent: TypeAlias = (

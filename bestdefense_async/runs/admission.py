@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, frozen
 
-from bestdefense_async.core.admission import FIRST_WAIT, Admission, Fate, fate_of
+from bestdefense_async.core.admission import FIRST_WAIT, Admission, Fate, fate_of, met_by
 from bestdefense_async.errors import BestDefenseError, RunStopped
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class StartGate:
             if fate is Fate.THERE and self._outage is not None:
                 self._end_outage()
             elif self._admission.is_shut and error is not None:
-                self._shut(error)
+                self._shut(met_by(error))
         self._opened()
 
     def polled(self) -> None:

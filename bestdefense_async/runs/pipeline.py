@@ -92,10 +92,11 @@ class Pipeline:
         self._stop = stop
         self._journal = journal
         policy = polling or client.polls.policy
+        patience = policy.patience / policy.speed
         self._gate = StartGate(
             client.sites.list,
             most=min(max_starting, max_active),
-            patience=policy.patience / policy.speed,
+            patience=patience,
             opened=lambda: self._creators.hire(),  # noqa: PLW0108 - made below
             changed=self._outage_changed,
             given_up=self.refuse,
@@ -107,6 +108,7 @@ class Pipeline:
             on_journal_error=self.refuse,
             refusal=lambda: self.refusal,
             host_is_there=self._gate.there,
+            patience=patience,
         )
         self._sites = client.site_index
         self._token = TokenCheck(client.sites.list, refusal=lambda: self.refusal)
@@ -256,7 +258,8 @@ class Pipeline:
         if outage.until is None:
             self._emit(StartingPaused(error=outage.error, since=outage.since))
         else:
-            self._emit(StartingResumed(paused_for=outage.until - outage.since))
+            lasted = outage.until - outage.since
+            self._emit(StartingResumed(paused_for=lasted, is_back=self.refusal is None))
 
     def _follow(self, scan: Scan) -> None:
         """Wait for a scan that exists, unless it was given up while it was created."""

@@ -21,8 +21,10 @@ from bestdefense_async.errors import (
     NotFound,
     OutcomeUnknown,
     RateLimited,
+    ResponseTooLarge,
     RunStopped,
     ServerError,
+    TLSError,
     TransportError,
 )
 from bestdefense_async.models import Outcome, OutcomeStatus
@@ -42,9 +44,11 @@ log: logging.Logger = logging.getLogger("bestdefense_async.runs")
 
 RESULT_WAITS: Final = (0.5, 1.0, 2.0, 4.0)
 """Seconds between the attempts to read the result of a scan that is complete: the overview or the
-alerts may come a moment later."""
+alerts may come a moment later. While the host gives no result to any scan, the last one repeats."""
 
 _PASSING: Final = (NotFound, RateLimited, ServerError, TransportError)
+_LASTING: Final = (EnvelopeError, IntegrityError, NotFound, ResponseTooLarge, TLSError)
+"""What says that this result cannot be read, and not that the host is away."""
 
 
 class _Sites(Protocol):
@@ -168,6 +172,7 @@ class ScanWorkflow:
         on_journal_error: Called when the journal fails where the scan itself goes on.
         refusal: Returns why nothing is started any more; None while something is.
         host_is_there: Waits while the host takes no creation.
+        patience: Seconds for which a host that gives no result at all is asked for one.
     """
 
     def __init__(
@@ -179,6 +184,7 @@ class ScanWorkflow:
         on_journal_error: Callable[[JournalError], None],
         refusal: Callable[[], BestDefenseError | None],
         host_is_there: Callable[[], Awaitable[None]],
+        patience: float,
     ) -> None:
         self._client = client
         self._options = options
@@ -186,6 +192,9 @@ class ScanWorkflow:
         self._on_journal_error = on_journal_error
         self._refusal = refusal
         self._host_is_there = host_is_there
+        self._patience = patience
+        self._results = 0
+        """How many results the host has given."""
 
     def accepted(self, scan: Scan, site_id: str) -> None:
         """Record that the scan is to be created."""
@@ -296,21 +305,32 @@ class ScanWorkflow:
     async def _alerts(self, report_id: str) -> tuple[int, Alerts]:
         """Return the result, asking again for a few seconds while it is not there.
 
-        While the host is away it is waited for: a scan that is complete does not fail for that.
+        While the host is away it is waited for, as long as polls wait: a scan that is complete does
+        not fail for that. Away is a host that gives no result to any other scan either; one that
+        does has trouble with this scan alone.
         """
-        for wait in RESULT_WAITS:
+        loop = asyncio.get_running_loop()
+        until, given, few = loop.time() + self._patience, self._results, len(RESULT_WAITS)
+        attempts = failures = 0
+        while True:
             try:
                 return await self._alerts_now(report_id)
-            except _PASSING:
-                await asyncio.sleep(wait)
-                await self._host_is_there()
-        return await self._alerts_now(report_id)
+            except _PASSING as error:
+                is_away = self._results == given and not isinstance(error, _LASTING)
+                is_late = loop.time() >= until or isinstance(self._refusal(), RunStopped)
+                attempts, failures, given = attempts + 1, failures + (not is_away), self._results
+                if failures > few or (attempts > few and is_late):
+                    raise
+            await asyncio.sleep(RESULT_WAITS[min(attempts, few) - 1])
+            await self._host_is_there()
 
     async def _alerts_now(self, report_id: str) -> tuple[int, Alerts]:
         overview = await self._client.reports.overview(report_id)
         if overview.security_id is None:
             raise EnvelopeError(f"Report {report_id} is complete and has no security part.")
-        return overview.security_id, await self._client.vortex.alerts(overview.security_id)
+        alerts = await self._client.vortex.alerts(overview.security_id)
+        self._results += 1
+        return overview.security_id, alerts
 
     async def _write(self, entry: Awaitable[None]) -> None:
         try:

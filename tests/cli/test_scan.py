@@ -72,6 +72,11 @@ def test_a_server_that_dies_leaves_an_outcome_for_every_target(
     assert all(line["error"] for line in finished)
     assert events[-1]["gate"] == "incomplete"
     assert "60 of 60 sites have no verdict" in err
+    [resumed] = [event for event in events if event["event"] == "starting.resumed"]
+    assert resumed["is_back"] is False
+    assert err.count("the host takes no scans") == err.count("the host took no scans for") == 1
+    assert "the host is back" not in err
+    assert "Nothing is started while" not in err  # the log's words for what was said already
 
 
 @pytest.mark.parametrize("number", ENDING, ids=[number.name for number in ENDING])

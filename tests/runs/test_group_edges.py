@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bestdefense_async.core.polling import DEFAULT_POLICY as POLLING
 from bestdefense_async.errors import AuthError, RunStopped, ServerError, TargetError, UnknownSite
 from bestdefense_async.models import Overview, Report
 from bestdefense_async.runs import ScanGroup
@@ -249,5 +250,71 @@ def test_no_two_scans_of_a_run_have_the_same_id(*, is_report: bool, status: str)
         assert [one.status for one in outcomes] == ["done", status, "done"]
         told = str(outcomes[1].error)
         assert "target 0 has had" in told
+
+    run(main)
+
+
+@pytest.mark.parametrize("away", [60.0, float("inf")])
+def test_complete_scans_wait_for_the_host_as_long_as_their_polls_would(away: float) -> None:
+    """A minute without results costs no verdict; past the patience the scans stay `running`."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def fault(operation: str, subject: str, nth: int) -> None:
+            if operation == "alerts" and loop.time() < began + 60.0 + away:
+                raise ServerError("away", status=503)
+
+        began = loop.time()
+        outcomes = await outcomes_of(FakeScans(40, duration=60.0, fault=fault), hosts(40))
+
+        if away < POLLING.patience:
+            assert kinds(outcomes) == {"done": 40}
+        else:
+            assert kinds(outcomes) == {"running": 40}
+            assert POLLING.patience < loop.time() - began < 3.0 * POLLING.patience
+
+    run(main)
+
+
+def test_a_result_that_fails_alone_is_not_waited_for() -> None:
+    """The host gives others their results: this scan does not hold its slot for five minutes."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def fault(operation: str, subject: str, nth: int) -> None:
+            if (operation, subject) == ("alerts", "1"):
+                raise ServerError("broken", status=500)
+
+        client = FakeScans(400, duration=30.0, fault=fault)
+        began = loop.time()
+        async with ScanGroup(client, max_active=20) as group:
+            group.feed(hosts(400))
+            ended = {one.target: loop.time() - began async for one in group}
+
+        assert ended["h1.example"] < 120.0
+        assert len(ended) == 400
+
+    run(main)
+
+
+def test_a_drain_does_not_wait_for_a_host_that_gives_no_results() -> None:
+    """What is being read then is `running`, after the few attempts that every result has."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def fault(operation: str, subject: str, nth: int) -> None:
+            if operation == "overview":
+                raise ServerError("away", status=503)
+
+        async with ScanGroup(FakeScans(5, duration=30.0, fault=fault)) as group:
+            group.feed(hosts(5))
+            await asyncio.sleep(100.0)
+            began = loop.time()
+            await group.drain()
+            assert loop.time() - began < 10.0
+            assert kinds([one async for one in group]) == {"running": 5}
 
     run(main)

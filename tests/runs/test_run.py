@@ -20,8 +20,10 @@ from bestdefense_async.errors import (
     JournalError,
     PermissionDenied,
     PollTimeout,
+    ServerError,
     UnknownSite,
 )
+from bestdefense_async.models import ScanEvent, StartingPaused, StartingResumed
 from bestdefense_async.runs import SqliteStore
 from bestdefense_async.sandbox import Sandbox
 
@@ -332,18 +334,16 @@ async def test_an_outage_stands_in_the_result_and_the_record(
     """From the first creation that was lost to the first that was taken again."""
     sandbox.fault("reports.create", status=503, times=8)
     store = tmp_path / "runs.db"
-    events: list[str] = []
+    events: list[ScanEvent] = []
 
-    async with scans(
-        bd,
-        sandbox.hostnames,
-        store=store,
-        on_event=lambda event: events.append(type(event).__name__),
-    ) as run:
+    async with scans(bd, sandbox.hostnames, store=store, on_event=events.append) as run:
         pass
     kept = (await (await SqliteStore(store).record(run.name)).result()).outages
 
-    assert events.count("StartingPaused") == events.count("StartingResumed") == 1
+    [paused] = [event for event in events if isinstance(event, StartingPaused)]
+    [resumed] = [event for event in events if isinstance(event, StartingResumed)]
+    assert isinstance(paused.error, ServerError)  # what was met, not what to do about one target
+    assert resumed.is_back
     [(begun, ended)] = run.result.outages
     assert 0.0 < ended - begun < 20.0
     assert [pytest.approx(span, abs=1.0) for span in kept] == [(begun, ended)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +51,10 @@ _PATIENCE: Final = 15.0
 
 _SETTLED: Final = {OutcomeStatus.DONE, OutcomeStatus.FAILED}
 """What is told as it comes; anything else may still change."""
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 @define(kw_only=True)
@@ -127,8 +132,13 @@ class RunView:
         title = f"Scanning {counted(plan.creations + plan.follows, 'site')} at {self.host}"
         # With -v each outcome is a line of its own.
         quiet = streams.verbosity() != 0
-        async with show_progress(self._tally, title=title, quiet=quiet, keep=self.is_demo):
-            await self._until_ended(run, interruption)
+        log = logging.getLogger("bestdefense_async.runs")
+        log.addFilter(_is_fault)  # an outage is told by its events, once
+        try:
+            async with show_progress(self._tally, title=title, quiet=quiet, keep=self.is_demo):
+                await self._until_ended(run, interruption)
+        finally:
+            log.removeFilter(_is_fault)
 
     async def _until_ended(self, run: Run, interruption: Interruption) -> None:
         """Wait for all outcomes; a signal drains the run first."""
@@ -164,8 +174,7 @@ class RunView:
         elif isinstance(event, StartingPaused):
             self._host_away(event)
         elif isinstance(event, StartingResumed):
-            self._tally.away_since = None
-            streams.say(f"bestdefense: the host is back after {duration(event.paused_for)}")
+            self._host_back(event)
         elif isinstance(event, ScanFinished) and event.outcome.index not in self._duplicates:
             self._end(event.outcome)
         try:
@@ -180,6 +189,15 @@ class RunView:
         streams.say(
             f"bestdefense: the host takes no scans ({visible(event.error)}): nothing is started "
             "until it does"
+        )
+
+    def _host_back(self, event: StartingResumed) -> None:
+        self._tally.away_since = None
+        lasted = duration(event.paused_for)
+        streams.say(
+            f"bestdefense: the host is back after {lasted}"
+            if event.is_back
+            else f"bestdefense: the host took no scans for {lasted}: nothing more is started"
         )
 
     def _end(self, outcome: Outcome) -> None:

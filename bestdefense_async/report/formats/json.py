@@ -178,7 +178,7 @@ def _paused(event: StartingPaused) -> dict[str, Any]:
 
 
 def _resumed(event: StartingResumed) -> dict[str, Any]:
-    return {"paused_for": finite(event.paused_for)}
+    return {"paused_for": finite(event.paused_for), "is_back": event.is_back}
 
 
 def _finished(event: ScanFinished) -> dict[str, Any]:
