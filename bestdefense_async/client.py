@@ -10,6 +10,7 @@ from bestdefense_async.config import TOKEN_VARIABLES, base_url_from, find_token
 from bestdefense_async.core.check import check_seconds
 from bestdefense_async.core.polling import DEFAULT_POLICY, PollPolicy
 from bestdefense_async.errors import ConfigError
+from bestdefense_async.files import is_name, shown
 from bestdefense_async.transport.host import merged_limits, open_host
 from bestdefense_async.transport.http.cancel_scope import Home
 from bestdefense_async.transport.tenants import Tenants
@@ -101,6 +102,8 @@ class BestDefense(View):
     ) -> None:
         if state_dir is not None and not isinstance(state_dir, Path):
             raise ConfigError("state_dir must be a pathlib.Path.")
+        if state_dir is not None and not is_name(state_dir):
+            raise ConfigError(f"state_dir cannot be {shown(state_dir)}: no file can be called so.")
         if polling is not None and not isinstance(polling, PollPolicy):
             raise ConfigError("polling must be a PollPolicy.")
         if shared_limits is not None and not callable(getattr(shared_limits, "of", None)):

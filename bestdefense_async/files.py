@@ -27,14 +27,28 @@ STDIN: Final = "-"
 LARGEST: Final = 1 << 20
 """Bytes of a file that a person writes by hand."""
 
+_NO_NAME: Final = "no file can be called so"
+
 _UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def shown(path: Path | str) -> str:
+def shown(path: os.PathLike[str] | str) -> str:
     """Return how an error names a file, whatever bytes its name has."""
     if path == STDIN:
         return "on stdin"
-    return clean_text(os.fsencode(path).decode("utf-8", "backslashreplace"), longest=200)
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:
+        name = os.fspath(path).encode("utf-8", "backslashreplace")
+    return clean_text(name.decode("utf-8", "backslashreplace"), longest=200)
+
+
+def is_name(path: os.PathLike[str] | str) -> bool:
+    """Return whether a file can be called so: without a NUL, and in letters of the file system."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def is_there(path: Path) -> bool:
@@ -139,6 +153,8 @@ def replace_file(
     Raises:
         OSError: It cannot be written; what stood there still does.
     """
+    if not is_name(path):
+        raise OSError(errno.EINVAL, _NO_NAME)
     path = followed(Path(path))
     mode = _mode_of(path)
     if mode is not None and not stat.S_ISREG(mode):
@@ -165,11 +181,9 @@ def replace_file(
 @contextlib.contextmanager
 def _stream(path: Path | str) -> Iterator[BinaryIO]:
     if path != STDIN:
-        try:
-            file = Path(path).open("rb")  # noqa: SIM115  # closed below
-        except ValueError as error:  # a NUL in the name
-            raise OSError(errno.EINVAL, str(error)) from None
-        with file:
+        if not is_name(path):
+            raise OSError(errno.EINVAL, _NO_NAME)
+        with Path(path).open("rb") as file:
             yield file
     elif sys.stdin is None:
         raise OSError(errno.EBADF, "stdin is closed")

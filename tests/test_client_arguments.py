@@ -73,7 +73,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
         *(3, True, False, b"http://p:1"),
     ),
     "ssl_context": (False, True, 3, "x"),
-    "state_dir": ("x", b"x", 3, True),
+    "state_dir": ("x", b"x", 3, True, Path("a\0b"), Path("a\ud800")),
     "shared_limits": (3, True, "postgresql://127.0.0.1/bd", Path("a")),
     "session": (3, True, False, "x"),
 }

@@ -25,6 +25,7 @@ from bestdefense_async.report.gate.policy import GatePolicy
 from bestdefense_async.report.gate.verdict import judge
 from bestdefense_async.report.gate.waivers import read_waivers
 from bestdefense_async.report.saved import read_run
+from bestdefense_async.runs.store.doors import open_store
 from tests.support.runs import done, run_of
 
 ENCODINGS: dict[str, Callable[[str], bytes]] = {
@@ -210,9 +211,16 @@ def test_what_is_no_text_is_refused_with_its_line(
 
 def test_a_name_that_no_file_can_have_is_refused() -> None:
     """It is said like any other, and escapes do not reach the terminal."""
-    with pytest.raises(ConfigError, match=r"The list a\\x1b\\x00 cannot be read: embedded null"):
+    with pytest.raises(ConfigError, match=r"The list a\\x1b\\x00 cannot be read: no file"):
         read_text("a\x1b\0", what="The list")
+    with pytest.raises(ConfigError, match=r"The list a\\ud800 cannot be read: no file"):
+        read_text("a\ud800", what="The list")
     assert is_there(Path("a\0"))
+    for name in ("a\0", "a\ud800"):
+        with pytest.raises(OSError, match="no file can be called so"):
+            replace_file(name, b"1")
+        with pytest.raises(ConfigError, match=r"^The store cannot be a.+: no file can be called"):
+            open_store(name)
 
 
 def test_where_nothing_stands_is_known(tmp_path: Path) -> None:

@@ -183,13 +183,14 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("fault", ["echo in an error", "echo in a header", "echo in a redirect"])
-async def test_the_command_never_shows_the_token(fault: str) -> None:
+async def test_the_command_never_shows_the_token(fault: str, tmp_path: Path) -> None:
     """Neither on stdout nor on stderr, at the highest verbosity."""
     async with Sandbox(sites=1) as sandbox:
         token = sandbox.token
         for operation in (*OPERATIONS.values(), "reports.overview"):
             sandbox.fault(operation, **planted(FAULTS[fault], token))
-        environment = os.environ | {"BD_API_TOKEN": token, "BD_BASE_URL": sandbox.url}
+        ours = {"BD_API_TOKEN": token, "BD_BASE_URL": sandbox.url, "HOME": str(tmp_path)}
+        environment = os.environ | ours  # no run of a test stands among a person's own
         for words in COMMANDS:
             arguments = [sandbox.hostnames[0] if word == "HOST" else word for word in words]
             process = await asyncio.create_subprocess_exec(

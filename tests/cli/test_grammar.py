@@ -23,6 +23,12 @@ def test_help_is_a_command_too(inside: Inside) -> None:
     assert inside("help", "runs", "list").out == inside("runs", "list", "--help").out
 
 
+def test_the_line_of_a_command_in_the_help_is_never_cut(inside: Inside) -> None:
+    """It is wrapped: who chooses among commands reads to the end."""
+    shown = " ".join(inside("runs").err.split())
+    assert "Watch a run that workers carry out, and judge it when it has ended." in shown
+
+
 def test_the_version_has_a_short_option(inside: Inside) -> None:
     """`-V`, as -v tells more."""
     assert inside("-V").out == inside("--version").out

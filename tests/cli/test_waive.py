@@ -76,8 +76,8 @@ def test_a_finding_is_waived_once(ready: Inside) -> None:
 
 
 WRONG = {
-    "no fingerprint": (["xyz", *WAIVE], "is not the 32 hexadecimal digits"),
-    "too few digits": (["ab", *WAIVE], "is not the 32 hexadecimal digits"),
+    "no fingerprint": (["xyz", *WAIVE], "is not a fingerprint as it is shown"),
+    "too few digits": (["ab", *WAIVE], "6 to 32 hexadecimal digits"),
     "an unknown beginning": (["ffffffffff", *WAIVE], "No finding of run run.json"),
     "no reason": ([FAILING[0][0], *WAIVE[:4], "--reason", " "], "--reason must say something"),
     "no end": ([FAILING[0][0], *WAIVE[:2], *WAIVE[4:]], "Missing option '--until'"),

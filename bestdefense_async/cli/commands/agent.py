@@ -35,7 +35,7 @@ def manifest(format_: str, *, connection: Connection) -> int:
 
 
 @command.command("download", cls=ApiCommand)
-@click.argument("names", nargs=-1, metavar="[FILE]...")
+@click.argument("names", nargs=-1, metavar="[FILE...]")
 @click.option("--platform", metavar="NAME", help="All files of a platform, like linux-amd64.")
 @click.option("--all", "is_all", is_flag=True, help="All files of the manifest.")
 @click.option(
@@ -52,7 +52,7 @@ def manifest(format_: str, *, connection: Connection) -> int:
     *("--redirect-host", "hosts"),
     multiple=True,
     metavar="HOST",
-    help="Follow a redirect to this host, over https and without the token; may be repeated.",
+    help="Follow a redirect to this host, over https and without the token. Repeatable.",
 )
 @click.option(
     "--timeout",

@@ -58,6 +58,7 @@ def command(format_: str, connection: Connection) -> int:
         )
     ]
     if not any(codes):
+        codes.append(_looked(findings, "limits", _limits, connection))
         codes.append(_looked(findings, "access", _host, connection))
     emit("checks", [each._asdict() for each in findings], format_)
     return max(codes, key=lambda code: code != Exit.OK)
@@ -111,15 +112,12 @@ def _certificates(connection: Connection) -> Iterator[Finding]:
     yield Finding("certificates", "ok", f"authorities of the system{more}")
 
 
-def _state(connection: Connection) -> Iterator[Finding]:
-    """Look at the directory of runs and limits, and at what is left of the limits."""
+def _state(_connection: Connection) -> Iterator[Finding]:
+    """Look at the directory of runs and limits."""
     import os
-    import time
 
     from bestdefense_async.cli.options.settings import state_directory
-    from bestdefense_async.core.route import ROUTES
     from bestdefense_async.errors import ConfigError
-    from bestdefense_async.transport.throttle.shared_store import SavedState
 
     directory = state_directory()
     problem = f"The directory {directory} cannot be used"
@@ -128,7 +126,17 @@ def _state(connection: Connection) -> Iterator[Finding]:
     if not os.access(directory, os.W_OK):
         raise ConfigError(f"{problem}: Nothing can be written in it.")
     yield Finding("state", "ok", f"runs and limits are kept in {directory}")
-    key = connection.token.secret.token_key
+
+
+def _limits(connection: Connection) -> Iterator[Finding]:
+    """Look at what is left of the documented limits of the token."""
+    import time
+
+    from bestdefense_async.cli.options.settings import state_directory
+    from bestdefense_async.core.route import ROUTES
+    from bestdefense_async.transport.throttle.shared_store import SavedState
+
+    directory, key = state_directory(), connection.token.secret.token_key
     for name in _LIMITS:
         for limit in ROUTES[name].limits:
             used = SavedState.calls_since(directory, key, time.time() - limit.per).get(name, 0)

@@ -42,7 +42,7 @@ T = TypeVar("T")
 def command() -> None:
     """List, show, settle and prune recorded runs; watch and cancel shared ones.
 
-    Where a RUN is asked for: its name, the beginning of it, `last`, or a file.
+    Where a RUN is asked for: its name, the beginning of it, or `last`.
     """
 
 
@@ -134,7 +134,8 @@ def prune_runs(
     multiple=True,
     type=SITE,
     metavar="TARGET",
-    help="You have looked and there is no scan of it: start it when the run is resumed.",
+    help="You have looked and there is no scan of it: start it when the run is resumed. "
+    "Repeatable.",
 )
 @FORMAT
 @connected

@@ -51,20 +51,24 @@ class _Scenario(click.Choice[str]):
 
 
 @click.command("sandbox", cls=Command)
-@click.option("--port", type=params.count(0, 65_535), help="Port; 0 takes a free one, as usual.")
-@click.option("--sites", type=params.count(0, 200_000), help="Seeded sites; 200 as usual.")
-@click.option("--seed", type=params.count(), help="Decides all that is made up; 1 as usual.")
 @click.option(
-    "--speed", type=params.count(1, 100_000), help="Scan seconds in a second; 60 as usual."
+    "--port", type=params.count(0, 65_535), help="Port; 0 takes a free one.  [default: 0]"
+)
+@click.option("--sites", type=params.count(0, 200_000), help="Seeded sites.  [default: 200]")
+@click.option("--seed", type=params.count(), help="Decides all that is made up.  [default: 1]")
+@click.option(
+    "--speed",
+    type=params.count(1, 100_000),
+    help="Seconds of a scan in each second.  [default: 60]",
 )
 @click.option(
     "--scenario",
     type=_Scenario(_SCENARIOS),
     metavar=f"[{'|'.join(_SCENARIOS)}|FILE.toml]",
-    help="What goes on; clean as usual.",
+    help="What goes on.  [default: clean]",
 )
 @click.option("--control", is_flag=True, default=None, help="Serve control routes for tests.")
-@click.option("--host", help="Address to listen on; 127.0.0.1 as usual.")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option(
     "--allow-remote", is_flag=True, default=None, help="Permit a --host that others can reach."
 )

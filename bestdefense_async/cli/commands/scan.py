@@ -97,7 +97,7 @@ _flags = params.options_as(
 
 
 @click.command("scan", cls=ApiCommand)
-@click.argument("targets", nargs=-1, metavar="TARGET...", type=SITE)
+@click.argument("targets", nargs=-1, metavar="[TARGET...]", type=SITE)
 @selected
 @click.option(
     "--distributed",

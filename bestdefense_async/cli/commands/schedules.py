@@ -90,7 +90,7 @@ def list_schedules(format_: str, connection: Connection) -> int:
     "test_users",
     multiple=True,
     metavar="NAME",
-    help="An account the scan signs in with; may be repeated.",
+    help="An account the scan signs in with. Repeatable.",
 )
 @connected
 @FORMAT

@@ -133,14 +133,15 @@ def check(source: str | None, format_: str, connection: Connection) -> int:
     "named",
     metavar="NAME=METHOD PATH",
     multiple=True,
-    help="Name the path of an operation yourself, like schedules.create='POST /api/v2/schedules'.",
+    help="Name the path of an operation yourself, like schedules.create='POST /api/v2/schedules'. "
+    "Repeatable.",
 )
 @click.option(
     "--set",
     "constants",
     metavar="PART=VALUE",
     multiple=True,
-    help="What a part of the paths always is, like organization=42.",
+    help="What a part of the paths always is, like organization=42. Repeatable.",
 )
 @connected
 @FORMAT

@@ -29,7 +29,7 @@ _LEAST: Final = 6
 
 def _fingerprint(text: str) -> str:
     if not re.fullmatch(rf"[0-9a-f]{{{_LEAST},{_DIGITS}}}", text.lower()):
-        raise ValueError(f"the {_DIGITS} hexadecimal digits that are shown, or the first of them")
+        raise ValueError(f"a fingerprint as it is shown: {_LEAST} to {_DIGITS} hexadecimal digits")
     return text.lower()
 
 

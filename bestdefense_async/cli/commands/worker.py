@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     type=params.count(1, 1000),
     default=10,
     show_default=True,
-    help="Shards of 200 scans at the same time; of smaller ones, as many as are as much.",
+    help="Shards of 200 scans at the same time; more of them where they are smaller.",
 )
 @click.option(
     "--drain",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 60
 """Characters of a misspelt name that are looked for among the real ones."""
+_UNCUT: Final = 1000
+"""Characters of a line of help that is not cut: it is wrapped."""
 
 
 def _quiet(_context: click.Context, _option: click.Parameter, is_given: object) -> None:
@@ -104,6 +106,13 @@ class Group(Command, click.Group):
         except click.UsageError as error:
             message = error.message
         raise click.UsageError(f"{message.rstrip('.')}.{self._hint(ctx, args[0])}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the first sentence of each command; click would cut it to one line."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        lines = [(name, each.get_short_help_str(_UNCUT)) for name, each in commands if each]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
 
     def _hint(self, ctx: click.Context, name: str) -> str:
         near = nearest(name, self.list_commands(ctx))

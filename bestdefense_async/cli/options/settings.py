@@ -39,8 +39,8 @@ class Setting(NamedTuple):
 
 
 def _text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("text")
+    if not text.strip() or "\0" in text:
+        raise ValueError("text without a NUL character" if text.strip() else "text")
     return text
 
 

@@ -102,7 +102,7 @@ def table(records: Sequence[Mapping[str, Any]], *, extra: Sequence[str] = ()) ->
     if not records:
         return ""
     names = list(records[0])
-    rows = [[_cell(record[name]) for name in names] for record in records]
+    rows = [[_cell(name, record[name]) for name in names] for record in records]
     is_fitted = streams.is_terminal()
     room = streams.width() if is_fitted else _UNBOUNDED
     titles = {name: name.removeprefix("is_").upper().replace("_", " ") for name in names}
@@ -213,7 +213,7 @@ def _coloured(name: str, cells: list[str]) -> list[str]:
 _LONG: Final = {short: severity for severity, short in SHORT.items()}
 
 
-def _cell(value: object) -> str:
+def _cell(name: str, value: object) -> str:
     from bestdefense_async.report.text import visible
 
     if value is None:
@@ -222,4 +222,4 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         value = ", ".join(map(str, value)) or "-"
-    return visible(value, longest=120)
+    return visible(value, longest=_UNBOUNDED if name.endswith(_WHOLE) else 120)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from bestdefense_async.errors import ConfigError, JournalError
-from bestdefense_async.files import STDIN, shown
+from bestdefense_async.files import STDIN, is_name, shown
 from bestdefense_async.report.result import RunResult
 from bestdefense_async.report.saved import read_run
 from bestdefense_async.runs.store.files import is_database
@@ -36,9 +36,12 @@ def open_store(name: os.PathLike[str] | str) -> DatabaseStore:
     """Return the store of that name; nothing was opened yet.
 
     Raises:
-        ConfigError: It is the address of a database, and cannot be one or needs the extra.
+        ConfigError: It is no name of a file; or it is the address of a database, and cannot be one
+            or needs the extra.
     """
     if not is_address(name):
+        if not is_name(name):
+            raise ConfigError(f"The store cannot be {shown(name)}: no file can be called so.")
         return SqliteStore(Path(name))
     try:
         module = importlib.import_module("bestdefense_async.distributed.store")

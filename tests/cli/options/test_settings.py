@@ -62,6 +62,7 @@ BROKEN = {
     "a truth as number": ("max_active = true\n", "line 1: max_active must be a whole number"),
     "a time that is not finite": ("timeout = nan\n", "line 1: timeout must be a time above 0"),
     "a type that is none": (f'types = ["dns", "{SECRET}"]\n', "line 1: types must be one or more"),
+    "a file that cannot be": ('waivers = "a\\u0000b"\n', "line 1: waivers must be text without a"),
     "an empty address": ('base_url = ""\n', "line 1: base_url must be text"),
 }
 

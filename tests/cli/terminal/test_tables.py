@@ -41,7 +41,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_what_a_check_has_found_is_never_cut(terminal: Callable[[int], None]) -> None:
     """Half of a sentence, or of a path, says nothing."""
     terminal(40)
-    detail = "runs and limits are kept in /home/somebody/.local/state/bestdefense"
+    detail = "runs and limits are kept in /home/somebody/.local/state/bestdefense" + "/deep" * 30
 
     assert detail in table([{"check": "state", "result": "ok", "detail": detail}])
 
