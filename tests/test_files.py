@@ -221,6 +221,8 @@ def test_a_name_that_no_file_can_have_is_refused() -> None:
             replace_file(name, b"1")
         with pytest.raises(ConfigError, match=r"^The store cannot be a.+: no file can be called"):
             open_store(name)
+    with pytest.raises(ConfigError, match=r"^A store is a path, or an address: postgresql://\S+$"):
+        open_store("mysql://me:pass-word@host/name")
 
 
 def test_where_nothing_stands_is_known(tmp_path: Path) -> None:

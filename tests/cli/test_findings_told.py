@@ -131,6 +131,14 @@ def test_twenty_are_told_and_the_rest_is_counted() -> None:
     assert "and 40 more findings: see -o report.html" in text
 
 
+def test_a_run_that_nothing_names_is_waived_by_whole_fingerprints() -> None:
+    """What came over stdin is nowhere to be looked up."""
+    verdict = judge([site(0, 1)], GatePolicy(fail_on=Severity("high")))
+    told = findings_text(verdict, least=None, waive_with=None)
+    assert re.search(r"bestdefense waive [0-9a-f]{32} --reason WHY", told)
+    assert re.search(r"bestdefense waive [0-9a-f]{12} --reason WHY", text_of([site(0, 1)]))
+
+
 def test_of_few_sites_everything_is_told() -> None:
     """Whoever scans one site wants to see what it has, also what fails nothing."""
     few = [site(0, 30), site(1, 30, "low")]

@@ -79,10 +79,17 @@ def test_a_shared_run_from_its_tables_to_its_verdict(
     assert "no more findings than allowed" in watched.events[-1]["sentence"]
     gate = inside("gate", "--run", "last", *named, "--fail-on", "low", "--format", "json")
     assert gate.code == 1
+    gate_for_people = inside("gate", "--run", "last", *named, "--fail-on", "low")
     assert len(json.loads(gate.out)["outcomes"]) == 20
     assert inside("report", "last", *named, "-o", str(tmp_path / "run.md"), "-q").code == 0
     listed = json.loads(inside("runs", "list", *named, "--format", "json").out)["runs"]
     assert [(each["done"], each["state"]) for each in listed] == [(20, "complete")]
+    command_to_waive = gate_for_people.out.split("To accept one:")[1].split("--reason")[0]
+    assert command_to_waive.endswith(" --database URL ")
+    words = command_to_waive.replace("URL", bare).split()[1:]
+    waived = inside(*words, "--reason", "Seen", "--until", "9d")
+    assert "is waived until" in waived.err
+    assert "severity = " in (tmp_path / "waivers.toml").read_text()
     repeat = inside("runs", "repeat", "last", *named, "--every", "0 3 * * *")
     assert "begun again at" in repeat.err
     assert "not repeated" in inside("runs", "repeat", "last", *named, "--never").err
@@ -141,6 +148,8 @@ async def _one_run(database: str) -> None:
         ("database init --database {away}", "cannot be reached"),
         ("database status --database nonsense", "postgresql://user@host/name"),
         ("runs list --database {away}", "cannot be reached"),
+        ("runs list --database mysql://me:p4ss-w0rd@a/b", "postgresql://user@host/name"),
+        ("gate --run last --database=", "postgresql://user@host/name"),
         ("gate --run last --database {away}", "cannot be reached"),
         ("scan a.example --distributed {away}", "cannot be reached"),
         ("scan --resume last --database {away}", "cannot be reached"),

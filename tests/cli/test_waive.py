@@ -48,6 +48,18 @@ def test_a_waived_finding_fails_nothing_any_more(ready: Inside) -> None:
     assert first.severity in {"critical", "high"}
 
 
+def test_the_command_that_a_gate_names_waives_a_finding_of_that_run(ready: Inside) -> None:
+    """Whatever the newest run is: it names the file that was judged."""
+    ended = ready("gate", "--run", "run.json", "--allow-incomplete", "100%")
+    named = ended.out.split("To accept one:\n  bestdefense ")[1].split(" --reason ")[0]
+
+    done = ready(*named.split(), "--reason", "Seen", "--until", "30d")
+
+    assert done.code == 0, done.err
+    assert "is waived until" in done.err
+    assert read_waivers(ready.directory / "waivers.toml", today=today()).entries[0].severity
+
+
 def test_the_file_keeps_what_stood_in_it(ready: Inside) -> None:
     """Comments, too: people edit it."""
     file = ready.directory / "mine.toml"

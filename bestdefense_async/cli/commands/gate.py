@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bestdefense_async.cli.options.connection import ApiCommand, connected
-from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, load_run
+from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, load_run, waive_options
 from bestdefense_async.cli.options.verdict import judged, report_options
 from bestdefense_async.cli.terminal.signals import run_async
 from bestdefense_async.errors import ConfigError
@@ -65,7 +65,13 @@ def command(
         raise ConfigError("Nothing to judge: name reports by their ids, or a run with --run.")
     run = None if run_name is None else load_run(run_name)
     options = report_options(
-        gate, output, usual="high", is_exit_zero=exit_zero, run=run, inputs=(run_name,)
+        gate,
+        output,
+        usual="high",
+        is_exit_zero=exit_zero,
+        run=run,
+        inputs=(run_name,),
+        waive_with=waive_options(run_name),
     )
     if run is not None:
         return judge_and_write(run, options)

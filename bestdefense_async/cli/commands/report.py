@@ -9,7 +9,7 @@ import click
 
 from bestdefense_async.cli.exits import Exit
 from bestdefense_async.cli.options.connection import ApiCommand
-from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, load_run
+from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, load_run, waive_options
 from bestdefense_async.cli.options.verdict import rendered, report_options
 from bestdefense_async.cli.terminal import streams
 
@@ -66,6 +66,7 @@ def command(
         older=compare,
         run=run,
         inputs=(run_name,),
+        waive_with=waive_options(run_name),
     )
     # A pipeline was told about the run when it ended.
     code = judge_and_write(run, evolve(options, step_summary=None, is_annotated=False))

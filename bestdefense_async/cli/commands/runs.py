@@ -16,8 +16,10 @@ from bestdefense_async.cli.options.runs import (
     SITE,
     database_name,
     from_store,
+    named_again,
     recorded_policy,
     runs_store,
+    waive_options,
 )
 from bestdefense_async.cli.options.verdict import judged, report_options
 from bestdefense_async.cli.terminal import streams
@@ -165,7 +167,11 @@ def reconcile_run(name: str, gone: tuple[str, ...], format_: str, connection: Co
         unknown = len(settlements) - found
         streams.say(
             f"bestdefense: {found} found, {unknown} still unknown"
-            + (f"; to resume: bestdefense scan --resume {run}" if found or gone else "")
+            + (
+                f"; to resume: bestdefense scan --resume {named_again(run)}"
+                if found or gone
+                else ""
+            )
         )
         return Exit.INCOMPLETE if unknown else Exit.OK
 
@@ -183,7 +189,13 @@ def watch_run(name: str, *, gate: GateOptions, output: OutputOptions, exit_zero:
     """
     shared = _shared()
     recorded = recorded_policy(name)
-    options = report_options(gate, output, recorded=recorded, is_exit_zero=exit_zero)
+    options = report_options(
+        gate,
+        output,
+        recorded=recorded,
+        is_exit_zero=exit_zero,
+        waive_with=waive_options(name),
+    )
 
     async def work(interruption: Interruption) -> int:
         from bestdefense_async.cli.terminal.results import Results

@@ -18,6 +18,7 @@ from bestdefense_async.cli.options.runs import (
     recorded_policy,
     runs_name,
     runs_store,
+    waive_options,
 )
 from bestdefense_async.cli.options.targets import Selection, TargetOptions, selected, sites_of
 from bestdefense_async.cli.options.verdict import judged, report_options
@@ -154,6 +155,7 @@ def command(
         is_exit_zero=exit_zero,
         run=begun,
         inputs=(chosen.listing, chosen.exclude_from),
+        waive_with=waive_options(resumed or "last", is_shared=distributed is not None),
     )
     connection.check()
     shared = None if distributed is None else _shared_store(distributed)

@@ -10,7 +10,7 @@ import click
 from bestdefense_async.cli.exits import Exit, told_as
 from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand
-from bestdefense_async.cli.options.runs import RUN, load_run
+from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, load_run, named_again
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.words import today
 from bestdefense_async.errors import ConfigError, JournalError, clean_text
@@ -42,6 +42,7 @@ def _fingerprint(text: str) -> str:
     required=True,
     help="The last day on which it is, like 2027-01-31 or 90d.",
 )
+@SHARED_RUNS
 @click.option(
     "--waivers",
     type=click.Path(),
@@ -84,7 +85,7 @@ def command(fingerprint: str, *, reason: str, until: date, waivers: str, run_nam
     _append(path, whole, _entry(whole, found, reason, until))
     what = "It" if found is None else _described(*found[1:])
     streams.say(f"{what} is waived until {until.isoformat()}, in {path}.")
-    streams.note(f"to judge anew: bestdefense gate --run {run_name} --waivers {path}")
+    streams.note(f"to judge anew: bestdefense gate --run {named_again(run_name)} --waivers {path}")
     return Exit.OK
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from bestdefense_async.cli.options.settings import runs_path
+from bestdefense_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -106,6 +107,10 @@ SITE: Final = _Offered("SITE", _targets)
 
 def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
+        from bestdefense_async.runs.store.doors import is_address
+
+        if not is_address(value):  # an empty variable must not mean the runs of this machine
+            raise ConfigError("A database is named like postgresql://user@host/name.")
         ctx.meta[_KEY] = value
 
 
@@ -133,6 +138,31 @@ def database_name() -> str | None:
     """Return the database that the option names; None without it."""
     found: str | None = click.get_current_context().meta.get(_KEY)
     return found
+
+
+def named_again(name: str) -> str:
+    """Return a run as another command is told it; what stands in `ps` is left to the reader."""
+    return name if database_name() is None else f"{name} --database URL"
+
+
+def waive_options(name: str | None, *, is_shared: bool = False) -> str | None:
+    """Return the options by which `waive` finds a run; None where it cannot.
+
+    Args:
+        name: What names the run: its name, `last`, or a file; None for reports that are no run.
+        is_shared: It is in a database that `--database` has not named.
+    """
+    import shlex
+
+    from bestdefense_async.files import STDIN
+    from bestdefense_async.runs.store.protocol import LAST
+
+    if name is None or name == STDIN:
+        return None
+    words = [] if name == LAST else ["--run", name]
+    if is_shared or database_name() is not None:
+        words += ["--database", "URL"]
+    return shlex.join(words)
 
 
 def runs_name() -> Path | str:

@@ -9,7 +9,7 @@ import click
 
 from bestdefense_async import vendor
 from bestdefense_async.cli.options import params
-from bestdefense_async.cli.options.runs import RUN, load_run, runs_name, runs_store
+from bestdefense_async.cli.options.runs import RUN, load_run, named_again, runs_name, runs_store
 from bestdefense_async.cli.terminal import streams
 from bestdefense_async.cli.terminal.tables import onto_stdout
 from bestdefense_async.cli.terminal.words import today
@@ -152,6 +152,7 @@ def report_options(
     older: str | None = None,
     run: RunResult | None = None,
     inputs: Iterable[str | None] = (),
+    waive_with: str | None = "",
 ) -> ReportOptions:
     """Return what the options of a command say.
 
@@ -164,6 +165,7 @@ def report_options(
         older: A run to compare with, by name; None takes the baseline.
         run: The run itself, where it has begun.
         inputs: Other files that the command reads: a list, a saved run.
+        waive_with: The options by which `waive` finds the run; None where it cannot.
 
     Raises:
         ConfigError: A suffix of a file names no format, the baseline or the waivers cannot
@@ -189,6 +191,8 @@ def report_options(
         step_summary=os.environ.get("GITHUB_STEP_SUMMARY") or None,
         inputs=tuple(filter(None, (gate.baseline, gate.waivers, older, str(runs_name()), *inputs))),
         is_annotated=os.environ.get("GITHUB_ACTIONS") == "true",
+        waive_with=waive_with,
+        named=named_again("{}"),
     )
 
 

@@ -98,7 +98,12 @@ def _changes_table(run: RunResult, older: RunResult, *, least: int) -> str:
 
 
 def findings_text(
-    verdict: Verdict, *, least: Severity | None, is_coloured: bool = False, width: int = 80
+    verdict: Verdict,
+    *,
+    least: Severity | None,
+    is_coloured: bool = False,
+    width: int = 80,
+    waive_with: str | None = "",
 ) -> str:
     """Return the findings that fail the gate; of up to five sites all open ones, the failing first.
 
@@ -110,6 +115,8 @@ def findings_text(
         least: The least severity to show of findings that fail nothing, None for none of them.
         is_coloured: Colour the severities.
         width: Columns that a line should have at most.
+        waive_with: The options by which `waive` finds the run; None where it cannot, and takes a
+            whole fingerprint alone.
     """
     found = verdict.ranked()
     most = SHOWN if len(verdict.outcomes) > FEW_SITES else len(found)
@@ -129,9 +136,8 @@ def findings_text(
     ]
     example = next((one.fingerprint for one in failing if one.fingerprint is not None), None)
     if example is not None:
-        parts.append(
-            f"To accept one:\n  bestdefense waive {example[:DIGITS]} --reason WHY --until 90d\n"
-        )
+        name = example if waive_with is None else f"{example[:DIGITS]} {waive_with}".rstrip()
+        parts.append(f"To accept one:\n  bestdefense waive {name} --reason WHY --until 90d\n")
     return "\n".join(parts)
 
 

@@ -67,6 +67,10 @@ class ReportOptions:
     """What is read besides: no file may be written over it."""
     is_annotated: bool = False
     """Whether stderr is read by a runner of GitHub Actions."""
+    waive_with: str | None = ""
+    """The options by which `waive` finds the run; None where only a whole fingerprint will do."""
+    named: str = "{}"
+    """How another command is told the run, from its name."""
 
 
 class _Stdout:
@@ -177,6 +181,7 @@ class Results:
         _say_waivers(verdict)
         for line in annotation_lines(verdict) if options.is_annotated else ():
             streams.say(line)
+        resume = None if resume is None else options.named.format(resume)
         following = [] if resume is None else _next_lines(run.outcomes, resume)
         if unwritten and resume is not None:
             following.append(f"to write what is missing: bestdefense report {resume} -o FILE")
@@ -203,8 +208,7 @@ class Results:
         """Say what fails the gate, unless it stands on stdout, for people, already."""
         if self._options.format_ in {"table", None} and not self._is_unread:
             return
-        text = findings_text(verdict, least=None, width=streams.width())
-        streams.say_block(text)
+        streams.say_block(self._findings_text(verdict, least=None, is_coloured=False))
 
     def _write_stdout(self, run: RunResult, verdict: Verdict) -> list[str]:
         """Write the run to stdout; return what went wrong, to be said before the verdict."""
@@ -227,10 +231,19 @@ class Results:
         """Return the table of the targets, and the findings that matter below it."""
         least = self._options.min_severity
         table = run_table(run, verdict, min_severity=least, older=self._options.older)
-        findings = findings_text(
-            verdict, least=Severity(least), is_coloured=streams.is_coloured(), width=streams.width()
+        findings = self._findings_text(
+            verdict, least=Severity(least), is_coloured=streams.is_coloured()
         )
         return f"{table}\n{findings}" if findings else table
+
+    def _findings_text(self, verdict: Verdict, *, least: Severity | None, is_coloured: bool) -> str:
+        return findings_text(
+            verdict,
+            least=least,
+            is_coloured=is_coloured,
+            width=streams.width(),
+            waive_with=self._options.waive_with,
+        )
 
     def _write_files(self, run: RunResult, verdict: Verdict) -> list[str]:
         problems = []

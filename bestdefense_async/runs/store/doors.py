@@ -40,6 +40,8 @@ def open_store(name: os.PathLike[str] | str) -> DatabaseStore:
             or needs the extra.
     """
     if not is_address(name):
+        if isinstance(name, str) and "://" in name:  # not repeated: it may hold a password
+            raise ConfigError("A store is a path, or an address: postgresql://user@host/name.")
         if not is_name(name):
             raise ConfigError(f"The store cannot be {shown(name)}: no file can be called so.")
         return SqliteStore(Path(name))
