@@ -121,7 +121,7 @@ def run(arguments: list[str]) -> int:
 def _say_usage(error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
     hint = "" if context is None else f" Try '{context.command_path} --help'."
-    message = error.format_message()
+    message = " ".join(error.format_message().split())  # choices stand on lines of their own
     end = "" if message.endswith((".", ")", "?")) else "."
     streams.say(f"bestdefense: {message}{end}{hint}")
     return Exit.USAGE

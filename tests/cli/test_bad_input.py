@@ -212,8 +212,18 @@ def test_a_report_that_is_not_complete_in_time_is_3(
 
 def test_an_impossible_report_id_is_refused(command: Command) -> None:
     """Before anything is sent."""
-    for arguments in (["reports", "show", ".."], ["gate", "a/b"], ["reports", "alerts", "a?b"]):
-        assert_one_sentence(command(*arguments, env=LOCAL), 2, "cannot be part of a path")
+    named = "is not the id of a report: `bestdefense reports list` shows them."
+    for arguments in (
+        *(["reports", "show", ".."], ["gate", "a/b"], ["reports", "alerts", "a?b"]),
+        *(["gate", "www.example.com"], ["reports", "wait", ""], ["remediation", "trigger", "a b"]),
+    ):
+        assert_one_sentence(command(*arguments, env=LOCAL), 2, named)
+
+
+def test_a_missing_choice_is_said_on_one_line(command: Command) -> None:
+    """Which words there are is part of the sentence."""
+    ended = command("schedules", "create", "a.example", env=LOCAL)
+    assert_one_sentence(ended, 2, "'--every'. Choose from: daily, weekly, monthly.")
 
 
 def test_a_token_that_is_revoked_in_mid_run_is_4(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from bestdefense_async.cli.options import params
 from bestdefense_async.cli.options.connection import ApiCommand, connected
 from bestdefense_async.cli.options.runs import RUN, SHARED_RUNS, load_run, waive_options
 from bestdefense_async.cli.options.verdict import judged, report_options
@@ -28,7 +29,7 @@ _AT_ONCE: Final = 20
 
 
 @click.command("gate", cls=ApiCommand)
-@click.argument("report_ids", nargs=-1, metavar="[REPORT_ID...]")
+@click.argument("report_ids", nargs=-1, metavar="[REPORT_ID...]", type=params.REPORT_ID)
 @click.option(
     "--run",
     "run_name",

@@ -149,7 +149,7 @@ def _meant(text: str, shown: str) -> str:
 
 
 @command.command("show", cls=ApiCommand)
-@click.argument("scan_id")
+@click.argument("scan_id", type=params.SCAN_ID)
 @connected
 @FORMAT
 def show(scan_id: str, format_: str, connection: Connection) -> int:
@@ -167,7 +167,7 @@ def show(scan_id: str, format_: str, connection: Connection) -> int:
 
 
 @command.command("wait", cls=ApiCommand)
-@click.argument("scan_id")
+@click.argument("scan_id", type=params.SCAN_ID)
 @params.TIMEOUT
 @connected
 @FORMAT
@@ -182,7 +182,7 @@ def wait(scan_id: str, timeout: float | None, format_: str, connection: Connecti
 
 
 @command.command("findings", cls=ApiCommand)
-@click.argument("scan_id")
+@click.argument("scan_id", type=params.SCAN_ID)
 @params.MIN_SEVERITY
 @connected
 @FORMAT

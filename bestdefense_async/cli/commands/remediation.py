@@ -76,7 +76,7 @@ def list_remediations(stage: str | None, format_: str, connection: Connection) -
 
 
 @command.command("show", cls=ApiCommand)
-@click.argument("remediation_id")
+@click.argument("remediation_id", type=params.REMEDIATION_ID)
 @connected
 @FORMAT
 def show_remediation(remediation_id: str, format_: str, connection: Connection) -> int:
@@ -140,7 +140,7 @@ _trigger_options = params.options_as(
 
 
 @command.command("trigger", cls=ApiCommand)
-@click.argument("report_id", required=False)
+@click.argument("report_id", required=False, type=params.REPORT_ID)
 @_trigger_options
 @connected
 @FORMAT

@@ -49,7 +49,7 @@ def list_reports(limit: int | None, after: str | None, format_: str, connection:
 
 
 @command.command("show", cls=ApiCommand)
-@click.argument("report_id")
+@click.argument("report_id", type=params.REPORT_ID)
 @connected
 @FORMAT
 def show(report_id: str, format_: str, connection: Connection) -> int:
@@ -75,7 +75,7 @@ def show(report_id: str, format_: str, connection: Connection) -> int:
 
 
 @command.command("wait", cls=ApiCommand)
-@click.argument("report_id")
+@click.argument("report_id", type=params.REPORT_ID)
 @params.TIMEOUT
 @connected
 @FORMAT
@@ -114,7 +114,7 @@ async def wait_for(
 
 
 @command.command("alerts", cls=ApiCommand)
-@click.argument("report_id")
+@click.argument("report_id", type=params.REPORT_ID)
 @params.MIN_SEVERITY
 @connected
 @FORMAT

@@ -129,7 +129,7 @@ def create_schedule(
 
 
 @command.command("delete", cls=ApiCommand)
-@click.argument("schedule_id")
+@click.argument("schedule_id", type=params.SCHEDULE_ID)
 @connected
 def delete_schedule(schedule_id: str, connection: Connection) -> int:
     """Delete a schedule; the reports it has made stay."""

@@ -16,7 +16,7 @@ import click
 
 from bestdefense_async import vendor
 from bestdefense_async.cli.terminal.words import today
-from bestdefense_async.errors import clean_text
+from bestdefense_async.errors import ConfigError, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,6 +147,29 @@ class Parsed(_ParamType):
         except ValueError as error:
             problem = str(error)
         return self.fail(f"{clean_text(value, longest=60)!r} is not {problem}.", param, ctx)
+
+
+def _id_of(kind: str, source: str) -> Parsed:
+    """Return the type of an id: the library's errors name its calls, a person is told a command."""
+
+    def parse(text: str) -> str:
+        from bestdefense_async.core.check import check_id
+        from bestdefense_async.resources import arguments
+
+        noun: arguments.Noun = getattr(arguments, kind)
+        try:
+            return check_id("id", arguments.id_of(noun, text))
+        except ConfigError:
+            problem = f"the id of a {noun.name}: `bestdefense {source}"
+        raise ValueError(problem)
+
+    return Parsed("ID", parse)
+
+
+REPORT_ID: Final = _id_of("REPORT", "reports list` shows them")
+SCHEDULE_ID: Final = _id_of("SCHEDULE", "schedules list` shows them")
+REMEDIATION_ID: Final = _id_of("REMEDIATION", "remediation list` shows them")
+SCAN_ID: Final = _id_of("NETWORK_SCAN", "network start` prints it")
 
 
 class Word(click.Choice[str] if TYPE_CHECKING else click.Choice):  # type: ignore[misc]
