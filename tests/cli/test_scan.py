@@ -248,10 +248,11 @@ def test_a_dry_run_sends_no_creation(
 ) -> None:
     """It asks which sites there are, and nothing else."""
     before = served.count("reports.create")
-    ended = command("scan", *names[:3], "typo.example", "--dry-run", env=served.env)
+    again = (names[0].upper(), f"https://{names[0]}/")
+    ended = command("scan", *names[:3], *again, "typo.example", "--dry-run", env=served.env)
     assert ended.code == 3
     assert "3 scans to start, about " in ended.err
-    assert "; 1 target cannot be scanned; nothing was sent but" in ended.err
+    assert "; 2 repeated targets left out; 1 target cannot be scanned; nothing was" in ended.err
     assert ended.out.count("\n") == 4
     assert served.count("reports.create") == before
 

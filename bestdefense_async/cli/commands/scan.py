@@ -357,7 +357,9 @@ async def _dry_run(
     records = [_record(text_of(target), site_id) for site_id, target in sites.items()]
     emit("targets", records, format_)
     plan = await plan_of(tuple(sites.values()))
-    rest = f"; {counted(refused, 'target')} cannot be scanned" if refused else ""
+    again = len(targets) - len(sites) - refused
+    rest = f"; {counted(again, 'repeated target')} left out" if again else ""
+    rest += f"; {counted(refused, 'target')} cannot be scanned" if refused else ""
     only = "nothing was sent but one request for the list of sites"
     streams.say(f"dry run: {plan.sentence}{rest}; {only}")
     return Exit.OK if not refused else Exit.INCOMPLETE if sites else Exit.USAGE
