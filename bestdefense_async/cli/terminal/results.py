@@ -296,7 +296,7 @@ def _require_writable(path: Path) -> None:
     elif target.is_dir():
         problem = "it is a directory"
     elif not os.access(target.parent, os.W_OK):
-        problem = f"nothing can be written in {target.parent}"
+        problem = f"nothing can be written in '{target.parent}'"
     if problem:
         raise ConfigError(f"{str(path)!r} cannot be written: {problem}.")
 
